@@ -1,0 +1,192 @@
+//! How components are named, configured and built.
+//!
+//! A factory turns the configuration's text into a value that can build the component.
+//! That value exists only if the text is valid, so `validate` and start-up run the same
+//! code and a component can't be built from anything else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, Routes, Sink};
+use crate::pdata::Signal;
+use crate::telemetry::Telemetry;
+use crate::yaml::Value;
+
+/// The tables of everything that is built in. There is one, in `components.rs`.
+#[derive(Debug, Clone, Copy)]
+pub struct Factories {
+    /// Where data enters.
+    pub receivers: &'static [ReceiverFactory],
+    /// What changes it on its way.
+    pub processors: &'static [ProcessorFactory],
+    /// What stands among the processors but rules the edges.
+    pub policies: &'static [PolicyFactory],
+    /// Where data leaves.
+    pub exporters: &'static [ExporterFactory],
+    /// What runs beside the pipelines.
+    pub extensions: &'static [ExtensionFactory],
+}
+
+/// Names a receiver and reads its configuration.
+#[derive(Debug)]
+pub struct ReceiverFactory {
+    /// The type name.
+    pub kind: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line for `foghorn components`.
+    pub summary: &'static str,
+    /// What it can produce.
+    pub signals: &'static [Signal],
+    /// Parses and validates; problems go to the value's diagnostics.
+    pub configure: fn(&Value<'_>) -> Option<Box<dyn ReceiverConfig>>,
+}
+
+/// Names a processor and reads its configuration.
+#[derive(Debug)]
+pub struct ProcessorFactory {
+    /// The type name.
+    pub kind: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line for `foghorn components`.
+    pub summary: &'static str,
+    /// What it can process.
+    pub signals: &'static [Signal],
+    /// Parses and validates; problems go to the value's diagnostics.
+    pub configure: fn(&Value<'_>) -> Option<Box<dyn ProcessorConfig>>,
+}
+
+/// Names a policy and reads its configuration.
+#[derive(Debug)]
+pub struct PolicyFactory {
+    /// The type name.
+    pub kind: &'static str,
+    /// One line for `foghorn components`.
+    pub summary: &'static str,
+    /// Parses and validates; problems go to the value's diagnostics.
+    pub configure: fn(&Value<'_>) -> Option<Policy>,
+}
+
+/// Names an exporter and reads its configuration.
+#[derive(Debug)]
+pub struct ExporterFactory {
+    /// The type name.
+    pub kind: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line for `foghorn components`.
+    pub summary: &'static str,
+    /// What it can deliver.
+    pub signals: &'static [Signal],
+    /// Parses and validates; problems go to the value's diagnostics.
+    pub configure: fn(&Value<'_>) -> Option<Box<dyn ExporterConfig>>,
+}
+
+/// Names an extension and reads its configuration.
+#[derive(Debug)]
+pub struct ExtensionFactory {
+    /// The type name.
+    pub kind: &'static str,
+    /// One line for `foghorn components`.
+    pub summary: &'static str,
+    /// Parses and validates; problems go to the value's diagnostics.
+    pub configure: fn(&Value<'_>) -> Option<Box<dyn ExtensionConfig>>,
+}
+
+/// A receiver's valid configuration.
+pub trait ReceiverConfig: fmt::Debug + Send + Sync {
+    /// Builds the receiver, which feeds the pipelines through `intakes`: one for each
+    /// signal in which the receiver stands in a pipeline.
+    ///
+    /// # Errors
+    ///
+    /// When something outside the configuration is missing, such as a certificate file.
+    fn build(
+        &self,
+        context: &BuildContext,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    ) -> anyhow::Result<Box<dyn Receiver>>;
+
+    /// Whether it pulls, so that `resilience` and scrape settings mean something to it.
+    fn pulls(&self) -> bool {
+        false
+    }
+
+    /// What it collects and from where, for the first lines that the agent prints, such as
+    /// `http://localhost:9000 every 15s`.
+    fn describe(&self) -> String;
+}
+
+/// A processor's valid configuration.
+pub trait ProcessorConfig: fmt::Debug + Send + Sync {
+    /// Builds the processor for one pipeline.
+    ///
+    /// # Errors
+    ///
+    /// When something outside the configuration is missing.
+    fn build(&self, context: &BuildContext, signal: Signal) -> anyhow::Result<Box<dyn Processor>>;
+}
+
+/// An exporter's valid configuration.
+pub trait ExporterConfig: fmt::Debug + Send + Sync {
+    /// Builds the exporter.
+    ///
+    /// # Errors
+    ///
+    /// When something outside the configuration is missing.
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter>;
+
+    /// Where its output can be seen, for the first lines that the agent prints.
+    fn describe(&self) -> String;
+}
+
+/// The two kinds of exporter.
+pub enum BuiltExporter {
+    /// One whose destination can fail.
+    Remote(Box<dyn Exporter>),
+    /// One that writes on this machine.
+    Local(Box<dyn Sink>),
+}
+
+/// An extension's valid configuration.
+pub trait ExtensionConfig: fmt::Debug + Send + Sync {
+    /// Builds the extension.
+    ///
+    /// # Errors
+    ///
+    /// When something outside the configuration is missing.
+    fn build(&self, context: &BuildContext) -> anyhow::Result<Box<dyn Extension>>;
+}
+
+/// A rule that is written among the processors and applied at the edges of the pipeline.
+#[derive(Debug, Clone)]
+pub enum Policy {
+    /// Bounds what is in flight; applied on admission.
+    MemoryLimiter(MemoryLimit),
+}
+
+/// The bounds of `memory_limiter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// Encoded bytes between admission and delivery.
+    pub in_flight: u64,
+    /// Resident memory of the process at which admission refuses, as a backstop.
+    pub resident: Option<u64>,
+    /// The resident size is read at most this often.
+    pub check_interval: std::time::Duration,
+}
+
+/// What a component is handed when it is built.
+#[derive(Clone)]
+pub struct BuildContext {
+    /// The component's id in the configuration.
+    pub id: ComponentId,
+    /// Instruments for its own metrics.
+    pub telemetry: Telemetry,
+    /// Where it reports whether it works.
+    pub health: Health,
+    /// Where it registers what it serves by HTTP.
+    pub routes: Routes,
+}

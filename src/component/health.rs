@@ -1,0 +1,101 @@
+//! Whether sources and destinations work, as they themselves report it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ComponentId;
+
+/// The board on which components report and from which `/health` reads. A handle: clones
+/// share the board.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    // Std mutexes: every section is a few loads and stores.
+    reports: Arc<Mutex<Vec<Arc<Mutex<HealthReport>>>>>,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A source that a receiver asks or listens for.
+    Endpoint,
+    /// A destination.
+    Exporter,
+}
+
+/// The last that is known of one source or destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthReport {
+    /// What it is about.
+    pub subject: Subject,
+    /// The component that reports.
+    pub component: ComponentId,
+    /// The source or destination, without credentials; the component's id where it has one
+    /// destination only.
+    pub id: String,
+    /// `unknown` before the first attempt, then `working` or `failing`.
+    pub state: &'static str,
+    /// Why the last failed attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// One source's or destination's line on the board. It leaves the board when dropped.
+#[derive(Debug)]
+pub struct Reporter {
+    board: Health,
+    report: Arc<Mutex<HealthReport>>,
+}
+
+impl Health {
+    /// An empty board.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a line.
+    pub fn reporter(&self, subject: Subject, component: &ComponentId, id: &str) -> Reporter {
+        let report = Arc::new(Mutex::new(HealthReport {
+            subject,
+            component: component.clone(),
+            id: id.to_owned(),
+            state: "unknown",
+            last_error: None,
+        }));
+        lock(&self.reports).push(Arc::clone(&report));
+        Reporter {
+            board: self.clone(),
+            report,
+        }
+    }
+
+    /// Every line as it stands.
+    pub fn reports(&self) -> Vec<HealthReport> {
+        lock(&self.reports)
+            .iter()
+            .map(|report| lock(report).clone())
+            .collect()
+    }
+}
+
+impl Reporter {
+    /// The last attempt worked.
+    pub fn working(&self) {
+        lock(&self.report).state = "working";
+    }
+
+    /// The last attempt failed.
+    pub fn failing(&self, error: impl Into<String>) {
+        let mut report = lock(&self.report);
+        report.state = "failing";
+        report.last_error = Some(error.into());
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        lock(&self.board.reports).retain(|report| !Arc::ptr_eq(report, &self.report));
+    }
+}
+
+/// A report is whole after every store, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

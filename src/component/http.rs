@@ -1,0 +1,80 @@
+//! What components serve by HTTP: they register routes, and the server binds and answers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::http;
+
+/// A response body, whole or streamed.
+pub type Body = BoxBody<Bytes, Infallible>;
+
+/// A response with such a body.
+pub type Response = http::Response<Body>;
+
+/// Answers the requests of one route.
+pub trait Handler: Send + Sync {
+    /// Answers a GET or HEAD request; the server strips the body for HEAD.
+    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response>;
+}
+
+/// Where a route is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listener {
+    /// On the agent's own HTTP server (`service.http`).
+    Agent,
+    /// On a listener of its own, shared by routes that name the same address.
+    At(SocketAddr),
+}
+
+/// One path on one listener.
+#[derive(Clone)]
+pub struct Route {
+    /// Where.
+    pub listener: Listener,
+    /// The path, such as `/metrics`.
+    pub path: String,
+    /// The configuration path of the key that asked for it, for errors that name both of
+    /// two users of one path, such as `exporters::prometheus::endpoint`.
+    pub owner: String,
+    /// What answers.
+    pub handler: Arc<dyn Handler>,
+}
+
+/// The routes that components have registered. A handle: clones share the list.
+#[derive(Clone, Default)]
+pub struct Routes {
+    routes: Arc<Mutex<Vec<Route>>>,
+}
+
+impl Routes {
+    /// No routes yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a route; two users of one path are found when the server starts.
+    pub fn register(&self, route: Route) {
+        self.routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(route);
+    }
+
+    /// Every route so far.
+    pub fn all(&self) -> Vec<Route> {
+        self.routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A body that is there already.
+pub fn full_body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).boxed()
+}

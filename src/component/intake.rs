@@ -1,0 +1,58 @@
+//! The door through which receivers hand their data to the pipelines.
+//!
+//! Admission decides and processing cannot fail, so a receiver asks before it decodes:
+//! [`Intake::try_admit`] reserves room for a request in everything that it will pass, and
+//! what was admitted can always be processed and queued.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::pdata::Batch;
+
+/// Every pipeline of one signal that a receiver stands in, seen from the receiver.
+pub trait Intake: Send + Sync {
+    /// Reserves room for `bytes` of decoded data, before anything is decoded.
+    ///
+    /// # Errors
+    ///
+    /// When the pipelines have no room: the sender is told to come back.
+    fn try_admit(&self, origin: Origin, bytes: u64) -> Result<Box<dyn Admission>, Refusal>;
+}
+
+/// Who offers data, which decides what may refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client that can be told to come back later.
+    Push,
+    /// A scrape of our own: only the memory limit refuses it, and what finds no room on a
+    /// destination's queue is dropped there and counted.
+    Pull,
+}
+
+/// Room reserved for one request. Dropping it gives the room back, and nothing is counted.
+pub trait Admission: Send {
+    /// Reserves more, as a compressed body inflates.
+    ///
+    /// # Errors
+    ///
+    /// When there is no more room. What is reserved stays so.
+    fn grow(&mut self, bytes: u64) -> Result<(), Refusal>;
+
+    /// Hands over the decoded request, which from now on stands in the ledger. Waits while
+    /// the pipelines are busy; resolves when a sender may be told that all is well.
+    ///
+    /// Not cancel safe: dropping the future after its first poll may count the batch as
+    /// dropped with the reason `aborted`.
+    fn accept(self: Box<Self>, batch: Batch) -> BoxFuture<'static, ()>;
+}
+
+/// Why a request was not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// What is full: `memory_limit`, `queue_full` or `shutdown`.
+    pub reason: &'static str,
+    /// How long the sender should wait.
+    pub retry_after: Duration,
+}

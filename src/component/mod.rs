@@ -1,0 +1,249 @@
+//! What a component is: the traits it implements, the factory that names it, and what it
+//! is handed when it is built.
+//!
+//! Receivers produce, processors transform, exporters deliver. Each has the same shape: a
+//! configuration that is parsed and validated once ([`ReceiverConfig`] and its siblings),
+//! and the running thing that the configuration builds. The pipeline owns everything
+//! between them, so that no component knows another.
+//!
+//! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `telemetry`
+//! and `yaml`.
+
+mod factory;
+mod health;
+mod http;
+mod id;
+mod intake;
+mod listener;
+
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use factory::{
+    BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
+    ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
+    ProcessorFactory, ReceiverConfig, ReceiverFactory,
+};
+pub use health::{Health, HealthReport, Reporter, Subject};
+pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body};
+pub use id::{ComponentId, InvalidId};
+pub use intake::{Admission, Intake, Origin, Refusal};
+pub use listener::ListenerConfig;
+
+use crate::pdata::Batch;
+
+/// Monotonic and wall time, read together once per batch or poll and handed down.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For deadlines and ages.
+    pub monotonic: Instant,
+    /// For timestamps that leave the process.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// Reads both clocks.
+    pub fn read() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+}
+
+/// Why something was lost. A closed set, so that the label it becomes is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// A task panicked or was aborted while it held the data.
+    Aborted,
+    /// Still undelivered when the grace of the shutdown was over.
+    Shutdown,
+    /// A queue had no room.
+    QueueFull,
+    /// The configuration asked for it.
+    Filtered,
+    /// A series budget was used up.
+    Cardinality,
+    /// The destination has no way to express it.
+    Unsupported,
+    /// Older than what the destination already holds.
+    OutOfOrder,
+    /// A local write failed.
+    WriteFailed,
+    /// The peer took the request and rejected these items.
+    RejectedByPeer,
+    /// The peer refused the request for good.
+    Permanent,
+    /// Retrying took longer than it may.
+    RetriesExhausted,
+    /// Larger than the peer takes, and can't be split further.
+    TooLarge,
+}
+
+impl DropReason {
+    /// Every reason, in the order in which metrics list them.
+    pub const ALL: [DropReason; 12] = [
+        Self::Aborted,
+        Self::Shutdown,
+        Self::QueueFull,
+        Self::Filtered,
+        Self::Cardinality,
+        Self::Unsupported,
+        Self::OutOfOrder,
+        Self::WriteFailed,
+        Self::RejectedByPeer,
+        Self::Permanent,
+        Self::RetriesExhausted,
+        Self::TooLarge,
+    ];
+
+    /// The value of the `reason` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::Shutdown => "shutdown",
+            Self::QueueFull => "queue_full",
+            Self::Filtered => "filtered",
+            Self::Cardinality => "cardinality",
+            Self::Unsupported => "unsupported",
+            Self::OutOfOrder => "out_of_order",
+            Self::WriteFailed => "write_failed",
+            Self::RejectedByPeer => "rejected_by_peer",
+            Self::Permanent => "permanent",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Produces telemetry until it is told to stop.
+pub trait Receiver: Send {
+    /// Binds sockets and opens files, and fails early. Nothing is produced yet.
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>>;
+
+    /// Produces until `stop` is cancelled, then finishes what it has accepted and returns.
+    fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()>;
+}
+
+/// Transforms batches: synchronous, infallible, and without a clock of its own.
+///
+/// The pipeline accounts for every item: what goes in is held by the processor until it
+/// comes out through [`Output::emit`] or [`Output::discard`].
+pub trait Processor: Send {
+    /// Takes one batch.
+    fn process(&mut self, batch: Batch, now: Now, out: &mut dyn Output);
+
+    /// When [`Processor::on_deadline`] wants to be called, if at all.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Called once `deadline` has passed.
+    fn on_deadline(&mut self, _now: Now, _out: &mut dyn Output) {}
+
+    /// Gives out everything that is still held: the pipeline is about to end.
+    fn drain(&mut self, _now: Now, _out: &mut dyn Output) {}
+}
+
+/// Where a processor's results go.
+pub trait Output {
+    /// Passes on a batch made of items that the processor was given.
+    fn emit(&mut self, batch: Batch);
+
+    /// Passes on a batch of items that the processor made itself.
+    fn create(&mut self, batch: Batch);
+
+    /// Gives up items that the processor was given.
+    fn discard(&mut self, items: u64, reason: DropReason);
+}
+
+/// Delivers to a destination that can fail. Queueing, retries, splitting and the breaker
+/// around it belong to the pipeline.
+pub trait Exporter: Send + Sync {
+    /// Prepares connections; does not need the peer to be there.
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>>;
+
+    /// Makes one attempt. Dropping the future cancels the attempt; the peer may then have
+    /// got the batch or not.
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>>;
+
+    /// Closes connections. No export is under way.
+    fn shutdown(&mut self) -> BoxFuture<'_, ()>;
+}
+
+/// What a peer took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Items that the peer rejected in a partial success.
+    pub rejected: u64,
+}
+
+/// Why an attempt failed, shaped by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The same request may work later.
+    #[error("{message}")]
+    Retry {
+        /// What happened.
+        message: String,
+        /// The peer's advice on how long to wait.
+        after: Option<std::time::Duration>,
+    },
+    /// Smaller requests may work.
+    #[error("{message}")]
+    Split {
+        /// What happened.
+        message: String,
+    },
+    /// This request will never work.
+    #[error("{message}")]
+    Permanent {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Delivers to a place in this process or on this machine: synchronous, and it cannot
+/// refuse.
+pub trait Sink: Send {
+    /// Opens files and registers routes, and fails early.
+    fn start(&mut self) -> anyhow::Result<()>;
+
+    /// Takes one batch; `out` is told what could not be kept.
+    fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards);
+
+    /// When [`Sink::on_deadline`] wants to be called, if at all.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Called once `deadline` has passed, for flushing and expiry.
+    fn on_deadline(&mut self, _now: Now, _out: &mut dyn Discards) {}
+
+    /// Writes out what is buffered: nothing more will come.
+    fn close(&mut self, _now: Now, _out: &mut dyn Discards) {}
+
+    /// Whether `consume` may wait for something outside the process, such as a disk or a
+    /// terminal. It is then given a thread of its own.
+    fn may_block(&self) -> bool {
+        false
+    }
+}
+
+/// Where a sink reports what it could not keep.
+pub trait Discards {
+    /// Gives up items of the batches that the sink took.
+    fn discard(&mut self, items: u64, reason: DropReason);
+}
+
+/// Runs beside the pipelines, such as a health endpoint.
+pub trait Extension: Send {
+    /// Binds sockets, and fails early.
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>>;
+
+    /// Runs until `stop` is cancelled.
+    fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()>;
+}

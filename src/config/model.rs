@@ -1,0 +1,109 @@
+//! The shape of a valid configuration.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::component::{
+    ComponentId, ExporterConfig, ExtensionConfig, ListenerConfig, Policy, ProcessorConfig,
+    ReceiverConfig,
+};
+use crate::pdata::Signal;
+
+/// A configuration that can be run: every component is valid, every reference resolves,
+/// and every component that is listed here stands in a pipeline.
+#[derive(Debug)]
+pub struct Config {
+    /// Receivers by id.
+    pub receivers: BTreeMap<ComponentId, Box<dyn ReceiverConfig>>,
+    /// Processors and policies by id.
+    pub processors: BTreeMap<ComponentId, Stage>,
+    /// Exporters by id.
+    pub exporters: BTreeMap<ComponentId, Box<dyn ExporterConfig>>,
+    /// Extensions by id.
+    pub extensions: BTreeMap<ComponentId, Box<dyn ExtensionConfig>>,
+    /// How it is all wired and run.
+    pub service: ServiceConfig,
+    /// Where it came from, for the first lines that the agent prints.
+    pub sources: Vec<String>,
+}
+
+/// What may stand in a pipeline's list of processors.
+#[derive(Debug)]
+pub enum Stage {
+    /// Transforms data.
+    Processor(Box<dyn ProcessorConfig>),
+    /// Rules the pipeline's edges.
+    Policy(Policy),
+}
+
+/// The `service` part.
+#[derive(Debug)]
+pub struct ServiceConfig {
+    /// Pipelines in the order of the document.
+    pub pipelines: Vec<PipelineConfig>,
+    /// The agent's own HTTP server.
+    pub http: HttpConfig,
+    /// The agent's own telemetry.
+    pub telemetry: TelemetryConfig,
+    /// How long shutting down may take.
+    pub shutdown: ShutdownConfig,
+}
+
+/// `signal[/name]`, which names a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PipelineId {
+    /// What it carries.
+    pub signal: Signal,
+    /// The part after the slash.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for PipelineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{}/{name}", self.signal),
+            None => self.signal.fmt(f),
+        }
+    }
+}
+
+/// One pipeline; every id resolves in [`Config`].
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// Its id.
+    pub id: PipelineId,
+    /// Where data enters; at least one.
+    pub receivers: Vec<ComponentId>,
+    /// What it passes, in order.
+    pub processors: Vec<ComponentId>,
+    /// Where data leaves; at least one.
+    pub exporters: Vec<ComponentId>,
+}
+
+/// `service.http`.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where to listen; none for `endpoint: none`.
+    pub listener: Option<ListenerConfig>,
+}
+
+/// `service.telemetry`.
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    /// `logs.level`: a filter as in `RUST_LOG`, which takes precedence.
+    pub log_level: String,
+    /// Whether the agent's own metrics are on (`metrics.level` is not `none`).
+    pub metrics: bool,
+    /// Attributes that `resource` adds to the agent's own resource.
+    pub resource: BTreeMap<String, String>,
+}
+
+/// `service.shutdown`.
+#[derive(Debug, Clone, Copy)]
+pub struct ShutdownConfig {
+    /// How long pushes in flight and the last flush may take.
+    pub grace: Duration,
+    /// How long aborted tasks are waited for.
+    pub abort: Duration,
+}

@@ -1,0 +1,465 @@
+//! Writes metrics as OTLP bytes, for receivers that have no encoded request to pass on.
+//!
+//! The calls follow the shape of the protocol: a resource, scopes in it, metrics in
+//! those, points in those. Starting a message ends what is open beneath its parent, so
+//! there is nothing to close by hand. A resource, scope or metric that gets no point is
+//! still written, because OTLP allows it; callers that don't want it don't start it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Batch, Part, Signal};
+
+/// A scalar attribute value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AttributeValue<'a> {
+    /// A string.
+    Str(&'a str),
+    /// A boolean.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+}
+
+impl<'a> From<&'a str> for AttributeValue<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Str(value)
+    }
+}
+
+/// One attribute: key and value.
+pub type Attribute<'a> = (&'a str, AttributeValue<'a>);
+
+/// What a metric says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Descriptor<'a> {
+    /// The metric's name, as OTLP has it (dots allowed).
+    pub name: &'a str,
+    /// A UCUM unit, or empty for none.
+    pub unit: &'a str,
+    /// One sentence for people.
+    pub description: &'a str,
+}
+
+/// The shape of a metric's points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Values that go up and down.
+    Gauge,
+    /// A total since each point's start time that never falls, in cumulative temporality.
+    Counter,
+    /// A cumulative total that may fall.
+    UpDownCounter,
+    /// A cumulative histogram with explicit bounds.
+    Histogram,
+}
+
+/// A point's value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// Written as `as_double`.
+    Double(f64),
+    /// Written as `as_int`.
+    Int(i64),
+}
+
+/// One point of a gauge, counter or up-down counter.
+#[derive(Debug, Clone, Copy)]
+pub struct NumberPoint<'a> {
+    /// What tells this series from its neighbours.
+    pub attributes: &'a [Attribute<'a>],
+    /// When the counting began; none for gauges.
+    pub start: Option<SystemTime>,
+    /// When the value held.
+    pub time: SystemTime,
+    /// The value; none writes a tombstone (`NO_RECORDED_VALUE`), which ends the series.
+    pub value: Option<Number>,
+}
+
+/// One cumulative histogram point.
+#[derive(Debug, Clone, Copy)]
+pub struct HistogramPoint<'a> {
+    /// What tells this series from its neighbours.
+    pub attributes: &'a [Attribute<'a>],
+    /// When the counting began.
+    pub start: Option<SystemTime>,
+    /// When the counts held.
+    pub time: SystemTime,
+    /// Sum of all observations.
+    pub sum: f64,
+    /// Upper bounds, ascending, without the infinite one.
+    pub bounds: &'a [f64],
+    /// Observations per bucket, not cumulated: one more than there are bounds. Empty
+    /// writes a tombstone.
+    pub buckets: &'a [u64],
+}
+
+/// `DataPointFlags::NO_RECORDED_VALUE_MASK`.
+const NO_RECORDED_VALUE: u64 = 1;
+/// `AGGREGATION_TEMPORALITY_CUMULATIVE`.
+const CUMULATIVE: u64 = 2;
+
+/// How deep each message that stays open lies; see [`MetricsWriter::close_to`].
+const RESOURCE_METRICS: usize = 0;
+const SCOPE_METRICS: usize = 1;
+const METRIC: usize = 2;
+
+/// Builds one encoded `ExportMetricsServiceRequest`.
+#[derive(Debug, Default)]
+pub struct MetricsWriter {
+    out: Vec<u8>,
+    /// Where the content of each open message begins, outermost first.
+    open: Vec<usize>,
+    kind: Option<MetricKind>,
+    items: u64,
+}
+
+impl MetricsWriter {
+    /// An empty request.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Data points written so far.
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Starts a resource with these attributes.
+    pub fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        self.close_to(RESOURCE_METRICS);
+        self.begin(1);
+        self.message(1, |w| w.attributes(1, attributes));
+    }
+
+    /// Starts a scope (the instrumentation library) in the current resource.
+    ///
+    /// # Panics
+    ///
+    /// Without a resource: that is a mistake in the calling code.
+    pub fn scope(&mut self, name: &str, version: &str) {
+        self.close_to(SCOPE_METRICS);
+        assert_eq!(self.open.len(), SCOPE_METRICS, "a scope needs a resource");
+        self.begin(2);
+        self.message(1, |w| {
+            w.string(1, name);
+            w.string(2, version);
+        });
+    }
+
+    /// Starts a metric in the current scope.
+    ///
+    /// # Panics
+    ///
+    /// Without a scope: that is a mistake in the calling code.
+    pub fn metric(&mut self, kind: MetricKind, descriptor: Descriptor<'_>) {
+        self.close_to(METRIC);
+        assert_eq!(self.open.len(), METRIC, "a metric needs a scope");
+        self.begin(2);
+        self.string(1, descriptor.name);
+        self.string(2, descriptor.description);
+        self.string(3, descriptor.unit);
+        self.begin(match kind {
+            MetricKind::Gauge => 5,
+            MetricKind::Counter | MetricKind::UpDownCounter => 7,
+            MetricKind::Histogram => 9,
+        });
+        self.kind = Some(kind);
+    }
+
+    /// Adds a point to the current gauge, counter or up-down counter.
+    ///
+    /// # Panics
+    ///
+    /// When the current metric is of another kind: that is a mistake in the calling code.
+    pub fn number(&mut self, point: NumberPoint<'_>) {
+        assert!(
+            matches!(
+                self.kind,
+                Some(MetricKind::Gauge | MetricKind::Counter | MetricKind::UpDownCounter)
+            ),
+            "a number point needs a gauge or a sum"
+        );
+        self.message(1, |w| {
+            w.time(2, point.start);
+            w.time(3, Some(point.time));
+            match point.value {
+                // A oneof is written even when it is zero: absent would mean no value.
+                Some(Number::Double(value)) => w.fixed64(4, value.to_bits()),
+                Some(Number::Int(value)) => w.fixed64(6, value.cast_unsigned()),
+                None => {}
+            }
+            w.attributes(7, point.attributes);
+            if point.value.is_none() {
+                w.uint(8, NO_RECORDED_VALUE);
+            }
+        });
+        self.items += 1;
+    }
+
+    /// Adds a point to the current histogram.
+    ///
+    /// # Panics
+    ///
+    /// When the current metric is of another kind: that is a mistake in the calling code.
+    pub fn histogram(&mut self, point: HistogramPoint<'_>) {
+        assert_eq!(
+            self.kind,
+            Some(MetricKind::Histogram),
+            "a histogram point needs a histogram"
+        );
+        let recorded = !point.buckets.is_empty();
+        self.message(1, |w| {
+            w.time(2, point.start);
+            w.time(3, Some(point.time));
+            if recorded {
+                w.fixed64(4, point.buckets.iter().sum());
+                w.fixed64(5, point.sum.to_bits());
+                w.packed(6, point.buckets.iter().copied());
+                w.packed(7, point.bounds.iter().map(|bound| bound.to_bits()));
+            }
+            w.attributes(9, point.attributes);
+            if !recorded {
+                w.uint(10, NO_RECORDED_VALUE);
+            }
+        });
+        self.items += 1;
+    }
+
+    /// Ends the request.
+    pub fn finish(mut self) -> Batch {
+        self.close_to(RESOURCE_METRICS);
+        let mut batch = Batch::empty(Signal::Metrics);
+        if !self.out.is_empty() {
+            batch.parts.push(Part {
+                bytes: self.out.into(),
+                items: self.items,
+                regular: true,
+            });
+        }
+        batch
+    }
+
+    /// Ends every open message that lies at `depth` or deeper.
+    fn close_to(&mut self, depth: usize) {
+        if self.open.len() > METRIC
+            && let Some(kind) = self.kind.take()
+        {
+            if kind != MetricKind::Gauge {
+                self.uint(2, CUMULATIVE);
+            }
+            if kind == MetricKind::Counter {
+                self.uint(3, 1);
+            }
+        }
+        while self.open.len() > depth {
+            self.end();
+        }
+    }
+
+    fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
+        self.begin(field);
+        content(self);
+        self.end();
+    }
+
+    /// Starts a nested message whose length isn't known yet.
+    fn begin(&mut self, field: u32) {
+        self.tag(field, 2);
+        // One byte is enough for most messages; `end` makes room for the others.
+        self.out.push(0);
+        self.open.push(self.out.len());
+    }
+
+    fn end(&mut self) {
+        let Some(start) = self.open.pop() else { return };
+        let mut length = [0; 10];
+        let used = varint((self.out.len() - start) as u64, &mut length);
+        self.out
+            .splice(start - 1..start, length[..used].iter().copied());
+    }
+
+    fn attributes(&mut self, field: u32, attributes: &[Attribute<'_>]) {
+        for (key, value) in attributes {
+            self.message(field, |w| {
+                w.string(1, key);
+                w.message(2, |w| match *value {
+                    AttributeValue::Str(text) => w.bytes(1, text.as_bytes()),
+                    AttributeValue::Bool(flag) => w.uint(2, u64::from(flag)),
+                    AttributeValue::Int(number) => w.uint(3, number.cast_unsigned()),
+                    AttributeValue::Double(number) => w.fixed64(4, number.to_bits()),
+                });
+            });
+        }
+    }
+
+    fn packed(&mut self, field: u32, values: impl Iterator<Item = u64>) {
+        self.message(field, |w| {
+            for value in values {
+                w.out.extend_from_slice(&value.to_le_bytes());
+            }
+        });
+    }
+
+    fn time(&mut self, field: u32, time: Option<SystemTime>) {
+        if let Some(time) = time {
+            self.fixed64(field, unix_nanos(time));
+        }
+    }
+
+    /// A string field that proto3 leaves out when it is empty.
+    fn string(&mut self, field: u32, text: &str) {
+        if !text.is_empty() {
+            self.bytes(field, text.as_bytes());
+        }
+    }
+
+    fn bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.tag(field, 2);
+        self.varint(bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn uint(&mut self, field: u32, value: u64) {
+        self.tag(field, 0);
+        self.varint(value);
+    }
+
+    fn fixed64(&mut self, field: u32, bits: u64) {
+        self.tag(field, 1);
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    fn tag(&mut self, field: u32, wire_type: u32) {
+        self.varint(u64::from(field << 3 | wire_type));
+    }
+
+    fn varint(&mut self, value: u64) {
+        let mut buffer = [0; 10];
+        let used = varint(value, &mut buffer);
+        self.out.extend_from_slice(&buffer[..used]);
+    }
+}
+
+/// Writes a base-128 varint and returns its length.
+fn varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
+    let mut used = 0;
+    while value >= 0x80 {
+        buffer[used] = (value as u8) | 0x80;
+        value >>= 7;
+        used += 1;
+    }
+    buffer[used] = value as u8;
+    used + 1
+}
+
+/// Nanoseconds since the Unix epoch; 0, OTLP's "unknown", for times it can't express.
+fn unix_nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_nanos()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
+    use prost::Message;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_is_written_is_what_prost_reads_and_writes() {
+        let mut writer = MetricsWriter::new();
+        let long = "x".repeat(300);
+        for instance in ["a", long.as_str()] {
+            writer.resource(&[("service.instance.id", instance.into())]);
+            writer.scope("scope", "1.0");
+            writer.metric(
+                MetricKind::Gauge,
+                Descriptor {
+                    name: "g",
+                    unit: "",
+                    description: "a gauge",
+                },
+            );
+            writer.number(NumberPoint {
+                attributes: &[("flag", AttributeValue::Bool(false))],
+                start: None,
+                time: at(7),
+                value: Some(Number::Double(0.0)),
+            });
+            writer.number(NumberPoint {
+                attributes: &[],
+                start: None,
+                time: at(7),
+                value: None,
+            });
+            writer.metric(
+                MetricKind::Counter,
+                Descriptor {
+                    name: "c",
+                    unit: "By",
+                    description: "",
+                },
+            );
+            writer.number(NumberPoint {
+                attributes: &[
+                    ("n", AttributeValue::Int(-3)),
+                    ("d", AttributeValue::Double(0.5)),
+                ],
+                start: Some(at(1)),
+                time: at(7),
+                value: Some(Number::Int(5)),
+            });
+            writer.scope("another", "");
+            writer.metric(
+                MetricKind::Histogram,
+                Descriptor {
+                    name: "h",
+                    unit: "s",
+                    description: "",
+                },
+            );
+            writer.histogram(HistogramPoint {
+                attributes: &[],
+                start: Some(at(1)),
+                time: at(7),
+                sum: 2.5,
+                bounds: &[1.0, 2.0],
+                buckets: &[1, 0, 1],
+            });
+        }
+        let batch = writer.finish();
+        assert_eq!(batch.items(), 8);
+
+        let bytes = batch.parts()[0].bytes();
+        let read = ExportMetricsServiceRequest::decode(bytes.clone()).unwrap();
+        assert_eq!(&read.encode_to_vec(), bytes, "the canonical encoding");
+
+        let metrics = &read.resource_metrics[1].scope_metrics[0].metrics;
+        let Some(Data::Gauge(gauge)) = &metrics[0].data else {
+            panic!("{metrics:?}")
+        };
+        assert_eq!(gauge.data_points[0].value, Some(Value::AsDouble(0.0)));
+        assert_eq!(
+            gauge.data_points[1].flags, 1,
+            "a point without a value is a tombstone"
+        );
+        let Some(Data::Sum(sum)) = &metrics[1].data else {
+            panic!("{metrics:?}")
+        };
+        assert!(sum.is_monotonic);
+        assert_eq!(sum.aggregation_temporality, 2);
+        assert_eq!(sum.data_points[0].start_time_unix_nano, 1_000_000_000);
+    }
+
+    #[test]
+    fn nothing_written_is_an_empty_batch() {
+        assert!(MetricsWriter::new().finish().parts().is_empty());
+    }
+}

@@ -1,0 +1,268 @@
+//! Reads maps field by field and scalars by their target type, collecting problems.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span};
+
+/// A node in its place: with the path that leads to it and where to report problems.
+#[derive(Debug, Clone)]
+pub struct Value<'a> {
+    node: &'a Node,
+    path: Rc<str>,
+    diagnostics: &'a Diagnostics,
+}
+
+/// A type that a configuration value can be read as.
+///
+/// An implementation reports what is wrong with [`Value::error`] and returns `None`; the
+/// reader goes on, so that one run shows every problem.
+pub trait FromValue: Sized {
+    /// Reads it.
+    fn from_value(value: &Value<'_>) -> Option<Self>;
+}
+
+impl<'a> Value<'a> {
+    /// The root of a document.
+    pub fn root(node: &'a Node, diagnostics: &'a Diagnostics) -> Self {
+        Self {
+            node,
+            path: Rc::from(""),
+            diagnostics,
+        }
+    }
+
+    /// The node itself.
+    pub fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// The keys that lead here, joined by `::`, list positions as numbers.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it stands.
+    pub fn span(&self) -> &'a Span {
+        &self.node.span
+    }
+
+    /// Where problems go.
+    pub fn diagnostics(&self) -> &'a Diagnostics {
+        self.diagnostics
+    }
+
+    /// Whether nothing is written here.
+    pub fn is_null(&self) -> bool {
+        matches!(self.node.kind, NodeKind::Null)
+    }
+
+    /// The text of a scalar, whatever its style; `None` for null, lists and maps.
+    pub fn text(&self) -> Option<&'a str> {
+        match &self.node.kind {
+            NodeKind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Reports that this value can't be used. Returns `None`, so that
+    /// `return value.error("...")` reads well.
+    pub fn error<T>(&self, message: impl Display) -> Option<T> {
+        self.report(Severity::Error, message);
+        None
+    }
+
+    /// Reports something that works, but is hardly what the user wants.
+    pub fn warn(&self, message: impl Display) {
+        self.report(Severity::Warning, message);
+    }
+
+    /// Reads it as `T`.
+    pub fn read<T: FromValue>(&self) -> Option<T> {
+        T::from_value(self)
+    }
+
+    /// Reads a map by its fields; null counts as an empty map, as in the Collector.
+    pub fn fields(&self) -> Option<Fields<'a>> {
+        match &self.node.kind {
+            NodeKind::Null => Some(Fields::new(self.clone(), &[])),
+            NodeKind::Map(entries) => Some(Fields::new(self.clone(), entries)),
+            other => self.error(format_args!("expected a map, found {}", describe(other))),
+        }
+    }
+
+    /// The entries of a map whose keys the user chooses; null counts as an empty map.
+    pub fn entries(&self) -> Option<Vec<(&'a Entry, Value<'a>)>> {
+        match &self.node.kind {
+            NodeKind::Null => Some(Vec::new()),
+            NodeKind::Map(entries) => Some(
+                entries
+                    .iter()
+                    .map(|entry| (entry, self.child(&entry.key, &entry.value)))
+                    .collect(),
+            ),
+            other => self.error(format_args!("expected a map, found {}", describe(other))),
+        }
+    }
+
+    /// The items of a list; null counts as an empty list.
+    pub fn items(&self) -> Option<Vec<Value<'a>>> {
+        match &self.node.kind {
+            NodeKind::Null => Some(Vec::new()),
+            NodeKind::List(items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(i, item)| self.child(&i.to_string(), item))
+                    .collect(),
+            ),
+            other => self.error(format_args!("expected a list, found {}", describe(other))),
+        }
+    }
+
+    pub(super) fn mark_secret(&self) {
+        self.diagnostics.mark_secret(self.span());
+    }
+
+    fn child(&self, key: &str, node: &'a Node) -> Value<'a> {
+        Value {
+            node,
+            path: join(&self.path, key),
+            diagnostics: self.diagnostics,
+        }
+    }
+
+    fn report(&self, severity: Severity, message: impl Display) {
+        self.diagnostics.push(Problem {
+            span: self.span().clone(),
+            path: self.path.to_string(),
+            message: message.to_string(),
+            severity,
+        });
+    }
+}
+
+/// The fields of one map, read one by one; [`Fields::finish`] reports what nobody asked for.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    map: Value<'a>,
+    entries: &'a [Entry],
+    /// Every key that was asked for, which is every key that is allowed.
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(map: Value<'a>, entries: &'a [Entry]) -> Self {
+        Self {
+            map,
+            entries,
+            known: Vec::new(),
+        }
+    }
+
+    /// The map itself, to report what concerns several fields.
+    pub fn map(&self) -> &Value<'a> {
+        &self.map
+    }
+
+    /// The value of a key as it stands, if it is written.
+    pub fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+        self.known.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(self.map.child(key, &entry.value))
+    }
+
+    /// A key's value where it is written and right. Null counts as not written.
+    pub fn optional<T: FromValue>(&mut self, key: &'static str) -> Option<T> {
+        self.value(key).filter(|value| !value.is_null())?.read()
+    }
+
+    /// A key's value, or the default.
+    pub fn or<T: FromValue>(&mut self, key: &'static str, default: T) -> T {
+        self.optional(key).unwrap_or(default)
+    }
+
+    /// A key's value, or the default; outside the range it is an error that shows it.
+    pub fn within<T>(&mut self, key: &'static str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromValue + PartialOrd + Display,
+    {
+        let Some(value) = self.value(key).filter(|value| !value.is_null()) else {
+            return default;
+        };
+        match value.read::<T>() {
+            Some(read) if range.contains(&read) => read,
+            Some(read) => {
+                let (low, high) = (range.start(), range.end());
+                value.error::<()>(format_args!("{read} is out of range: use {low} to {high}"));
+                default
+            }
+            None => default,
+        }
+    }
+
+    /// A key that must be written; its absence is an error.
+    pub fn required<T: FromValue>(&mut self, key: &'static str) -> Option<T> {
+        match self.value(key).filter(|value| !value.is_null()) {
+            Some(value) => value.read(),
+            None => self.map.error(format_args!("`{key}` is missing")),
+        }
+    }
+
+    /// Reports keys that nobody asked for, with the nearest that exists.
+    pub fn finish(self) {
+        for entry in self.entries {
+            if self.known.contains(&entry.key.as_str()) {
+                continue;
+            }
+            let mut message = format!("unknown key `{}`", entry.key);
+            match nearest(&entry.key, self.known.iter().copied()) {
+                Some(near) => message.push_str(&format!(", did you mean `{near}`?")),
+                None if self.known.is_empty() => message.push_str(": nothing can be set here"),
+                None => message.push_str(&format!(": the keys here are {}", self.known.join(", "))),
+            }
+            self.map.diagnostics.push(Problem {
+                span: entry.span.clone(),
+                path: join(&self.map.path, &entry.key).to_string(),
+                message,
+                severity: Severity::Error,
+            });
+        }
+    }
+}
+
+/// The candidate that a typo most likely meant, if any is near enough.
+pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// What a node is, in the user's words.
+pub(super) fn describe(kind: &NodeKind) -> String {
+    match kind {
+        NodeKind::Null => "nothing".to_owned(),
+        NodeKind::Scalar { text, .. } => format!("`{text}`"),
+        NodeKind::List(_) => "a list".to_owned(),
+        NodeKind::Map(_) => "a map".to_owned(),
+    }
+}
+
+fn join(path: &str, key: &str) -> Rc<str> {
+    if path.is_empty() {
+        Rc::from(key)
+    } else {
+        Rc::from(format!("{path}::{key}"))
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        // Every item is read, so that every wrong one is reported.
+        let items: Vec<Option<T>> = value.items()?.iter().map(Value::read).collect();
+        items.into_iter().collect()
+    }
+}

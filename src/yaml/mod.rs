@@ -1,0 +1,160 @@
+//! Configuration text as a tree that remembers where everything stands.
+//!
+//! A user who mends a configuration wants every problem at once, each with its place, and
+//! wants `010` to stay `010` where a string is due. Deserialisers stop at the first error
+//! and decide a scalar's type from its looks, so here a document becomes [`Node`]s
+//! (span, raw text, style), and components decode those with [`Fields`] and [`Value`],
+//! which read each scalar by the type that is asked for and collect [`Problem`]s instead
+//! of stopping.
+//!
+//! **Architecture Invariant:** this module imports nothing else of the crate.
+
+mod field;
+mod scalar;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use field::{Fields, FromValue, Value, nearest};
+pub use scalar::{ByteSize, Secret};
+
+/// Where a node stands: the source's name, and line and column counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The file as the user named it, or `--set`, `env:NAME`, `yaml:`, `default`.
+    pub source: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source, self.line, self.column)
+    }
+}
+
+/// One value of the document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Where it begins.
+    pub span: Span,
+}
+
+/// The kinds of value that YAML has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NodeKind {
+    /// Nothing after the key, `null` or `~`.
+    Null,
+    /// A scalar: its text after expansion, not yet of any type.
+    Scalar {
+        /// The text, without quotes.
+        text: String,
+        /// Whether it stood in quotes or in a block: then it is a string and nothing else.
+        quoted: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order of the document, keys unique.
+    Map(Vec<Entry>),
+}
+
+/// One key of a map and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+/// One thing that is wrong with a configuration, or only doubtful.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub span: Span,
+    /// The path of keys, such as `receivers::betanet::timeout`; empty for the document.
+    pub path: String,
+    /// What is wrong and what would be right; lower case, no full stop.
+    pub message: String,
+    /// Whether start-up can go on.
+    pub severity: Severity,
+}
+
+/// What a [`Problem`] means for start-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration can't be used.
+    Error,
+    /// It can, and the user should know.
+    Warning,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.span)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Collects what reading a configuration finds out, across all its parts.
+///
+/// A handle: clones share what they collect.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics {
+    found: Rc<RefCell<Found>>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    problems: Vec<Problem>,
+    secrets: Vec<Span>,
+}
+
+impl Diagnostics {
+    /// Nothing found so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a problem.
+    pub fn push(&self, problem: Problem) {
+        self.found.borrow_mut().problems.push(problem);
+    }
+
+    /// Whether any problem is an error.
+    pub fn has_errors(&self) -> bool {
+        self.found
+            .borrow()
+            .problems
+            .iter()
+            .any(|p| p.severity == Severity::Error)
+    }
+
+    /// Everything found, by source and place, each problem once.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.found.borrow().problems.clone();
+        problems.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.path.cmp(&b.path)));
+        problems.dedup();
+        problems
+    }
+
+    /// Where scalars stand that were read as secrets, for a dump that must not show them.
+    pub fn secrets(&self) -> Vec<Span> {
+        self.found.borrow().secrets.clone()
+    }
+
+    fn mark_secret(&self, span: &Span) {
+        self.found.borrow_mut().secrets.push(span.clone());
+    }
+}
