@@ -1,4 +1,35 @@
-//! Foghorn: an OpenTelemetry agent for small, badly connected machines.
+//! Foghorn: an OpenTelemetry agent for small, badly connected machines that stays honest
+//! when everything around it fails.
+//!
+//! # The way data flows
+//!
+//! ```text
+//!   receivers/            processors/            exporters/
+//!   betanet, node   ->    (a chain for each  ->  prometheus, file, debug
+//!                          pipeline)
+//!        |                      |                      |
+//!        +---- admission -------+------ fan-out -------+
+//!                 pipeline/, wired from config/, run and drained by service
+//! ```
+//!
+//! Receivers ask for admission, then hand encoded OTLP to a pipeline. The pipeline's chain
+//! of processors transforms it, and the fan-out gives every exporter its own leg, so that
+//! a slow destination holds up nobody else. Every item is in the ledger from the moment it
+//! is accepted until it is delivered or dropped for a reason.
+//!
+//! # Modules, from the ground up
+//!
+//! | module | what it is | imports |
+//! |---|---|---|
+//! | [`yaml`] | configuration text as a tree with positions, and its readers | nothing of ours |
+//! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
+//! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
+//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
+//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
+//!
+//! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
+//! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
+//! reasons.
 #![forbid(unsafe_code)]
 
 pub mod component;
