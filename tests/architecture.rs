@@ -1,6 +1,8 @@
 //! Modules import one way. This test reads the sources and compares every path that
 //! starts at the crate's root with the table below.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
