@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, Routes, Sink};
+use super::{
+    ComponentId, DeliverySettings, Exporter, Extension, Health, Intake, Processor, Receiver,
+    Routes, Sink,
+};
 use crate::pdata::Signal;
 use crate::telemetry::Telemetry;
 use crate::yaml::Value;
@@ -145,7 +148,12 @@ pub trait ExporterConfig: fmt::Debug + Send + Sync {
 /// The two kinds of exporter.
 pub enum BuiltExporter {
     /// One whose destination can fail.
-    Remote(Box<dyn Exporter>),
+    Remote {
+        /// What makes the attempts.
+        exporter: Box<dyn Exporter>,
+        /// What the user chose about everything around them.
+        delivery: DeliverySettings,
+    },
     /// One that writes on this machine.
     Local(Box<dyn Sink>),
 }

@@ -1,6 +1,10 @@
 //! Whether sources and destinations work, as they themselves report it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ComponentId;
 
@@ -10,6 +14,30 @@ use super::ComponentId;
 pub struct Health {
     // Std mutexes: every section is a few loads and stores.
     reports: Arc<Mutex<Vec<Arc<Mutex<HealthReport>>>>>,
+    pipelines: Arc<Mutex<Option<Arc<dyn PipelineProbe>>>>,
+    dead_tasks: Arc<Mutex<Vec<String>>>,
+}
+
+/// Looks into the running pipelines.
+pub trait PipelineProbe: fmt::Debug + Send + Sync {
+    /// Every pipeline as it stands at `now`.
+    fn pipelines(&self, now: Instant) -> Vec<PipelineReport>;
+}
+
+/// One pipeline as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineReport {
+    /// `signal[/name]`.
+    pub id: String,
+    /// Its exporters, and whether each can deliver as far as is known: its task lives and
+    /// its last attempt, if there was one, worked.
+    pub exporters: Vec<(ComponentId, bool)>,
+    /// Items that its processors hold or that wait before them.
+    pub held_items: u64,
+    /// Items that wait for its exporters.
+    pub queued_items: u64,
+    /// How long the oldest request has been waiting for any of its exporters.
+    pub queue_age: Duration,
 }
 
 /// What a report is about.
@@ -64,6 +92,28 @@ impl Health {
             board: self.clone(),
             report,
         }
+    }
+
+    /// Lets the board look into the pipelines, once they are built.
+    pub fn watch(&self, pipelines: Arc<dyn PipelineProbe>) {
+        *lock(&self.pipelines) = Some(pipelines);
+    }
+
+    /// Every pipeline as it stands; none before they are built.
+    pub fn pipelines(&self, now: Instant) -> Vec<PipelineReport> {
+        let probe = lock(&self.pipelines).clone();
+        probe.map_or_else(Vec::new, |probe| probe.pipelines(now))
+    }
+
+    /// A task of the agent panicked: it does not work any more, and neither does what
+    /// depends on it.
+    pub fn task_died(&self, task: impl Into<String>) {
+        lock(&self.dead_tasks).push(task.into());
+    }
+
+    /// The tasks that died, such as `exporter otlp`.
+    pub fn dead_tasks(&self) -> Vec<String> {
+        lock(&self.dead_tasks).clone()
     }
 
     /// Every line as it stands.

@@ -18,6 +18,27 @@ pub trait Intake: Send + Sync {
     ///
     /// When the pipelines have no room: the sender is told to come back.
     fn try_admit(&self, origin: Origin, bytes: u64) -> Result<Box<dyn Admission>, Refusal>;
+
+    /// Like [`Intake::try_admit`], but waits a while for room where a destination's
+    /// `block_on_overflow` asks for it. Cancel safe: dropping the future reserves nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Intake::try_admit`].
+    fn admit(
+        &self,
+        origin: Origin,
+        bytes: u64,
+    ) -> BoxFuture<'_, Result<Box<dyn Admission>, Refusal>> {
+        Box::pin(std::future::ready(self.try_admit(origin, bytes)))
+    }
+
+    /// Counts items that were known when they were refused. A request that is refused
+    /// before it is decoded has no items yet: it is counted in requests and bytes.
+    fn refused(&self, _items: u64) {}
+
+    /// Counts items that the receiver itself failed to hand over.
+    fn failed(&self, _items: u64) {}
 }
 
 /// Who offers data, which decides what may refuse it.
@@ -51,7 +72,8 @@ pub trait Admission: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// What is full: `memory_limit`, `queue_full` or `shutdown`.
+    /// What is full, `memory_limit` or `queue_full`, or why there is nothing behind it:
+    /// `shutdown` or `unavailable`.
     pub reason: &'static str,
     /// How long the sender should wait.
     pub retry_after: Duration,

@@ -9,6 +9,7 @@
 //! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `telemetry`
 //! and `yaml`.
 
+mod delivery;
 mod factory;
 mod health;
 mod http;
@@ -22,12 +23,13 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use delivery::{DeliverySettings, QueueSettings, RetrySettings, WhenFull};
 pub use factory::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
     ProcessorFactory, ReceiverConfig, ReceiverFactory,
 };
-pub use health::{Health, HealthReport, Reporter, Subject};
+pub use health::{Health, HealthReport, PipelineProbe, PipelineReport, Reporter, Subject};
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
@@ -235,7 +237,7 @@ pub trait Sink: Send {
 
 /// Where a sink reports what it could not keep.
 pub trait Discards {
-    /// Gives up items of the batches that the sink took.
+    /// Gives up items of the batches that the sink took; what isn't given up counts as sent.
     fn discard(&mut self, items: u64, reason: DropReason);
 }
 

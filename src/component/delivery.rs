@@ -1,0 +1,293 @@
+//! What a remote exporter's user may choose about its delivery, the same for every one of
+//! them. The exporter reads it beside its own keys and hands it to the pipeline.
+//!
+//! ```yaml
+//! timeout: 5s                # of one attempt
+//! retry_on_failure:
+//!   enabled: true
+//!   initial_interval: 5s
+//!   multiplier: 1.5
+//!   randomization_factor: 0.5
+//!   max_interval: 30s
+//!   max_elapsed_time: 300s   # 0 = for ever
+//! sending_queue:
+//!   enabled: true
+//!   queue_size: 1000         # requests
+//!   queue_bytes: 32MiB       # encoded
+//!   when_full: auto          # auto | refuse | drop
+//!   block_on_overflow: false
+//!   num_consumers: 1
+//!   batch:
+//!     max_size: 4MiB
+//!     max_items: 8192
+//! ```
+
+use std::time::Duration;
+
+use crate::yaml::{ByteSize, Fields, FromValue, Value};
+
+/// How requests are queued, joined, attempted and retried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeliverySettings {
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// What happens after a failed attempt that may work later.
+    pub retry: RetrySettings,
+    /// What waits for its attempt.
+    pub queue: QueueSettings,
+}
+
+/// `retry_on_failure`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetrySettings {
+    /// Without retries a request that fails once is dropped.
+    pub enabled: bool,
+    /// The first wait.
+    pub initial_interval: Duration,
+    /// What each wait is multiplied with for the next.
+    pub multiplier: f64,
+    /// A wait is drawn from `interval * (1 +- this)`.
+    pub randomization_factor: f64,
+    /// No wait is longer before it is randomised.
+    pub max_interval: Duration,
+    /// A request that has failed for so long is dropped; `None` retries for ever.
+    pub max_elapsed_time: Option<Duration>,
+}
+
+/// `sending_queue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Requests that may wait or be under way.
+    pub requests: u64,
+    /// Their encoded size in bytes.
+    pub bytes: u64,
+    /// What a full queue means for those who send.
+    pub when_full: WhenFull,
+    /// Whether a sender waits for room before `when_full` applies.
+    pub block_on_overflow: bool,
+    /// Requests under way at a time; more than one gives up their order.
+    pub num_consumers: usize,
+    /// Waiting requests are joined up to so many encoded bytes.
+    pub join_bytes: u64,
+    /// Waiting requests are joined up to so many items.
+    pub join_items: u64,
+}
+
+/// What a full queue means for those who send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Senders are refused when no queue of the pipeline has room; beside one that has, a
+    /// full queue drops for itself alone.
+    Auto,
+    /// Senders are refused.
+    Refuse,
+    /// What comes is dropped and counted; senders hear nothing of it.
+    Drop,
+}
+
+impl DeliverySettings {
+    /// Reads `timeout`, `retry_on_failure` and `sending_queue` among an exporter's own keys.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            timeout: fields
+                .optional("timeout")
+                .map_or(default.timeout, |TimeoutKey(timeout)| timeout),
+            retry: fields.or("retry_on_failure", default.retry),
+            queue: fields.or("sending_queue", default.queue),
+        }
+    }
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            retry: RetrySettings::default(),
+            queue: QueueSettings::default(),
+        }
+    }
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            initial_interval: Duration::from_secs(5),
+            multiplier: 1.5,
+            randomization_factor: 0.5,
+            max_interval: Duration::from_secs(30),
+            max_elapsed_time: Some(Duration::from_secs(300)),
+        }
+    }
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            requests: 1000,
+            bytes: 32 << 20,
+            when_full: WhenFull::Auto,
+            block_on_overflow: false,
+            num_consumers: 1,
+            join_bytes: 4 << 20,
+            join_items: 8192,
+        }
+    }
+}
+
+impl QueueSettings {
+    /// What `enabled: false` means: one request under way, nothing beside it, nothing
+    /// joined.
+    pub fn disabled() -> Self {
+        Self {
+            requests: 1,
+            join_bytes: 0,
+            join_items: 0,
+            ..Self::default()
+        }
+    }
+}
+
+/// An attempt's time limit, within its range.
+struct TimeoutKey(Duration);
+
+impl FromValue for TimeoutKey {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let timeout: Duration = value.read()?;
+        if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(600) {
+            return value.error("out of range: use 1ms to 10m");
+        }
+        Some(Self(timeout))
+    }
+}
+
+impl FromValue for RetrySettings {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let default = Self::default();
+        let mut fields = value.fields()?;
+        let max_elapsed_time = fields
+            .optional("max_elapsed_time")
+            .map_or(default.max_elapsed_time, |time: Duration| {
+                (!time.is_zero()).then_some(time)
+            });
+        let initial: Option<Duration> = fields.optional("initial_interval");
+        let max: Option<Duration> = fields.optional("max_interval");
+        let settings = Self {
+            enabled: fields.or("enabled", default.enabled),
+            multiplier: fields.within("multiplier", default.multiplier, 1.0..=10.0),
+            randomization_factor: fields.within(
+                "randomization_factor",
+                default.randomization_factor,
+                0.0..=1.0,
+            ),
+            // A default gives way to a written key.
+            initial_interval: initial
+                .unwrap_or_else(|| default.initial_interval.min(max.unwrap_or(Duration::MAX))),
+            max_interval: max
+                .unwrap_or_else(|| default.max_interval.max(initial.unwrap_or(Duration::ZERO))),
+            max_elapsed_time,
+        };
+        fields.finish();
+        if settings.initial_interval.is_zero() {
+            return value.error("initial_interval is 0: use at least 1ms");
+        }
+        if settings.initial_interval > settings.max_interval {
+            return value.error("initial_interval is longer than max_interval");
+        }
+        Some(settings)
+    }
+}
+
+impl FromValue for QueueSettings {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let default = Self::default();
+        let mut fields = value.fields()?;
+        let enabled = fields.or("enabled", true);
+        let sizer = fields.or("sizer", Sizer::Requests);
+        // The Collector's integer counts in the sizer's unit; `queue_bytes` is ours.
+        let size = fields.optional::<ByteSize>("queue_size").map(|size| size.0);
+        let mut settings = Self {
+            requests: default.requests,
+            bytes: fields.or("queue_bytes", ByteSize(default.bytes)).0,
+            when_full: fields.or("when_full", default.when_full),
+            block_on_overflow: fields.or("block_on_overflow", default.block_on_overflow),
+            num_consumers: fields.within("num_consumers", default.num_consumers, 1..=100),
+            ..default
+        };
+        match (sizer, size) {
+            (Sizer::Requests, Some(size)) => settings.requests = size,
+            (Sizer::Bytes, Some(size)) => settings.bytes = size,
+            (_, None) => {}
+        }
+        if let Some(batch) = fields.value("batch") {
+            settings.read_batch(&batch);
+        }
+        if fields.or("wait_for_result", false) {
+            value.warn("wait_for_result has no effect: a sender is answered once it is queued");
+        }
+        fields.finish();
+        if settings.requests == 0 || settings.bytes == 0 {
+            return value.error("queue_size is 0: use at least 1, or enabled: false");
+        }
+        Some(if enabled { settings } else { Self::disabled() })
+    }
+}
+
+impl QueueSettings {
+    fn read_batch(&mut self, value: &Value<'_>) {
+        let Some(mut fields) = value.fields() else {
+            return;
+        };
+        let sizer = fields.or("sizer", Sizer::Bytes);
+        if let Some(ByteSize(max)) = fields.optional("max_size") {
+            match sizer {
+                Sizer::Bytes => self.join_bytes = max,
+                Sizer::Requests => {
+                    value.error::<()>("sizer: requests has no meaning for a batch: use bytes");
+                }
+            }
+        }
+        self.join_items = fields.or("max_items", self.join_items);
+        // Nothing is ever delayed in order to be joined.
+        if fields
+            .optional::<u64>("min_size")
+            .is_some_and(|size| size > 0)
+            || fields.optional::<Duration>("flush_timeout").is_some()
+        {
+            value.warn(
+                "min_size and flush_timeout have no effect: waiting requests are joined, and \
+                 nothing waits in order to be joined; use the batch processor for that",
+            );
+        }
+        fields.finish();
+    }
+}
+
+/// What sizes count.
+#[derive(Debug, Clone, Copy)]
+enum Sizer {
+    Requests,
+    Bytes,
+}
+
+impl FromValue for Sizer {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("requests") => Some(Self::Requests),
+            Some("bytes") => Some(Self::Bytes),
+            _ => value.error("expected requests or bytes"),
+        }
+    }
+}
+
+impl FromValue for WhenFull {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("auto") => Some(Self::Auto),
+            Some("refuse") => Some(Self::Refuse),
+            Some("drop") => Some(Self::Drop),
+            _ => value.error("expected auto, refuse or drop"),
+        }
+    }
+}
