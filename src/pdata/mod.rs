@@ -7,6 +7,8 @@
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
+pub mod json;
+pub mod protocol;
 pub mod writer;
 
 use std::fmt;

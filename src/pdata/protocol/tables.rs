@@ -1,0 +1,441 @@
+//! OTLP 1.9, message by message: number, name, kind, presence.
+
+use super::Kind::{
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Int64, Nanos, Sfixed64, Sint32, String,
+    Uint32, Uint64,
+};
+use super::Presence::{Explicit, Implicit, OneOf, Repeated};
+use super::{Field, Kind, Message, Presence};
+
+const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
+    with(number, name, kind, Implicit)
+}
+
+const fn maybe(number: u32, name: &'static str, kind: Kind) -> Field {
+    with(number, name, kind, Explicit)
+}
+
+const fn either(number: u32, name: &'static str, kind: Kind) -> Field {
+    with(number, name, kind, OneOf)
+}
+
+const fn many(number: u32, name: &'static str, kind: Kind) -> Field {
+    with(number, name, kind, Repeated)
+}
+
+const fn message(number: u32, name: &'static str, message: &'static Message) -> Field {
+    with(number, name, Kind::Message(message), Explicit)
+}
+
+const fn messages(number: u32, name: &'static str, message: &'static Message) -> Field {
+    with(number, name, Kind::Message(message), Repeated)
+}
+
+const fn either_message(number: u32, name: &'static str, message: &'static Message) -> Field {
+    with(number, name, Kind::Message(message), OneOf)
+}
+
+const fn with(number: u32, name: &'static str, kind: Kind, presence: Presence) -> Field {
+    Field {
+        number,
+        name,
+        kind,
+        presence,
+    }
+}
+
+/// `ExportMetricsServiceRequest`.
+pub static METRICS_REQUEST: Message = Message {
+    name: "ExportMetricsServiceRequest",
+    fields: &[messages(1, "resourceMetrics", &RESOURCE_METRICS)],
+};
+
+/// `ExportTraceServiceRequest`.
+pub static TRACES_REQUEST: Message = Message {
+    name: "ExportTraceServiceRequest",
+    fields: &[messages(1, "resourceSpans", &RESOURCE_SPANS)],
+};
+
+/// `ExportLogsServiceRequest`.
+pub static LOGS_REQUEST: Message = Message {
+    name: "ExportLogsServiceRequest",
+    fields: &[messages(1, "resourceLogs", &RESOURCE_LOGS)],
+};
+
+// Common.
+
+/// `AnyValue`.
+pub static ANY_VALUE: Message = Message {
+    name: "AnyValue",
+    fields: &[
+        either(1, "stringValue", String),
+        either(2, "boolValue", Bool),
+        either(3, "intValue", Int64),
+        either(4, "doubleValue", Double),
+        either_message(5, "arrayValue", &ARRAY_VALUE),
+        either_message(6, "kvlistValue", &KEY_VALUE_LIST),
+        either(7, "bytesValue", Bytes),
+        either(8, "stringValueStrindex", Int32),
+    ],
+};
+
+static ARRAY_VALUE: Message = Message {
+    name: "ArrayValue",
+    fields: &[messages(1, "values", &ANY_VALUE)],
+};
+
+static KEY_VALUE_LIST: Message = Message {
+    name: "KeyValueList",
+    fields: &[messages(1, "values", &KEY_VALUE)],
+};
+
+/// `KeyValue`.
+pub static KEY_VALUE: Message = Message {
+    name: "KeyValue",
+    fields: &[
+        one(1, "key", String),
+        message(2, "value", &ANY_VALUE),
+        one(3, "keyStrindex", Int32),
+    ],
+};
+
+static SCOPE: Message = Message {
+    name: "InstrumentationScope",
+    fields: &[
+        one(1, "name", String),
+        one(2, "version", String),
+        messages(3, "attributes", &KEY_VALUE),
+        one(4, "droppedAttributesCount", Uint32),
+    ],
+};
+
+/// `Resource`.
+pub static RESOURCE: Message = Message {
+    name: "Resource",
+    fields: &[
+        messages(1, "attributes", &KEY_VALUE),
+        one(2, "droppedAttributesCount", Uint32),
+        messages(3, "entityRefs", &ENTITY_REF),
+    ],
+};
+
+static ENTITY_REF: Message = Message {
+    name: "EntityRef",
+    fields: &[
+        one(1, "schemaUrl", String),
+        one(2, "type", String),
+        many(3, "idKeys", String),
+        many(4, "descriptionKeys", String),
+    ],
+};
+
+// Metrics.
+
+static RESOURCE_METRICS: Message = Message {
+    name: "ResourceMetrics",
+    fields: &[
+        message(1, "resource", &RESOURCE),
+        messages(2, "scopeMetrics", &SCOPE_METRICS),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+static SCOPE_METRICS: Message = Message {
+    name: "ScopeMetrics",
+    fields: &[
+        message(1, "scope", &SCOPE),
+        messages(2, "metrics", &METRIC),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+/// `Metric`.
+pub static METRIC: Message = Message {
+    name: "Metric",
+    fields: &[
+        one(1, "name", String),
+        one(2, "description", String),
+        one(3, "unit", String),
+        either_message(5, "gauge", &GAUGE),
+        either_message(7, "sum", &SUM),
+        either_message(9, "histogram", &HISTOGRAM),
+        either_message(10, "exponentialHistogram", &EXPONENTIAL_HISTOGRAM),
+        either_message(11, "summary", &SUMMARY),
+        messages(12, "metadata", &KEY_VALUE),
+    ],
+};
+
+static GAUGE: Message = Message {
+    name: "Gauge",
+    fields: &[messages(1, "dataPoints", &NUMBER_DATA_POINT)],
+};
+
+static SUM: Message = Message {
+    name: "Sum",
+    fields: &[
+        messages(1, "dataPoints", &NUMBER_DATA_POINT),
+        one(2, "aggregationTemporality", TEMPORALITY),
+        one(3, "isMonotonic", Bool),
+    ],
+};
+
+static HISTOGRAM: Message = Message {
+    name: "Histogram",
+    fields: &[
+        messages(1, "dataPoints", &HISTOGRAM_DATA_POINT),
+        one(2, "aggregationTemporality", TEMPORALITY),
+    ],
+};
+
+static EXPONENTIAL_HISTOGRAM: Message = Message {
+    name: "ExponentialHistogram",
+    fields: &[
+        messages(1, "dataPoints", &EXPONENTIAL_HISTOGRAM_DATA_POINT),
+        one(2, "aggregationTemporality", TEMPORALITY),
+    ],
+};
+
+static SUMMARY: Message = Message {
+    name: "Summary",
+    fields: &[messages(1, "dataPoints", &SUMMARY_DATA_POINT)],
+};
+
+static NUMBER_DATA_POINT: Message = Message {
+    name: "NumberDataPoint",
+    fields: &[
+        messages(7, "attributes", &KEY_VALUE),
+        one(2, "startTimeUnixNano", Nanos),
+        one(3, "timeUnixNano", Nanos),
+        either(4, "asDouble", Double),
+        either(6, "asInt", Sfixed64),
+        messages(5, "exemplars", &EXEMPLAR),
+        one(8, "flags", Uint32),
+    ],
+};
+
+static HISTOGRAM_DATA_POINT: Message = Message {
+    name: "HistogramDataPoint",
+    fields: &[
+        messages(9, "attributes", &KEY_VALUE),
+        one(2, "startTimeUnixNano", Nanos),
+        one(3, "timeUnixNano", Nanos),
+        one(4, "count", Fixed64),
+        maybe(5, "sum", Double),
+        many(6, "bucketCounts", Fixed64),
+        many(7, "explicitBounds", Double),
+        messages(8, "exemplars", &EXEMPLAR),
+        one(10, "flags", Uint32),
+        maybe(11, "min", Double),
+        maybe(12, "max", Double),
+    ],
+};
+
+static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message {
+    name: "ExponentialHistogramDataPoint",
+    fields: &[
+        messages(1, "attributes", &KEY_VALUE),
+        one(2, "startTimeUnixNano", Nanos),
+        one(3, "timeUnixNano", Nanos),
+        one(4, "count", Fixed64),
+        maybe(5, "sum", Double),
+        one(6, "scale", Sint32),
+        one(7, "zeroCount", Fixed64),
+        message(8, "positive", &BUCKETS),
+        message(9, "negative", &BUCKETS),
+        one(10, "flags", Uint32),
+        messages(11, "exemplars", &EXEMPLAR),
+        maybe(12, "min", Double),
+        maybe(13, "max", Double),
+        one(14, "zeroThreshold", Double),
+    ],
+};
+
+static BUCKETS: Message = Message {
+    name: "Buckets",
+    fields: &[one(1, "offset", Sint32), many(2, "bucketCounts", Uint64)],
+};
+
+static SUMMARY_DATA_POINT: Message = Message {
+    name: "SummaryDataPoint",
+    fields: &[
+        messages(7, "attributes", &KEY_VALUE),
+        one(2, "startTimeUnixNano", Nanos),
+        one(3, "timeUnixNano", Nanos),
+        one(4, "count", Fixed64),
+        one(5, "sum", Double),
+        messages(6, "quantileValues", &VALUE_AT_QUANTILE),
+        one(8, "flags", Uint32),
+    ],
+};
+
+static VALUE_AT_QUANTILE: Message = Message {
+    name: "ValueAtQuantile",
+    fields: &[one(1, "quantile", Double), one(2, "value", Double)],
+};
+
+static EXEMPLAR: Message = Message {
+    name: "Exemplar",
+    fields: &[
+        messages(7, "filteredAttributes", &KEY_VALUE),
+        one(2, "timeUnixNano", Nanos),
+        either(3, "asDouble", Double),
+        either(6, "asInt", Sfixed64),
+        one(4, "spanId", Id),
+        one(5, "traceId", Id),
+    ],
+};
+
+// Traces.
+
+static RESOURCE_SPANS: Message = Message {
+    name: "ResourceSpans",
+    fields: &[
+        message(1, "resource", &RESOURCE),
+        messages(2, "scopeSpans", &SCOPE_SPANS),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+static SCOPE_SPANS: Message = Message {
+    name: "ScopeSpans",
+    fields: &[
+        message(1, "scope", &SCOPE),
+        messages(2, "spans", &SPAN),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+/// `Span`.
+pub static SPAN: Message = Message {
+    name: "Span",
+    fields: &[
+        one(1, "traceId", Id),
+        one(2, "spanId", Id),
+        one(3, "traceState", String),
+        one(4, "parentSpanId", Id),
+        one(16, "flags", Fixed32),
+        one(5, "name", String),
+        one(6, "kind", SPAN_KIND),
+        one(7, "startTimeUnixNano", Nanos),
+        one(8, "endTimeUnixNano", Nanos),
+        messages(9, "attributes", &KEY_VALUE),
+        one(10, "droppedAttributesCount", Uint32),
+        messages(11, "events", &EVENT),
+        one(12, "droppedEventsCount", Uint32),
+        messages(13, "links", &LINK),
+        one(14, "droppedLinksCount", Uint32),
+        message(15, "status", &STATUS),
+    ],
+};
+
+static EVENT: Message = Message {
+    name: "Event",
+    fields: &[
+        one(1, "timeUnixNano", Nanos),
+        one(2, "name", String),
+        messages(3, "attributes", &KEY_VALUE),
+        one(4, "droppedAttributesCount", Uint32),
+    ],
+};
+
+static LINK: Message = Message {
+    name: "Link",
+    fields: &[
+        one(1, "traceId", Id),
+        one(2, "spanId", Id),
+        one(3, "traceState", String),
+        messages(4, "attributes", &KEY_VALUE),
+        one(5, "droppedAttributesCount", Uint32),
+        one(6, "flags", Fixed32),
+    ],
+};
+
+static STATUS: Message = Message {
+    name: "Status",
+    fields: &[one(2, "message", String), one(3, "code", STATUS_CODE)],
+};
+
+// Logs.
+
+static RESOURCE_LOGS: Message = Message {
+    name: "ResourceLogs",
+    fields: &[
+        message(1, "resource", &RESOURCE),
+        messages(2, "scopeLogs", &SCOPE_LOGS),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+static SCOPE_LOGS: Message = Message {
+    name: "ScopeLogs",
+    fields: &[
+        message(1, "scope", &SCOPE),
+        messages(2, "logRecords", &LOG_RECORD),
+        one(3, "schemaUrl", String),
+    ],
+};
+
+/// `LogRecord`.
+pub static LOG_RECORD: Message = Message {
+    name: "LogRecord",
+    fields: &[
+        one(1, "timeUnixNano", Nanos),
+        one(11, "observedTimeUnixNano", Nanos),
+        one(2, "severityNumber", SEVERITY_NUMBER),
+        one(3, "severityText", String),
+        message(5, "body", &ANY_VALUE),
+        messages(6, "attributes", &KEY_VALUE),
+        one(7, "droppedAttributesCount", Uint32),
+        one(8, "flags", Fixed32),
+        one(9, "traceId", Id),
+        one(10, "spanId", Id),
+        one(12, "eventName", String),
+    ],
+};
+
+// Enumerations.
+
+const TEMPORALITY: Kind = Enum(&[
+    "AGGREGATION_TEMPORALITY_UNSPECIFIED",
+    "AGGREGATION_TEMPORALITY_DELTA",
+    "AGGREGATION_TEMPORALITY_CUMULATIVE",
+]);
+
+const SPAN_KIND: Kind = Enum(&[
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+]);
+
+const STATUS_CODE: Kind = Enum(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"]);
+
+const SEVERITY_NUMBER: Kind = Enum(&[
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    "SEVERITY_NUMBER_TRACE",
+    "SEVERITY_NUMBER_TRACE2",
+    "SEVERITY_NUMBER_TRACE3",
+    "SEVERITY_NUMBER_TRACE4",
+    "SEVERITY_NUMBER_DEBUG",
+    "SEVERITY_NUMBER_DEBUG2",
+    "SEVERITY_NUMBER_DEBUG3",
+    "SEVERITY_NUMBER_DEBUG4",
+    "SEVERITY_NUMBER_INFO",
+    "SEVERITY_NUMBER_INFO2",
+    "SEVERITY_NUMBER_INFO3",
+    "SEVERITY_NUMBER_INFO4",
+    "SEVERITY_NUMBER_WARN",
+    "SEVERITY_NUMBER_WARN2",
+    "SEVERITY_NUMBER_WARN3",
+    "SEVERITY_NUMBER_WARN4",
+    "SEVERITY_NUMBER_ERROR",
+    "SEVERITY_NUMBER_ERROR2",
+    "SEVERITY_NUMBER_ERROR3",
+    "SEVERITY_NUMBER_ERROR4",
+    "SEVERITY_NUMBER_FATAL",
+    "SEVERITY_NUMBER_FATAL2",
+    "SEVERITY_NUMBER_FATAL3",
+    "SEVERITY_NUMBER_FATAL4",
+]);
