@@ -1,18 +1,116 @@
-//! The agent's own telemetry, through the OpenTelemetry SDK.
+//! The agent's own telemetry: metrics through the OpenTelemetry SDK, logs through
+//! `tracing`.
 //!
-//! **Architecture Invariant:** this module imports nothing else of the crate.
+//! ```yaml
+//! service:
+//!   telemetry:
+//!     metrics:
+//!       level: normal      # none: no reader and no instruments
+//!     logs:
+//!       level: info        # a filter as in RUST_LOG, which takes precedence
+//!     resource:
+//!       deployment.environment.name: lab
+//! ```
+//!
+//! Instruments are named as they stand on the page: our own counters carry `_total`, the
+//! Collector's `otelcol_*` don't, and the exporter adds neither suffixes nor units, since
+//! its switches are for all instruments or none.
+//!
+//! Emits [`process`] figures, and `target_info` with the agent's resource.
+//!
+//! **Architecture Invariant:** this module imports only `exposition`.
 
+pub mod logs;
+mod process;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{Instrument, InstrumentKind, SdkMeterProvider, Stream};
+use opentelemetry_sdk::resource::EnvResourceDetector;
+use prometheus::proto::MetricFamily;
 
-/// Hands out the instruments that the agent's own metrics are made with. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Families that have a series for every endpoint, of which there may be thousands. The
+/// SDK folds what is beyond its limit into one series, which means nothing for a gauge.
+const PER_ENDPOINT: &str = "circuit_breaker_";
+
+/// Series that a family of [`PER_ENDPOINT`] may have. The SDK allots a table of this size
+/// to each such instrument when it is made, so it isn't raised for the others.
+const PER_ENDPOINT_LIMIT: usize = 20_000;
+
+/// What the agent's own metrics are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether there are any.
+    pub metrics: bool,
+    /// Attributes for the agent's resource. They win over `OTEL_RESOURCE_ATTRIBUTES`,
+    /// which wins over the agent's own.
+    pub resource: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            metrics: true,
+            resource: BTreeMap::new(),
+        }
+    }
+}
+
+/// Hands out the instruments that the agent's own metrics are made with, and gathers what
+/// they show. Cheap to clone.
+#[derive(Clone)]
 pub struct Telemetry {
     provider: SdkMeterProvider,
     registry: prometheus::Registry,
 }
 
+/// The agent's own metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("service::telemetry::metrics: {0}")]
+pub struct SetupError(String);
+
 impl Telemetry {
+    /// Sets up the SDK, without any task or thread: families are read when somebody asks.
+    ///
+    /// # Errors
+    ///
+    /// When the SDK refuses its reader.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        if !settings.metrics {
+            return Ok(Self::off());
+        }
+        let registry = prometheus::Registry::new();
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_counter_suffixes()
+            .without_units()
+            .scope_info_enabled(false)
+            .build()
+            .map_err(|error| SetupError(error.to_string()))?;
+        let provider = SdkMeterProvider::builder()
+            .with_resource(resource(&settings.resource))
+            .with_view(room_for_endpoints)
+            .with_reader(reader)
+            .build();
+        let telemetry = Self { provider, registry };
+        process::observe(&telemetry.meter("foghorn.process"));
+        Ok(telemetry)
+    }
+
+    /// Instruments that record nothing.
+    pub fn off() -> Self {
+        Self {
+            provider: SdkMeterProvider::builder()
+                .with_resource(Resource::builder_empty().build())
+                .build(),
+            registry: prometheus::Registry::new(),
+        }
+    }
+
     /// The meter for a component of the agent.
     pub fn meter(&self, name: &'static str) -> Meter {
         self.provider.meter(name)
@@ -21,5 +119,172 @@ impl Telemetry {
     /// The registry from which the agent's own families are gathered.
     pub fn registry(&self) -> &prometheus::Registry {
         &self.registry
+    }
+
+    /// The agent's own families as they stand. Runs the observers on a thread that may
+    /// block, since they take whatever locks they need.
+    ///
+    /// Cancel safe: the gathering goes on and its result is dropped.
+    pub async fn gather(&self) -> Vec<MetricFamily> {
+        let registry = self.registry.clone();
+        match tokio::task::spawn_blocking(move || registry.gather()).await {
+            Ok(families) => families,
+            Err(error) => {
+                tracing::error!(%error, "the agent's own metrics could not be gathered");
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}
+
+fn room_for_endpoints(instrument: &Instrument) -> Option<Stream> {
+    // A stream of our own would replace a histogram's bucket boundaries, too.
+    if instrument.kind() == InstrumentKind::Histogram
+        || !instrument.name().starts_with(PER_ENDPOINT)
+    {
+        return None;
+    }
+    Stream::builder()
+        .with_cardinality_limit(PER_ENDPOINT_LIMIT)
+        .build()
+        .ok()
+}
+
+fn resource(configured: &BTreeMap<String, String>) -> Resource {
+    let own = [
+        KeyValue::new("service.name", env!("CARGO_PKG_NAME")),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", instance_id(rand::random())),
+    ];
+    // The environment variable that OpenTelemetry defines beside the list of attributes.
+    let named = std::env::var("OTEL_SERVICE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .map(|name| KeyValue::new("service.name", name));
+    Resource::builder_empty()
+        .with_attributes(own)
+        .with_detector(Box::new(EnvResourceDetector::new()))
+        .with_attributes(named)
+        .with_attributes(
+            configured
+                .iter()
+                .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
+        )
+        .build()
+}
+
+/// A random UUID, as the semantic conventions recommend.
+fn instance_id(random: u128) -> String {
+    // Version 4 and the variant of RFC 9562 in their places.
+    let id = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{id:032x}");
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(telemetry: &Telemetry) -> String {
+        prometheus::TextEncoder::new()
+            .encode_to_string(&telemetry.registry().gather())
+            .unwrap()
+    }
+
+    #[test]
+    fn names_stand_on_the_page_as_they_were_given() {
+        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let meter = telemetry.meter("test");
+        let labels = [KeyValue::new("code", "200")];
+        meter
+            .u64_counter("foghorn_http_requests_total")
+            .with_unit("s")
+            .build()
+            .add(3, &labels);
+        meter
+            .u64_counter("otelcol_receiver_accepted_metric_points")
+            .with_unit("By")
+            .build()
+            .add(4, &[]);
+        let page = text(&telemetry);
+        let line = |line: &str| assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+        line("# TYPE foghorn_http_requests_total counter");
+        line("foghorn_http_requests_total{code=\"200\"} 3");
+        line("otelcol_receiver_accepted_metric_points 4");
+    }
+
+    #[test]
+    fn the_resource_names_the_agent_and_what_the_user_added() {
+        let settings = Settings {
+            metrics: true,
+            resource: BTreeMap::from([
+                ("service.name".to_owned(), "edge".to_owned()),
+                ("site".to_owned(), "north\"1".to_owned()),
+            ]),
+        };
+        let page = text(&Telemetry::new(&settings).unwrap());
+        let line = page
+            .lines()
+            .find(|l| l.starts_with("target_info{"))
+            .unwrap();
+        for label in [
+            "service_name=\"edge\"",
+            "service_version=\"",
+            "service_instance_id=\"",
+            "site=\"north\\\"1\"",
+        ] {
+            assert!(line.contains(label), "{label} in {line}");
+        }
+    }
+
+    #[test]
+    fn level_none_leaves_nothing_to_gather() {
+        let telemetry = Telemetry::new(&Settings {
+            metrics: false,
+            ..Settings::default()
+        })
+        .unwrap();
+        telemetry.meter("test").u64_counter("c").build().add(1, &[]);
+        assert_eq!(text(&telemetry), "");
+    }
+
+    #[test]
+    fn breakers_of_thousands_of_endpoints_keep_their_own_series() {
+        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let gauge = telemetry
+            .meter("test")
+            .u64_gauge("circuit_breaker_state")
+            .build();
+        for endpoint in 0..5_000_i64 {
+            gauge.record(1, &[KeyValue::new("endpoint", endpoint)]);
+        }
+        let page = text(&telemetry);
+        assert!(!page.contains("overflow"));
+        let series = page
+            .lines()
+            .filter(|l| l.starts_with("circuit_breaker_state{"));
+        assert_eq!(series.count(), 5_000);
+    }
+
+    #[test]
+    fn an_instance_id_is_a_random_uuid() {
+        assert_eq!(instance_id(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(
+            instance_id(u128::MAX),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
     }
 }
