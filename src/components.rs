@@ -7,12 +7,13 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
+use crate::exporters::file;
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
     receivers: &[],
     processors: &[],
     policies: &[],
-    exporters: &[],
+    exporters: &[file::FACTORY],
     extensions: &[],
 };

@@ -26,6 +26,7 @@
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
+//! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`components`] | the one table that names every component | the components |
 //!
 //! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
@@ -36,6 +37,7 @@
 pub mod component;
 pub mod components;
 pub mod config;
+pub mod exporters;
 pub mod pdata;
 pub mod telemetry;
 pub mod yaml;

@@ -1,0 +1,236 @@
+//! Writes OTLP as JSON lines into a file: one request a line, in the order of arrival.
+//!
+//! ```yaml
+//! exporters:
+//!   file:
+//!     path: /var/lib/foghorn/telemetry.jsonl  # required; `*.gz` and the like are not packed
+//!     append: false            # true keeps what the file holds at start
+//!     flush_interval: 1s       # 0 writes every batch at once
+//!     create_directory: false  # makes the parent directory
+//!     format: json             # the only one
+//!     rotation:                # without it the file grows without end
+//!       max_megabytes: 100     # of 2^20 bytes; the next request starts a new file
+//!       max_backups: 100       # rotated files to keep; 0 keeps all
+//!       max_days: 0            # age at which rotated files are removed; 0 keeps all
+//!       localtime: false       # rotated files are named by UTC
+//! ```
+//!
+//! The keys are the Collector's, and a rotated file is named as the Collector names it:
+//! `telemetry-2026-11-21T12-00-00.000.jsonl`. With `rotation` a file that is there at
+//! start is continued, also as in the Collector. A file that another program moves away
+//! or truncates (logrotate with or without `copytruncate`) is begun anew.
+//!
+//! A reader never meets half a line in the middle of the file: a write that fails is
+//! taken back, or, where that fails too, ended by a line break. What a failed write held
+//! is dropped and counted with the reason `write_failed`; one log line marks the beginning
+//! and one the end of such an outage. Where a full file can't be rotated, writing to it
+//! fails: the disk's room was promised to somebody else.
+//!
+//! Up to 256 KiB and one request wait in memory for the flush; a crash loses them.
+//!
+//! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`.
+
+mod output;
+mod rotation;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use self::output::Output;
+use self::rotation::Rotation;
+use crate::component::{
+    BuildContext, BuiltExporter, ComponentId, Discards, DropReason, ExporterConfig,
+    ExporterFactory, Now, Sink,
+};
+use crate::pdata::{Batch, Signal, json};
+use crate::yaml::Value;
+
+/// The factory of `file`.
+pub const FACTORY: ExporterFactory = ExporterFactory {
+    kind: "file",
+    aliases: &[],
+    summary: "writes OTLP as JSON lines into a file, with rotation",
+    signals: &Signal::ALL,
+    configure: |value| Some(Box::new(Config::read(value)?)),
+};
+
+/// What waits in memory before it is written regardless of `flush_interval`.
+const BUFFER: usize = 256 << 10;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Config {
+    path: PathBuf,
+    append: bool,
+    create_directory: bool,
+    flush_interval: Duration,
+    rotation: Option<Rotation>,
+}
+
+impl Config {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let path = fields.required::<PathBuf>("path");
+        let append = fields.or("append", false);
+        let create_directory = fields.or("create_directory", false);
+        let flush_interval = fields.or("flush_interval", Duration::from_secs(1));
+        if let Some(format) = fields.value("format").filter(|v| !v.is_null())
+            && format.read::<String>().is_some_and(|text| text != "json")
+        {
+            format.error::<()>("only `json` is supported");
+        }
+        let rotation = fields.value("rotation").map(|value| Rotation::read(&value));
+        fields.finish();
+        let path = path?;
+        if path.file_name().is_none() {
+            return value.error(format_args!("`path` {} names no file", path.display()));
+        }
+        let rotation = match rotation {
+            Some(read) => Some(read?),
+            None => None,
+        };
+        Some(Self {
+            path,
+            append,
+            create_directory,
+            flush_interval,
+            rotation,
+        })
+    }
+}
+
+impl ExporterConfig for Config {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        Ok(BuiltExporter::Local(Box::new(FileSink::new(
+            context.id.clone(),
+            self.clone(),
+        ))))
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+struct FileSink {
+    id: ComponentId,
+    config: Config,
+    output: Option<Output>,
+    /// Whole lines that wait to be written, and the items in them.
+    lines: Vec<u8>,
+    items: u64,
+    /// When the lines must be written.
+    due: Option<Instant>,
+    /// Items lost since writing last worked.
+    outage: Option<u64>,
+}
+
+impl FileSink {
+    fn new(id: ComponentId, config: Config) -> Self {
+        Self {
+            id,
+            config,
+            output: None,
+            lines: Vec::new(),
+            items: 0,
+            due: None,
+            outage: None,
+        }
+    }
+
+    fn flush(&mut self, now: Now, out: &mut dyn Discards) {
+        self.due = None;
+        if self.lines.is_empty() {
+            return;
+        }
+        let Some(output) = &mut self.output else {
+            out.discard(self.items, DropReason::WriteFailed);
+            return;
+        };
+        match output.write(&self.lines, now.wall) {
+            Ok(()) => {
+                if let Some(lost) = self.outage.take() {
+                    tracing::info!(component = %self.id, lost, "the file can be written again");
+                }
+            }
+            Err(error) => {
+                out.discard(self.items, DropReason::WriteFailed);
+                if self.outage.is_none() {
+                    tracing::error!(
+                        component = %self.id,
+                        path = %self.config.path.display(),
+                        %error,
+                        "can't write the file, batches are dropped until it works again"
+                    );
+                }
+                *self.outage.get_or_insert(0) += self.items;
+            }
+        }
+        self.lines.clear();
+        // One huge request shall not hold its memory for ever.
+        self.lines.shrink_to(2 * BUFFER);
+        self.items = 0;
+    }
+}
+
+impl Sink for FileSink {
+    fn start(&mut self) -> anyhow::Result<()> {
+        let path = &self.config.path;
+        if self.config.create_directory
+            && let Some(parent) = path.parent()
+        {
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("can't create the directory {}", parent.display()))?;
+        }
+        let append = self.config.append || self.config.rotation.is_some();
+        let output = Output::open(path.clone(), append, self.config.rotation)
+            .with_context(|| format!("exporters::{}: can't open {}", self.id, path.display()))?;
+        self.output = Some(output);
+        Ok(())
+    }
+
+    fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
+        for part in batch.parts() {
+            match json::write(batch.signal(), part.bytes(), &mut self.lines) {
+                Ok(()) => {
+                    self.lines.push(b'\n');
+                    self.items += part.items();
+                }
+                // The walk at the receiver lets nothing in that could get here.
+                Err(error) => {
+                    tracing::error!(component = %self.id, %error, "a request can't be written");
+                    out.discard(part.items(), DropReason::Unsupported);
+                }
+            }
+            if self.lines.len() >= BUFFER {
+                self.flush(now, out);
+            }
+        }
+        if self.config.flush_interval.is_zero() {
+            self.flush(now, out);
+        } else if !self.lines.is_empty() && self.due.is_none() {
+            self.due = Some(now.monotonic + self.config.flush_interval);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn on_deadline(&mut self, now: Now, out: &mut dyn Discards) {
+        self.flush(now, out);
+    }
+
+    fn close(&mut self, now: Now, out: &mut dyn Discards) {
+        self.flush(now, out);
+    }
+
+    fn may_block(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The file: whole lines in, whole lines on disk.
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::rotation::Rotation;
+
+/// An open file that only ever gains whole lines.
+#[derive(Debug)]
+pub(super) struct Output {
+    path: PathBuf,
+    file: File,
+    rotation: Option<Rotation>,
+    /// Whether the file may end within a line.
+    torn: bool,
+}
+
+impl Output {
+    /// Opens or creates the file, and empties it unless `append`.
+    pub(super) fn open(
+        path: PathBuf,
+        append: bool,
+        rotation: Option<Rotation>,
+    ) -> io::Result<Self> {
+        let file = open(&path)?;
+        let metadata = file.metadata()?;
+        let mut torn = false;
+        if metadata.is_file() {
+            lock(&file)?;
+            if append {
+                torn = ends_within_a_line(&path, metadata.len())?;
+            } else {
+                file.set_len(0)?;
+            }
+        }
+        Ok(Self {
+            path,
+            file,
+            rotation,
+            torn,
+        })
+    }
+
+    /// Appends whole lines, in the next file if this one would get too large.
+    ///
+    /// # Errors
+    ///
+    /// When any step fails. None of the lines is then in the file, or the file ends with
+    /// a part of them, which the next write separates from its own.
+    pub(super) fn write(&mut self, lines: &[u8], now: SystemTime) -> io::Result<()> {
+        let mut metadata = self.file.metadata()?;
+        if self.moved_away(&metadata) {
+            self.begin()?;
+            metadata = self.file.metadata()?;
+        }
+        // Taken from the file each time: another program may have truncated it.
+        let mut size = metadata.len();
+        if let Some(rotation) = self.rotation
+            && metadata.is_file()
+            && size > 0
+            && size.saturating_add(lines.len() as u64) > rotation.max_bytes
+        {
+            rotation.move_aside(&self.path, now)?;
+            self.begin()?;
+            self.prune(now);
+            size = 0;
+        }
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+            size += 1;
+        }
+        self.file.write_all(lines).inspect_err(|_| {
+            self.torn = self.file.set_len(size).is_err();
+        })
+    }
+
+    /// Removes what the rotation no longer keeps. Failing costs room on the disk, but no data.
+    fn prune(&self, now: SystemTime) {
+        if let Some(rotation) = self.rotation
+            && let Err(error) = rotation.prune(&self.path, now)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "can't remove rotated files");
+        }
+    }
+
+    /// Whether the path no longer leads to the open file.
+    fn moved_away(&self, open: &Metadata) -> bool {
+        let at_path = std::fs::metadata(&self.path);
+        open.is_file()
+            && !at_path.is_ok_and(|found| found.ino() == open.ino() && found.dev() == open.dev())
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        let file = open(&self.path)?;
+        lock(&file)?;
+        self.torn = ends_within_a_line(&self.path, file.metadata()?.len())?;
+        self.file = file;
+        Ok(())
+    }
+}
+
+/// Every write goes to the end, wherever another program has put that.
+fn open(path: &std::path::Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Two writers would take back each other's lines.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::other(
+            "another exporter or another agent writes to this file",
+        )),
+        // Some network filesystems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+fn ends_within_a_line(path: &std::path::Path, size: u64) -> io::Result<bool> {
+    if size == 0 {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(size - 1))?;
+    let mut last = [0];
+    Ok(file.read(&mut last)? == 1 && last != *b"\n")
+}

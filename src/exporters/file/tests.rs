@@ -1,0 +1,271 @@
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+
+#[derive(Default)]
+struct Lost(Vec<(u64, DropReason)>);
+
+impl Discards for Lost {
+    fn discard(&mut self, items: u64, reason: DropReason) {
+        self.0.push((items, reason));
+    }
+}
+
+struct Bench {
+    directory: TempDir,
+    sink: FileSink,
+    lost: Lost,
+    now: Now,
+}
+
+impl Bench {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::over("", change)
+    }
+
+    /// With a file that already holds `content`.
+    fn over(content: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            path: directory.path().join("out.jsonl"),
+            append: false,
+            create_directory: false,
+            flush_interval: Duration::from_secs(1),
+            rotation: None,
+        };
+        if !content.is_empty() {
+            fs::write(&config.path, content).unwrap();
+        }
+        change(&mut config);
+        let mut sink = FileSink::new("file".parse().unwrap(), config);
+        sink.start().unwrap();
+        Self {
+            directory,
+            sink,
+            lost: Lost::default(),
+            now: Now {
+                monotonic: Instant::now(),
+                wall: UNIX_EPOCH + Duration::from_millis(1_795_262_400_000),
+            },
+        }
+    }
+
+    fn path(&self) -> &Path {
+        &self.sink.config.path
+    }
+
+    fn consume(&mut self, batch: Batch) {
+        self.sink.consume(batch, self.now, &mut self.lost);
+    }
+
+    /// Lets the flush interval pass.
+    fn wait(&mut self) {
+        self.now.monotonic += self.sink.config.flush_interval;
+        self.now.wall += self.sink.config.flush_interval;
+        if self
+            .sink
+            .deadline()
+            .is_some_and(|due| due <= self.now.monotonic)
+        {
+            self.sink.on_deadline(self.now, &mut self.lost);
+        }
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Two points of a gauge whose description takes about `size` bytes.
+fn batch(size: usize) -> Batch {
+    let mut writer = MetricsWriter::new();
+    writer.resource(&[]);
+    writer.scope("s", "");
+    writer.metric(
+        MetricKind::Gauge,
+        Descriptor {
+            name: "m",
+            unit: "",
+            description: &"x".repeat(size),
+        },
+    );
+    for value in [1, 2] {
+        writer.number(NumberPoint {
+            attributes: &[],
+            start: None,
+            time: SystemTime::UNIX_EPOCH,
+            value: Some(Number::Int(value)),
+        });
+    }
+    writer.finish()
+}
+
+const ROTATION: Rotation = Rotation {
+    max_bytes: 1 << 20,
+    max_backups: 2,
+    max_days: 0,
+};
+
+fn assert_whole_lines(text: &str) {
+    for line in text.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(text.is_empty() || text.ends_with('\n'));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_is_a_line_after_the_flush_interval() {
+    let mut bench = Bench::new(|_| {});
+    let mut two = batch(0);
+    two.append(batch(0));
+    bench.consume(two);
+    assert_eq!(bench.text(), "", "it waits for the flush");
+    bench.wait();
+    assert_eq!(bench.text().lines().count(), 2);
+    assert_whole_lines(&bench.text());
+    assert!(bench.sink.deadline().is_none(), "nothing is left to flush");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_writes_what_waits() {
+    let mut bench = Bench::new(|_| {});
+    bench.consume(batch(0));
+    bench.sink.close(bench.now, &mut bench.lost);
+    assert_eq!(bench.text().lines().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_of_zero_writes_at_once() {
+    let mut bench = Bench::new(|config| config.flush_interval = Duration::ZERO);
+    bench.consume(batch(0));
+    assert_eq!(bench.text().lines().count(), 1);
+    assert!(bench.sink.deadline().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_memory_is_bounded() {
+    let mut bench = Bench::new(|_| {});
+    for _ in 0..300 {
+        bench.consume(batch(1000));
+        assert!(bench.sink.lines.len() < BUFFER + 2000);
+    }
+    assert!(!bench.text().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_emptied_at_start_unless_it_is_appended_to() {
+    let f = |append: bool, expected: &str| {
+        let bench = Bench::over("{}\n", |config| config.append = append);
+        assert_eq!(bench.text(), expected);
+    };
+    f(false, "");
+    f(true, "{}\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_a_crash_cut_off_is_ended_first() {
+    let mut bench = Bench::over("{\"cut", |config| config.append = true);
+    bench.consume(batch(0));
+    bench.wait();
+    let text = bench.text();
+    let (first, rest) = text.split_once('\n').unwrap();
+    assert_eq!(first, "{\"cut");
+    assert_whole_lines(rest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_file_is_rotated_and_only_so_many_are_kept() {
+    let mut bench = Bench::new(|config| config.rotation = Some(ROTATION));
+    // Each flush is larger than half of the limit.
+    for _ in 0..5 {
+        bench.consume(batch(600 << 10));
+        bench.wait();
+        assert!(bench.text().len() as u64 <= ROTATION.max_bytes);
+        assert_whole_lines(&bench.text());
+    }
+    let files = bench.files();
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files[2], "out.jsonl");
+    assert!(files[0].starts_with("out-2026-11-21T12-00-0"), "{files:?}");
+    assert!(bench.lost.0.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_file_is_continued_after_a_restart() {
+    let bench = Bench::over("{}\n", |config| config.rotation = Some(ROTATION));
+    assert_eq!(bench.text(), "{}\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_moved_away_is_begun_anew() {
+    let mut bench = Bench::new(|_| {});
+    bench.consume(batch(0));
+    bench.wait();
+    let aside = bench.directory.path().join("aside");
+    fs::rename(bench.path(), &aside).unwrap();
+    bench.consume(batch(0));
+    bench.wait();
+    assert_eq!(bench.text().lines().count(), 1);
+    assert_eq!(fs::read_to_string(aside).unwrap().lines().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_counted_and_the_next_one_tried() {
+    // The device that is always full.
+    let mut bench = Bench::new(|config| config.path = "/dev/full".into());
+    bench.consume(batch(0));
+    bench.consume(batch(0));
+    bench.wait();
+    assert_eq!(bench.lost.0, [(4, DropReason::WriteFailed)]);
+    assert_eq!(bench.sink.outage, Some(4));
+    bench.consume(batch(0));
+    bench.wait();
+    assert_eq!(bench.lost.0.len(), 2, "no item is counted twice");
+
+    let path = bench.directory.path().join("out.jsonl");
+    bench.sink.output = Some(Output::open(path.clone(), true, None).unwrap());
+    bench.consume(batch(0));
+    bench.wait();
+    assert_eq!(bench.sink.outage, None);
+    assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_has_one_writer() {
+    let bench = Bench::new(|_| {});
+    let error = Output::open(bench.path().to_owned(), true, None).unwrap_err();
+    assert!(error.to_string().contains("another"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_cannot_be_opened_fails_at_start() {
+    let mut sink = FileSink::new(
+        "file/x".parse().unwrap(),
+        Config {
+            path: "/nowhere/at/all.jsonl".into(),
+            append: false,
+            create_directory: false,
+            flush_interval: Duration::ZERO,
+            rotation: None,
+        },
+    );
+    let error = format!("{:#}", sink.start().unwrap_err());
+    assert!(
+        error.starts_with("exporters::file/x: can't open /nowhere/at/all.jsonl: "),
+        "{error}"
+    );
+}

@@ -1,0 +1,7 @@
+//! Where data leaves the agent.
+//!
+//! **Architecture Invariant:** an exporter imports `pdata`, `component`, `resilience`,
+//! `window`, `telemetry`, `server`, `exposition` and `yaml`, never another exporter and
+//! never `pipeline`.
+
+pub mod file;
