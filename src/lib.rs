@@ -39,5 +39,6 @@ pub mod components;
 pub mod config;
 pub mod exporters;
 pub mod pdata;
+pub mod receivers;
 pub mod telemetry;
 pub mod yaml;

@@ -1,0 +1,301 @@
+//! Runs the polls of a pull receiver: one task, which sleeps until the next of its
+//! endpoints is due.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, join_all};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Meter};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::schedule::Schedule;
+use super::series::{self, Tally};
+use super::{Failure, Reason, Scrape, Scraper, Settings};
+use crate::component::{
+    BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
+};
+use crate::pdata::writer::{Attribute, MetricsWriter};
+
+/// What a first poll is taken to need in bytes; later ones, what the last one needed.
+const FIRST_GUESS: u64 = 4096;
+
+/// One endpoint of a pull receiver.
+pub struct Target {
+    /// As configured, without credentials: it becomes `service.instance.id`.
+    pub endpoint: String,
+    /// Where it is, which decides when it is polled.
+    pub reach: Reach,
+    /// Further attributes of its resource.
+    pub resource: Vec<(&'static str, String)>,
+    /// What a user can do when it fails, such as `point it elsewhere with BETANET_URL`.
+    pub advice: String,
+    /// What asks it.
+    pub scraper: Box<dyn Scraper>,
+}
+
+/// Where a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// On this machine, read by system calls.
+    Local,
+    /// Behind a network, loopback or not.
+    Remote,
+}
+
+/// A pull receiver: its endpoints, polled on one schedule.
+pub struct Controller {
+    id: ComponentId,
+    settings: Settings,
+    intake: Arc<dyn Intake>,
+    health: Health,
+    instruments: Instruments,
+    targets: Vec<Target>,
+}
+
+impl Controller {
+    /// A receiver that polls `targets` and hands what they give to `intake`.
+    pub fn new(
+        context: &BuildContext,
+        settings: Settings,
+        intake: Arc<dyn Intake>,
+        targets: Vec<Target>,
+    ) -> Self {
+        Self::assemble(
+            context.id.clone(),
+            context.health.clone(),
+            &context.telemetry.meter("foghorn/scrape"),
+            settings,
+            intake,
+            targets,
+        )
+    }
+
+    pub(super) fn assemble(
+        id: ComponentId,
+        health: Health,
+        meter: &Meter,
+        settings: Settings,
+        intake: Arc<dyn Intake>,
+        targets: Vec<Target>,
+    ) -> Self {
+        Self {
+            instruments: Instruments::new(meter, &id),
+            id,
+            settings,
+            intake,
+            health,
+            targets,
+        }
+    }
+}
+
+impl Receiver for Controller {
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        // A source that isn't there yet is no reason not to start.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let now = Now::read();
+            let host = rustix::system::uname();
+            let host = host.nodename().to_string_lossy();
+            let polls = self.targets.into_iter().map(|target| {
+                let schedule = match target.reach {
+                    Reach::Local => Schedule::local(&self.settings, now),
+                    Reach::Remote => Schedule::remote(&self.settings, &target.endpoint, &host, now),
+                };
+                let mut poller = Poller {
+                    scope: format!("foghorn/{}", self.id.kind()),
+                    reporter: self
+                        .health
+                        .reporter(Subject::Endpoint, &self.id, &target.endpoint),
+                    tally: Tally::new(now.wall, target.reach == Reach::Remote),
+                    failing: BTreeSet::new(),
+                    expected: FIRST_GUESS,
+                    id: self.id.clone(),
+                    intake: Arc::clone(&self.intake),
+                    instruments: self.instruments.clone(),
+                    target,
+                };
+                poller.target.scraper.start(now);
+                poller.run(schedule, stop.clone())
+            });
+            join_all(polls).await;
+        })
+    }
+}
+
+/// The agent's own counters of one receiver.
+#[derive(Debug, Clone)]
+struct Instruments {
+    scraped: Counter<u64>,
+    errored: Counter<u64>,
+    attributes: Arc<[KeyValue]>,
+}
+
+impl Instruments {
+    fn new(meter: &Meter, id: &ComponentId) -> Self {
+        Self {
+            scraped: meter
+                .u64_counter("otelcol_scraper_scraped_metric_points")
+                .with_description("data points that were scraped")
+                .build(),
+            errored: meter
+                .u64_counter("otelcol_scraper_errored_metric_points")
+                .with_description("parts of scrapes that gave no data")
+                .build(),
+            attributes: Arc::new([
+                KeyValue::new("receiver", id.to_string()),
+                KeyValue::new("scraper", id.kind().to_owned()),
+            ]),
+        }
+    }
+}
+
+/// One endpoint and what is known of its polls.
+struct Poller {
+    id: ComponentId,
+    target: Target,
+    scope: String,
+    intake: Arc<dyn Intake>,
+    instruments: Instruments,
+    reporter: Reporter,
+    tally: Tally,
+    /// The parts that failed in the last poll.
+    failing: BTreeSet<String>,
+    /// Bytes that the next poll will need, judged by the last.
+    expected: u64,
+}
+
+impl Poller {
+    async fn run(mut self, schedule: Schedule, stop: CancellationToken) {
+        let mut due = schedule.first;
+        while stop.run_until_cancelled(sleep_until(due)).await.is_some() {
+            self.poll(&stop).await;
+            due = schedule.next(Instant::now());
+        }
+    }
+
+    async fn poll(&mut self, stop: &CancellationToken) {
+        // Before anything is asked: what can't be taken isn't worth a request.
+        let mut admission = match self.intake.try_admit(Origin::Pull, self.expected) {
+            Ok(admission) => admission,
+            Err(refusal) => return self.skipped(refusal.reason),
+        };
+        let now = Now::read();
+        let mut out = MetricsWriter::new();
+        self.write_resource(&mut out);
+        let Some(scrape) = stop
+            .run_until_cancelled(self.target.scraper.scrape(now, &mut out))
+            .await
+        else {
+            return;
+        };
+        let took = Instant::now() - now.monotonic;
+        let samples = out.items();
+        for failure in scrape.failures() {
+            self.tally.count(failure.reason);
+        }
+        series::write(&mut out, now.wall, &scrape, took, samples, &self.tally);
+        self.target.scraper.write_shared(now, &self.id, &mut out);
+        let batch = out.finish();
+        self.report(&scrape);
+
+        let attributes = &self.instruments.attributes;
+        self.instruments.scraped.add(samples, attributes);
+        self.instruments
+            .errored
+            .add(scrape.failures().len() as u64, attributes);
+
+        let size = batch.size();
+        if let Some(more) = size.checked_sub(self.expected).filter(|more| *more > 0)
+            && let Err(refusal) = admission.grow(more)
+        {
+            self.intake.refused(batch.items());
+            return self.skipped(refusal.reason);
+        }
+        self.expected = size;
+        // What was admitted is finished even when the agent stops now.
+        admission.accept(batch).await;
+    }
+
+    fn write_resource(&self, out: &mut MetricsWriter) {
+        let mut attributes: Vec<Attribute<'_>> = vec![
+            ("service.name", self.id.as_str().into()),
+            ("service.instance.id", self.target.endpoint.as_str().into()),
+        ];
+        for (key, value) in &self.target.resource {
+            attributes.push((key, value.as_str().into()));
+        }
+        out.resource(&attributes);
+        out.scope(&self.scope, env!("CARGO_PKG_VERSION"));
+    }
+
+    /// A poll that the pipelines had no room for.
+    fn skipped(&mut self, reason: &'static str) {
+        let failure = Failure::new(
+            self.target.endpoint.clone(),
+            Reason::Limit,
+            format!("scrape skipped: {reason}"),
+        );
+        self.tally.count(Reason::Limit);
+        self.instruments
+            .errored
+            .add(1, &self.instruments.attributes);
+        self.report(&Scrape::whole(Err(failure)));
+    }
+
+    /// Tells people when parts begin to fail and when all work again; not every poll.
+    fn report(&mut self, scrape: &Scrape) {
+        let failing: BTreeSet<String> = scrape
+            .failures()
+            .iter()
+            .map(|failure| failure.part.clone())
+            .collect();
+        if failing.is_empty() {
+            self.reporter.working();
+            if !self.failing.is_empty() {
+                info!(receiver = %self.id, endpoint = self.target.endpoint, "scrape works again");
+            }
+        } else {
+            let error = summary(scrape.failures());
+            if !failing.is_subset(&self.failing) {
+                warn!(
+                    receiver = %self.id,
+                    endpoint = self.target.endpoint,
+                    "scrape of {} fails: {error}; {}",
+                    self.target.endpoint,
+                    self.target.advice,
+                );
+            }
+            self.reporter.failing(error);
+        }
+        self.failing = failing;
+    }
+}
+
+/// What failed in one line: parts that fail alike are named together.
+fn summary(failures: &[Failure]) -> String {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for failure in failures {
+        match groups
+            .iter_mut()
+            .find(|(message, _)| *message == failure.message)
+        {
+            Some((_, parts)) => parts.push(&failure.part),
+            None => groups.push((&failure.message, vec![&failure.part])),
+        }
+    }
+    let lines: Vec<String> = groups
+        .iter()
+        .map(|(message, parts)| format!("{message} ({})", parts.join(", ")))
+        .collect();
+    lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{advance, sleep, timeout};
+
+use super::super::testing::{Recorder, controller};
+use super::*;
+use crate::pdata::writer::{Descriptor, MetricKind, Number, NumberPoint};
+
+/// Takes so long for each poll, then answers as the script says.
+struct Scripted {
+    polls: Arc<Mutex<Vec<Instant>>>,
+    takes: Duration,
+    answer: fn(usize) -> Scrape,
+}
+
+impl Scraper for Scripted {
+    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+        Box::pin(async move {
+            let poll = {
+                let mut polls = self.polls.lock().unwrap();
+                polls.push(now.monotonic);
+                polls.len()
+            };
+            sleep(self.takes).await;
+            let scrape = (self.answer)(poll);
+            if scrape.up() {
+                out.metric(
+                    MetricKind::Gauge,
+                    Descriptor {
+                        name: "poll",
+                        unit: "",
+                        description: "",
+                    },
+                );
+                out.number(NumberPoint {
+                    attributes: &[],
+                    start: None,
+                    time: now.wall,
+                    value: Some(Number::Int(poll as i64)),
+                });
+            }
+            scrape
+        })
+    }
+}
+
+struct Rig {
+    polls: Arc<Mutex<Vec<Instant>>>,
+    intake: Arc<Recorder>,
+    health: Health,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn rig(takes: Duration, answer: fn(usize) -> Scrape) -> Rig {
+    let polls = Arc::default();
+    let intake = Arc::new(Recorder::default());
+    let health = Health::new();
+    let target = Target {
+        endpoint: "http://localhost:9000".to_owned(),
+        reach: Reach::Remote,
+        resource: Vec::new(),
+        advice: "set the endpoint".to_owned(),
+        scraper: Box::new(Scripted {
+            polls: Arc::clone(&polls),
+            takes,
+            answer,
+        }),
+    };
+    let stop = CancellationToken::new();
+    let receiver = controller(
+        "scripted",
+        Settings::default(),
+        Arc::clone(&intake),
+        health.clone(),
+        vec![target],
+    );
+    Rig {
+        polls,
+        intake,
+        health,
+        task: tokio::spawn(receiver.run(stop.clone())),
+        stop,
+    }
+}
+
+fn refused() -> Failure {
+    Failure::new("/mixnodes", Reason::Refused, "connection refused")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_overruns_its_interval_skips_ticks_and_keeps_the_phase() {
+    let rig = rig(Duration::from_secs(20), |_| Scrape::whole(Ok(())));
+    let begun = Instant::now();
+    sleep(Duration::from_secs(200)).await;
+    let polls = rig.polls.lock().unwrap().clone();
+    assert!(polls[0] - begun < Duration::from_secs(1));
+    let gaps: Vec<u64> = polls[1..]
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert!(
+        gaps.len() >= 4 && gaps.iter().all(|gap| *gap == 30),
+        "every second tick of 15 s: {gaps:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_cancels_a_fetch_at_once() {
+    let rig = rig(Duration::from_secs(1_000_000), |_| Scrape::whole(Ok(())));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(rig.polls.lock().unwrap().len(), 1, "it hangs");
+    let begun = Instant::now();
+    rig.stop.cancel();
+    rig.task.await.unwrap();
+    assert_eq!(Instant::now(), begun);
+    assert!(rig.intake.batches().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
+    let rig = rig(Duration::from_secs(3), |poll| match poll {
+        1 => Scrape::parts(2, vec![refused()]),
+        2 => Scrape::parts(2, vec![refused(), refused()]),
+        _ => Scrape::parts(2, Vec::new()),
+    });
+    let next = async |count: usize| {
+        while rig.intake.batches().len() < count {
+            sleep(Duration::from_millis(100)).await;
+        }
+        rig.intake.last()
+    };
+    let series = next(1).await;
+    assert_eq!(series["up"], 1.0, "one part is data");
+    assert_eq!(series["poll"], 1.0);
+    assert_eq!(series["scrape_parts_failed"], 1.0);
+    assert_eq!(series["scrape_samples_scraped"], 1.0);
+    assert_eq!(series["scrape_duration_seconds"], 3.0);
+    assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 1.0);
+    assert_eq!(series["scrape_failures_total{reason=\"timeout\"}"], 0.0);
+
+    let series = next(2).await;
+    assert_eq!(series["up"], 0.0);
+    assert!(!series.contains_key("poll"), "no invented value");
+    assert_eq!(series["scrape_samples_scraped"], 0.0);
+    assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 3.0);
+    let report = rig.health.reports().remove(0);
+    assert_eq!(report.state, "failing");
+    assert_eq!(
+        report.last_error.unwrap(),
+        "connection refused (/mixnodes, /mixnodes)"
+    );
+
+    assert_eq!(next(3).await["up"], 1.0);
+    assert_eq!(rig.health.reports()[0].state, "working");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_admission_skips_the_scrape_and_is_counted() {
+    let rig = rig(Duration::ZERO, |_| Scrape::whole(Ok(())));
+    rig.intake.refuse(Some("memory_limit"));
+    sleep(Duration::from_secs(2)).await;
+    assert!(rig.polls.lock().unwrap().is_empty(), "nothing was asked");
+    assert_eq!(
+        rig.health.reports()[0].last_error.as_deref(),
+        Some("scrape skipped: memory_limit (http://localhost:9000)")
+    );
+    rig.intake.refuse(None);
+    advance(Duration::from_secs(30)).await;
+    timeout(Duration::from_secs(30), async {
+        while rig.intake.batches().is_empty() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let series = rig.intake.last();
+    assert_eq!(series["scrape_failures_total{reason=\"limit\"}"], 1.0);
+}

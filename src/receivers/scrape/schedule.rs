@@ -1,0 +1,238 @@
+//! When an endpoint is polled.
+
+use std::hash::{BuildHasher, Hasher};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::component::Now;
+use crate::yaml::{Fields, FromValue, Value};
+
+/// Remote endpoints are polled first within this time.
+const FIRST_POLL_WITHIN: Duration = Duration::from_secs(1);
+
+/// When and how long a receiver polls, within their ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// `collection_interval`: from one poll to the next.
+    pub interval: Duration,
+    /// `initial_delay`: from the start to the first poll, where it is written.
+    pub initial_delay: Option<Duration>,
+    /// `timeout`, of one request.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// Reads the controller's keys among a receiver's own.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            interval: fields
+                .optional("collection_interval")
+                .map_or(default.interval, |IntervalKey(interval)| interval),
+            initial_delay: fields.optional("initial_delay"),
+            timeout: fields
+                .optional("timeout")
+                .map_or(default.timeout, |TimeoutKey(timeout)| timeout),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(15),
+            initial_delay: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The moments that fix an endpoint's polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// The first poll.
+    pub(super) first: Instant,
+    /// The second poll; the others follow at whole intervals.
+    second: Instant,
+    interval: Duration,
+}
+
+impl Schedule {
+    /// For a source on this machine, which has no neighbours to keep out of the way of:
+    /// after 1 s, so that differences have something to span, then at whole intervals.
+    pub(super) fn local(settings: &Settings, now: Now) -> Self {
+        let delay = settings
+            .initial_delay
+            .unwrap_or_else(|| FIRST_POLL_WITHIN.min(settings.interval));
+        let first = now.monotonic + delay;
+        Self {
+            first,
+            second: first + settings.interval,
+            interval: settings.interval,
+        }
+    }
+
+    /// For a source elsewhere: soon, then on the endpoint's phase of the wall clock. The
+    /// second poll comes between half an interval and one and a half after the first, so
+    /// that nobody is asked twice in a row because of the phase.
+    pub(super) fn remote(settings: &Settings, endpoint: &str, host: &str, now: Now) -> Self {
+        let hash = spread(endpoint, host);
+        let delay = settings
+            .initial_delay
+            .unwrap_or_else(|| part_of(FIRST_POLL_WITHIN.min(settings.interval), hash));
+        let first = now.monotonic + delay;
+        let earliest = delay + settings.interval / 2;
+        let phase = part_of(settings.interval, hash);
+        let wait = until_phase(now.wall + earliest, settings.interval, phase);
+        Self {
+            first,
+            second: now.monotonic + earliest + wait,
+            interval: settings.interval,
+        }
+    }
+
+    /// The next poll after `now`. What was missed is gone: a late poll would only follow
+    /// the one that made it late.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        let Some(late) = now.checked_duration_since(self.second) else {
+            return self.second;
+        };
+        let into = late.as_nanos() % self.interval.as_nanos().max(1);
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(0));
+        now + self.interval - into
+    }
+}
+
+/// How long after `from` the wall clock next stands at `phase` of the interval.
+fn until_phase(from: SystemTime, interval: Duration, phase: Duration) -> Duration {
+    let interval = interval.as_nanos().max(1);
+    let from = from
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_nanos();
+    let wait = (interval + phase.as_nanos() - from % interval) % interval;
+    Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
+}
+
+/// The share of `whole` that a hash picks, evenly from 0 up to it.
+fn part_of(whole: Duration, hash: u64) -> Duration {
+    let nanos = (whole.as_nanos() * u128::from(hash)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// The same on every start of an agent, and different for its endpoints and its peers.
+fn spread(endpoint: &str, host: &str) -> u64 {
+    // Fixed: only configured names are hashed here, never input from outside.
+    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
+    hasher.write(host.as_bytes());
+    hasher.write_u8(0xff);
+    hasher.write(endpoint.as_bytes());
+    hasher.finish()
+}
+
+struct IntervalKey(Duration);
+
+impl FromValue for IntervalKey {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let interval: Duration = value.read()?;
+        if interval < Duration::from_millis(100) || interval > Duration::from_secs(24 * 3600) {
+            return value.error("out of range: use 100ms to 24h");
+        }
+        Some(Self(interval))
+    }
+}
+
+struct TimeoutKey(Duration);
+
+impl FromValue for TimeoutKey {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let timeout: Duration = value.read()?;
+        if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(600) {
+            return value.error("out of range: use 1ms to 10m");
+        }
+        Some(Self(timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(interval: Duration) -> Settings {
+        Settings {
+            interval,
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_remote_endpoint_is_polled_soon_and_then_on_its_phase() {
+        for i in 0..500 {
+            let interval = Duration::from_millis([100, 999, 15_000, 86_400_000][i % 4]);
+            let now = Now {
+                monotonic: Instant::now(),
+                wall: UNIX_EPOCH + Duration::from_millis(1_763_000_000_123 + i as u64 * 977),
+            };
+            let endpoint = format!("http://host-{i}:9000");
+            let plan = Schedule::remote(&settings(interval), &endpoint, "me", now);
+            assert!(plan.first < now.monotonic + FIRST_POLL_WITHIN);
+            let gap = plan.second - plan.first;
+            assert!(
+                gap >= interval / 2 && gap < interval * 3 / 2,
+                "{gap:?} of {interval:?}"
+            );
+            // Another start, another time: the same phase of the wall clock.
+            let later = Now {
+                monotonic: now.monotonic + Duration::from_millis(4_321),
+                wall: now.wall + Duration::from_millis(4_321),
+            };
+            let again = Schedule::remote(&settings(interval), &endpoint, "me", later);
+            let apart = if again.second > plan.second {
+                again.second - plan.second
+            } else {
+                plan.second - again.second
+            };
+            assert_eq!(apart.as_nanos() % interval.as_nanos(), 0, "{apart:?}");
+        }
+    }
+
+    #[test]
+    fn endpoints_and_hosts_spread_over_the_interval() {
+        let phase = |endpoint: &str, host: &str| {
+            part_of(Duration::from_secs(15), spread(endpoint, host)).as_secs()
+        };
+        let mut seen = [0; 15];
+        for i in 0..1500 {
+            seen[phase("http://localhost:9000", &format!("host-{i}")) as usize] += 1;
+            seen[phase(&format!("http://10.0.0.{i}:9000"), "one") as usize] += 1;
+        }
+        assert!(
+            seen.iter().all(|n| (140..260).contains(n)),
+            "3000 over 15 seconds: {seen:?}"
+        );
+    }
+
+    #[test]
+    fn a_local_source_is_read_after_a_second_and_then_at_whole_intervals() {
+        let now = Now::read();
+        let plan = Schedule::local(&Settings::default(), now);
+        assert_eq!(plan.first - now.monotonic, Duration::from_secs(1));
+        assert_eq!(plan.second - plan.first, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_next_poll_is_the_first_tick_that_is_still_to_come() {
+        let now = Now::read();
+        let plan = Schedule::local(&Settings::default(), now);
+        let f = |at: f64, next: u64| {
+            let at = now.monotonic + Duration::from_secs_f64(at);
+            assert_eq!(plan.next(at) - now.monotonic, Duration::from_secs(next));
+        };
+        f(1.0, 16);
+        f(15.9, 16);
+        f(16.0, 31);
+        f(16.1, 31);
+        f(100.0, 106);
+    }
+}

@@ -1,0 +1,110 @@
+//! The series that describe the polls of one endpoint.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Reason, Scrape};
+use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+
+/// Failures so far, by reason.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: [u64; Reason::ALL.len()],
+    start: SystemTime,
+    /// Whether reasons that never occurred are written as 0, so that the first failure is
+    /// an increase. A source on this machine has too few ways to fail for that.
+    from_zero: bool,
+}
+
+impl Tally {
+    pub(super) fn new(start: SystemTime, from_zero: bool) -> Self {
+        Self {
+            counts: [0; Reason::ALL.len()],
+            start,
+            from_zero,
+        }
+    }
+
+    pub(super) fn count(&mut self, reason: Reason) {
+        // `Reason::ALL` lists the reasons as they are declared.
+        if let Some(count) = self.counts.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// Writes the scrape series of a poll at `time` into the endpoint's resource and scope.
+pub(super) fn write(
+    out: &mut MetricsWriter,
+    time: SystemTime,
+    scrape: &Scrape,
+    took: Duration,
+    samples: u64,
+    failures: &Tally,
+) {
+    let gauges = [
+        (
+            "up",
+            "whether at least one part of the endpoint gave data",
+            Some(Number::Int(i64::from(scrape.up()))),
+        ),
+        (
+            "scrape_duration_seconds",
+            "how long the poll took",
+            Some(Number::Double(took.as_secs_f64())),
+        ),
+        (
+            "scrape_samples_scraped",
+            "data points that the poll gave",
+            Some(int(samples)),
+        ),
+        (
+            "scrape_parts_failed",
+            "parts of the endpoint that gave no data",
+            scrape.has_parts.then(|| int(scrape.failures.len() as u64)),
+        ),
+    ];
+    for (name, description, value) in gauges {
+        if value.is_none() {
+            continue;
+        }
+        let descriptor = Descriptor {
+            name,
+            unit: "",
+            description,
+        };
+        out.metric(MetricKind::Gauge, descriptor);
+        out.number(NumberPoint {
+            attributes: &[],
+            start: None,
+            time,
+            value,
+        });
+    }
+    let mut begun = false;
+    for (reason, &count) in Reason::ALL.iter().zip(&failures.counts) {
+        if count == 0 && !failures.from_zero {
+            continue;
+        }
+        if !begun {
+            let descriptor = Descriptor {
+                name: "scrape_failures_total",
+                unit: "",
+                description: "requests and parts of polls that failed",
+            };
+            out.metric(MetricKind::Counter, descriptor);
+            begun = true;
+        }
+        let attributes: [Attribute<'_>; 1] = [("reason", reason.as_str().into())];
+        out.number(NumberPoint {
+            attributes: &attributes,
+            start: Some(failures.start),
+            time,
+            value: Some(int(count)),
+        });
+    }
+}
+
+/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+fn int(count: u64) -> Number {
+    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+}
