@@ -9,11 +9,19 @@
 
 pub mod json;
 pub mod protocol;
+mod regular;
+mod schema;
+pub mod view;
+mod walk;
+mod wire;
 pub mod writer;
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+
+pub use walk::{Malformed, Reason};
 
 /// One of the three kinds of telemetry. A pipeline carries exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,12 +64,18 @@ impl fmt::Display for Signal {
 }
 
 /// One encoded OTLP export request, and what its walk found out.
+///
+/// A rare request is *irregular*: protobuf allows encodings that take more than one pass
+/// to read, such as a message in two pieces that are to be merged. It is forwarded as it
+/// came. Views and edits never see it: they read a regular encoding of the same data, made
+/// when one of them first asks.
 #[derive(Debug, Clone)]
 pub struct Part {
     bytes: Bytes,
     items: u64,
-    /// Whether one pass can read it: see the walk.
-    regular: bool,
+    /// Where the regular encoding of an irregular part goes, shared by its clones; none
+    /// for a part that is regular as it is.
+    regular: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl Part {
@@ -73,6 +87,19 @@ impl Part {
     /// Data points, spans or log records in it.
     pub fn items(&self) -> u64 {
         self.items
+    }
+
+    /// Whether it can be read in one pass as it came.
+    pub fn is_regular(&self) -> bool {
+        self.regular.is_none()
+    }
+
+    /// An encoding that views can read, of the same data.
+    fn regular_bytes(&self, signal: Signal) -> &Bytes {
+        match &self.regular {
+            None => &self.bytes,
+            Some(cell) => cell.get_or_init(|| regular::encode(signal, &self.bytes)),
+        }
     }
 }
 
@@ -90,6 +117,26 @@ impl Batch {
             signal,
             parts: Vec::new(),
         }
+    }
+
+    /// Takes in an encoded export request: validates every field and counts the items, in
+    /// one pass, and keeps the bytes as they are. An empty request is an empty batch.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for anything that a protobuf decoder wouldn't accept as an export
+    /// request of this signal.
+    pub fn decode(signal: Signal, request: Bytes) -> Result<Self, Malformed> {
+        let walked = walk::request(signal, &request)?;
+        let mut batch = Self::empty(signal);
+        if !request.is_empty() {
+            batch.parts.push(Part {
+                bytes: request,
+                items: walked.items,
+                regular: (!walked.regular).then(Arc::default),
+            });
+        }
+        Ok(batch)
     }
 
     /// What it carries.
@@ -125,3 +172,9 @@ impl Batch {
         self.parts.append(&mut other.parts);
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/support/otlp.rs"]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -235,7 +235,7 @@ impl MetricsWriter {
             batch.parts.push(Part {
                 bytes: self.out.into(),
                 items: self.items,
-                regular: true,
+                regular: None,
             });
         }
         batch

@@ -1,0 +1,263 @@
+//! The walk and the re-encoding against prost.
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::samples::{self, Random, Style};
+use super::{Batch, Malformed, Reason, Signal, walk};
+
+/// A random request of a signal.
+pub(super) fn sample(signal: Signal, seed: u64, style: Style) -> Vec<u8> {
+    match signal {
+        Signal::Metrics => samples::metrics(seed, style),
+        Signal::Traces => samples::traces(seed, style),
+        Signal::Logs => samples::logs(seed, style),
+    }
+}
+
+/// What prost makes of a request: how many items, or none where it refuses.
+fn items_by_prost(signal: Signal, bytes: &[u8]) -> Option<u64> {
+    let items = match signal {
+        Signal::Metrics => ExportMetricsServiceRequest::decode(bytes)
+            .ok()?
+            .resource_metrics
+            .iter()
+            .flat_map(|resource| &resource.scope_metrics)
+            .flat_map(|scope| &scope.metrics)
+            .map(|metric| match &metric.data {
+                None => 0,
+                Some(Data::Gauge(data)) => data.data_points.len(),
+                Some(Data::Sum(data)) => data.data_points.len(),
+                Some(Data::Histogram(data)) => data.data_points.len(),
+                Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
+                Some(Data::Summary(data)) => data.data_points.len(),
+            })
+            .sum(),
+        Signal::Traces => ExportTraceServiceRequest::decode(bytes)
+            .ok()?
+            .resource_spans
+            .iter()
+            .flat_map(|resource| &resource.scope_spans)
+            .map(|scope| scope.spans.len())
+            .sum(),
+        Signal::Logs => ExportLogsServiceRequest::decode(bytes)
+            .ok()?
+            .resource_logs
+            .iter()
+            .flat_map(|resource| &resource.scope_logs)
+            .map(|scope| scope.log_records.len())
+            .sum::<usize>(),
+    };
+    Some(items as u64)
+}
+
+/// Decoded and encoded again: equal for requests that mean the same.
+pub(super) fn canonical(signal: Signal, bytes: &[u8]) -> Vec<u8> {
+    match signal {
+        Signal::Metrics => ExportMetricsServiceRequest::decode(bytes)
+            .unwrap()
+            .encode_to_vec(),
+        Signal::Traces => ExportTraceServiceRequest::decode(bytes)
+            .unwrap()
+            .encode_to_vec(),
+        Signal::Logs => ExportLogsServiceRequest::decode(bytes)
+            .unwrap()
+            .encode_to_vec(),
+    }
+}
+
+fn agrees_with_prost(signal: Signal, bytes: &[u8]) {
+    let walked = walk::request(signal, bytes).map(|walked| walked.items);
+    assert_eq!(
+        walked.as_ref().ok().copied(),
+        items_by_prost(signal, bytes),
+        "{signal}: {walked:?} for {bytes:02x?}"
+    );
+}
+
+fn decode(signal: Signal, bytes: Vec<u8>) -> Batch {
+    Batch::decode(signal, bytes.into()).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn whatever_protobuf_allows_is_accepted_and_counted(seed: u64) {
+        for signal in Signal::ALL {
+            for style in [Style::CANONICAL, Style::REGULAR, Style::ANY] {
+                let bytes = sample(signal, seed, style);
+                agrees_with_prost(signal, &bytes);
+                let walked = walk::request(signal, &bytes).unwrap();
+                prop_assert!(walked.regular || style.irregular);
+            }
+        }
+    }
+
+    #[test]
+    fn a_truncated_request_is_refused_where_prost_refuses_it(seed: u64) {
+        for signal in Signal::ALL {
+            let bytes = sample(signal, seed, Style::ANY);
+            for end in 0..bytes.len().min(2_000) {
+                agrees_with_prost(signal, &bytes[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_request_is_refused_where_prost_refuses_it(seed: u64) {
+        let mut random = Random::new(seed);
+        for signal in Signal::ALL {
+            let original = sample(signal, seed, Style::ANY);
+            for _ in 0..if original.is_empty() { 0 } else { 50 } {
+                let mut bytes = original.clone();
+                for _ in 0..=random.below(3) {
+                    let at = random.below(bytes.len());
+                    bytes[at] = if random.one_in(2) {
+                        bytes[at] ^ 1 << random.below(8)
+                    } else {
+                        random.next() as u8
+                    };
+                }
+                agrees_with_prost(signal, &bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_refused_where_prost_refuses_them(bytes: Vec<u8>) {
+        for signal in Signal::ALL {
+            agrees_with_prost(signal, &bytes);
+        }
+    }
+
+    #[test]
+    fn an_irregular_request_is_forwarded_as_it_is_and_read_as_prost_reads_it(seed: u64) {
+        for signal in Signal::ALL {
+            let bytes = sample(signal, seed, Style::ANY);
+            let batch = decode(signal, bytes.clone());
+            for part in batch.parts() {
+                prop_assert_eq!(part.bytes(), &bytes);
+                let regular = part.regular_bytes(signal);
+                if part.is_regular() {
+                    prop_assert_eq!(regular, &bytes);
+                }
+                let walked = walk::request(signal, regular).unwrap();
+                prop_assert!(walked.regular);
+                prop_assert_eq!(walked.items, part.items());
+                prop_assert_eq!(canonical(signal, regular), canonical(signal, &bytes));
+            }
+        }
+    }
+}
+
+/// A message in a field: its key, its length and its content.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut out);
+    out.extend_from_slice(content);
+    out
+}
+
+/// A log record's body nested in so many arrays, around `core`.
+fn nested(arrays: usize, core: &[u8]) -> Vec<u8> {
+    let mut value = core.to_vec();
+    for _ in 0..arrays {
+        value = field(5, &field(1, &value));
+    }
+    // Request, resource, scope, record, body.
+    field(1, &field(2, &field(2, &field(5, &value))))
+}
+
+#[test]
+fn messages_may_be_nested_as_deep_as_prost_allows() {
+    let cores: [&[u8]; 4] = [
+        // Nothing, a known scalar, an unknown field, an unknown group.
+        &[],
+        &[0x10, 0x01],
+        &[0xa0, 0x06, 0x01],
+        &[0xa3, 0x06, 0x0b, 0x0c, 0xa4, 0x06],
+    ];
+    for arrays in 40..55 {
+        for core in cores {
+            agrees_with_prost(Signal::Logs, &nested(arrays, core));
+        }
+    }
+    assert!(walk::request(Signal::Logs, &nested(48, &[])).is_ok());
+    let refused = walk::request(Signal::Logs, &nested(49, &[])).unwrap_err();
+    assert_eq!(refused.reason, Reason::Depth);
+}
+
+#[test]
+fn a_malformed_request_says_where_and_what() {
+    let refused = |bytes: Vec<u8>| {
+        Batch::decode(Signal::Metrics, bytes.into())
+            .unwrap_err()
+            .to_string()
+    };
+    // A metric whose name isn't UTF-8, behind an empty resource.
+    let metric = field(2, &field(1, &[0xff]));
+    assert_eq!(
+        refused([field(1, &[]), field(1, &field(2, &metric))].concat()),
+        "a string that is not UTF-8 at byte 8, in resource_metrics.scope_metrics.metrics.name"
+    );
+    assert_eq!(refused(vec![0x00]), "an invalid field key at byte 0");
+    assert_eq!(
+        refused(field(1, &[0x08, 0x01])),
+        "a field of the wrong wire type at byte 2, in resource_metrics.resource"
+    );
+    assert_eq!(
+        refused(vec![0x0a, 0x05, 0x12]),
+        "a truncated or overlong field at byte 0, in resource_metrics"
+    );
+    assert_eq!(
+        refused(vec![0x0c]),
+        "a field of the wrong wire type at byte 0, in resource_metrics"
+    );
+    assert_eq!(refused(vec![0x14]), "an unmatched end of a group at byte 0");
+}
+
+#[test]
+fn an_empty_request_is_an_empty_batch() {
+    let batch = Batch::decode(Signal::Traces, Bytes::new()).unwrap();
+    assert!(batch.parts().is_empty());
+    assert_eq!(batch.items(), 0);
+}
+
+#[test]
+fn of_a_oneof_the_last_member_counts() {
+    let point = field(1, &[]);
+    let two = [point.clone(), point.clone()].concat();
+    let request = |members: &[Vec<u8>]| field(1, &field(2, &field(2, &members.concat())));
+    let call = |members: &[Vec<u8>], items: u64| {
+        let batch = decode(Signal::Metrics, request(members));
+        assert_eq!(batch.items(), items);
+        assert!(!batch.parts()[0].is_regular());
+        agrees_with_prost(Signal::Metrics, &request(members));
+        let read = batch
+            .resource_metrics()
+            .flat_map(|resource| resource.scopes())
+            .flat_map(|scope| scope.metrics())
+            .flat_map(|metric| metric.data().points())
+            .count();
+        assert_eq!(read as u64, items);
+    };
+    let (gauge, sum) = (field(5, &two), field(7, &point));
+    call(&[gauge.clone(), sum.clone()], 1);
+    call(&[sum.clone(), gauge.clone()], 2);
+    call(&[gauge.clone(), gauge.clone()], 4);
+    call(&[gauge.clone(), sum, gauge], 2);
+}
+
+#[test]
+fn a_refusal_holds_nothing_of_the_request() {
+    let secret = field(
+        1,
+        &field(1, &field(1, &[field(1, b"token"), vec![0x10]].concat())),
+    );
+    let refused: Malformed = Batch::decode(Signal::Logs, secret.into()).unwrap_err();
+    assert!(!format!("{refused:?} {refused}").contains("token"));
+}

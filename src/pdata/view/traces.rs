@@ -1,0 +1,49 @@
+//! Spans.
+
+use super::value::{Attributes, Finder};
+use super::{View, text};
+use crate::pdata::wire::{self, Fields};
+
+/// One span.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    raw: &'a [u8],
+    name: &'a [u8],
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Span<'a> {
+    /// The encoded message.
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Its name, or empty.
+    pub fn name(&self) -> &'a str {
+        text(self.name)
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> Attributes<'a> {
+        self.attributes
+    }
+}
+
+impl<'a> View<'a> for Span<'a> {
+    fn parse(raw: &'a [u8]) -> Self {
+        let mut name: &[u8] = &[];
+        let mut attributes = Finder::new(raw, 9);
+        for field in Fields::new(raw) {
+            match (field.number, field.value) {
+                (5, wire::Value::Bytes(content)) => name = content,
+                (9, _) => attributes.add(field.raw),
+                _ => {}
+            }
+        }
+        Self {
+            raw,
+            name,
+            attributes: attributes.finish(),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Attributes and their values.
+
+use std::fmt::{self, Write};
+
+use super::{Repeated, View, text};
+use crate::pdata::wire::{self, Fields};
+
+/// The attributes of a resource, scope, point, span or log record.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    /// From the first attribute's key to the end of the last.
+    span: &'a [u8],
+    number: u32,
+    contiguous: bool,
+}
+
+impl<'a> Attributes<'a> {
+    pub(super) const NONE: Attributes<'static> = Attributes {
+        span: &[],
+        number: 0,
+        contiguous: true,
+    };
+
+    /// The attributes under a field number in the content of a message.
+    pub(super) fn within(message: &'a [u8], number: u32) -> Self {
+        let mut found = Finder::new(message, number);
+        for field in Fields::new(message) {
+            if field.number == number {
+                found.add(field.raw);
+            }
+        }
+        found.finish()
+    }
+
+    /// The attributes in the order in which they were sent. A key that occurs twice counts
+    /// with its first value.
+    pub fn iter(&self) -> Repeated<'a, KeyValue<'a>> {
+        Repeated::new(self.span, self.number)
+    }
+
+    /// The value of the first attribute with this key.
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.iter()
+            .find(|attribute| attribute.key == key)
+            .map(|attribute| attribute.value)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.span.is_empty()
+    }
+
+    /// The encoded attribute fields, keys and lengths included, where nothing else stands
+    /// between them: equal bytes are equal attributes.
+    pub fn raw(&self) -> Option<&'a [u8]> {
+        self.contiguous.then_some(self.span)
+    }
+}
+
+impl<'a> IntoIterator for Attributes<'a> {
+    type Item = KeyValue<'a>;
+    type IntoIter = Repeated<'a, KeyValue<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Puts together the span of a message's attributes while its fields go by.
+pub(super) struct Finder<'a> {
+    message: &'a [u8],
+    number: u32,
+    start: usize,
+    end: usize,
+    contiguous: bool,
+}
+
+impl<'a> Finder<'a> {
+    #[inline(always)]
+    pub(super) fn new(message: &'a [u8], number: u32) -> Self {
+        Self {
+            message,
+            number,
+            start: 0,
+            end: 0,
+            contiguous: true,
+        }
+    }
+
+    /// Adds an attribute's field, which lies in the message behind all that were added.
+    #[inline(always)]
+    pub(super) fn add(&mut self, raw: &'a [u8]) {
+        let start = raw.as_ptr().addr() - self.message.as_ptr().addr();
+        if self.end == 0 {
+            self.start = start;
+        } else if start != self.end {
+            self.contiguous = false;
+        }
+        self.end = start + raw.len();
+    }
+
+    #[inline(always)]
+    pub(super) fn finish(self) -> Attributes<'a> {
+        Attributes {
+            span: self.message.get(self.start..self.end).unwrap_or_default(),
+            number: self.number,
+            contiguous: self.contiguous,
+        }
+    }
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyValue<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Its value; [`Value::Empty`] where the sender gave none.
+    pub value: Value<'a>,
+}
+
+impl<'a> View<'a> for KeyValue<'a> {
+    #[inline]
+    fn parse(raw: &'a [u8]) -> Self {
+        let mut attribute = Self {
+            key: "",
+            value: Value::Empty,
+        };
+        for field in Fields::new(raw) {
+            match (field.number, field.value) {
+                (1, wire::Value::Bytes(content)) => attribute.key = text(content),
+                (2, wire::Value::Bytes(content)) => attribute.value = Value::parse(content),
+                _ => {}
+            }
+        }
+        attribute
+    }
+}
+
+/// The value of an attribute, or the body of a log record.
+///
+/// As text it reads as in the OpenTelemetry Collector: numbers as JSON has them, bytes in
+/// base64, arrays and maps as compact JSON with sorted keys.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// None was given.
+    Empty,
+    /// A string.
+    Str(&'a str),
+    /// A boolean.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+    /// Arbitrary bytes.
+    Bytes(&'a [u8]),
+    /// Values of any kinds.
+    Array(Array<'a>),
+    /// Keys and values.
+    Map(Map<'a>),
+}
+
+/// The values of an array.
+#[derive(Debug, Clone, Copy)]
+pub struct Array<'a>(&'a [u8]);
+
+impl<'a> Array<'a> {
+    /// The values in order.
+    pub fn iter(&self) -> Repeated<'a, Value<'a>> {
+        Repeated::new(self.0, 1)
+    }
+}
+
+/// The entries of a map.
+#[derive(Debug, Clone, Copy)]
+pub struct Map<'a>(&'a [u8]);
+
+impl<'a> Map<'a> {
+    /// The entries in the order in which they were sent. A key that occurs twice counts
+    /// with its first value.
+    pub fn iter(&self) -> Repeated<'a, KeyValue<'a>> {
+        Repeated::new(self.0, 1)
+    }
+
+    /// The entries by key, each key once.
+    pub fn sorted(&self) -> Vec<KeyValue<'a>> {
+        let mut entries: Vec<_> = self.iter().collect();
+        entries.sort_by_key(|entry| entry.key);
+        entries.dedup_by_key(|entry| entry.key);
+        entries
+    }
+}
+
+impl<'a> View<'a> for Value<'a> {
+    #[inline]
+    fn parse(raw: &'a [u8]) -> Self {
+        for field in Fields::new(raw) {
+            return match (field.number, field.value) {
+                (1, wire::Value::Bytes(content)) => Self::Str(text(content)),
+                (2, wire::Value::Varint(value)) => Self::Bool(value != 0),
+                (3, wire::Value::Varint(value)) => Self::Int(value.cast_signed()),
+                (4, wire::Value::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
+                (5, wire::Value::Bytes(content)) => Self::Array(Array(content)),
+                (6, wire::Value::Bytes(content)) => Self::Map(Map(content)),
+                (7, wire::Value::Bytes(content)) => Self::Bytes(content),
+                // Unknown, or an index into a string table that only profiles have.
+                _ => continue,
+            };
+        }
+        Self::Empty
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Empty => Ok(()),
+            Self::Str(text) => f.write_str(text),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Double(value) if value.is_finite() => write_double(f, value),
+            // The Collector's text is the complaint of Go's JSON encoder.
+            Self::Double(value) => {
+                f.write_str("json: unsupported value: ")?;
+                f.write_str(if value.is_nan() {
+                    "NaN"
+                } else if value > 0.0 {
+                    "+Inf"
+                } else {
+                    "-Inf"
+                })
+            }
+            Self::Bytes(bytes) => write_base64(f, bytes),
+            // What JSON can't express makes the whole text empty there.
+            Self::Array(_) | Self::Map(_) if !self.is_json() => Ok(()),
+            Self::Array(_) | Self::Map(_) => self.write_json(f),
+        }
+    }
+}
+
+impl Value<'_> {
+    /// Whether every number in it is finite.
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Double(value) => value.is_finite(),
+            Self::Array(array) => array.iter().all(|value| value.is_json()),
+            Self::Map(map) => map.iter().all(|entry| entry.value.is_json()),
+            _ => true,
+        }
+    }
+
+    fn write_json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("null"),
+            Self::Str(text) => write_json_string(f, text),
+            Self::Bytes(bytes) => {
+                f.write_char('"')?;
+                write_base64(f, bytes)?;
+                f.write_char('"')
+            }
+            Self::Array(array) => {
+                f.write_char('[')?;
+                for (index, value) in array.iter().enumerate() {
+                    if index > 0 {
+                        f.write_char(',')?;
+                    }
+                    value.write_json(f)?;
+                }
+                f.write_char(']')
+            }
+            Self::Map(map) => {
+                f.write_char('{')?;
+                for (index, entry) in map.sorted().into_iter().enumerate() {
+                    if index > 0 {
+                        f.write_char(',')?;
+                    }
+                    write_json_string(f, entry.key)?;
+                    f.write_char(':')?;
+                    entry.value.write_json(f)?;
+                }
+                f.write_char('}')
+            }
+            Self::Bool(_) | Self::Int(_) | Self::Double(_) => fmt::Display::fmt(self, f),
+        }
+    }
+}
+
+/// A finite number as JavaScript writes it: the shortest digits that read back the same,
+/// with an exponent below 1e-6 and from 1e21.
+fn write_double(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
+    let size = value.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let digits = format!("{value:e}");
+        match digits.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                write!(f, "{digits}e+{exponent}")
+            }
+            _ => f.write_str(&digits),
+        }
+    } else {
+        write!(f, "{value}")
+    }
+}
+
+/// A string as Go's JSON encoder writes it, safe inside HTML.
+fn write_json_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for char in text.chars() {
+        match char {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            '\u{8}' => f.write_str("\\b")?,
+            '\u{c}' => f.write_str("\\f")?,
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                write!(f, "\\u{:04x}", u32::from(char))?;
+            }
+            _ => f.write_char(char)?,
+        }
+    }
+    f.write_char('"')
+}
+
+/// Standard base64 with padding.
+fn write_base64(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 3];
+        for (to, from) in group.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        for index in 0..4 {
+            if index <= chunk.len() {
+                let digit = (bits >> (18 - 6 * index)) & 63;
+                f.write_char(char::from(DIGITS[digit as usize]))?;
+            } else {
+                f.write_char('=')?;
+            }
+        }
+    }
+    Ok(())
+}
