@@ -7,13 +7,13 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
-use crate::exporters::file;
+use crate::exporters::{debug, file};
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
     receivers: &[],
     processors: &[],
     policies: &[],
-    exporters: &[file::FACTORY],
+    exporters: &[debug::FACTORY, file::FACTORY],
     extensions: &[],
 };

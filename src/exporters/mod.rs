@@ -4,4 +4,5 @@
 //! `window`, `telemetry`, `server`, `exposition` and `yaml`, never another exporter and
 //! never `pipeline`.
 
+pub mod debug;
 pub mod file;

@@ -1,0 +1,195 @@
+//! Everything that is there, as an indented tree in the protocol's names.
+//!
+//! Driven by the table of the protocol, so that nothing can be forgotten here.
+
+use std::fmt::{Display, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::pdata::Batch;
+use crate::pdata::protocol::{Field, Kind, Message, Presence, Scalar, Visitor, visit};
+
+/// Appends the batch.
+pub(super) fn write(batch: &Batch, out: &mut String) {
+    for part in batch.parts() {
+        let mut tree = Tree {
+            out,
+            open: Vec::new(),
+            indent: 0,
+            inline: 0,
+            comma: false,
+        };
+        if let Err(error) = visit(batch.signal().request(), part.bytes(), &mut tree) {
+            tree.line(format_args!("(the rest can't be read: {error})"));
+            out.push('\n');
+        }
+    }
+}
+
+struct Tree<'o> {
+    out: &'o mut String,
+    /// The open fields, each with how many of its values were begun.
+    open: Vec<(&'static Field, usize)>,
+    indent: usize,
+    /// How many `AnyValue`s are open: those are written on one line.
+    inline: usize,
+    /// Whether a value stands right before, on the same line.
+    comma: bool,
+}
+
+impl Visitor for Tree<'_> {
+    fn begin_message(&mut self, message: &'static Message) {
+        let Some((field, count)) = self.open.last_mut() else {
+            return;
+        };
+        let (field, number) = (*field, *count);
+        *count += 1;
+        match message.name {
+            "KeyValue" if self.inline == 0 => self.indent += 1,
+            "KeyValue" => self.separate(),
+            "AnyValue" => {
+                if self.inline == 0 && field.name != "value" {
+                    self.line(format_args!("{}: ", field.name));
+                } else if field.presence == Presence::Repeated {
+                    self.separate();
+                }
+                self.inline += 1;
+            }
+            "ArrayValue" => self.open_bracket('['),
+            "KeyValueList" => self.open_bracket('{'),
+            _ if field.presence == Presence::Repeated => {
+                self.line(format_args!("{} #{number}", field.name));
+                self.out.push('\n');
+                self.indent += 1;
+            }
+            _ => {
+                self.line(field.name);
+                self.out.push('\n');
+                self.indent += 1;
+            }
+        }
+    }
+
+    fn end_message(&mut self, message: &'static Message) {
+        match message.name {
+            _ if self.open.is_empty() => {}
+            "KeyValue" if self.inline == 0 => {
+                self.out.push('\n');
+                self.indent -= 1;
+            }
+            "KeyValue" => {}
+            "AnyValue" => {
+                self.inline -= 1;
+                self.comma = true;
+                let attribute = self
+                    .open
+                    .last()
+                    .is_some_and(|(field, _)| field.name == "value");
+                if self.inline == 0 && !attribute {
+                    self.out.push('\n');
+                }
+            }
+            "ArrayValue" => self.out.push(']'),
+            "KeyValueList" => self.out.push('}'),
+            _ => self.indent -= 1,
+        }
+    }
+
+    fn begin_field(&mut self, field: &'static Field) {
+        if self.inline == 0
+            && matches!(field.kind, Kind::Message(message) if message.name == "KeyValue")
+        {
+            self.line(field.name);
+            self.out.push('\n');
+        } else if field.presence == Presence::Repeated && !matches!(field.kind, Kind::Message(_)) {
+            self.line(format_args!("{}: ", field.name));
+            self.open_bracket('[');
+        }
+        self.open.push((field, 0));
+    }
+
+    fn end_field(&mut self, field: &'static Field) {
+        self.open.pop();
+        if field.presence == Presence::Repeated && !matches!(field.kind, Kind::Message(_)) {
+            self.out.push_str("]\n");
+        }
+    }
+
+    fn scalar(&mut self, field: &'static Field, value: Scalar<'_>) {
+        if field.presence == Presence::Repeated {
+            self.separate();
+            self.value(field, value);
+            self.comma = true;
+        } else if self.inline > 0 && field.name != "key" {
+            self.value(field, value);
+        } else if field.name == "key" {
+            if self.inline == 0 {
+                self.line("");
+            }
+            if let Scalar::Bytes(bytes) = value {
+                let key = String::from_utf8_lossy(bytes);
+                self.push(format_args!("{}: ", key.escape_debug()));
+            }
+        } else {
+            self.line(format_args!("{}: ", field.name));
+            self.value(field, value);
+            self.out.push('\n');
+        }
+    }
+}
+
+impl Tree<'_> {
+    fn value(&mut self, field: &'static Field, value: Scalar<'_>) {
+        match (field.kind, value) {
+            (Kind::Nanos, Scalar::Unsigned(nanos)) => {
+                match UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)) {
+                    Some(time) => self.push(humantime::format_rfc3339_nanos(time)),
+                    None => self.push(nanos),
+                }
+            }
+            (Kind::Enum(names), Scalar::Signed(number)) => {
+                match usize::try_from(number).ok().and_then(|n| names.get(n)) {
+                    Some(name) => self.push(format_args!("{name} ({number})")),
+                    None => self.push(number),
+                }
+            }
+            (Kind::Bytes | Kind::Id, Scalar::Bytes(bytes)) => {
+                for byte in bytes {
+                    self.push(format_args!("{byte:02x}"));
+                }
+            }
+            // Quoted and escaped: a terminal obeys control characters.
+            (_, Scalar::Bytes(text)) => {
+                self.push(format_args!("{:?}", String::from_utf8_lossy(text)));
+            }
+            (_, Scalar::Bool(flag)) => self.push(flag),
+            (_, Scalar::Signed(number)) => self.push(number),
+            (_, Scalar::Unsigned(number)) => self.push(number),
+            (_, Scalar::Double(number)) => self.push(number),
+        }
+    }
+
+    /// Begins a line.
+    fn line(&mut self, text: impl Display) {
+        for _ in 0..self.indent {
+            self.out.push_str("  ");
+        }
+        self.push(text);
+        self.comma = false;
+    }
+
+    fn open_bracket(&mut self, bracket: char) {
+        self.out.push(bracket);
+        self.comma = false;
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push_str(", ");
+        }
+    }
+
+    fn push(&mut self, text: impl Display) {
+        // Writing to a string can't fail.
+        let _ = write!(self.out, "{text}");
+    }
+}

@@ -1,0 +1,215 @@
+//! Prints what passes, for people.
+//!
+//! ```yaml
+//! exporters:
+//!   debug:
+//!     verbosity: basic         # basic | normal | detailed
+//!     sampling_initial: 2      # batches printed in each second ...
+//!     sampling_thereafter: 1   # ... and then each so many-th; 1 prints all
+//!     output_paths: [stderr]   # stderr | stdout
+//!     use_internal_logger: true  # the Collector's; false without output_paths means stdout
+//! ```
+//!
+//! `basic` is one line a batch, `normal` one line a data point, span or log record,
+//! `detailed` everything that is there. The keys and their defaults are the Collector's.
+//! Batches that the sampling leaves out are delivered all the same; the next line that is
+//! printed says how many they were.
+//!
+//! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`. What can't
+//! be printed, because the terminal is gone, is dropped with the reason `write_failed`.
+
+mod basic;
+mod detailed;
+mod normal;
+mod sampler;
+
+use std::fmt::Write as _;
+use std::io;
+
+use self::sampler::Sampler;
+use crate::component::{
+    BuildContext, BuiltExporter, ComponentId, Discards, DropReason, ExporterConfig,
+    ExporterFactory, Now, Sink,
+};
+use crate::pdata::{Batch, Signal};
+use crate::yaml::{FromValue, Value};
+
+/// The factory of `debug`.
+pub const FACTORY: ExporterFactory = ExporterFactory {
+    kind: "debug",
+    aliases: &["logging"],
+    summary: "prints what passes, for people",
+    signals: &Signal::ALL,
+    configure: |value| Some(Box::new(Config::read(value)?)),
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Config {
+    verbosity: Verbosity,
+    sampling_initial: u64,
+    sampling_thereafter: u64,
+    outputs: Vec<Stream>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verbosity {
+    Basic,
+    Normal,
+    Detailed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Stderr,
+    Stdout,
+}
+
+impl Config {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let verbosity = fields.or("verbosity", Verbosity::Basic);
+        let sampling_initial = fields.within("sampling_initial", 2, 0..=1_000_000);
+        let sampling_thereafter = fields.within("sampling_thereafter", 1, 0..=1_000_000);
+        let internal = fields.or("use_internal_logger", true);
+        let outputs = fields.optional::<Vec<Stream>>("output_paths");
+        fields.finish();
+        let default = if internal {
+            Stream::Stderr
+        } else {
+            Stream::Stdout
+        };
+        Some(Self {
+            verbosity,
+            sampling_initial,
+            sampling_thereafter,
+            outputs: outputs.unwrap_or_else(|| vec![default]),
+        })
+    }
+}
+
+impl FromValue for Verbosity {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.read::<String>()?.as_str() {
+            "basic" => Some(Self::Basic),
+            "normal" => Some(Self::Normal),
+            "detailed" => Some(Self::Detailed),
+            other => value.error(format_args!(
+                "expected basic, normal or detailed, found `{other}`"
+            )),
+        }
+    }
+}
+
+impl FromValue for Stream {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.read::<String>()?.as_str() {
+            "stderr" => Some(Self::Stderr),
+            "stdout" => Some(Self::Stdout),
+            other => value.error(format_args!(
+                "expected stderr or stdout, found `{other}`: the exporter `file` writes files"
+            )),
+        }
+    }
+}
+
+impl ExporterConfig for Config {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|stream| -> Box<dyn io::Write + Send> {
+                match stream {
+                    Stream::Stderr => Box::new(io::stderr()),
+                    Stream::Stdout => Box::new(io::stdout()),
+                }
+            })
+            .collect();
+        Ok(BuiltExporter::Local(Box::new(Debug::new(
+            context.id.clone(),
+            self,
+            outputs,
+        ))))
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<_> = self
+            .outputs
+            .iter()
+            .map(|stream| match stream {
+                Stream::Stderr => "stderr",
+                Stream::Stdout => "stdout",
+            })
+            .collect();
+        names.join(" and ")
+    }
+}
+
+struct Debug {
+    id: ComponentId,
+    verbosity: Verbosity,
+    sampler: Sampler,
+    outputs: Vec<Box<dyn io::Write + Send>>,
+    /// Batches that the sampling left out since the last line.
+    skipped: u64,
+}
+
+impl Debug {
+    fn new(id: ComponentId, config: &Config, outputs: Vec<Box<dyn io::Write + Send>>) -> Self {
+        Self {
+            id,
+            verbosity: config.verbosity,
+            sampler: Sampler::new(config.sampling_initial, config.sampling_thereafter),
+            outputs,
+            skipped: 0,
+        }
+    }
+
+    fn text(&mut self, batch: &Batch, now: Now) -> String {
+        let time = humantime::format_rfc3339_millis(now.wall);
+        let mut text = format!("{time} {}: {}", self.id, basic::summary(batch));
+        let skipped = std::mem::take(&mut self.skipped);
+        if skipped > 0 {
+            // Writing to a string can't fail, here and below.
+            let _ = write!(text, " ({skipped} batches before it not shown)");
+        }
+        text.push('\n');
+        match self.verbosity {
+            Verbosity::Basic => {}
+            Verbosity::Normal => normal::write(batch, &mut text),
+            Verbosity::Detailed => detailed::write(batch, &mut text),
+        }
+        text
+    }
+}
+
+impl Sink for Debug {
+    fn start(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
+        if !self.sampler.admits(now.monotonic) {
+            self.skipped += 1;
+            return;
+        }
+        let text = self.text(&batch, now);
+        let mut written = true;
+        for output in &mut self.outputs {
+            // In one call, so that the lines of others can't come between ours.
+            written &= output
+                .write_all(text.as_bytes())
+                .and_then(|()| output.flush())
+                .is_ok();
+        }
+        if !written {
+            out.discard(batch.items(), DropReason::WriteFailed);
+        }
+    }
+
+    fn may_block(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
