@@ -1,4 +1,9 @@
-//! Whether sources and destinations work, as they themselves report it.
+//! Whether sources, destinations, pipelines and tasks work, as they themselves report it.
+//!
+//! The agent's state is derived from the lines on the board and stored nowhere, so it
+//! can't disagree with them: *unhealthy* when a pipeline has no working exporter left or a
+//! task died, *degraded* when any source or destination doesn't work as it should or a
+//! queue ages, and *healthy* otherwise. What hasn't been tried yet is not held against anybody.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +13,37 @@ use tokio::time::Instant;
 
 use super::ComponentId;
 
+/// How long a request may wait for an exporter before the pipeline counts as degraded:
+/// longer than a slow batch and a few retries take, shorter than people notice by
+/// themselves.
+const QUEUE_AGE: Duration = Duration::from_secs(60);
+
+/// How many dead tasks are remembered by name. One is enough to be unhealthy.
+const DEAD_TASKS: usize = 32;
+
+/// The longest error that is kept, in bytes; errors quote what peers send.
+const ERROR_LENGTH: usize = 512;
+
 /// The board on which components report and from which `/health` reads. A handle: clones
 /// share the board.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Health {
+    board: Arc<Board>,
+}
+
+#[derive(Debug)]
+struct Board {
+    started: Instant,
     // Std mutexes: every section is a few loads and stores.
-    reports: Arc<Mutex<Vec<Arc<Mutex<HealthReport>>>>>,
-    pipelines: Arc<Mutex<Option<Arc<dyn PipelineProbe>>>>,
-    dead_tasks: Arc<Mutex<Vec<String>>>,
+    reports: Mutex<Vec<Arc<Mutex<HealthReport>>>>,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    phase: Phase,
+    pipelines: Option<Arc<dyn PipelineProbe>>,
+    dead: Vec<String>,
 }
 
 /// Looks into the running pipelines.
@@ -40,6 +68,17 @@ pub struct PipelineReport {
     pub queue_age: Duration,
 }
 
+/// Where the agent is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not everything is bound or running yet.
+    Starting,
+    /// Listeners are bound and pipelines run.
+    Running,
+    /// Told to stop; what is under way is being delivered.
+    Draining,
+}
+
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -47,6 +86,19 @@ pub enum Subject {
     Endpoint,
     /// A destination.
     Exporter,
+}
+
+/// Whether a source or destination works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not tried yet.
+    Unknown,
+    /// The last attempt worked.
+    Working,
+    /// It works, but not as it should: a queue ages, a part of an answer is missing.
+    Degraded,
+    /// The last attempt failed.
+    Failing,
 }
 
 /// The last that is known of one source or destination.
@@ -59,10 +111,86 @@ pub struct HealthReport {
     /// The source or destination, without credentials; the component's id where it has one
     /// destination only.
     pub id: String,
-    /// `unknown` before the first attempt, then `working` or `failing`.
-    pub state: &'static str,
+    /// Whether it works.
+    pub state: State,
+    /// The breaker's state, where one stands before it: `closed`, `open` or `half_open`.
+    pub breaker: Option<&'static str>,
+    /// The breaker's judgement from 0 to 1, where one stands before it.
+    pub health_score: Option<f64>,
+    /// Attempts that failed since the last that worked.
+    pub consecutive_failures: u64,
     /// Why the last failed attempt failed.
     pub last_error: Option<String>,
+    /// When the last attempt failed.
+    pub last_failure: Option<Instant>,
+    /// When the last attempt worked.
+    pub last_success: Option<Instant>,
+}
+
+/// The whole agent at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The verdict.
+    pub status: Status,
+    /// Where the agent is in its life.
+    pub phase: Phase,
+    /// Since the start.
+    pub uptime: Duration,
+    /// Sources and destinations, in the order in which they began to report.
+    pub reports: Vec<HealthReport>,
+    /// Pipelines in the order of the configuration.
+    pub pipelines: Vec<PipelineReport>,
+    /// Tasks that ended although nobody asked them to.
+    pub dead_tasks: Vec<String>,
+}
+
+/// The verdict on the agent or a pipeline, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// All that has been tried works.
+    Healthy,
+    /// Something doesn't, and the rest goes on.
+    Degraded,
+    /// Data is being lost for good.
+    Unhealthy,
+}
+
+impl State {
+    /// The word for it: `unknown`, `working`, `degraded` or `failing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Working => "working",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl Status {
+    /// The word for it: `healthy`, `degraded` or `unhealthy`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl PipelineReport {
+    /// Unhealthy without an exporter that works; degraded without one of several, or when
+    /// a queue ages.
+    pub fn status(&self) -> Status {
+        let working = self.exporters.iter().filter(|(_, works)| *works).count();
+        if working == 0 {
+            Status::Unhealthy
+        } else if working < self.exporters.len() || self.queue_age >= QUEUE_AGE {
+            Status::Degraded
+        } else {
+            Status::Healthy
+        }
+    }
 }
 
 /// One source's or destination's line on the board. It leaves the board when dropped.
@@ -72,10 +200,26 @@ pub struct Reporter {
     report: Arc<Mutex<HealthReport>>,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Health {
-    /// An empty board.
+    /// An empty board, from which the agent's uptime counts.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            board: Arc::new(Board {
+                started: Instant::now(),
+                reports: Mutex::default(),
+                life: Mutex::new(Life {
+                    phase: Phase::Starting,
+                    pipelines: None,
+                    dead: Vec::new(),
+                }),
+            }),
+        }
     }
 
     /// Adds a line.
@@ -84,10 +228,15 @@ impl Health {
             subject,
             component: component.clone(),
             id: id.to_owned(),
-            state: "unknown",
+            state: State::Unknown,
+            breaker: None,
+            health_score: None,
+            consecutive_failures: 0,
             last_error: None,
+            last_failure: None,
+            last_success: None,
         }));
-        lock(&self.reports).push(Arc::clone(&report));
+        lock(&self.board.reports).push(Arc::clone(&report));
         Reporter {
             board: self.clone(),
             report,
@@ -96,56 +245,227 @@ impl Health {
 
     /// Lets the board look into the pipelines, once they are built.
     pub fn watch(&self, pipelines: Arc<dyn PipelineProbe>) {
-        *lock(&self.pipelines) = Some(pipelines);
+        lock(&self.board.life).pipelines = Some(pipelines);
     }
 
     /// Every pipeline as it stands; none before they are built.
     pub fn pipelines(&self, now: Instant) -> Vec<PipelineReport> {
-        let probe = lock(&self.pipelines).clone();
+        // The probe takes locks of its own, so it is asked without ours.
+        let probe = lock(&self.board.life).pipelines.clone();
         probe.map_or_else(Vec::new, |probe| probe.pipelines(now))
     }
 
-    /// A task of the agent panicked: it does not work any more, and neither does what
-    /// depends on it.
+    /// A task of the agent panicked or ended although nobody asked it to: it does not work
+    /// any more, and neither does what depends on it. There is no way back but a restart.
     pub fn task_died(&self, task: impl Into<String>) {
-        lock(&self.dead_tasks).push(task.into());
+        let mut life = lock(&self.board.life);
+        if life.dead.len() < DEAD_TASKS {
+            life.dead.push(task.into());
+        }
     }
 
     /// The tasks that died, such as `exporter otlp`.
     pub fn dead_tasks(&self) -> Vec<String> {
-        lock(&self.dead_tasks).clone()
+        lock(&self.board.life).dead.clone()
+    }
+
+    /// The agent enters a phase of its life.
+    pub fn enter(&self, phase: Phase) {
+        lock(&self.board.life).phase = phase;
+    }
+
+    /// Where the agent is in its life.
+    pub fn phase(&self) -> Phase {
+        lock(&self.board.life).phase
     }
 
     /// Every line as it stands.
     pub fn reports(&self) -> Vec<HealthReport> {
-        lock(&self.reports)
+        lock(&self.board.reports)
             .iter()
             .map(|report| lock(report).clone())
             .collect()
+    }
+
+    /// The whole agent as it stands.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let reports = self.reports();
+        let pipelines = self.pipelines(now);
+        let dead_tasks = self.dead_tasks();
+        Snapshot {
+            status: verdict(&reports, &pipelines, &dead_tasks),
+            phase: self.phase(),
+            uptime: now.saturating_duration_since(self.board.started),
+            reports,
+            pipelines,
+            dead_tasks,
+        }
     }
 }
 
 impl Reporter {
     /// The last attempt worked.
     pub fn working(&self) {
-        lock(&self.report).state = "working";
+        let mut report = lock(&self.report);
+        report.state = State::Working;
+        report.consecutive_failures = 0;
+        report.last_success = Some(Instant::now());
     }
 
     /// The last attempt failed.
     pub fn failing(&self, error: impl Into<String>) {
         let mut report = lock(&self.report);
-        report.state = "failing";
-        report.last_error = Some(error.into());
+        report.state = State::Failing;
+        report.consecutive_failures += 1;
+        report.last_error = Some(shortened(error.into()));
+        report.last_failure = Some(Instant::now());
+    }
+
+    /// It works, but not as it should. The next [`Reporter::working`] takes it back.
+    pub fn degraded(&self, reason: impl Into<String>) {
+        let mut report = lock(&self.report);
+        report.state = State::Degraded;
+        report.last_error = Some(shortened(reason.into()));
+    }
+
+    /// What the breaker before it says: its state, and its judgement from 0 to 1.
+    pub fn breaker(&self, state: &'static str, health_score: f64) {
+        let mut report = lock(&self.report);
+        report.breaker = Some(state);
+        report.health_score = Some(health_score);
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        lock(&self.board.reports).retain(|report| !Arc::ptr_eq(report, &self.report));
+        lock(&self.board.board.reports).retain(|report| !Arc::ptr_eq(report, &self.report));
     }
+}
+
+fn verdict(reports: &[HealthReport], pipelines: &[PipelineReport], dead: &[String]) -> Status {
+    let mut worst = Status::Healthy;
+    if !dead.is_empty() {
+        worst = Status::Unhealthy;
+    }
+    if reports
+        .iter()
+        .any(|report| matches!(report.state, State::Degraded | State::Failing))
+    {
+        worst = worst.max(Status::Degraded);
+    }
+    pipelines
+        .iter()
+        .map(PipelineReport::status)
+        .fold(worst, Status::max)
+}
+
+fn shortened(mut error: String) -> String {
+    if error.len() > ERROR_LENGTH {
+        let end = (0..=ERROR_LENGTH)
+            .rev()
+            .find(|&i| error.is_char_boundary(i));
+        error.truncate(end.unwrap_or(0));
+        error.push_str("...");
+    }
+    error
 }
 
 /// A report is whole after every store, so a panic elsewhere spoils nothing.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> ComponentId {
+        text.parse().unwrap()
+    }
+
+    fn status(health: &Health) -> Status {
+        health.snapshot(Instant::now()).status
+    }
+
+    #[derive(Debug)]
+    struct Probe(PipelineReport);
+
+    impl PipelineProbe for Probe {
+        fn pipelines(&self, _now: Instant) -> Vec<PipelineReport> {
+            vec![self.0.clone()]
+        }
+    }
+
+    fn pipeline(exporters: &[bool], queue_age: u64) -> PipelineReport {
+        PipelineReport {
+            id: "metrics".to_owned(),
+            exporters: exporters.iter().map(|&works| (id("otlp"), works)).collect(),
+            held_items: 0,
+            queued_items: 0,
+            queue_age: Duration::from_secs(queue_age),
+        }
+    }
+
+    #[test]
+    fn what_was_never_tried_is_not_held_against_anybody() {
+        let health = Health::new();
+        let _source = health.reporter(Subject::Endpoint, &id("betanet"), "http://localhost:9000");
+        let _peer = health.reporter(Subject::Exporter, &id("otlp"), "otlp");
+        assert_eq!(status(&health), Status::Healthy);
+    }
+
+    #[test]
+    fn a_failing_source_degrades_and_its_recovery_heals() {
+        let health = Health::new();
+        let source = health.reporter(Subject::Endpoint, &id("node"), "node");
+        source.failing("connection refused");
+        assert_eq!(status(&health), Status::Degraded);
+        source.working();
+        assert_eq!(status(&health), Status::Healthy);
+        source.degraded("/gateways is missing");
+        assert_eq!(status(&health), Status::Degraded);
+        drop(source);
+        assert_eq!(status(&health), Status::Healthy);
+    }
+
+    #[test]
+    fn a_pipeline_is_lost_with_the_last_of_its_exporters() {
+        let f = |exporters: &[bool], queue_age: u64, expected: Status| {
+            let health = Health::new();
+            health.watch(Arc::new(Probe(pipeline(exporters, queue_age))));
+            assert_eq!(status(&health), expected, "{exporters:?} {queue_age}");
+        };
+        f(&[true, true], 0, Status::Healthy);
+        f(&[true, false], 0, Status::Degraded);
+        f(&[false, false], 0, Status::Unhealthy);
+        f(&[true], 59, Status::Healthy);
+        f(&[true], 60, Status::Degraded);
+    }
+
+    #[test]
+    fn the_worst_of_all_decides() {
+        let health = Health::new();
+        health.watch(Arc::new(Probe(pipeline(&[false], 0))));
+        let source = health.reporter(Subject::Endpoint, &id("node"), "node");
+        source.failing("no /proc");
+        assert_eq!(status(&health), Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_dead_task_is_never_forgotten_and_never_fills_memory() {
+        let health = Health::new();
+        for i in 0..1_000 {
+            health.task_died(format!("task {i}"));
+        }
+        let snapshot = health.snapshot(Instant::now());
+        assert_eq!(snapshot.status, Status::Unhealthy);
+        assert_eq!(snapshot.dead_tasks.len(), DEAD_TASKS);
+    }
+
+    #[test]
+    fn long_errors_are_cut_between_characters() {
+        let cut = shortened("ä".repeat(1_000));
+        assert_eq!(cut, format!("{}...", "ä".repeat(ERROR_LENGTH / 2)));
+        assert_eq!(shortened("short".to_owned()), "short");
+    }
 }

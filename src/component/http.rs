@@ -1,7 +1,6 @@
 //! What components serve by HTTP: they register routes, and the server binds and answers.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -9,6 +8,8 @@ use futures_util::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::http;
+
+use super::ListenerConfig;
 
 /// A response body, whole or streamed.
 pub type Body = BoxBody<Bytes, Infallible>;
@@ -28,7 +29,7 @@ pub enum Listener {
     /// On the agent's own HTTP server (`service.http`).
     Agent,
     /// On a listener of its own, shared by routes that name the same address.
-    At(SocketAddr),
+    At(ListenerConfig),
 }
 
 /// One path on one listener.

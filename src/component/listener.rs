@@ -1,8 +1,23 @@
 //! The settings of a listening socket, the same for everything that listens.
+//!
+//! ```yaml
+//! endpoint: 0.0.0.0:4317          # also localhost:4317, [::1]:4317, :4317
+//! tls:
+//!   cert_file: /etc/foghorn/server.pem
+//!   key_file: /etc/foghorn/server.key
+//!   client_ca_file: /etc/foghorn/clients.pem   # clients must show a certificate
+//! auth:
+//!   bearer_token: ${env:TOKEN}    # or bearer_token_file, or basic: {username, password}
+//! ```
+//!
+//! An address that other machines can reach needs TLS and authentication (a client
+//! certificate is one), or `allow_insecure_bind: true`, which says that something else
+//! protects it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, Secret, Value};
 
 /// Where to listen, and under which protection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,24 +26,180 @@ pub struct ListenerConfig {
     pub endpoint: SocketAddr,
     /// Allows an address beyond loopback without TLS and authentication.
     pub allow_insecure_bind: bool,
+    /// The certificate to show; none for plain text.
+    pub tls: Option<TlsConfig>,
+    /// What a client must show; none lets everybody in.
+    pub auth: Option<AuthConfig>,
+}
+
+/// The server's side of TLS. Files are PEM, and read when the listener is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The certificate and its chain.
+    pub cert_file: PathBuf,
+    /// The certificate's key.
+    pub key_file: PathBuf,
+    /// The authorities that vouch for clients; clients without a certificate are refused.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// What the `authorization` header of a request must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthConfig {
+    /// `Bearer` and this token.
+    BearerToken(Secret),
+    /// `Bearer` and the first line of this file.
+    BearerTokenFile(PathBuf),
+    /// `Basic` and these, in base64.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+impl ListenerConfig {
+    /// An address without TLS and authentication, such as 127.0.0.1:9200.
+    pub fn plain(endpoint: SocketAddr) -> Self {
+        Self {
+            endpoint,
+            allow_insecure_bind: false,
+            tls: None,
+            auth: None,
+        }
+    }
+
+    /// A free port on loopback, for tests.
+    pub fn ephemeral() -> Self {
+        Self::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Reads the keys of a listener from a map that has others as well. Where `endpoint`
+    /// isn't written, `default` stands in its place; without a default it is an error.
+    pub fn from_fields(
+        fields: &mut crate::yaml::Fields<'_>,
+        default: Option<SocketAddr>,
+    ) -> Option<Self> {
+        let endpoint = match default {
+            Some(default) => Some(fields.or("endpoint", Endpoint(default))),
+            None => fields.required::<Endpoint>("endpoint"),
+        };
+        let allow_insecure_bind = fields.or("allow_insecure_bind", false);
+        let tls = fields.value("tls").filter(|value| !value.is_null());
+        let auth = fields.value("auth").filter(|value| !value.is_null());
+        // Both are read whatever becomes of the other, so that every problem shows.
+        let tls = tls.map(|value| value.read::<TlsConfig>());
+        let auth = auth.map(|value| value.read::<AuthConfig>());
+        let config = Self {
+            endpoint: endpoint?.0,
+            allow_insecure_bind,
+            tls: transposed(tls)?,
+            auth: transposed(auth)?,
+        };
+        if config.is_protected() || allow_insecure_bind {
+            return Some(config);
+        }
+        fields.map().error(format_args!(
+            "{} is reachable from other machines: listen on 127.0.0.1, configure `tls` and \
+             `auth`, or set allow_insecure_bind: true",
+            config.endpoint
+        ))
+    }
+
+    /// Whether nobody can get in who shouldn't: only this machine reaches it, or clients
+    /// prove who they are over an encrypted connection.
+    fn is_protected(&self) -> bool {
+        let certificates = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca_file.is_some());
+        self.endpoint.ip().to_canonical().is_loopback()
+            || certificates
+            || (self.tls.is_some() && self.auth.is_some())
+    }
 }
 
 impl FromValue for ListenerConfig {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let endpoint = fields.required::<SocketAddr>("endpoint");
-        let allow_insecure_bind = fields.or("allow_insecure_bind", false);
+        let config = Self::from_fields(&mut fields, None);
         fields.finish();
-        let endpoint = endpoint?;
-        if !endpoint.ip().is_loopback() && !allow_insecure_bind {
-            return value.error(format_args!(
-                "{endpoint} is reachable from other machines: listen on 127.0.0.1, or set \
-                 allow_insecure_bind: true"
-            ));
-        }
+        config
+    }
+}
+
+impl FromValue for TlsConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let cert_file = fields.required("cert_file");
+        let key_file = fields.required("key_file");
+        let client_ca_file = fields.optional("client_ca_file");
+        fields.finish();
         Some(Self {
-            endpoint,
-            allow_insecure_bind,
+            cert_file: cert_file?,
+            key_file: key_file?,
+            client_ca_file,
         })
+    }
+}
+
+impl FromValue for AuthConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let token = fields.optional("bearer_token").map(Self::BearerToken);
+        let file = fields
+            .optional("bearer_token_file")
+            .map(Self::BearerTokenFile);
+        let basic = fields.value("basic").and_then(|value| {
+            let mut fields = value.fields()?;
+            let username = fields.required::<String>("username");
+            let password = fields.required("password");
+            fields.finish();
+            let (username, password) = (username?, password?);
+            // A colon ends the name in the header, so such a name could never match.
+            if username.contains(':') {
+                return value.error("`username` can't contain a colon");
+            }
+            Some(Self::Basic { username, password })
+        });
+        let found: Vec<Self> = [token, file, basic].into_iter().flatten().collect();
+        let written = fields.map().entries().map_or(0, |entries| entries.len());
+        let map = fields.map().clone();
+        fields.finish();
+        match <[Self; 1]>::try_from(found) {
+            Ok([Self::BearerToken(token)]) if token.expose().is_empty() => {
+                map.error("`bearer_token` is empty, which would let everybody in")
+            }
+            Ok([only]) => Some(only),
+            // What is written but wrong has been reported.
+            Err(found) if found.is_empty() && written > 0 => None,
+            Err(_) => map.error(
+                "use one of bearer_token, bearer_token_file and basic: {username, password}",
+            ),
+        }
+    }
+}
+
+/// An address as the Collector writes it, where an empty host means every interface.
+struct Endpoint(SocketAddr);
+
+impl FromValue for Endpoint {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        if let Some(port) = value.text().and_then(|text| text.strip_prefix(':'))
+            && let Ok(port) = port.parse::<u16>()
+        {
+            return Some(Self(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))));
+        }
+        value.read().map(Self)
+    }
+}
+
+/// `None` where a value is written and wrong.
+fn transposed<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(None) => None,
+        Some(read) => Some(read),
     }
 }

@@ -29,11 +29,14 @@ pub use factory::{
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
     ProcessorFactory, ReceiverConfig, ReceiverFactory,
 };
-pub use health::{Health, HealthReport, PipelineProbe, PipelineReport, Reporter, Subject};
+pub use health::{
+    Health, HealthReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot, State, Status,
+    Subject,
+};
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
-pub use listener::ListenerConfig;
+pub use listener::{AuthConfig, ListenerConfig, TlsConfig};
 
 use crate::pdata::Batch;
 

@@ -5,6 +5,7 @@ use tokio::time::{advance, sleep, timeout};
 
 use super::super::testing::{Recorder, controller};
 use super::*;
+use crate::component::State;
 use crate::pdata::writer::{Descriptor, MetricKind, Number, NumberPoint};
 
 /// Takes so long for each poll, then answers as the script says.
@@ -146,14 +147,14 @@ async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
     assert_eq!(series["scrape_samples_scraped"], 0.0);
     assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 3.0);
     let report = rig.health.reports().remove(0);
-    assert_eq!(report.state, "failing");
+    assert_eq!(report.state, State::Failing);
     assert_eq!(
         report.last_error.unwrap(),
         "connection refused (/mixnodes, /mixnodes)"
     );
 
     assert_eq!(next(3).await["up"], 1.0);
-    assert_eq!(rig.health.reports()[0].state, "working");
+    assert_eq!(rig.health.reports()[0].state, State::Working);
 }
 
 #[tokio::test(start_paused = true)]
