@@ -69,16 +69,19 @@ pub struct Failure {
     pub part: String,
     /// The kind of failure.
     pub reason: Reason,
+    /// The status of an answer that wasn't 2xx.
+    pub status: Option<u16>,
     /// What happened, in words, without credentials or body.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of `part`.
+    /// A failure of `part`, without a status.
     pub fn new(part: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             part: part.into(),
             reason,
+            status: None,
             message: message.into(),
         }
     }

@@ -27,6 +27,7 @@
 
 mod controller;
 mod failure;
+pub mod http;
 mod schedule;
 mod series;
 #[cfg(test)]

@@ -1,0 +1,285 @@
+//! The keys of [`super::Client`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderValue;
+use reqwest::{Certificate, ClientBuilder, Identity, Url};
+
+use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
+
+/// How to ask, whatever the URL.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `auth`.
+    pub auth: Option<AuthConfig>,
+    /// `tls`.
+    pub tls: TlsConfig,
+    /// `follow_redirects`.
+    pub redirects: Redirects,
+    /// `max_body_size`, in bytes, decoded.
+    pub max_body: u64,
+}
+
+/// Whether a redirect is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// A redirect is a failure.
+    None,
+    /// Where it stays with the scheme, host and port that were asked.
+    SameOrigin,
+}
+
+/// Who we are.
+#[derive(Debug, Clone)]
+pub enum AuthConfig {
+    /// `Authorization: Bearer`.
+    Bearer(Credential),
+    /// `Authorization: Basic`.
+    Basic {
+        /// The name.
+        username: String,
+        /// The password.
+        password: Credential,
+    },
+}
+
+/// A secret, or the file that holds it.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// Written in the configuration.
+    Inline(Secret),
+    /// In a file, without the white space around it.
+    File(PathBuf),
+}
+
+/// Whom to trust, and with which certificate to come.
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    /// `ca_file`: the only roots that are trusted, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// `cert_file` and `key_file`.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// `insecure_skip_verify`.
+    pub skip_verify: bool,
+}
+
+impl HttpConfig {
+    /// Reads the client's keys among a receiver's own.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            auth: fields.optional("auth"),
+            tls: fields.or("tls", default.tls),
+            redirects: fields.or("follow_redirects", default.redirects),
+            max_body: fields
+                .optional("max_body_size")
+                .map_or(default.max_body, |BodySizeKey(size)| size),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            auth: None,
+            tls: TlsConfig::default(),
+            redirects: Redirects::None,
+            max_body: 10 << 20,
+        }
+    }
+}
+
+impl AuthConfig {
+    /// Whether it may change while the agent runs.
+    pub(super) fn rotates(&self) -> bool {
+        let (Self::Bearer(credential)
+        | Self::Basic {
+            password: credential,
+            ..
+        }) = self;
+        matches!(credential, Credential::File(_))
+    }
+
+    pub(super) fn header(&self) -> anyhow::Result<HeaderValue> {
+        let text = match self {
+            Self::Bearer(token) => format!("Bearer {}", token.read()?.expose()),
+            Self::Basic { username, password } => {
+                let pair = format!("{username}:{}", password.read()?.expose());
+                format!("Basic {}", STANDARD.encode(pair))
+            }
+        };
+        let mut header = HeaderValue::try_from(text)
+            .map_err(|_| anyhow::anyhow!("the credential can't stand in an HTTP header"))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+impl Credential {
+    fn read(&self) -> anyhow::Result<Secret> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let text = fs::read_to_string(path)
+                    .with_context(|| format!("can't read the credential {}", path.display()))?;
+                Ok(Secret::new(text.trim()))
+            }
+        }
+    }
+
+    /// Reads `key` or `key_file`, exactly one of them.
+    fn from_fields(
+        fields: &mut Fields<'_>,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<Self> {
+        let inline = fields.optional(key).map(Self::Inline);
+        let file = fields.optional(file_key).map(Self::File);
+        match (inline, file) {
+            (Some(_), Some(_)) => fields.map().error(format_args!(
+                "`{key}` and `{file_key}` are both set: keep one"
+            )),
+            (inline, file) => inline.or(file),
+        }
+    }
+}
+
+impl TlsConfig {
+    pub(super) fn apply(
+        &self,
+        mut builder: ClientBuilder,
+        secure: bool,
+    ) -> anyhow::Result<ClientBuilder> {
+        if !secure {
+            // An empty list of roots, so that none are loaded.
+            return Ok(builder.tls_certs_only([]));
+        }
+        if let Some(path) = &self.ca {
+            let roots = Certificate::from_pem_bundle(&read(path)?)
+                .with_context(|| format!("{} holds no PEM certificates", path.display()))?;
+            builder = builder.tls_certs_only(roots);
+        }
+        if let Some((cert, key)) = &self.identity {
+            let pem = [read(cert)?, b"\n".to_vec(), read(key)?].concat();
+            let identity = Identity::from_pem(&pem).with_context(|| {
+                format!(
+                    "{} and {} are no PEM certificate and key",
+                    cert.display(),
+                    key.display()
+                )
+            })?;
+            builder = builder.identity(identity);
+        }
+        Ok(builder.tls_danger_accept_invalid_certs(self.skip_verify))
+    }
+}
+
+/// Reads an `http` or `https` URL without credentials, query and fragment, and gives it
+/// back with the text as it was written.
+pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
+    const WANTED: &str = "a URL such as http://localhost:9000";
+    let text: String = value.read()?;
+    let Ok(url) = Url::parse(&text) else {
+        return value.error(format_args!("expected {WANTED}, found `{text}`"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        // The message must not show them.
+        return value.error("credentials don't belong in a URL: use `auth`");
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return value.error(format_args!("expected {WANTED}, found `{text}`"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return value.error(format_args!(
+            "expected a URL without query and fragment, found `{text}`"
+        ));
+    }
+    Some((text, url))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+struct BodySizeKey(u64);
+
+impl FromValue for BodySizeKey {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let ByteSize(size) = value.read()?;
+        if !(1 << 10..=1 << 30).contains(&size) {
+            return value.error("out of range: use 1KiB to 1GiB");
+        }
+        Some(Self(size))
+    }
+}
+
+impl FromValue for Redirects {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("none") => Some(Self::None),
+            Some("same_origin") => Some(Self::SameOrigin),
+            _ => value.error("expected none or same_origin"),
+        }
+    }
+}
+
+impl FromValue for AuthConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let bearer = Credential::from_fields(&mut fields, "bearer_token", "bearer_token_file");
+        let basic: Option<BasicAuth> = fields.optional("basic");
+        fields.finish();
+        match (bearer, basic) {
+            (Some(token), None) => Some(Self::Bearer(token)),
+            (None, Some(BasicAuth(username, password))) => Some(Self::Basic { username, password }),
+            (Some(_), Some(_)) => value.error("both a bearer token and basic are set: keep one"),
+            (None, None) => {
+                value.error("set bearer_token, bearer_token_file or basic: {username, password}")
+            }
+        }
+    }
+}
+
+struct BasicAuth(String, Credential);
+
+impl FromValue for BasicAuth {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let username: Option<String> = fields.required("username");
+        let password = Credential::from_fields(&mut fields, "password", "password_file");
+        fields.finish();
+        let Some(password) = password else {
+            return value.error("`password` or `password_file` is missing");
+        };
+        Some(Self(username?, password))
+    }
+}
+
+impl FromValue for TlsConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let ca = fields.optional("ca_file");
+        let cert: Option<PathBuf> = fields.optional("cert_file");
+        let key: Option<PathBuf> = fields.optional("key_file");
+        let skip = fields.value("insecure_skip_verify");
+        let skip_verify = skip.as_ref().and_then(Value::read).unwrap_or(false);
+        fields.finish();
+        if skip_verify && let Some(skip) = skip {
+            skip.warn("anyone on the way can read and change what is scraped: use ca_file");
+        }
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return value.error("cert_file and key_file go together: set both"),
+        };
+        Some(Self {
+            ca,
+            identity,
+            skip_verify,
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! How pull receivers ask over HTTP.
+//!
+//! ```yaml
+//! auth:                          # one of
+//!   bearer_token: ${env:TOKEN}
+//!   bearer_token_file: /run/token        # read again for every request
+//!   basic: {username: u, password: p}    # or password_file
+//! tls:
+//!   ca_file: ca.pem              # instead of the system's roots
+//!   cert_file: client.pem
+//!   key_file: client.key
+//!   insecure_skip_verify: false
+//! follow_redirects: none         # none | same_origin
+//! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
+//! ```
+//!
+//! Connections are not kept: there are servers that answer one request, close without
+//! saying so, and hang when they are asked at the wrong moment, and to tell a connection
+//! that went stale from a request that killed its server takes a second request. A poll
+//! every few seconds doesn't miss them. Proxies of the environment are not used.
+
+mod classify;
+mod config;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, HeaderValue};
+use reqwest::{Response, StatusCode, Url, redirect};
+
+pub use config::{AuthConfig, Credential, HttpConfig, Redirects, TlsConfig, parse_endpoint};
+
+use super::{Failure, Reason};
+use crate::yaml::ByteSize;
+
+/// Asks for one document and gives back its decoded body.
+pub trait Fetch: Send + Sync {
+    /// Makes one wire attempt. Cancel safe: dropping the future closes the connection.
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
+}
+
+/// What is asked for. The URL is also what a breaker, a budget and a cache go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where; without credentials.
+    pub url: Url,
+    /// The media types that can be read, as in `Accept`.
+    pub accept: &'static str,
+}
+
+/// Why an attempt gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// The kind of failure.
+    pub reason: Reason,
+    /// The status of an answer that wasn't 2xx.
+    pub status: Option<u16>,
+    /// What happened, in words, without URL, credentials and body.
+    pub message: String,
+}
+
+impl FetchError {
+    /// A failure without a status.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            status: None,
+            message: message.into(),
+        }
+    }
+}
+
+/// Asks for one part of a source and reads its answer.
+///
+/// Every GET of every pull receiver passes here, and reading the answer belongs to the
+/// attempt, because only an answer that could be read is a success. So this is the place
+/// where a guard for `request.url` stands around an attempt.
+///
+/// # Errors
+///
+/// What the attempt or `read` says, as a failure of the request's path. Cancel safe.
+pub async fn get<T>(
+    fetch: &dyn Fetch,
+    request: &Request,
+    read: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<T, Failure> {
+    let attempt = match fetch.fetch(request).await {
+        Ok(body) => read(&body).map_err(|message| FetchError::new(Reason::Parse, message)),
+        Err(error) => Err(error),
+    };
+    attempt.map_err(|error| Failure {
+        part: request.url.path().to_owned(),
+        reason: error.reason,
+        status: error.status,
+        message: error.message,
+    })
+}
+
+/// The HTTP client of one receiver.
+#[derive(Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    authorization: Option<Authorization>,
+    timeout: Duration,
+    max_body: u64,
+}
+
+impl Client {
+    /// A client as configured, for these URLs: without one that is `https`, no trusted
+    /// roots are loaded, which take a megabyte or more. `timeout` is of one request, from
+    /// looking up the name to the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// When a file that the configuration names can't be read or isn't what it should be.
+    pub fn new<'u>(
+        config: &HttpConfig,
+        timeout: Duration,
+        urls: impl IntoIterator<Item = &'u Url>,
+    ) -> anyhow::Result<Self> {
+        let secure = urls.into_iter().any(|url| url.scheme() == "https");
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(classify::Resolver))
+            .no_proxy()
+            .referer(false)
+            .pool_max_idle_per_host(0)
+            .redirect(match config.redirects {
+                Redirects::None => redirect::Policy::none(),
+                Redirects::SameOrigin => redirect::Policy::custom(follow_same_origin),
+            });
+        Ok(Self {
+            inner: config.tls.apply(builder, secure)?.build()?,
+            authorization: config.auth.as_ref().map(Authorization::new).transpose()?,
+            timeout,
+            max_body: config.max_body,
+        })
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Vec<u8>, FetchError> {
+        let mut builder = self
+            .inner
+            .get(request.url.clone())
+            .header(ACCEPT, request.accept)
+            .header(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header(AUTHORIZATION, authorization.header());
+        }
+        let mut response = builder.send().await.map_err(|e| classify::error(&e))?;
+        // Before the body is read: it may be endless.
+        let status = response.status();
+        if !status.is_success() {
+            return Err(FetchError {
+                reason: Reason::Status,
+                status: Some(status.as_u16()),
+                message: describe_status(status, &response),
+            });
+        }
+        if response.content_length().is_some_and(|l| l > self.max_body) {
+            return Err(self.too_large());
+        }
+        let mut body = Vec::new();
+        // Chunks come decoded and a few KiB at a time, so that a bomb is stopped in time.
+        while let Some(chunk) = response.chunk().await.map_err(|e| classify::error(&e))? {
+            if (body.len() + chunk.len()) as u64 > self.max_body {
+                return Err(self.too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn too_large(&self) -> FetchError {
+        FetchError::new(
+            Reason::Limit,
+            format!("the body is larger than {}", ByteSize(self.max_body)),
+        )
+    }
+}
+
+impl Fetch for Client {
+    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(async move {
+            match tokio::time::timeout(self.timeout, self.attempt(request)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(FetchError::new(
+                    Reason::Timeout,
+                    format!("no answer within {:?}", self.timeout),
+                )),
+            }
+        })
+    }
+}
+
+/// The value of the `Authorization` header, which may change while the agent runs.
+#[derive(Debug)]
+struct Authorization {
+    config: AuthConfig,
+    /// The last that could be read. Std mutex: held to clone a value.
+    last: Mutex<HeaderValue>,
+}
+
+impl Authorization {
+    fn new(config: &AuthConfig) -> anyhow::Result<Self> {
+        Ok(Self {
+            last: Mutex::new(config.header()?),
+            config: config.clone(),
+        })
+    }
+
+    /// Reads files again, since tokens are rotated; one that can't be read now is used as
+    /// it was, and the server tells when it has expired.
+    fn header(&self) -> HeaderValue {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.config.rotates()
+            && let Ok(header) = self.config.header()
+        {
+            *last = header;
+        }
+        last.clone()
+    }
+}
+
+/// Follows up to five redirects that stay with the server that was asked.
+fn follow_same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same = attempt
+        .previous()
+        .first()
+        .is_some_and(|asked| asked.origin() == attempt.url().origin());
+    if same && attempt.previous().len() <= 5 {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+fn describe_status(status: StatusCode, response: &Response) -> String {
+    if status.is_redirection() {
+        let elsewhere = response.headers().contains_key(reqwest::header::LOCATION);
+        let hint = if elsewhere {
+            ", a redirect that isn't followed"
+        } else {
+            ""
+        };
+        return format!("answered {status}{hint}");
+    }
+    format!("answered {status}")
+}
+
+#[cfg(test)]
+mod tests;

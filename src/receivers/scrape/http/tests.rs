@@ -1,0 +1,283 @@
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// Listens on loopback and lets `answer` deal with each connection whose request head has
+/// been read. Everything ends when the set is dropped.
+async fn server<F>(answer: fn(TcpStream, String) -> F) -> (Url, JoinSet<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") && head.len() < 4096 {
+                    match stream.read_u8().await {
+                        // A TLS handshake.
+                        Ok(0x16) if head.is_empty() => break,
+                        Ok(byte) => head.push(byte),
+                        Err(_) => break,
+                    }
+                }
+                answer(stream, String::from_utf8_lossy(&head).into_owned()).await;
+            });
+        }
+    });
+    (url, tasks)
+}
+
+async fn send(mut stream: TcpStream, head: &str, body: &[u8]) {
+    // A client that hangs up early is what some tests are about.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let _ = stream.write_all(body).await;
+}
+
+async fn ask_as(config: HttpConfig, url: &Url) -> Result<Vec<u8>, FetchError> {
+    let client = Client::new(&config, Duration::from_millis(500), [url]).unwrap();
+    let request = Request {
+        url: url.clone(),
+        accept: "*/*",
+    };
+    client.fetch(&request).await
+}
+
+async fn ask(url: &Url) -> Result<Vec<u8>, FetchError> {
+    ask_as(HttpConfig::default(), url).await
+}
+
+#[track_caller]
+fn failed(outcome: Result<Vec<u8>, FetchError>, reason: Reason) -> String {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.reason, reason, "{error}");
+    error.message
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = Url::parse(&format!("http://{address}/")).unwrap();
+    assert_eq!(
+        failed(ask(&url).await, Reason::Refused),
+        "connection refused"
+    );
+}
+
+#[tokio::test]
+async fn the_connection_is_reset() {
+    let (url, _tasks) = server(|stream, _| async move {
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    failed(ask(&url).await, Reason::Reset);
+}
+
+#[tokio::test]
+async fn the_answer_is_cut_short() {
+    let (url, _tasks) = server(|stream, _| async move {
+        send(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
+            b"half",
+        )
+        .await;
+    })
+    .await;
+    failed(ask(&url).await, Reason::Reset);
+}
+
+#[tokio::test]
+async fn the_name_has_no_address() {
+    // A label of more than 63 characters is refused without asking anyone.
+    let url = Url::parse(&format!("http://{}.invalid/", "x".repeat(64))).unwrap();
+    failed(ask(&url).await, Reason::Dns);
+}
+
+#[tokio::test]
+async fn the_peer_does_not_speak_tls() {
+    let (url, _tasks) =
+        server(|stream, _| send(stream, "HTTP/1.1 400 Bad Request\r\n\r\n", b"")).await;
+    let mut url = url;
+    url.set_scheme("https").unwrap();
+    let message = failed(ask(&url).await, Reason::Tls);
+    assert!(message.starts_with("TLS failed: "), "{message}");
+}
+
+#[tokio::test]
+async fn no_answer_in_time() {
+    let (url, _tasks) = server(|stream, _| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert_eq!(
+        failed(ask(&url).await, Reason::Timeout),
+        "no answer within 500ms"
+    );
+}
+
+#[tokio::test]
+async fn another_status_is_an_error_before_its_endless_body_is_read() {
+    let (url, _tasks) = server(|mut stream, _| async move {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while stream.write_all(b"1\r\nx\r\n").await.is_ok() {}
+    })
+    .await;
+    let error = ask(&url).await.unwrap_err();
+    assert_eq!(error.status, Some(503));
+    assert_eq!(
+        failed(Err(error), Reason::Status),
+        "answered 503 Service Unavailable"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http() {
+    let (url, _tasks) = server(|stream, _| send(stream, "SSH-2.0-OpenSSH_9.9\r\n", b"")).await;
+    failed(ask(&url).await, Reason::Parse);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_stopped_in_every_framing() {
+    const MIB: usize = 1 << 20;
+    let (stated, _a) = server(|stream, _| async move {
+        send(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n",
+            b"",
+        )
+        .await;
+    })
+    .await;
+    let (until_close, _b) = server(|stream, _| async move {
+        send(stream, "HTTP/1.1 200 OK\r\n\r\n", &vec![b'x'; 11 * MIB]).await;
+    })
+    .await;
+    let (bomb, _c) = server(|stream, head| async move {
+        assert!(head.to_ascii_lowercase().contains("accept-encoding: gzip"));
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&vec![0; 50 * MIB]).unwrap();
+        let body = encoder.finish().unwrap();
+        assert!(body.len() < MIB, "small on the wire");
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        );
+        send(stream, &head, &body).await;
+    })
+    .await;
+    for url in [stated, until_close, bomb] {
+        let client = Client::new(&HttpConfig::default(), Duration::from_secs(30), [&url]).unwrap();
+        let request = Request { url, accept: "*/*" };
+        let outcome = client.fetch(&request).await;
+        assert_eq!(
+            failed(outcome, Reason::Limit),
+            "the body is larger than 10.0 MiB"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_compression_is_garbage() {
+    let (url, _tasks) = server(|stream, _| async move {
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\n";
+        send(stream, head, b"not gzip").await;
+    })
+    .await;
+    failed(ask(&url).await, Reason::Parse);
+}
+
+#[tokio::test]
+async fn a_server_that_closes_after_each_answer_without_saying_so_is_no_error() {
+    let (url, _tasks) = server(|stream, _| {
+        send(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            b"ok",
+        )
+    })
+    .await;
+    let client = Client::new(&HttpConfig::default(), Duration::from_secs(5), [&url]).unwrap();
+    let request = Request { url, accept: "*/*" };
+    for _ in 0..50 {
+        assert_eq!(client.fetch(&request).await.unwrap(), b"ok");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_only_within_the_origin_and_only_when_asked() {
+    let (url, _tasks) = server(|stream, head| async move {
+        let port = stream.local_addr().unwrap().port();
+        let to = if head.starts_with("GET /x ") {
+            "Location: /y\r\n".to_owned()
+        } else if head.starts_with("GET /away ") {
+            format!("Location: http://localhost:{port}/y\r\n")
+        } else {
+            return send(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+                b"ok",
+            )
+            .await;
+        };
+        let head = format!("HTTP/1.1 302 Found\r\n{to}Content-Length: 0\r\n\r\n");
+        send(stream, &head, b"").await;
+    })
+    .await;
+    assert_eq!(
+        failed(ask(&url).await, Reason::Status),
+        "answered 302 Found, a redirect that isn't followed"
+    );
+    let follow = HttpConfig {
+        redirects: Redirects::SameOrigin,
+        ..HttpConfig::default()
+    };
+    assert_eq!(ask_as(follow.clone(), &url).await.unwrap(), b"ok");
+    let away = url.join("/away").unwrap();
+    failed(ask_as(follow, &away).await, Reason::Status);
+}
+
+#[tokio::test]
+async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
+    let (url, _tasks) = server(|stream, head| async move {
+        let lower = head.to_ascii_lowercase();
+        let sent = lower.lines().find(|line| line.starts_with("authorization"));
+        let body = sent.unwrap_or("none").to_owned();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        send(stream, &head, body.as_bytes()).await;
+    })
+    .await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "first\n").unwrap();
+    let config = HttpConfig {
+        auth: Some(AuthConfig::Bearer(Credential::File(file.path().to_owned()))),
+        ..HttpConfig::default()
+    };
+    let client = Client::new(&config, Duration::from_secs(5), [&url]).unwrap();
+    let request = Request { url, accept: "*/*" };
+    let sent = async || String::from_utf8(client.fetch(&request).await.unwrap()).unwrap();
+    assert_eq!(sent().await, "authorization: bearer first");
+    std::fs::write(file.path(), "second").unwrap();
+    assert_eq!(sent().await, "authorization: bearer second");
+    std::fs::remove_file(file.path()).unwrap();
+    assert_eq!(
+        sent().await,
+        "authorization: bearer second",
+        "the last known"
+    );
+}
