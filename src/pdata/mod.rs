@@ -8,6 +8,7 @@
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
 pub mod json;
+pub mod memo;
 pub mod protocol;
 mod regular;
 mod schema;
@@ -21,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+pub use memo::{Lookup, SeriesId, SeriesMemo};
 pub use walk::{Malformed, Reason};
 
 /// One of the three kinds of telemetry. A pipeline carries exactly one.
