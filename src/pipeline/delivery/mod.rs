@@ -1,0 +1,259 @@
+//! The task of a remote exporter: queue, join, attempt, retry, split.
+//!
+//! What waits is joined into one request as far as `sending_queue.batch` allows, without
+//! ever delaying anything, so that a slow link is filled by bigger requests. A request
+//! stays at the head until it has met its end, so order is kept, retries included.
+
+mod retry;
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use self::retry::Retry;
+use super::Ending;
+use super::grace::Grace;
+use super::queue::{Bounds, JoinBounds, Queue, Request};
+use super::status::ExporterStatus;
+use crate::component::{Delivered, DeliverySettings, DropReason, ExportError, Exporter};
+use crate::pdata::Batch;
+
+/// A remote exporter's task.
+pub(super) struct DeliveryTask {
+    exporter: Box<dyn Exporter>,
+    settings: DeliverySettings,
+    queue: Arc<Queue>,
+    status: Arc<ExporterStatus>,
+}
+
+/// How a request met its end, or what is to be done with it in pieces.
+enum Verdict {
+    Delivered(Delivered),
+    TooLarge,
+    Refused,
+    GivenUp(DropReason),
+    /// The grace is over.
+    Cancelled,
+}
+
+impl DeliveryTask {
+    pub(super) fn new(
+        exporter: Box<dyn Exporter>,
+        settings: DeliverySettings,
+        queue: Arc<Queue>,
+        status: Arc<ExporterStatus>,
+    ) -> Self {
+        Self {
+            exporter,
+            settings,
+            queue,
+            status,
+        }
+    }
+
+    pub(super) fn bounds(settings: &DeliverySettings) -> Bounds {
+        Bounds {
+            requests: settings.queue.requests,
+            bytes: settings.queue.bytes,
+        }
+    }
+
+    pub(super) async fn start(&mut self) -> anyhow::Result<()> {
+        self.exporter.start().await
+    }
+
+    /// Runs until nothing more can come or the grace is over.
+    pub(super) async fn run(mut self, grace: Grace) -> Ending {
+        // Whatever ends this task, what still waits is counted.
+        let _last_words = LastWords {
+            queue: Arc::clone(&self.queue),
+            status: Arc::clone(&self.status),
+        };
+        let consumers = self.settings.queue.num_consumers;
+        let endings = join_all((0..consumers).map(|_| self.consume(&grace))).await;
+        tokio::select! {
+            () = self.exporter.shutdown() => {}
+            () = grace.is_over() => {}
+        }
+        if endings
+            .into_iter()
+            .all(|ending| ending == Ending::Completed)
+        {
+            Ending::Completed
+        } else {
+            Ending::Cancelled
+        }
+    }
+
+    async fn consume(&self, grace: &Grace) -> Ending {
+        let join = JoinBounds {
+            bytes: self.settings.queue.join_bytes,
+            items: self.settings.queue.join_items,
+        };
+        loop {
+            let requests = tokio::select! {
+                biased;
+                () = grace.is_over() => {
+                    self.queue.close(DropReason::Shutdown);
+                    return Ending::Cancelled;
+                }
+                requests = self.queue.pop(join) => requests,
+            };
+            let Some(requests) = requests else {
+                return Ending::Completed;
+            };
+            self.deliver(requests, grace).await;
+        }
+    }
+
+    /// Brings joined requests to their end, in pieces where the peer won't have the whole.
+    async fn deliver(&self, requests: Vec<Request>, grace: &Grace) {
+        let mut loads = vec![requests];
+        while let Some(mut load) = loads.pop() {
+            match self.bring(&load, grace).await {
+                Verdict::Delivered(delivered) => self.settle(load, delivered),
+                // Halves, the first on top, so that order is kept.
+                Verdict::TooLarge if load.len() > 1 => {
+                    let second = load.split_off(load.len() / 2);
+                    loads.extend([second, load]);
+                }
+                Verdict::TooLarge => match load.pop().map(Request::halve) {
+                    Some(Ok((first, second))) => loads.extend([vec![second], vec![first]]),
+                    Some(Err(request)) => self.lose(vec![request], DropReason::TooLarge),
+                    None => {}
+                },
+                // One bad request must not take those it was joined with.
+                Verdict::Refused if load.len() > 1 => {
+                    loads.extend(load.into_iter().rev().map(|request| vec![request]));
+                }
+                Verdict::Refused => self.lose(load, DropReason::Permanent),
+                Verdict::GivenUp(reason) => self.lose(load, reason),
+                Verdict::Cancelled => {
+                    self.lose(load, DropReason::Shutdown);
+                    for load in loads.drain(..) {
+                        self.lose(load, DropReason::Shutdown);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Attempts until there is a verdict.
+    async fn bring(&self, load: &[Request], grace: &Grace) -> Verdict {
+        let Some(batch) = join(load) else {
+            return Verdict::Delivered(Delivered::default());
+        };
+        let mut retry = Retry::new(self.settings.retry, Instant::now());
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                () = grace.is_over() => return Verdict::Cancelled,
+                outcome = self.attempt(&batch) => outcome,
+            };
+            let advice = match outcome {
+                Ok(delivered) => {
+                    self.status.working();
+                    return Verdict::Delivered(delivered);
+                }
+                Err(error) => {
+                    self.status.failing(&error.to_string());
+                    match error {
+                        ExportError::Retry { after, .. } => after,
+                        ExportError::Split { .. } => return Verdict::TooLarge,
+                        ExportError::Permanent { .. } => return Verdict::Refused,
+                    }
+                }
+            };
+            // One attempt each is all that a shutdown leaves time for.
+            if grace.has_begun() {
+                return Verdict::GivenUp(DropReason::Shutdown);
+            }
+            let Some(wait) = retry.next(Instant::now(), advice, &mut rand::rng()) else {
+                return Verdict::GivenUp(DropReason::RetriesExhausted);
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = grace.begins() => {}
+            }
+        }
+    }
+
+    /// Makes one attempt. Every attempt passes here, so this is where a circuit breaker
+    /// stands: its permit is asked for before the call and told the outcome after it.
+    async fn attempt(&self, batch: &Batch) -> Result<Delivered, ExportError> {
+        let _under_way = self.status.under_way();
+        let limit = self.settings.timeout;
+        match tokio::time::timeout(limit, self.exporter.export(batch)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ExportError::Retry {
+                message: format!("no answer within {limit:?}"),
+                after: None,
+            }),
+        }
+    }
+
+    fn settle(&self, load: Vec<Request>, delivered: Delivered) {
+        let mut rejected = delivered.rejected;
+        if rejected > 0 {
+            self.status.lost(rejected, DropReason::RejectedByPeer);
+        }
+        // A peer doesn't say which items it rejected: they are taken off the first.
+        for mut request in load {
+            let theirs = request.claim.take(rejected);
+            rejected -= theirs.items();
+            theirs.discard(DropReason::RejectedByPeer);
+            request.claim.sent();
+        }
+    }
+
+    fn lose(&self, load: Vec<Request>, reason: DropReason) {
+        for request in load {
+            self.status.lost(request.claim.items(), reason);
+            request.claim.discard(reason);
+        }
+    }
+}
+
+impl Request {
+    /// Two requests with half of the items each, or the request as it was when it can't be
+    /// divided.
+    fn halve(mut self) -> Result<(Request, Request), Request> {
+        let Some((first, second)) = self.batch.halve() else {
+            return Err(self);
+        };
+        let whole = self.batch.items();
+        let claim = self.claim.take(first.items());
+        let slot = self.slot.take(first.items(), whole);
+        let front = Request {
+            batch: first,
+            claim,
+            hold: Arc::clone(&self.hold),
+            slot,
+            since: self.since,
+        };
+        self.batch = second;
+        Ok((front, self))
+    }
+}
+
+fn join(load: &[Request]) -> Option<Batch> {
+    let (first, rest) = load.split_first()?;
+    let mut batch = first.batch.clone();
+    for request in rest {
+        batch.append(request.batch.clone());
+    }
+    Some(batch)
+}
+
+struct LastWords {
+    queue: Arc<Queue>,
+    status: Arc<ExporterStatus>,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.queue.close(DropReason::Aborted);
+        self.status.ended();
+    }
+}

@@ -1,0 +1,130 @@
+//! How long to wait before a request is attempted again. Pure: time and chance come in.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt as _};
+use tokio::time::Instant;
+
+use crate::component::RetrySettings;
+
+/// Longest advice of a peer that is followed.
+const LONGEST_ADVICE: Duration = Duration::from_secs(300);
+
+/// The waits of one request.
+#[derive(Debug)]
+pub(super) struct Retry {
+    settings: RetrySettings,
+    interval: Duration,
+    gives_up: Option<Instant>,
+}
+
+impl Retry {
+    /// For a request whose first attempt begins now.
+    pub(super) fn new(settings: RetrySettings, now: Instant) -> Self {
+        Self {
+            settings,
+            interval: settings.initial_interval,
+            gives_up: settings.max_elapsed_time.map(|most| now + most),
+        }
+    }
+
+    /// How long to wait after an attempt that failed now; `None` when the request has been
+    /// tried for long enough. A peer's advice is never undercut.
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        advice: Option<Duration>,
+        rng: &mut impl Rng,
+    ) -> Option<Duration> {
+        if !self.settings.enabled {
+            return None;
+        }
+        let jitter = self.settings.randomization_factor;
+        let drawn = self
+            .interval
+            .mul_f64(rng.random_range(1.0 - jitter..=1.0 + jitter));
+        self.interval = self
+            .interval
+            .mul_f64(self.settings.multiplier)
+            .min(self.settings.max_interval);
+        let wait = drawn.max(advice.unwrap_or_default().min(LONGEST_ADVICE));
+        let in_time = self.gives_up.is_none_or(|end| now + wait <= end);
+        in_time.then_some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn settings() -> RetrySettings {
+        RetrySettings {
+            randomization_factor: 0.0,
+            ..RetrySettings::default()
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_the_longest_and_end_with_the_time() {
+        let start = Instant::now();
+        let mut retry = Retry::new(settings(), start);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut now = start;
+        let mut waits = Vec::new();
+        while let Some(wait) = retry.next(now, None, &mut rng) {
+            waits.push(wait.as_secs_f64());
+            now += wait;
+        }
+        assert_eq!(&waits[..6], [5.0, 7.5, 11.25, 16.875, 25.3125, 30.0]);
+        assert_eq!(waits.last(), Some(&30.0));
+        assert!(now - start <= Duration::from_secs(300));
+        assert!(now - start > Duration::from_secs(270));
+    }
+
+    #[test]
+    fn advice_is_never_undercut_and_never_lasts_for_ever() {
+        let start = Instant::now();
+        let f = |advice: u64, expected: u64| {
+            let unbounded = RetrySettings {
+                max_elapsed_time: None,
+                ..settings()
+            };
+            let wait = Retry::new(unbounded, start).next(
+                start,
+                Some(Duration::from_secs(advice)),
+                &mut StdRng::seed_from_u64(1),
+            );
+            assert_eq!(wait, Some(Duration::from_secs(expected)), "advice {advice}");
+        };
+        f(0, 5);
+        f(4, 5);
+        f(20, 20);
+        f(100_000, 300);
+    }
+
+    #[test]
+    fn randomised_waits_stay_in_their_band() {
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..1000 {
+            let start = Instant::now();
+            let wait = Retry::new(RetrySettings::default(), start)
+                .next(start, None, &mut rng)
+                .unwrap();
+            assert!((2.5..=7.5).contains(&wait.as_secs_f64()), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn without_retries_nothing_waits() {
+        let off = RetrySettings {
+            enabled: false,
+            ..RetrySettings::default()
+        };
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(1);
+        assert_eq!(Retry::new(off, now).next(now, None, &mut rng), None);
+    }
+}

@@ -1,0 +1,433 @@
+//! From a configuration to everything that runs: components are built, pipelines wired,
+//! policies lowered to the edges that they rule.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::{Gate, ReceiverAccount, ReceiverIntake, Voter};
+use super::budget::Budget;
+use super::chain::{Chain, StageAccount};
+use super::delivery::DeliveryTask;
+use super::fanout::{Fanout, Leg, LegKind};
+use super::grace::Grace;
+use super::ledger::{Ledger, LegAccount, PipelineAccount};
+use super::probe::Probe;
+use super::queue::{Bounds, Queue};
+use super::sink::{self, SinkTask};
+use super::status::ExporterStatus;
+use super::worker::PipelineTask;
+use super::{Ending, metrics};
+use crate::component::{
+    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, Routes, WhenFull,
+};
+use crate::config::{Config, PipelineConfig, Stage};
+use crate::pdata::Signal;
+use crate::telemetry::Telemetry;
+
+/// Requests that may wait before a pipeline's first processor. A few, so that a receiver
+/// and a pipeline can work at the same time; what should wait longer waits in the queues.
+const INPUT_CAPACITY: usize = 32;
+
+/// What components share.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Where components report whether they work.
+    pub health: Health,
+    /// Where they register what they serve.
+    pub routes: Routes,
+}
+
+/// Everything that a configuration asks for, built and wired, with nothing running.
+pub struct Graph {
+    /// Where data enters.
+    pub receivers: Vec<(ComponentId, Box<dyn Receiver>)>,
+    /// What it passes.
+    pub pipelines: Vec<PipelineTask>,
+    /// Where it leaves.
+    pub exporters: Vec<ExporterTask>,
+    /// The books.
+    pub ledger: Ledger,
+    /// Cancelled when nothing new is to be admitted.
+    pub stopping: CancellationToken,
+    /// Cancelled when the receivers have had their time, so that the pipelines end.
+    pub closing: CancellationToken,
+}
+
+/// One exporter, ready to start.
+pub struct ExporterTask {
+    id: ComponentId,
+    kind: ExporterKind,
+}
+
+enum ExporterKind {
+    Remote(DeliveryTask),
+    Local(SinkTask),
+}
+
+/// A component that could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error:#}")]
+pub struct BuildError {
+    /// Its place in the configuration, such as `exporters::otlp_grpc`.
+    pub path: String,
+    /// Why.
+    pub error: anyhow::Error,
+}
+
+/// Every component that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub struct BuildErrors(pub Vec<BuildError>);
+
+impl fmt::Display for BuildErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// Builds every component and wires them. Nothing is started.
+    ///
+    /// # Errors
+    ///
+    /// Names every component that could not be built.
+    pub fn build(
+        config: &Config,
+        telemetry: &Telemetry,
+        surroundings: &Surroundings,
+    ) -> Result<Self, BuildErrors> {
+        let mut builder = Builder {
+            config,
+            telemetry,
+            surroundings,
+            errors: Vec::new(),
+            outlets: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            stages: Vec::new(),
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
+        };
+        let exporters = builder.exporters();
+        let (pipelines, gates) = builder.pipelines();
+        let (receivers, receiver_accounts) = builder.receivers(&gates);
+        if !builder.errors.is_empty() {
+            return Err(BuildErrors(builder.errors));
+        }
+        let ledger = Ledger::new(
+            gates
+                .iter()
+                .map(|(_, gate)| Arc::clone(&gate.account))
+                .collect(),
+            builder
+                .outlets
+                .values()
+                .flat_map(|outlet| outlet.legs.iter().map(Arc::clone))
+                .collect(),
+        );
+        let outlets: Vec<_> = builder
+            .outlets
+            .into_values()
+            .map(Outlet::observed)
+            .collect();
+        metrics::observe(
+            &telemetry.meter("foghorn.pipeline"),
+            &ledger,
+            receiver_accounts,
+            builder.stages,
+            outlets.clone(),
+        );
+        surroundings
+            .health
+            .watch(Arc::new(Probe::new(ledger.clone(), outlets)));
+        Ok(Self {
+            receivers,
+            pipelines,
+            exporters,
+            ledger,
+            stopping: builder.stopping,
+            closing: builder.closing,
+        })
+    }
+}
+
+/// What stands behind an exporter's id, as the rest of the agent observes it.
+#[derive(Debug, Clone)]
+pub(super) struct ObservedOutlet {
+    pub(super) status: Arc<ExporterStatus>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) remote: bool,
+}
+
+struct Outlet {
+    queue: Arc<Queue>,
+    status: Arc<ExporterStatus>,
+    /// How it votes; none for a local one.
+    vote: Option<(WhenFull, bool)>,
+    legs: Vec<Arc<LegAccount>>,
+}
+
+impl Outlet {
+    fn observed(self) -> ObservedOutlet {
+        ObservedOutlet {
+            status: self.status,
+            queue: self.queue,
+            remote: self.vote.is_some(),
+        }
+    }
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    telemetry: &'a Telemetry,
+    surroundings: &'a Surroundings,
+    errors: Vec<BuildError>,
+    outlets: BTreeMap<ComponentId, Outlet>,
+    budgets: BTreeMap<ComponentId, Arc<Budget>>,
+    stages: Vec<Arc<StageAccount>>,
+    stopping: CancellationToken,
+    closing: CancellationToken,
+}
+
+type Gates<'a> = Vec<(&'a PipelineConfig, Arc<Gate>)>;
+
+impl<'a> Builder<'a> {
+    fn exporters(&mut self) -> Vec<ExporterTask> {
+        let config = self.config;
+        let mut tasks = Vec::new();
+        for (id, exporter) in &config.exporters {
+            match exporter.build(&self.context(id)) {
+                Ok(built) => tasks.push(self.exporter(id, built)),
+                Err(error) => self.fail("exporters", id, error),
+            }
+        }
+        tasks
+    }
+
+    fn exporter(&mut self, id: &ComponentId, built: BuiltExporter) -> ExporterTask {
+        let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
+        let (queue, vote, kind) = match built {
+            BuiltExporter::Remote { exporter, delivery } => {
+                let queue = Queue::new(DeliveryTask::bounds(&delivery));
+                let task =
+                    DeliveryTask::new(exporter, delivery, Arc::clone(&queue), Arc::clone(&status));
+                let vote = (delivery.queue.when_full, delivery.queue.block_on_overflow);
+                (queue, Some(vote), ExporterKind::Remote(task))
+            }
+            BuiltExporter::Local(sink) => {
+                let queue = Queue::new(Bounds {
+                    requests: sink::QUEUE_REQUESTS,
+                    bytes: sink::QUEUE_BYTES,
+                });
+                let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
+                (queue, None, ExporterKind::Local(task))
+            }
+        };
+        self.outlets.insert(
+            id.clone(),
+            Outlet {
+                queue,
+                status,
+                vote,
+                legs: Vec::new(),
+            },
+        );
+        ExporterTask {
+            id: id.clone(),
+            kind,
+        }
+    }
+
+    fn pipelines(&mut self) -> (Vec<PipelineTask>, Gates<'a>) {
+        let config = self.config;
+        config
+            .service
+            .pipelines
+            .iter()
+            .map(|pipeline| {
+                let (task, gate) = self.pipeline(pipeline);
+                (task, (pipeline, gate))
+            })
+            .unzip()
+    }
+
+    fn pipeline(&mut self, pipeline: &PipelineConfig) -> (PipelineTask, Arc<Gate>) {
+        let account = PipelineAccount::new(&pipeline.id);
+        let (legs, voters) = self.legs(pipeline, &account);
+        let budget = self.budget(pipeline);
+        let mut chain = Chain::new(Arc::clone(&account), Arc::clone(&budget), voters.len());
+        for id in &pipeline.processors {
+            let Some(Stage::Processor(processor)) = self.config.processors.get(id) else {
+                continue;
+            };
+            match processor.build(&self.context(id), pipeline.id.signal) {
+                Ok(processor) => {
+                    let stage = chain.push(id, processor);
+                    self.stages.push(stage);
+                }
+                Err(error) => self.fail("processors", id, error),
+            }
+        }
+        let (sender, input) = mpsc::channel(INPUT_CAPACITY);
+        let task = PipelineTask {
+            id: Arc::clone(&account.id),
+            input,
+            chain,
+            fanout: Fanout::new(legs),
+            closing: self.closing.clone(),
+        };
+        let gate = Gate {
+            account,
+            budget,
+            voters,
+            input: sender,
+        };
+        (task, Arc::new(gate))
+    }
+
+    fn legs(
+        &mut self,
+        pipeline: &PipelineConfig,
+        account: &PipelineAccount,
+    ) -> (Vec<Leg>, Vec<Voter>) {
+        let (mut legs, mut voters) = (Vec::new(), Vec::new());
+        for id in &pipeline.exporters {
+            // Absent when it could not be built, which has been said.
+            let Some(outlet) = self.outlets.get_mut(id) else {
+                continue;
+            };
+            let leg = LegAccount::new(account, id, pipeline.id.signal);
+            outlet.legs.push(Arc::clone(&leg));
+            let kind = match outlet.vote {
+                Some((when_full, block_on_overflow)) => {
+                    voters.push(Voter {
+                        queue: Arc::clone(&outlet.queue),
+                        when_full,
+                        block_on_overflow,
+                    });
+                    LegKind::Remote {
+                        slot: voters.len() - 1,
+                    }
+                }
+                None => LegKind::Local { stalled: false },
+            };
+            legs.push(Leg {
+                account: leg,
+                producer: outlet.queue.producer(),
+                kind,
+            });
+        }
+        (legs, voters)
+    }
+
+    /// Lowers `memory_limiter` onto admission: pipelines that name the same one share it.
+    fn budget(&mut self, pipeline: &PipelineConfig) -> Arc<Budget> {
+        let mut limits =
+            pipeline
+                .processors
+                .iter()
+                .filter_map(|id| match self.config.processors.get(id) {
+                    Some(Stage::Policy(Policy::MemoryLimiter(limit))) => Some((id, *limit)),
+                    _ => None,
+                });
+        let Some((id, limit)) = limits.next() else {
+            return Budget::new(None);
+        };
+        if let Some((second, _)) = limits.next() {
+            let error = anyhow::anyhow!("{id} and {second} both limit its memory: use one");
+            self.errors.push(BuildError {
+                path: format!("service::pipelines::{}::processors", pipeline.id),
+                error,
+            });
+        }
+        let budget = self.budgets.entry(id.clone());
+        Arc::clone(budget.or_insert_with(|| Budget::new(Some(limit))))
+    }
+
+    fn receivers(
+        &mut self,
+        gates: &Gates<'_>,
+    ) -> (
+        Vec<(ComponentId, Box<dyn Receiver>)>,
+        Vec<Arc<ReceiverAccount>>,
+    ) {
+        let config = self.config;
+        let (mut receivers, mut accounts) = (Vec::new(), Vec::new());
+        for (id, receiver) in &config.receivers {
+            let mut intakes: BTreeMap<Signal, Arc<dyn Intake>> = BTreeMap::new();
+            for signal in Signal::ALL {
+                let gates: Vec<_> = gates
+                    .iter()
+                    .filter(|(pipeline, _)| {
+                        pipeline.id.signal == signal && pipeline.receivers.contains(id)
+                    })
+                    .map(|(_, gate)| Arc::clone(gate))
+                    .collect();
+                if gates.is_empty() {
+                    continue;
+                }
+                let account = ReceiverAccount::new(id, signal);
+                accounts.push(Arc::clone(&account));
+                let intake = ReceiverIntake::new(account, gates, self.stopping.clone());
+                intakes.insert(signal, Arc::new(intake));
+            }
+            match receiver.build(&self.context(id), intakes) {
+                Ok(receiver) => receivers.push((id.clone(), receiver)),
+                Err(error) => self.fail("receivers", id, error),
+            }
+        }
+        (receivers, accounts)
+    }
+
+    fn context(&self, id: &ComponentId) -> BuildContext {
+        BuildContext {
+            id: id.clone(),
+            telemetry: self.telemetry.clone(),
+            health: self.surroundings.health.clone(),
+            routes: self.surroundings.routes.clone(),
+        }
+    }
+
+    fn fail(&mut self, section: &str, id: &ComponentId, error: anyhow::Error) {
+        self.errors.push(BuildError {
+            path: format!("{section}::{id}"),
+            error,
+        });
+    }
+}
+
+impl ExporterTask {
+    /// Its id in the configuration.
+    pub fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// Opens what it needs, and fails early.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the exporter can't open.
+    pub fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        match &mut self.kind {
+            ExporterKind::Remote(task) => Box::pin(task.start()),
+            ExporterKind::Local(task) => Box::pin(task.start()),
+        }
+    }
+
+    /// Runs until nothing more can come or the grace is over.
+    pub async fn run(self, grace: Grace) -> Ending {
+        match self.kind {
+            ExporterKind::Remote(task) => task.run(grace).await,
+            ExporterKind::Local(task) => task.run(grace).await,
+        }
+    }
+}

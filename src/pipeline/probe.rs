@@ -1,0 +1,54 @@
+//! Lets the health board look into the running pipelines.
+
+use tokio::time::Instant;
+
+use super::graph::ObservedOutlet;
+use super::ledger::Ledger;
+use crate::component::{PipelineProbe, PipelineReport};
+
+/// Reads the ledger and the queues.
+#[derive(Debug)]
+pub(super) struct Probe {
+    ledger: Ledger,
+    outlets: Vec<ObservedOutlet>,
+}
+
+impl Probe {
+    pub(super) fn new(ledger: Ledger, outlets: Vec<ObservedOutlet>) -> Self {
+        Self { ledger, outlets }
+    }
+}
+
+impl PipelineProbe for Probe {
+    fn pipelines(&self, now: Instant) -> Vec<PipelineReport> {
+        self.ledger
+            .pipelines()
+            .iter()
+            .map(|pipeline| {
+                let mut report = PipelineReport {
+                    id: pipeline.id.to_string(),
+                    exporters: Vec::new(),
+                    held_items: pipeline.entry().held,
+                    queued_items: 0,
+                    queue_age: std::time::Duration::ZERO,
+                };
+                for leg in self.ledger.legs() {
+                    if leg.pipeline != pipeline.id {
+                        continue;
+                    }
+                    report.queued_items += leg.entry().queued;
+                    let outlet = self.outlets.iter().find(|o| o.status.id == leg.exporter);
+                    let Some(outlet) = outlet else { continue };
+                    report
+                        .exporters
+                        .push((leg.exporter.clone(), outlet.status.works()));
+                    if let Some(since) = outlet.queue.oldest() {
+                        report.queue_age =
+                            report.queue_age.max(now.saturating_duration_since(since));
+                    }
+                }
+                report
+            })
+            .collect()
+    }
+}

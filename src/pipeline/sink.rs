@@ -1,0 +1,292 @@
+//! The task of a local exporter.
+//!
+//! A sink that may block gets a thread of its own, since a disk that hangs must not take a
+//! worker of the runtime with it. Nothing can end such a thread from outside, so what it
+//! has in hand stays within reach: when the grace is over its items are counted, and the
+//! thread is left behind.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::alarm::Alarm;
+use super::grace::Grace;
+use super::ledger::{Claim, LegAccount};
+use super::queue::{JoinBounds, Queue, Request};
+use super::status::ExporterStatus;
+use super::{Ending, panic_message};
+use crate::component::{Discards, DropReason, Now, Sink};
+
+/// Requests before a local exporter, and their encoded bytes.
+pub(super) const QUEUE_REQUESTS: u64 = 256;
+/// See [`QUEUE_REQUESTS`].
+pub(super) const QUEUE_BYTES: u64 = 16 << 20;
+
+/// How long the start waits for a sink that opens its file: longer than any disk takes
+/// that works, and the agent then starts without it.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
+/// One at a time: joining is for those who pay per request.
+const ONE: JoinBounds = JoinBounds { bytes: 0, items: 0 };
+
+/// A local exporter's task.
+pub(super) struct SinkTask {
+    status: Arc<ExporterStatus>,
+    queue: Arc<Queue>,
+    in_hand: Arc<InHand>,
+    state: State,
+}
+
+enum State {
+    Idle(Box<dyn Sink>),
+    /// On a thread of its own, which reports its end.
+    Thread(oneshot::Receiver<Result<(), Panic>>),
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// The items of the request that the sink is consuming.
+// Std: the section moves a claim.
+#[derive(Debug, Default)]
+struct InHand(Mutex<Option<Claim>>);
+
+impl SinkTask {
+    pub(super) fn new(sink: Box<dyn Sink>, queue: Arc<Queue>, status: Arc<ExporterStatus>) -> Self {
+        Self {
+            status,
+            queue,
+            in_hand: Arc::default(),
+            state: State::Idle(sink),
+        }
+    }
+
+    /// Opens the sink. One that may block is left opening after [`START_PATIENCE`].
+    pub(super) async fn start(&mut self) -> anyhow::Result<()> {
+        match &mut self.state {
+            State::Idle(sink) if !sink.may_block() => sink.start(),
+            State::Idle(_) => self.start_thread().await,
+            State::Thread(_) => Ok(()),
+        }
+    }
+
+    async fn start_thread(&mut self) -> anyhow::Result<()> {
+        let (end, ended) = oneshot::channel();
+        let (open, opened) = oneshot::channel();
+        let State::Idle(mut sink) = std::mem::replace(&mut self.state, State::Thread(ended)) else {
+            return Ok(());
+        };
+        let runtime = Handle::current();
+        let (queue, status) = (Arc::clone(&self.queue), Arc::clone(&self.status));
+        let in_hand = Arc::clone(&self.in_hand);
+        std::thread::Builder::new()
+            .name(format!("foghorn-{}", self.status.id))
+            .spawn(move || {
+                let worked = catch_unwind(AssertUnwindSafe(|| {
+                    if let Err(error) = sink.start() {
+                        // Nobody listens any more when the sink took longer than the start
+                        // had patience for.
+                        if let Err(Err(error)) = open.send(Err(error)) {
+                            status.failing(&format!("{error:#}"));
+                            queue.close(DropReason::Aborted);
+                        }
+                        return;
+                    }
+                    let _ = open.send(Ok(()));
+                    let worker = Worker {
+                        sink,
+                        queue,
+                        in_hand,
+                        status,
+                        last_leg: None,
+                    };
+                    runtime.block_on(worker.run());
+                }));
+                let _ = end.send(worked);
+            })
+            .context("no thread for it")?;
+        match tokio::time::timeout(START_PATIENCE, opened).await {
+            Ok(Ok(opened)) => opened,
+            // It panicked, which its task will report.
+            Ok(Err(_)) => Ok(()),
+            Err(_) => {
+                tracing::warn!(
+                    exporter = %self.status.id,
+                    waited_s = START_PATIENCE.as_secs(),
+                    "exporter is still opening its output; what comes for it waits in its queue",
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs until nothing more can come or the grace is over.
+    pub(super) async fn run(self, grace: Grace) -> Ending {
+        // Whatever ends this task, the items it still has are counted.
+        let last_words = LastWords {
+            queue: Arc::clone(&self.queue),
+            in_hand: Arc::clone(&self.in_hand),
+            status: Arc::clone(&self.status),
+        };
+        let work = async {
+            match self.state {
+                State::Thread(ended) => match ended.await {
+                    Ok(Err(panic)) => Ending::Panicked(panic_message(panic.as_ref())),
+                    // Without a word only if the thread never came to be.
+                    Ok(Ok(())) | Err(_) => Ending::Completed,
+                },
+                State::Idle(sink) => {
+                    let worker = Worker {
+                        sink,
+                        queue: Arc::clone(&self.queue),
+                        in_hand: Arc::clone(&self.in_hand),
+                        status: Arc::clone(&self.status),
+                        last_leg: None,
+                    };
+                    worker.run().await;
+                    Ending::Completed
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            ending = work => ending,
+            () = grace.is_over() => {
+                last_words.say(DropReason::Shutdown);
+                Ending::Cancelled
+            }
+        }
+    }
+}
+
+/// Counts what is left when the task ends.
+struct LastWords {
+    queue: Arc<Queue>,
+    in_hand: Arc<InHand>,
+    status: Arc<ExporterStatus>,
+}
+
+impl LastWords {
+    fn say(&self, reason: DropReason) {
+        self.queue.close(reason);
+        if let Some(claim) = self.in_hand.take() {
+            claim.discard(reason);
+        }
+    }
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.say(DropReason::Aborted);
+        self.status.ended();
+    }
+}
+
+/// Feeds the sink.
+struct Worker {
+    sink: Box<dyn Sink>,
+    queue: Arc<Queue>,
+    in_hand: Arc<InHand>,
+    status: Arc<ExporterStatus>,
+    /// Whose items a late loss is taken to be.
+    last_leg: Option<Arc<LegAccount>>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut alarm = Alarm::default();
+        loop {
+            alarm.set(self.sink.deadline());
+            let requests = tokio::select! {
+                biased;
+                () = alarm.ring() => {
+                    self.late(|sink, now, out| sink.on_deadline(now, out));
+                    continue;
+                }
+                requests = self.queue.pop(ONE) => requests,
+            };
+            let Some(requests) = requests else { break };
+            for request in requests {
+                self.consume(request);
+            }
+        }
+        self.late(|sink, now, out| sink.close(now, out));
+    }
+
+    fn consume(&mut self, request: Request) {
+        let Request {
+            batch,
+            claim,
+            hold: _hold,
+            slot: _slot,
+            since: _,
+        } = request;
+        self.last_leg = Some(Arc::clone(claim.account()));
+        self.in_hand.put(claim);
+        let mut lost = Lost::default();
+        self.sink.consume(batch, Now::read(), &mut lost);
+        // Gone, when the grace ended while a disk hung.
+        let Some(mut claim) = self.in_hand.take() else {
+            return;
+        };
+        self.report(&lost);
+        for (items, reason) in lost.0 {
+            claim.take(items).discard(reason);
+        }
+        claim.sent();
+    }
+
+    fn late(&mut self, call: impl FnOnce(&mut dyn Sink, Now, &mut dyn Discards)) {
+        let mut lost = Lost::default();
+        call(self.sink.as_mut(), Now::read(), &mut lost);
+        if lost.0.is_empty() {
+            return;
+        }
+        self.report(&lost);
+        for (items, reason) in lost.0 {
+            if let Some(leg) = &self.last_leg {
+                leg.lost_after_all(items, reason);
+            }
+        }
+    }
+
+    fn report(&self, lost: &Lost) {
+        let failed: u64 = lost
+            .0
+            .iter()
+            .filter(|(_, reason)| *reason == DropReason::WriteFailed)
+            .map(|(items, _)| items)
+            .sum();
+        if failed > 0 {
+            self.status.failing("items could not be written");
+            self.status.lost(failed, DropReason::WriteFailed);
+        } else {
+            self.status.working();
+        }
+    }
+}
+
+impl InHand {
+    fn put(&self, claim: Claim) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(claim);
+    }
+
+    fn take(&self) -> Option<Claim> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[derive(Default)]
+struct Lost(Vec<(u64, DropReason)>);
+
+impl Discards for Lost {
+    fn discard(&mut self, items: u64, reason: DropReason) {
+        if items > 0 {
+            self.0.push((items, reason));
+        }
+    }
+}

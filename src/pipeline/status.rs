@@ -1,0 +1,110 @@
+//! Whether an exporter works, told to the health board and, once a minute at most, to the
+//! log.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::component::{ComponentId, DropReason, Health, Reporter, Subject};
+
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is known of one exporter.
+#[derive(Debug)]
+pub(super) struct ExporterStatus {
+    pub(super) id: ComponentId,
+    reporter: Reporter,
+    failing: AtomicBool,
+    ended: AtomicBool,
+    pub(super) in_flight: AtomicU64,
+    failures: Throttle,
+    losses: Throttle,
+}
+
+impl ExporterStatus {
+    pub(super) fn new(id: &ComponentId, health: &Health) -> Self {
+        Self {
+            id: id.clone(),
+            reporter: health.reporter(Subject::Exporter, id, id.as_str()),
+            failing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            in_flight: AtomicU64::new(0),
+            failures: Throttle::default(),
+            losses: Throttle::default(),
+        }
+    }
+
+    pub(super) fn working(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(exporter = %self.id, "exporter delivers again");
+            self.failures.reset();
+        }
+        self.reporter.working();
+    }
+
+    pub(super) fn failing(&self, error: &str) {
+        self.failing.store(true, Ordering::Relaxed);
+        self.reporter.failing(error);
+        if let Some(more) = self.failures.pass(1) {
+            tracing::warn!(exporter = %self.id, error, failures = more, "exporter can't deliver");
+        }
+    }
+
+    /// Items were lost for a reason that nobody asked for.
+    pub(super) fn lost(&self, items: u64, reason: DropReason) {
+        if let Some(items) = self.losses.pass(items) {
+            tracing::error!(exporter = %self.id, items, reason = reason.as_str(), "items lost");
+        }
+    }
+
+    /// Counts an attempt while it lives.
+    pub(super) fn under_way(&self) -> UnderWay<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    pub(super) fn ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last attempt worked, if there was one, and the task lives.
+    pub(super) fn works(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed)
+    }
+}
+
+/// An attempt that is being made.
+pub(super) struct UnderWay<'a>(&'a ExporterStatus);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets one line a minute through and sums up what it kept back.
+#[derive(Debug, Default)]
+struct Throttle {
+    // Std: the section adds a number.
+    state: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Throttle {
+    fn pass(&self, count: u64) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, sum) = &mut *state;
+        *sum += count;
+        let now = Instant::now();
+        if last.is_some_and(|last| now.duration_since(last) < LOG_INTERVAL) {
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(sum))
+    }
+
+    fn reset(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (None, 0);
+    }
+}

@@ -1,0 +1,293 @@
+//! Runs a configuration: builds it, starts it, watches over its tasks, and drains it.
+//!
+//! Start-up goes against the flow, exporters first, so that nothing is produced before
+//! there is somebody to take it. Shutdown goes with the flow and needs no list of who
+//! depends on whom:
+//!
+//! 1. Admission refuses, and the receivers are told to stop. They have a second.
+//! 2. The pipelines' inputs close. Each empties its processors and lets go of its legs.
+//! 3. An exporter ends when its queue is empty and nothing feeds it any more. It makes one
+//!    attempt per request until the grace is over, then counts what is left as dropped
+//!    with the reason `shutdown`.
+//! 4. What still runs after the grace is aborted, and waited for a little.
+//! 5. Extensions, which answer questions about all this, go last.
+//!
+//! Every task's end is logged once, with its outcome and how long it took.
+
+mod tasks;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::tasks::{Outcome, TaskEnd};
+use self::tasks::{Role, Tasks};
+use crate::component::{BuildContext, Extension, Health, Routes};
+use crate::config::{Config, ShutdownConfig};
+use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
+use crate::telemetry::Telemetry;
+
+/// How long receivers have to finish what they have accepted, before the pipelines close
+/// without them.
+const RECEIVER_GRACE: Duration = Duration::from_secs(1);
+
+/// How long tasks that end by themselves at the end of the grace may take to do so.
+const SLACK: Duration = Duration::from_millis(200);
+
+/// An agent that is built and does nothing yet.
+pub struct Service {
+    graph: Graph,
+    extensions: Vec<(String, Box<dyn Extension>)>,
+    surroundings: Surroundings,
+    shutdown: ShutdownConfig,
+}
+
+/// An agent at work.
+pub struct Running {
+    tasks: Tasks,
+    ledger: Ledger,
+    health: Health,
+    grace: GraceControl,
+    shutdown: ShutdownConfig,
+    stopping: CancellationToken,
+    closing: CancellationToken,
+    ending: CancellationToken,
+}
+
+/// What was left when the agent had ended.
+#[derive(Debug)]
+pub struct Drained {
+    /// How each task ended, in that order.
+    pub tasks: Vec<TaskEnd>,
+    /// The books, which no task writes any more.
+    pub ledger: Ledger,
+}
+
+/// A component could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error:#}")]
+pub struct StartError {
+    /// Its place in the configuration, such as `receivers::otlp`.
+    pub path: String,
+    /// Why.
+    pub error: anyhow::Error,
+}
+
+impl Service {
+    /// Builds every component and wires them. Nothing is opened, bound or started, so that
+    /// `validate` can go as far as this.
+    ///
+    /// # Errors
+    ///
+    /// Names every component that could not be built.
+    pub fn build(config: &Config, telemetry: &Telemetry) -> Result<Self, BuildErrors> {
+        let surroundings = Surroundings::default();
+        let mut errors = Vec::new();
+        let graph = Graph::build(config, telemetry, &surroundings)
+            .map_err(|BuildErrors(found)| errors.extend(found))
+            .ok();
+        let mut extensions = Vec::new();
+        for (id, extension) in &config.extensions {
+            let context = BuildContext {
+                id: id.clone(),
+                telemetry: telemetry.clone(),
+                health: surroundings.health.clone(),
+                routes: surroundings.routes.clone(),
+            };
+            match extension.build(&context) {
+                Ok(extension) => extensions.push((id.to_string(), extension)),
+                Err(error) => errors.push(BuildError {
+                    path: format!("extensions::{id}"),
+                    error,
+                }),
+            }
+        }
+        match graph {
+            Some(graph) if errors.is_empty() => Ok(Self {
+                graph,
+                extensions,
+                surroundings,
+                shutdown: config.service.shutdown,
+            }),
+            _ => Err(BuildErrors(errors)),
+        }
+    }
+
+    /// The books.
+    pub fn ledger(&self) -> Ledger {
+        self.graph.ledger.clone()
+    }
+
+    /// The board on which components report.
+    pub fn health(&self) -> Health {
+        self.surroundings.health.clone()
+    }
+
+    /// What the components serve by HTTP. Complete once the service has started.
+    pub fn routes(&self) -> Routes {
+        self.surroundings.routes.clone()
+    }
+
+    /// Starts everything, exporters first. Whatever fails ends the start, and what had
+    /// started ends with it.
+    ///
+    /// # Errors
+    ///
+    /// Names the component that could not be started.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Self {
+            graph,
+            mut extensions,
+            surroundings,
+            shutdown,
+        } = self;
+        let Graph {
+            mut receivers,
+            pipelines,
+            mut exporters,
+            ledger,
+            stopping,
+            closing,
+        } = graph;
+        let failed = |section: &str, id: &dyn std::fmt::Display, error| StartError {
+            path: format!("{section}::{id}"),
+            error,
+        };
+        for exporter in &mut exporters {
+            let id = exporter.id().clone();
+            let started = exporter.start().await;
+            started.map_err(|error| failed("exporters", &id, error))?;
+        }
+        for (id, receiver) in &mut receivers {
+            let started = receiver.start().await;
+            started.map_err(|error| failed("receivers", id, error))?;
+        }
+        for (id, extension) in &mut extensions {
+            let started = extension.start().await;
+            started.map_err(|error| failed("extensions", id, error))?;
+        }
+
+        let mut tasks = Tasks::default();
+        let grace = GraceControl::new();
+        let ending = CancellationToken::new();
+        for exporter in exporters {
+            let name = format!("exporter {}", exporter.id());
+            tasks.spawn(Role::Exporter, name, exporter.run(grace.grace()));
+        }
+        for pipeline in pipelines {
+            let name = format!("pipeline {}", pipeline.id());
+            tasks.spawn(Role::Pipeline, name, completed(pipeline.run()));
+        }
+        for (id, extension) in extensions {
+            let run = extension.run(ending.clone());
+            tasks.spawn(Role::Extension, format!("extension {id}"), completed(run));
+        }
+        for (id, receiver) in receivers {
+            let run = receiver.run(stopping.clone());
+            tasks.spawn(Role::Receiver, format!("receiver {id}"), completed(run));
+        }
+        Ok(Running {
+            tasks,
+            ledger,
+            health: surroundings.health,
+            grace,
+            shutdown,
+            stopping,
+            closing,
+            ending,
+        })
+    }
+}
+
+impl Running {
+    /// The books.
+    pub fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+
+    /// The board on which components report.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Works until `shutdown` resolves, then drains; `abort` cuts the draining short.
+    /// Takes no longer than `grace` and `abort` of the configuration after `shutdown`,
+    /// whatever hangs.
+    pub async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        abort: impl Future<Output = ()>,
+    ) -> Drained {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(end) = self.tasks.next_end() => {
+                    if matches!(end.outcome, Outcome::Panicked(_)) {
+                        self.health.task_died(end.task);
+                    }
+                }
+            }
+        }
+        let begun = Instant::now();
+        tracing::info!(
+            tasks = self.tasks.len(),
+            grace_s = self.shutdown.grace.as_secs_f64(),
+            "shutting down",
+        );
+        self.tasks.shutting_down(begun);
+        self.drain(begun, pin!(abort)).await;
+        let elapsed_ms = millis(begun.elapsed());
+        tracing::info!(elapsed_ms, "shut down");
+        Drained {
+            tasks: self.tasks.into_ends(),
+            ledger: self.ledger,
+        }
+    }
+
+    async fn drain(&mut self, begun: Instant, mut abort: Pin<&mut impl Future<Output = ()>>) {
+        let grace = self.shutdown.grace;
+        let grace_end = begun + grace;
+        let last = grace_end + self.shutdown.abort;
+
+        self.grace.begin(grace);
+        self.stopping.cancel();
+        let patience = begun + RECEIVER_GRACE.min(grace);
+        let tasks = &mut self.tasks;
+        let graceful = async {
+            tasks.wait_for(&[Role::Receiver], patience).await;
+            self.closing.cancel();
+            let carrying = [Role::Receiver, Role::Pipeline, Role::Exporter];
+            tasks.wait_for(&carrying, grace_end + SLACK).await;
+            self.ending.cancel();
+            tasks.wait_for(&Role::ALL, grace_end + SLACK).await;
+        };
+        let last = tokio::select! {
+            biased;
+            () = &mut abort => {
+                tracing::warn!("told to end at once: aborting what still runs");
+                last.min(Instant::now() + self.shutdown.abort)
+            }
+            () = graceful => last,
+        };
+        // Those who never saw a reason to end must not see one to go on.
+        self.closing.cancel();
+        self.ending.cancel();
+        self.tasks.abort(last).await;
+    }
+}
+
+async fn completed(task: impl Future<Output = ()>) -> Ending {
+    task.await;
+    Ending::Completed
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,197 @@
+//! The agent's tasks: one name, one outcome and one log line each.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+
+use super::millis;
+use crate::pipeline::{Ending, panic_message};
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It had nothing left to do.
+    Completed,
+    /// It gave up what it had left when the grace was over.
+    Cancelled,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// It was ended from outside.
+    Aborted,
+}
+
+/// One task's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEnd {
+    /// Such as `exporter otlp_grpc`.
+    pub task: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took: since the shutdown began, or since it was started where it ended
+    /// before.
+    pub elapsed: Duration,
+}
+
+/// What a task does for the agent, which decides when it has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Receiver,
+    Pipeline,
+    Exporter,
+    Extension,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    set: JoinSet<Ending>,
+    running: HashMap<Id, Task>,
+    ends: Vec<TaskEnd>,
+    shutting_down: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Task {
+    role: Role,
+    name: String,
+    since: Instant,
+    handle: AbortHandle,
+}
+
+impl Outcome {
+    /// The word in logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Panicked(_) => "panicked",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Role {
+    pub(super) const ALL: [Role; 4] = [
+        Self::Receiver,
+        Self::Pipeline,
+        Self::Exporter,
+        Self::Extension,
+    ];
+}
+
+impl Tasks {
+    pub(super) fn spawn(
+        &mut self,
+        role: Role,
+        name: String,
+        task: impl Future<Output = Ending> + Send + 'static,
+    ) {
+        let handle = self.set.spawn(task);
+        let task = Task {
+            role,
+            name,
+            since: Instant::now(),
+            handle: handle.clone(),
+        };
+        self.running.insert(handle.id(), task);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// From now on every end is expected, and timed from `begun`.
+    pub(super) fn shutting_down(&mut self, begun: Instant) {
+        self.shutting_down = Some(begun);
+    }
+
+    /// The next task to end; `None` when none is left. Cancel safe.
+    pub(super) async fn next_end(&mut self) -> Option<TaskEnd> {
+        let joined = self.set.join_next_with_id().await?;
+        let (id, outcome) = match joined {
+            Ok((id, ending)) => (id, ending.into()),
+            Err(error) => (error.id(), error.into()),
+        };
+        let task = self.running.remove(&id)?;
+        Some(self.record(task, outcome))
+    }
+
+    /// Waits until no task of these roles is left, but not beyond `until`.
+    pub(super) async fn wait_for(&mut self, roles: &[Role], until: Instant) {
+        while self.running.values().any(|task| roles.contains(&task.role)) {
+            let Ok(Some(_)) = timeout_at(until, self.next_end()).await else {
+                return;
+            };
+        }
+    }
+
+    /// Aborts what still runs and waits for it, but not beyond `until`. What is stuck even
+    /// then is left behind.
+    pub(super) async fn abort(&mut self, until: Instant) {
+        for task in self.running.values() {
+            task.handle.abort();
+        }
+        self.wait_for(&Role::ALL, until).await;
+        let stuck: Vec<Task> = self.running.drain().map(|(_, task)| task).collect();
+        for task in stuck {
+            self.record(task, Outcome::Aborted);
+        }
+        self.set.detach_all();
+    }
+
+    pub(super) fn into_ends(self) -> Vec<TaskEnd> {
+        self.ends
+    }
+
+    fn record(&mut self, task: Task, outcome: Outcome) -> TaskEnd {
+        let end = TaskEnd {
+            task: task.name,
+            outcome,
+            elapsed: self.shutting_down.unwrap_or(task.since).elapsed(),
+        };
+        let elapsed_ms = millis(end.elapsed);
+        let (task, outcome) = (&end.task, end.outcome.as_str());
+        match &end.outcome {
+            // Nobody had asked for it.
+            Outcome::Completed | Outcome::Cancelled if self.shutting_down.is_none() => {
+                tracing::warn!(task, outcome, elapsed_ms, "task ended by itself");
+            }
+            Outcome::Completed | Outcome::Cancelled => {
+                tracing::info!(task, outcome, elapsed_ms, "task ended");
+            }
+            Outcome::Aborted => tracing::warn!(task, outcome, elapsed_ms, "task ended"),
+            Outcome::Panicked(message) => {
+                tracing::error!(
+                    task,
+                    outcome,
+                    elapsed_ms,
+                    message,
+                    "task ended: what it held is lost",
+                );
+            }
+        }
+        self.ends.push(end.clone());
+        end
+    }
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Completed => Self::Completed,
+            Ending::Cancelled => Self::Cancelled,
+            Ending::Panicked(message) => Self::Panicked(message),
+        }
+    }
+}
+
+impl From<JoinError> for Outcome {
+    fn from(error: JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(panic) => Self::Panicked(panic_message(panic.as_ref())),
+            Err(_) => Self::Aborted,
+        }
+    }
+}
