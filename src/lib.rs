@@ -22,6 +22,7 @@
 //! | module | what it is | imports |
 //! |---|---|---|
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | nothing of ours |
+//! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
@@ -40,6 +41,7 @@ pub mod component;
 pub mod components;
 pub mod config;
 pub mod exporters;
+pub mod exposition;
 pub mod pdata;
 pub mod pipeline;
 pub mod receivers;

@@ -1,0 +1,150 @@
+//! Numbers as text.
+
+/// Whole numbers below this are exact in a double, and shorter without a fraction.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Appends a sample's value: the shortest digits that read back the same.
+#[inline]
+pub(super) fn value(out: &mut Vec<u8>, number: f64) {
+    if number.abs() < EXACT && number.trunc() == number {
+        // Minus zero loses its sign here, which no scraper can tell from zero.
+        let whole = number as i64;
+        if whole < 0 {
+            out.push(b'-');
+        }
+        integer(out, whole.unsigned_abs());
+    } else if number.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+    } else {
+        out.extend_from_slice(special(number).as_bytes());
+    }
+}
+
+/// Appends a whole number.
+#[inline]
+pub(super) fn integer(out: &mut Vec<u8>, mut number: u64) {
+    /// The digits of 0 to 99.
+    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
+        2021222324252627282930313233343536373839\
+        4041424344454647484950515253545556575859\
+        6061626364656667686970717273747576777879\
+        8081828384858687888990919293949596979899";
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    while number >= 100 {
+        let pair = (number % 100) as usize * 2;
+        number /= 100;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    }
+    if number >= 10 {
+        let pair = number as usize * 2;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    } else {
+        start -= 1;
+        digits[start] = b'0' + number as u8;
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Appends milliseconds as the seconds that OpenMetrics wants.
+pub(super) fn seconds(out: &mut Vec<u8>, millis: i64) {
+    if millis < 0 {
+        out.push(b'-');
+    }
+    let millis = millis.unsigned_abs();
+    integer(out, millis / 1000);
+    out.push(b'.');
+    let rest = millis % 1000;
+    out.extend([rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8));
+}
+
+/// A bucket's bound or a quantile, written as Go writes it, for which OpenMetrics has a
+/// canonical form: `0.5`, `1.0`, `1e+06`. Text 0.0.4 has `1` for `1.0`.
+pub(super) fn canonical(number: f64) -> String {
+    if !number.is_finite() {
+        return special(number).to_owned();
+    }
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if number != 0.0 && !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+    } else if number.trunc() == number {
+        format!("{number:.1}")
+    } else {
+        number.to_string()
+    }
+}
+
+fn special(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number > 0.0 {
+        "+Inf"
+    } else {
+        "-Inf"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_short_and_read_back_the_same() {
+        let f = |number: f64, expected: &str| {
+            assert_eq!(text(|out| value(out, number)), expected);
+            assert_eq!(expected.parse::<f64>().unwrap().to_bits(), number.to_bits());
+        };
+        f(0.0, "0");
+        f(7.0, "7");
+        f(-42.0, "-42");
+        f(100.0, "100");
+        f(123_456_789.0, "123456789");
+        f(9_007_199_254_740_991.0, "9007199254740991");
+        f(0.1, "0.1");
+        f(1e300, "1e+300");
+        f(5e-324, "5e-324");
+        f(-1.5, "-1.5");
+        assert_eq!(text(|out| value(out, f64::NAN)), "NaN");
+        assert_eq!(text(|out| value(out, f64::INFINITY)), "+Inf");
+        assert_eq!(text(|out| value(out, f64::NEG_INFINITY)), "-Inf");
+        assert_eq!(text(|out| integer(out, u64::MAX)), u64::MAX.to_string());
+        assert_eq!(text(|out| integer(out, 10)), "10");
+        assert_eq!(text(|out| integer(out, 99)), "99");
+    }
+
+    #[test]
+    fn bounds_are_written_as_go_writes_them() {
+        let f = |number: f64, expected: &str| assert_eq!(canonical(number), expected);
+        f(0.0, "0.0");
+        f(1.0, "1.0");
+        f(0.5, "0.5");
+        f(-2.0, "-2.0");
+        f(100_000.0, "100000.0");
+        f(1e6, "1e+06");
+        f(1.5e6, "1.5e+06");
+        f(0.0001, "0.0001");
+        f(0.000_01, "1e-05");
+        f(1e100, "1e+100");
+        f(f64::INFINITY, "+Inf");
+    }
+
+    #[test]
+    fn seconds_keep_their_milliseconds() {
+        assert_eq!(
+            text(|out| seconds(out, 1_700_000_000_042)),
+            "1700000000.042"
+        );
+        assert_eq!(text(|out| seconds(out, -1)), "-0.001");
+    }
+}

@@ -1,0 +1,87 @@
+//! A page in pieces, compressed where the scraper takes that.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Accepted, Encoder, Family, Format, Kind, Names};
+
+/// Collects what an encoder writes into pieces of a body.
+///
+/// Pieces are small enough that a page of 100,000 series never lies in memory whole, and
+/// large enough that their overhead doesn't show.
+#[derive(Debug)]
+pub struct Chunks {
+    gzip: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl Chunks {
+    /// Bytes of text in a piece, before compression.
+    pub const SIZE: usize = 64 * 1024;
+
+    /// A body for a scraper.
+    pub fn new(gzip: bool) -> Self {
+        Self {
+            // The fastest level: it takes a tenth of the time of the usual one, and pages
+            // repeat themselves so much that the size is hardly different.
+            gzip: gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+        }
+    }
+
+    /// Turns text into the next piece, which is empty while the compressor holds it back.
+    pub fn push(&mut self, text: Vec<u8>) -> Bytes {
+        match &mut self.gzip {
+            None => text.into(),
+            Some(gzip) => {
+                // Writing to a vector can't fail.
+                let _ = gzip.write_all(&text);
+                std::mem::take(gzip.get_mut()).into()
+            }
+        }
+    }
+
+    /// Turns the rest of the text into the last piece.
+    pub fn finish(mut self, text: Vec<u8>) -> Bytes {
+        let mut last = self.push(text);
+        if let Some(gzip) = self.gzip {
+            let tail = gzip.finish().unwrap_or_default();
+            last = [last.as_ref(), tail.as_ref()].concat().into();
+        }
+        last
+    }
+}
+
+/// Writes families that are all at hand as one page. The caller sees to it that their
+/// names don't clash; those of [`families`](super::families) don't.
+pub fn page(families: &[Family], accepted: Accepted) -> Bytes {
+    let mut names = Names::new();
+    for family in families {
+        names.claim(&family.descriptor.name, family.descriptor.kind);
+    }
+    let counters = names.openmetrics_counters(
+        families
+            .iter()
+            .map(|family| &family.descriptor)
+            .filter(|family| family.kind == Kind::Counter)
+            .map(|family| family.name.as_str()),
+    );
+    let mut encoder = Encoder::new(accepted.format);
+    for family in families {
+        let descriptor = &family.descriptor;
+        let demoted = accepted.format == Format::OpenMetrics
+            && descriptor.kind == Kind::Counter
+            && !counters.contains(descriptor.name.as_str());
+        let kind = if demoted {
+            Kind::Unknown
+        } else {
+            descriptor.kind
+        };
+        encoder.family(descriptor, kind);
+        for series in &family.series {
+            encoder.series(series);
+        }
+    }
+    Chunks::new(accepted.gzip).finish(encoder.finish())
+}
