@@ -28,9 +28,7 @@
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
-//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
-//! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //!
 //! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
 //! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
@@ -43,8 +41,6 @@ pub mod config;
 pub mod exporters;
 pub mod exposition;
 pub mod pdata;
-pub mod pipeline;
 pub mod receivers;
-pub mod service;
 pub mod telemetry;
 pub mod yaml;

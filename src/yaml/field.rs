@@ -1,10 +1,11 @@
 //! Reads maps field by field and scalars by their target type, collecting problems.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
-use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span};
+use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span, without_credentials};
 
 /// A node in its place: with the path that leads to it and where to report problems.
 #[derive(Debug, Clone)]
@@ -21,6 +22,12 @@ pub struct Value<'a> {
 pub trait FromValue: Sized {
     /// Reads it.
     fn from_value(value: &Value<'_>) -> Option<Self>;
+}
+
+/// A value with an order, which a range can bound and an error can show.
+pub trait Ranged: FromValue + PartialOrd {
+    /// The value as a configuration would write it.
+    fn shown(&self) -> String;
 }
 
 impl<'a> Value<'a> {
@@ -81,6 +88,37 @@ impl<'a> Value<'a> {
     /// Reads it as `T`.
     pub fn read<T: FromValue>(&self) -> Option<T> {
         T::from_value(self)
+    }
+
+    /// Reads one of several words, such as `auto`, `v1` or `native`.
+    pub fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let wanted = match words.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        };
+        let found = match &self.node.kind {
+            NodeKind::Scalar { text, .. } => {
+                if let Some((_, choice)) = choices.iter().find(|(word, _)| word == text) {
+                    return Some(choice.clone());
+                }
+                text
+            }
+            other => {
+                return self.error(format_args!("expected {wanted}, found {}", describe(other)));
+            }
+        };
+        match nearest(found, words.into_iter()) {
+            Some(near) => self.error(format_args!(
+                "expected {wanted}, found {}, did you mean `{near}`?",
+                describe(&self.node.kind)
+            )),
+            None => self.error(format_args!(
+                "expected {wanted}, found {}",
+                describe(&self.node.kind)
+            )),
+        }
     }
 
     /// Reads a map by its fields; null counts as an empty map, as in the Collector.
@@ -184,18 +222,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A key's value, or the default; outside the range it is an error that shows it.
-    pub fn within<T>(&mut self, key: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: FromValue + PartialOrd + Display,
-    {
+    pub fn within<T: Ranged>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: impl RangeBounds<T>,
+    ) -> T {
         let Some(value) = self.value(key).filter(|value| !value.is_null()) else {
             return default;
         };
         match value.read::<T>() {
             Some(read) if range.contains(&read) => read,
             Some(read) => {
-                let (low, high) = (range.start(), range.end());
-                value.error::<()>(format_args!("{read} is out of range: use {low} to {high}"));
+                value.error::<()>(format_args!(
+                    "{} is out of range: use {}",
+                    read.shown(),
+                    bounds(&range)
+                ));
                 default
             }
             None => default,
@@ -234,20 +277,71 @@ impl<'a> Fields<'a> {
 
 /// The candidate that a typo most likely meant, if any is near enough.
 pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    /// No name of ours is half as long, and the distance takes time in the square.
+    const MAX_CHARS: usize = 100;
+    if word.chars().count() > MAX_CHARS {
+        return None;
+    }
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
+        .filter(|(distance, candidate)| {
+            // One letter in four may be wrong, but one always; less than half of a word.
+            let shorter = candidate.chars().count().min(word.chars().count());
+            *distance <= 1 + shorter / 4 && distance * 2 <= shorter.max(2)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// What a node is, in the user's words.
 pub(super) fn describe(kind: &NodeKind) -> String {
+    /// Enough to recognise a value by.
+    const MAX_CHARS: usize = 80;
     match kind {
         NodeKind::Null => "nothing".to_owned(),
-        NodeKind::Scalar { text, .. } => format!("`{text}`"),
+        NodeKind::Scalar { text, .. } if text.is_empty() => "an empty text".to_owned(),
+        NodeKind::Scalar { text, .. } => {
+            // One line, and no password that a URL carries.
+            let text = without_credentials(text);
+            let mut shown: String = text
+                .chars()
+                .take(MAX_CHARS)
+                .flat_map(|c| {
+                    let escaped = c.is_control().then(|| c.escape_default());
+                    let plain = (!c.is_control()).then_some(c);
+                    escaped.into_iter().flatten().chain(plain)
+                })
+                .collect();
+            if text.chars().count() > MAX_CHARS {
+                shown.push_str("...");
+            }
+            format!("`{shown}`")
+        }
         NodeKind::List(_) => "a list".to_owned(),
         NodeKind::Map(_) => "a map".to_owned(),
+    }
+}
+
+/// A range in words.
+fn bounds<T: Ranged>(range: &impl RangeBounds<T>) -> String {
+    match (range.start_bound(), range.end_bound()) {
+        (Bound::Included(low), Bound::Included(high)) => {
+            format!("{} to {}", low.shown(), high.shown())
+        }
+        (Bound::Included(low), Bound::Excluded(high)) => {
+            format!("{} to less than {}", low.shown(), high.shown())
+        }
+        (Bound::Excluded(low), Bound::Included(high)) => {
+            format!("more than {} to {}", low.shown(), high.shown())
+        }
+        (Bound::Excluded(low), Bound::Excluded(high)) => {
+            format!("more than {} to less than {}", low.shown(), high.shown())
+        }
+        (Bound::Included(low), Bound::Unbounded) => format!("at least {}", low.shown()),
+        (Bound::Excluded(low), Bound::Unbounded) => format!("more than {}", low.shown()),
+        (Bound::Unbounded, Bound::Included(high)) => format!("at most {}", high.shown()),
+        (Bound::Unbounded, Bound::Excluded(high)) => format!("less than {}", high.shown()),
+        (Bound::Unbounded, Bound::Unbounded) => "anything".to_owned(),
     }
 }
 
@@ -266,3 +360,21 @@ impl<T: FromValue> FromValue for Vec<T> {
         items.into_iter().collect()
     }
 }
+
+impl<T: FromValue> FromValue for BTreeMap<String, T> {
+    /// A map whose keys the user chooses.
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let entries: Vec<(String, Option<T>)> = value
+            .entries()?
+            .iter()
+            .map(|(entry, value)| (entry.key.clone(), value.read()))
+            .collect();
+        entries
+            .into_iter()
+            .map(|(key, value)| Some((key, value?)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

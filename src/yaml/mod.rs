@@ -10,6 +10,9 @@
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
 mod field;
+mod parse;
+mod print;
+mod quantity;
 mod scalar;
 
 use std::cell::RefCell;
@@ -17,8 +20,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use field::{Fields, FromValue, Value, nearest};
-pub use scalar::{ByteSize, Secret};
+pub use field::{Fields, FromValue, Ranged, Value, nearest};
+pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
+pub use print::{print, without_credentials};
+pub use quantity::{ByteSize, GoDuration};
+pub use scalar::Secret;
 
 /// Where a node stands: the source's name, and line and column counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::field::describe;
-use super::{FromValue, NodeKind, Value};
+use super::{FromValue, NodeKind, Ranged, Value};
 
 impl FromValue for String {
     /// Any scalar as it is written: `010` stays `010` and `yes` stays `yes`.
@@ -26,33 +25,35 @@ impl FromValue for bool {
         match scalar(value, "true or false")? {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
-            other => value.error(format_args!("expected true or false, found `{other}`")),
+            _ => wrong(value, "true or false"),
         }
     }
 }
 
-impl FromValue for u64 {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        parse(value, "a whole number")
-    }
+/// Whole numbers: decimal, nothing else. `0x10`, `1_000` and `1e3` are what YAML parsers
+/// disagree about.
+macro_rules! whole_number {
+    ($($number:ty, $wanted:literal;)*) => {$(
+        impl FromValue for $number {
+            fn from_value(value: &Value<'_>) -> Option<Self> {
+                parse(value, $wanted)
+            }
+        }
+
+        impl Ranged for $number {
+            fn shown(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
 }
 
-impl FromValue for usize {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        parse(value, "a whole number")
-    }
-}
-
-impl FromValue for i64 {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        parse(value, "a whole number, negative or not")
-    }
-}
-
-impl FromValue for u16 {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        parse(value, "a whole number up to 65535")
-    }
+whole_number! {
+    u16, "a whole number up to 65535";
+    u32, "a whole number up to 4294967295";
+    u64, "a whole number";
+    usize, "a whole number";
+    i64, "a whole number, negative or not";
 }
 
 impl FromValue for f64 {
@@ -67,6 +68,12 @@ impl FromValue for f64 {
     }
 }
 
+impl Ranged for f64 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl FromValue for SocketAddr {
     /// An IP address and a port, with `localhost` for 127.0.0.1.
     fn from_value(value: &Value<'_>) -> Option<Self> {
@@ -78,43 +85,7 @@ impl FromValue for SocketAddr {
         };
         match numeric.parse() {
             Ok(address) => Some(address),
-            Err(_) => value.error(format_args!("expected {WANTED}, found `{text}`")),
-        }
-    }
-}
-
-impl FromValue for Duration {
-    /// Go's notation, as in the Collector: `15s`, `200ms`, `1h30m`, `1.5h`, `0`.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        const WANTED: &str = "a duration such as 15s, 200ms or 1h30m";
-        let text = scalar(value, WANTED)?;
-        match parse_duration(text) {
-            Some(duration) => Some(duration),
-            None if text.parse::<f64>().is_ok() => value.error(format_args!(
-                "expected {WANTED}, found `{text}` without a unit"
-            )),
-            None => value.error(format_args!("expected {WANTED}, found `{text}`")),
-        }
-    }
-}
-
-/// A number of bytes: `10MiB`, `512KB` or a plain number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bytesize::ByteSize(self.0).fmt(f)
-    }
-}
-
-impl FromValue for ByteSize {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        const WANTED: &str = "a size such as 10MiB";
-        let text = scalar(value, WANTED)?;
-        match text.parse::<bytesize::ByteSize>() {
-            Ok(size) => Some(Self(size.0)),
-            Err(_) => value.error(format_args!("expected {WANTED}, found `{text}`")),
+            Err(_) => wrong(value, WANTED),
         }
     }
 }
@@ -153,79 +124,30 @@ impl FromValue for Secret {
 }
 
 /// The text of a scalar, or a problem that says what was wanted.
-fn scalar<'a>(value: &Value<'a>, wanted: &str) -> Option<&'a str> {
+pub(super) fn scalar<'a>(value: &Value<'a>, wanted: &str) -> Option<&'a str> {
     match &value.node().kind {
         NodeKind::Scalar { text, .. } => Some(text),
-        other => value.error(format_args!("expected {wanted}, found {}", describe(other))),
+        _ => wrong(value, wanted),
     }
 }
 
-fn parse<T: std::str::FromStr>(value: &Value<'_>, wanted: &str) -> Option<T> {
+pub(super) fn parse<T: std::str::FromStr>(value: &Value<'_>, wanted: &str) -> Option<T> {
     let text = scalar(value, wanted)?;
     match text.parse() {
         Ok(parsed) => Some(parsed),
-        Err(_) => value.error(format_args!("expected {wanted}, found `{text}`")),
+        Err(_) => wrong(value, wanted),
     }
 }
 
-/// Reads Go's duration notation. Negative durations have no use here and are refused.
-fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut nanos = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        nanos += number * unit;
-        rest = &rest[letters..];
-    }
-    // 2^63 ns is the largest duration that Go has, about 292 years.
-    (!text.is_empty() && nanos < 9.2e18).then(|| Duration::from_nanos(nanos.round() as u64))
+/// Reports what was wanted beside what was found.
+pub(super) fn wrong<T>(value: &Value<'_>, wanted: &str) -> Option<T> {
+    let found = describe(&value.node().kind);
+    value.error(format_args!("expected {wanted}, found {found}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        let f = |text: &str, millis: Option<u64>| {
-            assert_eq!(
-                parse_duration(text),
-                millis.map(Duration::from_millis),
-                "{text}"
-            );
-        };
-        f("15s", Some(15_000));
-        f("200ms", Some(200));
-        f("1h30m", Some(5_400_000));
-        f("1.5h", Some(5_400_000));
-        f("0", Some(0));
-        f("0s", Some(0));
-        f("", None);
-        f("15", None);
-        f("s", None);
-        f("-1s", None);
-        f("1M", None);
-        f("1 s", None);
-        f("1.2.3s", None);
-        f("999999999999h", None);
-    }
 
     #[test]
     fn a_secret_prints_nothing_of_itself() {

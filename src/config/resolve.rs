@@ -1,0 +1,432 @@
+//! From the tree to a [`Config`]: reads every section, looks up every reference, and goes
+//! on after each problem.
+
+use std::collections::BTreeMap;
+
+use super::{Config, PipelineConfig, PipelineId, ServiceConfig, Stage, service};
+use crate::component::{ComponentId, Factories};
+use crate::pdata::Signal;
+use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, nearest};
+
+/// Reads the whole tree. The result is for use only where no error was reported.
+pub(super) fn resolve(
+    root: &Node,
+    factories: &Factories,
+    diagnostics: &Diagnostics,
+) -> Option<Config> {
+    let mut fields = Value::root(root, diagnostics).fields()?;
+    let mut receivers = Section::read(
+        &RECEIVERS,
+        fields.value("receivers"),
+        &named(factories.receivers, |f| (f.kind, f.aliases)),
+        |value, i| {
+            let factory = factories.receivers.get(i)?;
+            Some((factory.signals, (factory.configure)(value)))
+        },
+    );
+    let stages = named(factories.processors, |f| (f.kind, f.aliases))
+        .into_iter()
+        .chain(named(factories.policies, |f| (f.kind, &[])))
+        .collect::<Vec<_>>();
+    let mut processors = Section::read(&PROCESSORS, fields.value("processors"), &stages, |value, i| {
+        if let Some(factory) = factories.processors.get(i) {
+            let config = (factory.configure)(value).map(Stage::Processor);
+            return Some((factory.signals, config));
+        }
+        let factory = factories.policies.get(i - factories.processors.len())?;
+        Some((&Signal::ALL, (factory.configure)(value).map(Stage::Policy)))
+    });
+    let mut exporters = Section::read(
+        &EXPORTERS,
+        fields.value("exporters"),
+        &named(factories.exporters, |f| (f.kind, f.aliases)),
+        |value, i| {
+            let factory = factories.exporters.get(i)?;
+            Some((factory.signals, (factory.configure)(value)))
+        },
+    );
+    let mut extensions = Section::read(
+        &EXTENSIONS,
+        fields.value("extensions"),
+        &named(factories.extensions, |f| (f.kind, &[])),
+        |value, i| {
+            let factory = factories.extensions.get(i)?;
+            Some((&Signal::ALL, (factory.configure)(value)))
+        },
+    );
+    if let Some(connectors) = fields.value("connectors") {
+        connectors.error::<()>("connectors are not supported: let one pipeline do the work");
+    }
+
+    let service = fields.value("service");
+    if service.is_none() {
+        fields.map().error::<()>(
+            "`service` is missing: it says which receivers, processors and exporters make a \
+             pipeline",
+        );
+    }
+    fields.finish();
+    let mut service = service?.fields()?;
+    if let Some(list) = service.value("extensions") {
+        for (id, item) in ids(&list) {
+            let place = Place { item: &item, owner: &list };
+            extensions.take(&id, None, &place);
+        }
+    }
+    let pipelines = match service.value("pipelines") {
+        Some(value) => pipelines(&value, &mut receivers, &mut processors, &mut exporters),
+        None => {
+            let message = "`pipelines` is missing: name at least one, such as `metrics`";
+            service.map().error::<()>(message);
+            Vec::new()
+        }
+    };
+    let http = service::http(service.value("http"));
+    let telemetry = service::telemetry(service.value("telemetry"));
+    let shutdown = service::shutdown(service.value("shutdown"));
+    service.finish();
+
+    Some(Config {
+        receivers: receivers.used(diagnostics),
+        processors: processors.used(diagnostics),
+        exporters: exporters.used(diagnostics),
+        extensions: extensions.used(diagnostics),
+        service: ServiceConfig {
+            pipelines,
+            http,
+            telemetry,
+            shutdown,
+        },
+        sources: Vec::new(),
+    })
+}
+
+/// What a family of components is called.
+struct Family {
+    one: &'static str,
+    section: &'static str,
+    /// Where one has to stand in order to run.
+    used_in: &'static str,
+}
+
+const RECEIVERS: Family = Family {
+    one: "receiver",
+    section: "receivers",
+    used_in: "no pipeline",
+};
+const PROCESSORS: Family = Family {
+    one: "processor",
+    section: "processors",
+    used_in: "no pipeline",
+};
+const EXPORTERS: Family = Family {
+    one: "exporter",
+    section: "exporters",
+    used_in: "no pipeline",
+};
+const EXTENSIONS: Family = Family {
+    one: "extension",
+    section: "extensions",
+    used_in: "`service::extensions` not",
+};
+
+/// Every name in a family, and which of its factories it means.
+type Names = Vec<(&'static str, usize)>;
+
+fn named<F>(
+    factories: &'static [F],
+    names: impl Fn(&F) -> (&'static str, &'static [&'static str]),
+) -> Names {
+    let mut all = Vec::new();
+    for (i, factory) in factories.iter().enumerate() {
+        let (kind, aliases) = names(factory);
+        all.push((kind, i));
+        all.extend(aliases.iter().map(|alias| (*alias, i)));
+    }
+    all
+}
+
+/// One of the sections that declare components.
+struct Section<C> {
+    family: &'static Family,
+    names: Vec<&'static str>,
+    declared: BTreeMap<ComponentId, Declared<C>>,
+}
+
+struct Declared<C> {
+    span: Span,
+    signals: &'static [Signal],
+    /// None where something is wrong with it, which has been reported.
+    config: Option<C>,
+    used: bool,
+}
+
+impl<C> Section<C> {
+    /// Configures every component of the section, used or not, since a mistake in one that
+    /// is commented out of its pipeline for a day is still a mistake.
+    fn read(
+        family: &'static Family,
+        value: Option<Value<'_>>,
+        names: &Names,
+        configure: impl Fn(&Value<'_>, usize) -> Option<(&'static [Signal], Option<C>)>,
+    ) -> Self {
+        let mut section = Self {
+            family,
+            names: names.iter().map(|(name, _)| *name).collect(),
+            declared: BTreeMap::new(),
+        };
+        let entries = value.and_then(|value| value.entries()).unwrap_or_default();
+        for (entry, value) in entries {
+            let report = |message: String| {
+                value.diagnostics().push(Problem {
+                    span: entry.span.clone(),
+                    path: value.path().to_owned(),
+                    message,
+                    severity: Severity::Error,
+                });
+            };
+            let id: ComponentId = match entry.key.parse() {
+                Ok(id) => id,
+                Err(error) => {
+                    report(format!("{error}"));
+                    continue;
+                }
+            };
+            let factory = names.iter().find(|(name, _)| *name == id.kind());
+            let (signals, config) = match factory.and_then(|(_, i)| configure(&value, *i)) {
+                Some(configured) => configured,
+                None => {
+                    report(section.unknown(id.kind()));
+                    (&Signal::ALL[..], None)
+                }
+            };
+            let declared = Declared {
+                span: entry.span.clone(),
+                signals,
+                config,
+                used: false,
+            };
+            section.declared.insert(id, declared);
+        }
+        section
+    }
+
+    fn unknown(&self, kind: &str) -> String {
+        let Family { one, section, .. } = self.family;
+        match nearest(kind, self.names.iter().copied()) {
+            Some(near) => format!("unknown {one} type `{kind}`, did you mean `{near}`?"),
+            None => format!(
+                "unknown {one} type `{kind}`: the {section} here are {}",
+                self.names.join(", ")
+            ),
+        }
+    }
+
+    /// Looks up what a list refers to, and says what is wrong with it. Gives the component
+    /// if it is declared and carries the signal, right or not in itself.
+    fn take(
+        &mut self,
+        id: &ComponentId,
+        signal: Option<Signal>,
+        place: &Place<'_>,
+    ) -> Option<&Declared<C>> {
+        let one = self.family.one;
+        let Some(declared) = self.declared.get_mut(id) else {
+            let mut message = format!("references {one} \"{id}\" which is not configured");
+            let near = nearest(id.as_str(), self.declared.keys().map(ComponentId::as_str));
+            if let Some(near) = near {
+                message.push_str(&format!(", did you mean \"{near}\"?"));
+            } else if self.names.contains(&id.kind()) {
+                message.push_str(&format!(": add `{id}:` under `{}`", self.family.section));
+            }
+            return place.error(message);
+        };
+        declared.used = true;
+        match signal {
+            Some(signal) if !declared.signals.contains(&signal) => {
+                let carries: Vec<&str> = declared.signals.iter().map(|s| s.as_str()).collect();
+                place.error(format!(
+                    "{one} \"{id}\" carries {}, not {signal}",
+                    carries.join(" and ")
+                ))
+            }
+            _ => Some(declared),
+        }
+    }
+
+    /// What runs, with a warning for each that doesn't.
+    fn used(self, diagnostics: &Diagnostics) -> BTreeMap<ComponentId, C> {
+        let mut used = BTreeMap::new();
+        for (id, declared) in self.declared {
+            if declared.used {
+                used.extend(declared.config.map(|config| (id, config)));
+                continue;
+            }
+            // One that is wrong has an error to its name already.
+            if declared.config.is_some() {
+                let Family {
+                    one,
+                    section,
+                    used_in,
+                } = self.family;
+                diagnostics.push(Problem {
+                    span: declared.span,
+                    path: format!("{section}::{id}"),
+                    message: format!("this {one} is in {used_in}, so it does not run"),
+                    severity: Severity::Warning,
+                });
+            }
+        }
+        used
+    }
+}
+
+/// Where a reference stands, and the path under which it is reported.
+struct Place<'a> {
+    item: &'a Value<'a>,
+    owner: &'a Value<'a>,
+}
+
+impl Place<'_> {
+    fn error<T>(&self, message: String) -> Option<T> {
+        self.report(Severity::Error, message);
+        None
+    }
+
+    fn report(&self, severity: Severity, message: String) {
+        self.owner.diagnostics().push(Problem {
+            span: self.item.span().clone(),
+            path: self.owner.path().to_owned(),
+            message,
+            severity,
+        });
+    }
+}
+
+fn pipelines(
+    value: &Value<'_>,
+    receivers: &mut Section<impl Sized>,
+    processors: &mut Section<Stage>,
+    exporters: &mut Section<impl Sized>,
+) -> Vec<PipelineConfig> {
+    let Some(entries) = value.entries() else {
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        value.error::<()>("no pipeline is named: add at least one, such as `metrics`");
+    }
+    let mut pipelines = Vec::new();
+    for (entry, pipeline) in entries {
+        let id = match pipeline_id(&entry.key) {
+            Ok(id) => Some(id),
+            Err(message) => {
+                value.diagnostics().push(Problem {
+                    span: entry.span.clone(),
+                    path: pipeline.path().to_owned(),
+                    message,
+                    severity: Severity::Error,
+                });
+                None
+            }
+        };
+        let signal = id.as_ref().map(|id| id.signal);
+        let Some(mut fields) = pipeline.fields() else {
+            continue;
+        };
+        let mut list = |key: &'static str, needed: bool| {
+            let list = fields.value(key);
+            let found = list.as_ref().map(ids).unwrap_or_default();
+            if needed && found.is_empty() && list.is_none_or(|list| list.items().is_some_and(|items| items.is_empty())) {
+                let message = format!("`{key}` is missing: a pipeline needs at least one");
+                pipeline.error::<()>(message);
+            }
+            found
+        };
+        let from = list("receivers", true);
+        let through = list("processors", false);
+        let to = list("exporters", true);
+        fields.finish();
+
+        let place = |item| Place { item, owner: &pipeline };
+        for (id, item) in &from {
+            receivers.take(id, signal, &place(item));
+        }
+        let mut processor_before = None;
+        for (id, item) in &through {
+            match processors.take(id, signal, &place(item)).and_then(|d| d.config.as_ref()) {
+                Some(Stage::Processor(_)) => processor_before = Some(id),
+                Some(Stage::Policy(_)) => {
+                    if let Some(before) = processor_before {
+                        place(item).report(
+                            Severity::Warning,
+                            format!(
+                                "\"{id}\" acts at the edges of the pipeline wherever it \
+                                 stands: put it before \"{before}\""
+                            ),
+                        );
+                    }
+                }
+                None => {}
+            }
+        }
+        for (id, item) in &to {
+            exporters.take(id, signal, &place(item));
+        }
+        if let Some(id) = id {
+            let ids = |list: Vec<(ComponentId, Value<'_>)>| list.into_iter().map(|(id, _)| id).collect();
+            pipelines.push(PipelineConfig {
+                id,
+                receivers: ids(from),
+                processors: ids(through),
+                exporters: ids(to),
+            });
+        }
+    }
+    pipelines
+}
+
+/// The ids in a list, each with its place; reports those that are none or are repeated.
+fn ids<'a>(list: &Value<'a>) -> Vec<(ComponentId, Value<'a>)> {
+    let mut found: Vec<(ComponentId, Value<'a>)> = Vec::new();
+    for item in list.items().unwrap_or_default() {
+        let Some(text) = item.read::<String>() else {
+            continue;
+        };
+        match text.parse::<ComponentId>() {
+            Ok(id) if found.iter().any(|(known, _)| *known == id) => {
+                item.error::<()>(format_args!("\"{id}\" stands here twice: keep one"));
+            }
+            Ok(id) => found.push((id, item)),
+            Err(error) => {
+                item.error::<()>(error);
+            }
+        }
+    }
+    found
+}
+
+fn pipeline_id(text: &str) -> Result<PipelineId, String> {
+    let (signal, name) = match text.split_once('/') {
+        Some((signal, name)) => (signal, Some(name)),
+        None => (text, None),
+    };
+    let known = Signal::ALL.iter().find(|known| known.as_str() == signal);
+    let Some(known) = known else {
+        let near = nearest(signal, Signal::ALL.iter().map(|signal| signal.as_str()));
+        return Err(match near {
+            Some(near) => format!("unknown signal `{signal}`, did you mean `{near}`?"),
+            None => format!(
+                "unknown signal `{signal}`: a pipeline is named metrics, traces or logs, and \
+                 optionally `/` and a name"
+            ),
+        });
+    };
+    // The name obeys the rules of a component's.
+    if let Err(error) = text.parse::<ComponentId>() {
+        return Err(error.to_string().replace("component id", "pipeline id"));
+    }
+    Ok(PipelineId {
+        signal: *known,
+        name: name.map(str::to_owned),
+    })
+}
