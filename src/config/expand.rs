@@ -188,7 +188,10 @@ mod tests {
         f("${env:NONE:-fallback}", " fallback");
         f("${NONE:-}", "");
         f("'${NONE:-}'", " \"\"");
-        f("${NONE:-http://localhost:9000}/x", " http://localhost:9000/x");
+        f(
+            "${NONE:-http://localhost:9000}/x",
+            " http://localhost:9000/x",
+        );
         f("${NONE:-${env:NEITHER:-${PORT}}}", " 9000");
         f("${HOST:-unused}", " db.local");
         f("${EMPTY:-unused}", "");

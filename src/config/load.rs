@@ -124,7 +124,10 @@ fn read(
     }
 
     // Every source is read before the first that failed ends it.
-    let mut trees = trees.into_iter().collect::<Option<Vec<Node>>>()?.into_iter();
+    let mut trees = trees
+        .into_iter()
+        .collect::<Option<Vec<Node>>>()?
+        .into_iter();
     let mut root = trees.next()?;
     for tree in trees {
         // A file with nothing in it, or comments alone, takes nothing away.

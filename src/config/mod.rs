@@ -3,8 +3,15 @@
 //!
 //! **Architecture Invariant:** this module imports only `component`, `pdata` and `yaml`.
 
+mod expand;
+mod load;
+mod merge;
 mod model;
+mod resolve;
+mod service;
 
+pub use expand::Environment;
+pub use load::{DEFAULT, Invalid, Loaded, Sources};
 pub use model::{
     Config, HttpConfig, PipelineConfig, PipelineId, ServiceConfig, ShutdownConfig, Stage,
     TelemetryConfig,

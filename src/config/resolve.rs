@@ -28,14 +28,19 @@ pub(super) fn resolve(
         .into_iter()
         .chain(named(factories.policies, |f| (f.kind, &[])))
         .collect::<Vec<_>>();
-    let mut processors = Section::read(&PROCESSORS, fields.value("processors"), &stages, |value, i| {
-        if let Some(factory) = factories.processors.get(i) {
-            let config = (factory.configure)(value).map(Stage::Processor);
-            return Some((factory.signals, config));
-        }
-        let factory = factories.policies.get(i - factories.processors.len())?;
-        Some((&Signal::ALL, (factory.configure)(value).map(Stage::Policy)))
-    });
+    let mut processors = Section::read(
+        &PROCESSORS,
+        fields.value("processors"),
+        &stages,
+        |value, i| {
+            if let Some(factory) = factories.processors.get(i) {
+                let config = (factory.configure)(value).map(Stage::Processor);
+                return Some((factory.signals, config));
+            }
+            let factory = factories.policies.get(i - factories.processors.len())?;
+            Some((&Signal::ALL, (factory.configure)(value).map(Stage::Policy)))
+        },
+    );
     let mut exporters = Section::read(
         &EXPORTERS,
         fields.value("exporters"),
@@ -69,7 +74,10 @@ pub(super) fn resolve(
     let mut service = service?.fields()?;
     if let Some(list) = service.value("extensions") {
         for (id, item) in ids(&list) {
-            let place = Place { item: &item, owner: &list };
+            let place = Place {
+                item: &item,
+                owner: &list,
+            };
             extensions.take(&id, None, &place);
         }
     }
@@ -231,7 +239,7 @@ impl<C> Section<C> {
         place: &Place<'_>,
     ) -> Option<&Declared<C>> {
         let one = self.family.one;
-        let Some(declared) = self.declared.get_mut(id) else {
+        if !self.declared.contains_key(id) {
             let mut message = format!("references {one} \"{id}\" which is not configured");
             let near = nearest(id.as_str(), self.declared.keys().map(ComponentId::as_str));
             if let Some(near) = near {
@@ -240,7 +248,8 @@ impl<C> Section<C> {
                 message.push_str(&format!(": add `{id}:` under `{}`", self.family.section));
             }
             return place.error(message);
-        };
+        }
+        let declared = self.declared.get_mut(id)?;
         declared.used = true;
         match signal {
             Some(signal) if !declared.signals.contains(&signal) => {
@@ -336,7 +345,10 @@ fn pipelines(
         let mut list = |key: &'static str, needed: bool| {
             let list = fields.value(key);
             let found = list.as_ref().map(ids).unwrap_or_default();
-            if needed && found.is_empty() && list.is_none_or(|list| list.items().is_some_and(|items| items.is_empty())) {
+            if needed
+                && found.is_empty()
+                && list.is_none_or(|list| list.items().is_some_and(|items| items.is_empty()))
+            {
                 let message = format!("`{key}` is missing: a pipeline needs at least one");
                 pipeline.error::<()>(message);
             }
@@ -347,13 +359,19 @@ fn pipelines(
         let to = list("exporters", true);
         fields.finish();
 
-        let place = |item| Place { item, owner: &pipeline };
+        let place = |item| Place {
+            item,
+            owner: &pipeline,
+        };
         for (id, item) in &from {
             receivers.take(id, signal, &place(item));
         }
         let mut processor_before = None;
         for (id, item) in &through {
-            match processors.take(id, signal, &place(item)).and_then(|d| d.config.as_ref()) {
+            match processors
+                .take(id, signal, &place(item))
+                .and_then(|d| d.config.as_ref())
+            {
                 Some(Stage::Processor(_)) => processor_before = Some(id),
                 Some(Stage::Policy(_)) => {
                     if let Some(before) = processor_before {
@@ -373,7 +391,8 @@ fn pipelines(
             exporters.take(id, signal, &place(item));
         }
         if let Some(id) = id {
-            let ids = |list: Vec<(ComponentId, Value<'_>)>| list.into_iter().map(|(id, _)| id).collect();
+            let ids =
+                |list: Vec<(ComponentId, Value<'_>)>| list.into_iter().map(|(id, _)| id).collect();
             pipelines.push(PipelineConfig {
                 id,
                 receivers: ids(from),

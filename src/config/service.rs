@@ -30,10 +30,7 @@ const NOT_YET: &str = "is not supported yet: remove it";
 
 pub(super) fn http(value: Option<Value<'_>>) -> HttpConfig {
     let default = HttpConfig {
-        listener: Some(ListenerConfig {
-            endpoint: HTTP_ENDPOINT,
-            allow_insecure_bind: false,
-        }),
+        listener: Some(ListenerConfig::plain(HTTP_ENDPOINT)),
     };
     let Some(value) = value else { return default };
     let Some(mut fields) = value.fields() else {
@@ -43,11 +40,9 @@ pub(super) fn http(value: Option<Value<'_>>) -> HttpConfig {
         .value("endpoint")
         .is_some_and(|endpoint| endpoint.text() == Some("none"));
     if off {
-        fields.optional::<bool>("allow_insecure_bind");
-        fields.finish();
         return HttpConfig { listener: None };
     }
-    let listener = ListenerConfig::read(&mut fields, Some(HTTP_ENDPOINT));
+    let listener = ListenerConfig::from_fields(&mut fields, Some(HTTP_ENDPOINT));
     fields.finish();
     HttpConfig { listener }
 }
