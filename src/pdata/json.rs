@@ -4,6 +4,8 @@
 //!
 //! Driven by the table in [`protocol`](super::protocol), without owned structs.
 
+mod read;
+
 use std::io::Write as _;
 
 use base64::Engine as _;
@@ -11,6 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Signal;
 use super::protocol::{Field, Kind, Malformed, Message, Presence, Scalar, Visitor, visit};
+
+pub use read::{Invalid, decode};
 
 /// Appends an encoded request of this signal to `out` as one JSON object, without line
 /// breaks. What is absent on the wire is absent in the JSON; unknown fields are skipped.

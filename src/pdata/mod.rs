@@ -7,10 +7,12 @@
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
+mod encode;
 pub mod json;
 pub mod protocol;
 mod regular;
 mod schema;
+pub mod status;
 pub mod view;
 mod walk;
 mod wire;

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::encode::Encoder;
 use super::{Batch, Part, Signal};
 
 /// A scalar attribute value.
@@ -108,9 +109,7 @@ const METRIC: usize = 2;
 /// Builds one encoded `ExportMetricsServiceRequest`.
 #[derive(Debug, Default)]
 pub struct MetricsWriter {
-    out: Vec<u8>,
-    /// Where the content of each open message begins, outermost first.
-    open: Vec<usize>,
+    out: Encoder,
     kind: Option<MetricKind>,
     items: u64,
 }
@@ -129,8 +128,8 @@ impl MetricsWriter {
     /// Starts a resource with these attributes.
     pub fn resource(&mut self, attributes: &[Attribute<'_>]) {
         self.close_to(RESOURCE_METRICS);
-        self.begin(1);
-        self.message(1, |w| w.attributes(1, attributes));
+        self.out.begin(1);
+        self.out.message(1, |w| write_attributes(w, 1, attributes));
     }
 
     /// Starts a scope (the instrumentation library) in the current resource.
@@ -140,11 +139,11 @@ impl MetricsWriter {
     /// Without a resource: that is a mistake in the calling code.
     pub fn scope(&mut self, name: &str, version: &str) {
         self.close_to(SCOPE_METRICS);
-        assert_eq!(self.open.len(), SCOPE_METRICS, "a scope needs a resource");
-        self.begin(2);
-        self.message(1, |w| {
-            w.string(1, name);
-            w.string(2, version);
+        assert_eq!(self.out.depth(), SCOPE_METRICS, "a scope needs a resource");
+        self.out.begin(2);
+        self.out.message(1, |w| {
+            write_text(w, 1, name);
+            write_text(w, 2, version);
         });
     }
 
@@ -155,12 +154,12 @@ impl MetricsWriter {
     /// Without a scope: that is a mistake in the calling code.
     pub fn metric(&mut self, kind: MetricKind, descriptor: Descriptor<'_>) {
         self.close_to(METRIC);
-        assert_eq!(self.open.len(), METRIC, "a metric needs a scope");
-        self.begin(2);
-        self.string(1, descriptor.name);
-        self.string(2, descriptor.description);
-        self.string(3, descriptor.unit);
-        self.begin(match kind {
+        assert_eq!(self.out.depth(), METRIC, "a metric needs a scope");
+        self.out.begin(2);
+        write_text(&mut self.out, 1, descriptor.name);
+        write_text(&mut self.out, 2, descriptor.description);
+        write_text(&mut self.out, 3, descriptor.unit);
+        self.out.begin(match kind {
             MetricKind::Gauge => 5,
             MetricKind::Counter | MetricKind::UpDownCounter => 7,
             MetricKind::Histogram => 9,
@@ -181,16 +180,16 @@ impl MetricsWriter {
             ),
             "a number point needs a gauge or a sum"
         );
-        self.message(1, |w| {
-            w.time(2, point.start);
-            w.time(3, Some(point.time));
+        self.out.message(1, |w| {
+            write_time(w, 2, point.start);
+            write_time(w, 3, Some(point.time));
             match point.value {
                 // A oneof is written even when it is zero: absent would mean no value.
                 Some(Number::Double(value)) => w.fixed64(4, value.to_bits()),
                 Some(Number::Int(value)) => w.fixed64(6, value.cast_unsigned()),
                 None => {}
             }
-            w.attributes(7, point.attributes);
+            write_attributes(w, 7, point.attributes);
             if point.value.is_none() {
                 w.uint(8, NO_RECORDED_VALUE);
             }
@@ -210,16 +209,28 @@ impl MetricsWriter {
             "a histogram point needs a histogram"
         );
         let recorded = !point.buckets.is_empty();
-        self.message(1, |w| {
-            w.time(2, point.start);
-            w.time(3, Some(point.time));
+        self.out.message(1, |w| {
+            write_time(w, 2, point.start);
+            write_time(w, 3, Some(point.time));
             if recorded {
                 w.fixed64(4, point.buckets.iter().sum());
                 w.fixed64(5, point.sum.to_bits());
-                w.packed(6, point.buckets.iter().copied());
-                w.packed(7, point.bounds.iter().map(|bound| bound.to_bits()));
+                w.message(6, |w| {
+                    point
+                        .buckets
+                        .iter()
+                        .copied()
+                        .for_each(|bits| w.raw_fixed64(bits))
+                });
+                w.message(7, |w| {
+                    point
+                        .bounds
+                        .iter()
+                        .map(|bound| bound.to_bits())
+                        .for_each(|bits| w.raw_fixed64(bits))
+                });
             }
-            w.attributes(9, point.attributes);
+            write_attributes(w, 9, point.attributes);
             if !recorded {
                 w.uint(10, NO_RECORDED_VALUE);
             }
@@ -231,9 +242,10 @@ impl MetricsWriter {
     pub fn finish(mut self) -> Batch {
         self.close_to(RESOURCE_METRICS);
         let mut batch = Batch::empty(Signal::Metrics);
-        if !self.out.is_empty() {
+        let bytes = self.out.finish();
+        if !bytes.is_empty() {
             batch.parts.push(Part {
-                bytes: self.out.into(),
+                bytes: bytes.into(),
                 items: self.items,
                 regular: None,
             });
@@ -243,115 +255,48 @@ impl MetricsWriter {
 
     /// Ends every open message that lies at `depth` or deeper.
     fn close_to(&mut self, depth: usize) {
-        if self.open.len() > METRIC
+        if self.out.depth() > METRIC
             && let Some(kind) = self.kind.take()
         {
             if kind != MetricKind::Gauge {
-                self.uint(2, CUMULATIVE);
+                self.out.uint(2, CUMULATIVE);
             }
             if kind == MetricKind::Counter {
-                self.uint(3, 1);
+                self.out.uint(3, 1);
             }
         }
-        while self.open.len() > depth {
-            self.end();
+        while self.out.depth() > depth {
+            self.out.end();
         }
-    }
-
-    fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
-        self.begin(field);
-        content(self);
-        self.end();
-    }
-
-    /// Starts a nested message whose length isn't known yet.
-    fn begin(&mut self, field: u32) {
-        self.tag(field, 2);
-        // One byte is enough for most messages; `end` makes room for the others.
-        self.out.push(0);
-        self.open.push(self.out.len());
-    }
-
-    fn end(&mut self) {
-        let Some(start) = self.open.pop() else { return };
-        let mut length = [0; 10];
-        let used = varint((self.out.len() - start) as u64, &mut length);
-        self.out
-            .splice(start - 1..start, length[..used].iter().copied());
-    }
-
-    fn attributes(&mut self, field: u32, attributes: &[Attribute<'_>]) {
-        for (key, value) in attributes {
-            self.message(field, |w| {
-                w.string(1, key);
-                w.message(2, |w| match *value {
-                    AttributeValue::Str(text) => w.bytes(1, text.as_bytes()),
-                    AttributeValue::Bool(flag) => w.uint(2, u64::from(flag)),
-                    AttributeValue::Int(number) => w.uint(3, number.cast_unsigned()),
-                    AttributeValue::Double(number) => w.fixed64(4, number.to_bits()),
-                });
-            });
-        }
-    }
-
-    fn packed(&mut self, field: u32, values: impl Iterator<Item = u64>) {
-        self.message(field, |w| {
-            for value in values {
-                w.out.extend_from_slice(&value.to_le_bytes());
-            }
-        });
-    }
-
-    fn time(&mut self, field: u32, time: Option<SystemTime>) {
-        if let Some(time) = time {
-            self.fixed64(field, unix_nanos(time));
-        }
-    }
-
-    /// A string field that proto3 leaves out when it is empty.
-    fn string(&mut self, field: u32, text: &str) {
-        if !text.is_empty() {
-            self.bytes(field, text.as_bytes());
-        }
-    }
-
-    fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        self.tag(field, 2);
-        self.varint(bytes.len() as u64);
-        self.out.extend_from_slice(bytes);
-    }
-
-    fn uint(&mut self, field: u32, value: u64) {
-        self.tag(field, 0);
-        self.varint(value);
-    }
-
-    fn fixed64(&mut self, field: u32, bits: u64) {
-        self.tag(field, 1);
-        self.out.extend_from_slice(&bits.to_le_bytes());
-    }
-
-    fn tag(&mut self, field: u32, wire_type: u32) {
-        self.varint(u64::from(field << 3 | wire_type));
-    }
-
-    fn varint(&mut self, value: u64) {
-        let mut buffer = [0; 10];
-        let used = varint(value, &mut buffer);
-        self.out.extend_from_slice(&buffer[..used]);
     }
 }
 
-/// Writes a base-128 varint and returns its length.
-fn varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
-    let mut used = 0;
-    while value >= 0x80 {
-        buffer[used] = (value as u8) | 0x80;
-        value >>= 7;
-        used += 1;
+/// Attributes as the repeated field `field` of the open message.
+fn write_attributes(out: &mut Encoder, field: u32, attributes: &[Attribute<'_>]) {
+    for (key, value) in attributes {
+        out.message(field, |out| {
+            write_text(out, 1, key);
+            out.message(2, |out| match *value {
+                AttributeValue::Str(text) => out.bytes(1, text.as_bytes()),
+                AttributeValue::Bool(flag) => out.uint(2, u64::from(flag)),
+                AttributeValue::Int(number) => out.uint(3, number.cast_unsigned()),
+                AttributeValue::Double(number) => out.fixed64(4, number.to_bits()),
+            });
+        });
     }
-    buffer[used] = value as u8;
-    used + 1
+}
+
+fn write_time(out: &mut Encoder, field: u32, time: Option<SystemTime>) {
+    if let Some(time) = time {
+        out.fixed64(field, unix_nanos(time));
+    }
+}
+
+/// A text field, which proto3 leaves out when it is empty.
+fn write_text(out: &mut Encoder, field: u32, text: &str) {
+    if !text.is_empty() {
+        out.bytes(field, text.as_bytes());
+    }
 }
 
 /// Nanoseconds since the Unix epoch; 0, OTLP's "unknown", for times it can't express.

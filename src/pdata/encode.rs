@@ -1,0 +1,119 @@
+//! Writes the protobuf wire format: fields, and messages whose length is known only when
+//! they end.
+
+use super::wire::{FIXED32, FIXED64, LEN, VARINT};
+
+/// An encoded message in the making. Nested messages are begun and ended; what is open
+/// when the message is finished ends with it.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    out: Vec<u8>,
+    /// Where the content of each open message begins, outermost first.
+    open: Vec<usize>,
+}
+
+impl Encoder {
+    /// How many messages are open.
+    pub(super) fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Begins a nested message.
+    pub(super) fn begin(&mut self, field: u32) {
+        self.key(field, LEN);
+        // One byte is enough for most lengths; `end` makes room for the others.
+        self.out.push(0);
+        self.open.push(self.out.len());
+    }
+
+    /// Ends the innermost open message.
+    pub(super) fn end(&mut self) {
+        let Some(start) = self.open.pop() else { return };
+        let mut length = [0; MAX_VARINT];
+        let used = varint((self.out.len() - start) as u64, &mut length);
+        if let Some(first) = self.out.get_mut(start - 1)
+            && used == 1
+        {
+            *first = length[0];
+        } else {
+            self.out
+                .splice(start - 1..start, length[..used].iter().copied());
+        }
+    }
+
+    /// A nested message with this content.
+    pub(super) fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
+        self.begin(field);
+        content(self);
+        self.end();
+    }
+
+    /// A field of bytes or text.
+    pub(super) fn bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.key(field, LEN);
+        self.raw_varint(bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A varint field.
+    pub(super) fn uint(&mut self, field: u32, value: u64) {
+        self.key(field, VARINT);
+        self.raw_varint(value);
+    }
+
+    /// A field of eight bytes.
+    pub(super) fn fixed64(&mut self, field: u32, bits: u64) {
+        self.key(field, FIXED64);
+        self.raw_fixed64(bits);
+    }
+
+    /// A field of four bytes.
+    pub(super) fn fixed32(&mut self, field: u32, bits: u32) {
+        self.key(field, FIXED32);
+        self.raw_fixed32(bits);
+    }
+
+    /// A varint without a key, as it stands in a packed field.
+    pub(super) fn raw_varint(&mut self, value: u64) {
+        let mut buffer = [0; MAX_VARINT];
+        let used = varint(value, &mut buffer);
+        self.out.extend_from_slice(&buffer[..used]);
+    }
+
+    /// Eight bytes without a key.
+    pub(super) fn raw_fixed64(&mut self, bits: u64) {
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    /// Four bytes without a key.
+    pub(super) fn raw_fixed32(&mut self, bits: u32) {
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    /// Ends what is open and gives out the encoded message.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        while self.depth() > 0 {
+            self.end();
+        }
+        self.out
+    }
+
+    fn key(&mut self, field: u32, wire_type: u32) {
+        self.raw_varint(u64::from(field << 3 | wire_type));
+    }
+}
+
+/// A varint of 64 bits, seven to the byte.
+const MAX_VARINT: usize = 10;
+
+/// Writes a base-128 varint and returns its length.
+fn varint(mut value: u64, buffer: &mut [u8; MAX_VARINT]) -> usize {
+    let mut used = 0;
+    while value >= 0x80 {
+        buffer[used] = (value as u8) | 0x80;
+        value >>= 7;
+        used += 1;
+    }
+    buffer[used] = value as u8;
+    used + 1
+}
