@@ -26,6 +26,7 @@
 //! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
+//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`components`] | the one table that names every component | the components |
@@ -42,5 +43,6 @@ pub mod exporters;
 pub mod exposition;
 pub mod pdata;
 pub mod receivers;
+pub mod server;
 pub mod telemetry;
 pub mod yaml;

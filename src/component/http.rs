@@ -79,3 +79,24 @@ impl Routes {
 pub fn full_body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).boxed()
 }
+
+/// A handler made of an async function.
+pub fn handler<F, A>(answer: F) -> Arc<dyn Handler>
+where
+    F: Fn(http::request::Parts) -> A + Send + Sync + 'static,
+    A: Future<Output = Response> + Send + 'static,
+{
+    Arc::new(Answer(answer))
+}
+
+struct Answer<F>(F);
+
+impl<F, A> Handler for Answer<F>
+where
+    F: Fn(http::request::Parts) -> A + Send + Sync,
+    A: Future<Output = Response> + Send + 'static,
+{
+    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
+        Box::pin((self.0)(request))
+    }
+}

@@ -33,7 +33,7 @@ pub use health::{
     Health, HealthReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot, State, Status,
     Subject,
 };
-pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body};
+pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
 pub use listener::{AuthConfig, ListenerConfig, TlsConfig};

@@ -1,0 +1,211 @@
+//! What the agent itself answers: whether it lives, is ready, and is well.
+//!
+//! `/metrics`, `/metrics/aggregated` and `/stats` are here until a component registers
+//! better ones: the agent's own families alone, and a plain word.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use prometheus::proto::MetricFamily;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::connection::plain;
+use crate::component::{
+    Health, HealthReport, Listener, Phase, PipelineReport, Response, Route, Snapshot, Status,
+    Subject, full_body, handler,
+};
+use crate::telemetry::Telemetry;
+
+/// The owner of routes that give way to a component's.
+pub(super) const FALLBACK: &str = "the agent";
+
+/// The agent's own routes.
+pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
+    let route = |owner: &str, path: &str, handler| Route {
+        listener: Listener::Agent,
+        path: path.to_owned(),
+        owner: owner.to_owned(),
+        handler,
+    };
+    let own = |path, handler| route("service::http", path, handler);
+    let fallback = |path, handler| route(FALLBACK, path, handler);
+    let (board, readiness, telemetry) = (health.clone(), health.clone(), telemetry.clone());
+    vec![
+        own(
+            "/livez",
+            handler(async |_| plain(StatusCode::OK, "alive\n")),
+        ),
+        own(
+            "/readyz",
+            handler(move |_| std::future::ready(ready(readiness.phase()))),
+        ),
+        own(
+            "/health",
+            handler(move |_| {
+                let now = Instant::now();
+                std::future::ready(well(&board.snapshot(now), now))
+            }),
+        ),
+        fallback(
+            "/metrics",
+            handler(move |_| {
+                let telemetry = telemetry.clone();
+                async move { page(&telemetry.gather().await) }
+            }),
+        ),
+        fallback(
+            "/metrics/aggregated",
+            handler(async |_| nothing_aggregated()),
+        ),
+        fallback("/stats", handler(async |_| nothing_aggregated())),
+    ]
+}
+
+fn ready(phase: Phase) -> Response {
+    match phase {
+        Phase::Starting => plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Phase::Running => plain(StatusCode::OK, "ready\n"),
+        Phase::Draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+fn nothing_aggregated() -> Response {
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "nothing is aggregated: there is no window in any pipeline\n",
+    )
+}
+
+/// The agent's own families in the Prometheus text format.
+fn page(families: &[MetricFamily]) -> Response {
+    match prometheus::TextEncoder::new().encode_to_string(families) {
+        Ok(text) => {
+            let mut response = Response::new(full_body(text));
+            let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, format);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "the agent's own metrics could not be written");
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the metrics could not be written\n",
+            )
+        }
+    }
+}
+
+fn well(snapshot: &Snapshot, now: Instant) -> Response {
+    // Strings and numbers always have a JSON form; an infinite score becomes null.
+    let body = serde_json::to_vec_pretty(&Well::new(snapshot, now)).unwrap_or_default();
+    let mut response = Response::new(full_body(body));
+    if snapshot.status == Status::Unhealthy {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// The answer of `/health`.
+#[derive(Serialize)]
+struct Well<'a> {
+    status: &'static str,
+    uptime_seconds: f64,
+    endpoints: Vec<Line<'a>>,
+    exporters: Vec<Line<'a>>,
+    pipelines: Vec<Pipeline<'a>>,
+    dead_tasks: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    component: &'a str,
+    state: &'static str,
+    breaker: Option<&'static str>,
+    health_score: Option<f64>,
+    consecutive_failures: u64,
+    last_error: Option<&'a str>,
+    last_failure_seconds_ago: Option<f64>,
+    last_success_seconds_ago: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Pipeline<'a> {
+    id: &'a str,
+    status: &'static str,
+    exporters: Vec<Leg<'a>>,
+    held_items: u64,
+    queued_items: u64,
+    queue_age_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Leg<'a> {
+    id: &'a str,
+    working: bool,
+}
+
+impl<'a> Well<'a> {
+    fn new(snapshot: &'a Snapshot, now: Instant) -> Self {
+        let lines = |subject| {
+            let about = snapshot
+                .reports
+                .iter()
+                .filter(move |r| r.subject == subject);
+            about.map(|report| Line::new(report, now)).collect()
+        };
+        Self {
+            status: snapshot.status.as_str(),
+            uptime_seconds: seconds(snapshot.uptime),
+            endpoints: lines(Subject::Endpoint),
+            exporters: lines(Subject::Exporter),
+            pipelines: snapshot.pipelines.iter().map(Pipeline::new).collect(),
+            dead_tasks: &snapshot.dead_tasks,
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    fn new(report: &'a HealthReport, now: Instant) -> Self {
+        let ago = |at: Option<Instant>| at.map(|at| seconds(now.saturating_duration_since(at)));
+        Self {
+            id: &report.id,
+            component: report.component.as_str(),
+            state: report.state.as_str(),
+            breaker: report.breaker,
+            health_score: report.health_score,
+            consecutive_failures: report.consecutive_failures,
+            last_error: report.last_error.as_deref(),
+            last_failure_seconds_ago: ago(report.last_failure),
+            last_success_seconds_ago: ago(report.last_success),
+        }
+    }
+}
+
+impl<'a> Pipeline<'a> {
+    fn new(report: &'a PipelineReport) -> Self {
+        let legs = report.exporters.iter();
+        Self {
+            id: &report.id,
+            status: report.status().as_str(),
+            exporters: legs
+                .map(|(id, working)| Leg {
+                    id: id.as_str(),
+                    working: *working,
+                })
+                .collect(),
+            held_items: report.held_items,
+            queued_items: report.queued_items,
+            queue_age_seconds: seconds(report.queue_age),
+        }
+    }
+}
+
+/// Seconds to the millisecond, which is as exact as anybody reads them.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
+}

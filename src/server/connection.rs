@@ -1,0 +1,214 @@
+//! One connection: HTTP/1 with bounded heads, bounded waits, and GET and HEAD only.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::auth::Credentials;
+use super::deadlines::{Busy, Timeouts, Watch, Watched};
+use super::metrics::{Metrics, Rejection};
+use crate::component::{Body, Handler, Response, full_body};
+
+/// The longest head of a request, in bytes, with its request line.
+const HEAD_SIZE: usize = 16 << 10;
+
+/// Headers that one request may have.
+const HEADERS: usize = 100;
+
+/// What a connection buffers of its answer before it waits for the client.
+const BUFFER_SIZE: usize = 64 << 10;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    head: Duration::from_secs(10),
+    // Longer than the usual interval of scrapes, so that they keep their connection.
+    idle: Duration::from_secs(120),
+    write: Duration::from_secs(30),
+};
+
+/// What one listener serves.
+pub(super) struct Site {
+    routes: BTreeMap<Arc<str>, Arc<dyn Handler>>,
+    credentials: Option<Arc<Credentials>>,
+    metrics: Metrics,
+    /// The label of every path that isn't a route.
+    other: Arc<str>,
+}
+
+impl Site {
+    pub(super) fn new(
+        routes: BTreeMap<Arc<str>, Arc<dyn Handler>>,
+        credentials: Option<Arc<Credentials>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            routes,
+            credentials,
+            metrics,
+            other: "other".into(),
+        }
+    }
+
+    /// The paths that are served.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.routes.keys().map(|path| &**path)
+    }
+
+    /// Serves requests until the client leaves, something takes too long, or `stop`; what
+    /// is being answered then is answered to its end.
+    pub(super) async fn serve<S>(self: Arc<Self>, socket: S, stop: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let watch = Watch::new(TIMEOUTS);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (site, busy) = (Arc::clone(&self), watch.busy());
+            async move {
+                let response = site.answer(request).await;
+                let watched = response.map(|body| Watching { body, _busy: busy });
+                Ok::<_, Infallible>(watched)
+            }
+        });
+        let socket = TokioIo::new(Watched::new(socket, watch.clone()));
+        let mut connection = pin!(
+            http1::Builder::new()
+                // The watch has a better one.
+                .header_read_timeout(None)
+                .max_header_size(HEAD_SIZE)
+                .max_headers(HEADERS)
+                .max_buf_size(BUFFER_SIZE)
+                .serve_connection(socket, service)
+        );
+        let mut expired = pin!(watch.expired());
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                // The watch arms its timer by what the connection has just done.
+                biased;
+                ended = connection.as_mut() => {
+                    if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
+                        self.metrics.rejected(Rejection::Malformed);
+                    }
+                    return;
+                }
+                reason = expired.as_mut() => {
+                    if let Some(reason) = reason {
+                        self.metrics.rejected(reason);
+                    }
+                    return;
+                }
+                () = stop.cancelled(), if !stopping => {
+                    if !watch.is_busy() {
+                        return;
+                    }
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        // No route reads a body. hyper ends the connection after the answer if more of it
+        // is under way than it can skip at once.
+        let (head, _body) = request.into_parts();
+        let route = self.routes.get_key_value(head.uri.path());
+        let label = route.map_or(&self.other, |(path, _)| path);
+        let response = match route {
+            _ if !self.admits(&head) => self.unauthorized(),
+            _ if head.method != Method::GET && head.method != Method::HEAD => method_not_allowed(),
+            Some((_, handler)) => handler.handle(head).await,
+            None if head.uri.path() == "/" => plain(StatusCode::OK, self.index()),
+            None => plain(StatusCode::NOT_FOUND, self.not_found()),
+        };
+        self.metrics.answered(label, response.status().as_u16());
+        response
+    }
+
+    fn admits(&self, head: &hyper::http::request::Parts) -> bool {
+        let credentials = self.credentials.as_ref();
+        credentials.is_none_or(|credentials| credentials.admit(&head.headers))
+    }
+
+    fn unauthorized(&self) -> Response {
+        let mut response = plain(
+            StatusCode::UNAUTHORIZED,
+            "credentials are missing or wrong\n",
+        );
+        if let Some(credentials) = &self.credentials {
+            let challenge = HeaderValue::from_static(credentials.challenge());
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn index(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        format!("foghorn {version} serves here\n{}", self.listing())
+    }
+
+    fn not_found(&self) -> String {
+        format!("not found; served here is\n{}", self.listing())
+    }
+
+    fn listing(&self) -> String {
+        self.routes
+            .keys()
+            .map(|path| format!("  {path}\n"))
+            .collect()
+    }
+}
+
+/// A plain text answer.
+pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(full_body(text));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+fn method_not_allowed() -> Response {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(ALLOW, allowed);
+    response
+}
+
+/// A body that keeps its connection busy until it has been read.
+struct Watching {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Watching {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,210 @@
+//! A bound socket with its certificate and its door, ready to serve.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::accept::{self, Limits};
+use super::auth::Credentials;
+use super::metrics::{Metrics, Rejection};
+use super::{BindError, tls};
+use crate::component::ListenerConfig;
+use crate::telemetry::Telemetry;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A listening socket. Bytes are exchanged once it is served; until then clients wait.
+#[derive(Debug)]
+pub struct Listening {
+    socket: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    credentials: Option<Arc<Credentials>>,
+    metrics: Metrics,
+}
+
+#[derive(Clone)]
+struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Listening {
+    /// Binds, and reads certificates and tokens. `owner` is the configuration path of the
+    /// listener, and `alpn` what a TLS client is offered.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or not of this machine, or a file can't be used.
+    pub async fn bind(
+        config: &ListenerConfig,
+        owner: &str,
+        alpn: &[&[u8]],
+        telemetry: &Telemetry,
+    ) -> Result<Self, BindError> {
+        let unusable = |reason| BindError::Unusable {
+            owner: owner.to_owned(),
+            reason,
+        };
+        let tls = match &config.tls {
+            Some(tls) => Some(Tls(tls::acceptor(tls, alpn).map_err(unusable)?)),
+            None => None,
+        };
+        let credentials = match &config.auth {
+            Some(auth) => {
+                let load = Credentials::load(auth);
+                Some(load.map_err(|reason| unusable(format!("auth::{reason}")))?)
+            }
+            None => None,
+        };
+        let bind = async {
+            let socket = TcpListener::bind(config.endpoint).await?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        let (socket, address) = bind.await.map_err(|source: io::Error| BindError::Bind {
+            owner: owner.to_owned(),
+            endpoint: config.endpoint,
+            source,
+        })?;
+        Ok(Self {
+            socket,
+            address,
+            tls,
+            credentials: credentials.map(Arc::new),
+            metrics: Metrics::new(telemetry, &address.to_string()),
+        })
+    }
+
+    /// The address as it was bound, so with the port that the system chose for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether clients must speak TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// What requests must carry, if anything.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.clone()
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Serves connections until `stop`, then closes the socket and gives those that are
+    /// open `limits.grace` to end. When it returns, none is left.
+    pub async fn serve<S, F>(self, limits: Limits, stop: &CancellationToken, serve: S)
+    where
+        S: Fn(Stream) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (tls, metrics) = (self.tls, self.metrics.clone());
+        accept::run(self.socket, limits, &self.metrics, stop, move |socket| {
+            let (tls, metrics, serve, stop) =
+                (tls.clone(), metrics.clone(), serve.clone(), stop.clone());
+            async move {
+                let stream = match tls {
+                    None => Stream::Plain(socket),
+                    Some(Tls(tls)) => {
+                        let shaken = tokio::select! {
+                            shaken = timeout(HANDSHAKE, tls.accept(socket)) => shaken,
+                            () = stop.cancelled() => return,
+                        };
+                        let Ok(Ok(stream)) = shaken else {
+                            metrics.rejected(Rejection::Handshake);
+                            return;
+                        };
+                        Stream::Tls(Box::new(stream))
+                    }
+                };
+                serve(stream).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// A connection, encrypted or not.
+#[derive(Debug)]
+pub enum Stream {
+    /// As it came.
+    Plain(TcpStream),
+    /// Behind a handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
