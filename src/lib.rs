@@ -29,7 +29,9 @@
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
+//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
+//! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //!
 //! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
 //! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
@@ -42,7 +44,9 @@ pub mod config;
 pub mod exporters;
 pub mod exposition;
 pub mod pdata;
+pub mod pipeline;
 pub mod receivers;
 pub mod server;
+pub mod service;
 pub mod telemetry;
 pub mod yaml;

@@ -45,6 +45,11 @@ impl<'a> Attributes<'a> {
             .map(|attribute| attribute.value)
     }
 
+    /// The attributes by key, each key once and with its first value.
+    pub fn sorted(&self) -> Vec<KeyValue<'a>> {
+        sorted(self.iter())
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.span.is_empty()
@@ -182,13 +187,18 @@ impl<'a> Map<'a> {
         Repeated::new(self.0, 1)
     }
 
-    /// The entries by key, each key once.
+    /// The entries by key, each key once and with its first value.
     pub fn sorted(&self) -> Vec<KeyValue<'a>> {
-        let mut entries: Vec<_> = self.iter().collect();
-        entries.sort_by_key(|entry| entry.key);
-        entries.dedup_by_key(|entry| entry.key);
-        entries
+        sorted(self.iter())
     }
+}
+
+fn sorted<'a>(entries: Repeated<'a, KeyValue<'a>>) -> Vec<KeyValue<'a>> {
+    let mut entries: Vec<_> = entries.collect();
+    // Stable, so that of equal keys the first stays in front, and is kept.
+    entries.sort_by_key(|entry| entry.key);
+    entries.dedup_by_key(|entry| entry.key);
+    entries
 }
 
 impl<'a> View<'a> for Value<'a> {
