@@ -8,10 +8,11 @@
 
 use crate::component::Factories;
 use crate::exporters::{debug, file};
+use crate::receivers::betanet;
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
-    receivers: &[],
+    receivers: &[betanet::FACTORY],
     processors: &[],
     policies: &[],
     exporters: &[debug::FACTORY, file::FACTORY],

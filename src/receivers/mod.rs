@@ -7,4 +7,5 @@
 //! `window`, `telemetry`, `server`, `exposition` and `yaml`. None imports another; what pull
 //! receivers share is in `scrape`.
 
+pub mod betanet;
 pub mod scrape;

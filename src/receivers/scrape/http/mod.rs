@@ -84,10 +84,10 @@ impl FetchError {
 pub async fn get<T>(
     fetch: &dyn Fetch,
     request: &Request,
-    read: impl FnOnce(&[u8]) -> Result<T, String>,
+    read: impl FnOnce(&[u8]) -> Result<T, FetchError>,
 ) -> Result<T, Failure> {
     let attempt = match fetch.fetch(request).await {
-        Ok(body) => read(&body).map_err(|message| FetchError::new(Reason::Parse, message)),
+        Ok(body) => read(&body),
         Err(error) => Err(error),
     };
     attempt.map_err(|error| Failure {

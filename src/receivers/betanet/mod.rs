@@ -1,0 +1,270 @@
+//! Polls Betanet services: nodes, packets, bytes and latency of one or several instances.
+//!
+//! ```yaml
+//! receivers:
+//!   betanet:
+//!     endpoints: [http://localhost:9000]   # one guard, one `up` for each
+//!     dialect: auto          # v1 | native | auto: asks v1, and native after 404
+//!     parts: [mixnodes]      # of native: mixnodes, metrics, status
+//!     max_mixnodes: 1000     # more in one list fail it, with the reason `limit`
+//!     collection_interval: 15s   # and the other keys of `scrape` and of `scrape::http`
+//! ```
+//!
+//! The parts of an instance (v1 has three paths) are asked at once and fail independently:
+//! whatever answered is used, and what a part that failed would have told is absent, never
+//! 0. Native asks `/mixnodes` alone, because the server that is out there hangs for ever on
+//! the other two, and then on everything; detection doesn't touch them either. Where two
+//! parts know a value, it comes from the first of mixnodes, metrics, status that is
+//! configured, and from no other while that one fails.
+//!
+//! Which dialect an instance speaks is remembered once one of its paths has answered, until
+//! all of them answer 404.
+//!
+//! Metrics, each point with `betanet.instance`:
+//!
+//! | name | type | from |
+//! |---|---|---|
+//! | `betanet_connected_peers` | gauge | total_nodes |
+//! | `betanet_mixnode_active` | gauge | active_nodes |
+//! | `betanet_messages_total` | counter | packets_processed |
+//! | `betanet_packets_dropped_total` | counter | packets_dropped |
+//! | `betanet_bytes_{transmitted,received}_total` | counter | bytes_*; v1 only |
+//! | `betanet_peak_throughput` | gauge | peak_throughput; v1 only |
+//! | `betanet_message_latency_seconds` | histogram | each fresh avg_latency_ms, once |
+//! | `betanet_packets_{processed,dropped}`, `betanet_latency` (ms) | gauge | as reported |
+//! | `betanet_connections` | gauge | connections; native `status` only |
+//! | `betanet_mixnode_packets_{processed,forwarded,dropped}_total`, `betanet_mixnode_{uptime,latency}_seconds` | by `mixnode_id` | native only |
+//!
+//! With several endpoints there are also, without `betanet.instance`, the counters
+//! `betanet_network_{messages,packets_dropped,bytes_transmitted,bytes_received}_total`, the
+//! gauges `betanet_network_{connected_peers,mixnode_active}` over the instances whose last
+//! poll gave data, and `betanet_network_instances_{fresh,expected}`.
+//!
+//! Cumulative values are set as reported: one lower than the last is a restart, and begins
+//! a new start time. Sums over mixnodes and instances add what each has grown by, so that
+//! they never fall because somebody restarted or left; the gauges show the plain sums. A
+//! mixnode that leaves the list ends its own series with a tombstone.
+
+mod network;
+mod scraper;
+mod state;
+mod text;
+mod wire;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use reqwest::Url;
+
+use self::network::Network;
+use self::scraper::BetanetScraper;
+use self::state::Instance;
+use self::wire::Part;
+use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
+use crate::pdata::Signal;
+use crate::receivers::scrape::http::{Client, Fetch, HttpConfig, Request, parse_endpoint};
+use crate::receivers::scrape::{Controller, Reach, Settings, Target};
+use crate::yaml::{FromValue, Value};
+
+/// The factory of `betanet`.
+pub const FACTORY: ReceiverFactory = ReceiverFactory {
+    kind: "betanet",
+    aliases: &[],
+    summary: "polls Betanet services: nodes, packets, bytes and latency",
+    signals: &[Signal::Metrics],
+    configure: |value| Some(Box::new(Config::read(value)?)),
+};
+
+/// Where an instance is asked when nothing is written.
+const DEFAULT_ENDPOINT: &str = "http://localhost:9000";
+
+/// How an instance is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// v1, or native where v1's paths don't exist.
+    Auto,
+    /// `/api/v1/...`.
+    V1,
+    /// What the Betanet HTTP server itself serves.
+    Native,
+}
+
+/// A valid configuration.
+#[derive(Debug)]
+struct Config {
+    endpoints: Vec<Endpoint>,
+    dialect: Dialect,
+    /// Of native, at least one.
+    parts: Vec<Part>,
+    max_mixnodes: usize,
+    scrape: Settings,
+    http: HttpConfig,
+}
+
+/// One instance.
+#[derive(Debug)]
+struct Endpoint {
+    /// As it is written.
+    text: String,
+    url: Url,
+}
+
+impl Config {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let endpoints = match fields.value("endpoints").filter(|value| !value.is_null()) {
+            Some(written) => read_endpoints(&written),
+            None => Url::parse(DEFAULT_ENDPOINT).ok().map(|url| {
+                let text = DEFAULT_ENDPOINT.to_owned();
+                vec![Endpoint { text, url }]
+            }),
+        };
+        let dialect = fields.or("dialect", Dialect::Auto);
+        let written_parts = fields.value("parts");
+        let parts = match written_parts.as_ref().map(read_parts) {
+            Some(parts) => parts,
+            None => Some(vec![Part::Mixnodes]),
+        };
+        if dialect == Dialect::V1
+            && let Some(written) = &written_parts
+        {
+            written.error::<()>("parts belong to the native dialect: leave them out for v1");
+        }
+        let max_mixnodes = fields.within("max_mixnodes", 1000, 1..=100_000);
+        let scrape = Settings::from_fields(&mut fields);
+        let http = HttpConfig::from_fields(&mut fields);
+        fields.finish();
+        Some(Self {
+            endpoints: endpoints?,
+            dialect,
+            parts: parts?,
+            max_mixnodes,
+            scrape,
+            http,
+        })
+    }
+
+    fn targets(&self, advice: &str, fetch: &Arc<dyn Fetch>) -> Vec<Target> {
+        let several = self.endpoints.len() > 1;
+        let network = Arc::new(Mutex::new(Network::new(self.endpoints.len())));
+        self.endpoints
+            .iter()
+            .enumerate()
+            .map(|(member, endpoint)| Target {
+                endpoint: endpoint.text.clone(),
+                reach: Reach::Remote,
+                resource: Vec::new(),
+                advice: advice.to_owned(),
+                scraper: Box::new(BetanetScraper {
+                    name: endpoint.text.clone(),
+                    fetch: Arc::clone(fetch),
+                    dialect: self.dialect,
+                    v1: endpoint.requests(&Part::V1),
+                    native: endpoint.requests(&self.parts),
+                    max_mixnodes: self.max_mixnodes,
+                    found: None,
+                    state: Instance::default(),
+                    network: several.then(|| (member, Arc::clone(&network))),
+                }),
+            })
+            .collect()
+    }
+}
+
+impl ReceiverConfig for Config {
+    fn build(
+        &self,
+        context: &BuildContext,
+        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    ) -> anyhow::Result<Box<dyn Receiver>> {
+        let intake = intakes
+            .remove(&Signal::Metrics)
+            .context("betanet gives metrics, and stands in no pipeline of them")?;
+        let urls = self.endpoints.iter().map(|endpoint| &endpoint.url);
+        let client: Arc<dyn Fetch> = Arc::new(Client::new(&self.http, self.scrape.timeout, urls)?);
+        let advice = format!(
+            "point it elsewhere with receivers::{}::endpoints, or with BETANET_URL in the \
+             default configuration",
+            context.id
+        );
+        Ok(Box::new(Controller::new(
+            context,
+            self.scrape,
+            intake,
+            self.targets(&advice, &client),
+        )))
+    }
+
+    fn pulls(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        let endpoints: Vec<&str> = self.endpoints.iter().map(|e| e.text.as_str()).collect();
+        format!("{} every {:?}", endpoints.join(", "), self.scrape.interval)
+    }
+}
+
+impl Endpoint {
+    fn requests(&self, parts: &[Part]) -> Vec<(Part, Request)> {
+        let base = self.url.path().trim_end_matches('/').to_owned();
+        let request = |part: &Part| {
+            let mut url = self.url.clone();
+            url.set_path(&format!("{base}{}", part.path()));
+            let accept = part.accept();
+            (*part, Request { url, accept })
+        };
+        parts.iter().map(request).collect()
+    }
+}
+
+fn read_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
+    let items = value.items()?;
+    if items.is_empty() {
+        return value.error("no endpoint: use a list such as [http://localhost:9000]");
+    }
+    let read: Vec<_> = items.iter().map(parse_endpoint).collect();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for (item, read) in items.iter().zip(read) {
+        let (text, url) = read?;
+        if endpoints.iter().any(|known| known.url == url) {
+            return item.error(format_args!("{text} is listed twice"));
+        }
+        endpoints.push(Endpoint { text, url });
+    }
+    Some(endpoints)
+}
+
+fn read_parts(value: &Value<'_>) -> Option<Vec<Part>> {
+    let mut parts: Vec<Part> = value.read()?;
+    parts.sort();
+    parts.dedup();
+    if parts.is_empty() {
+        return value.error("no part: use a list such as [mixnodes]");
+    }
+    Some(parts)
+}
+
+impl FromValue for Part {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("mixnodes") => Some(Self::Mixnodes),
+            Some("metrics") => Some(Self::Metrics),
+            Some("status") => Some(Self::Status),
+            _ => value.error("expected mixnodes, metrics or status"),
+        }
+    }
+}
+
+impl FromValue for Dialect {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("auto") => Some(Self::Auto),
+            Some("v1") => Some(Self::V1),
+            Some("native") => Some(Self::Native),
+            _ => value.error("expected auto, v1 or native"),
+        }
+    }
+}

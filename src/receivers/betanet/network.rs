@@ -1,0 +1,129 @@
+//! All instances of one receiver together: sums that don't fall because one of them
+//! restarts or can't be reached. Pure.
+
+use std::time::SystemTime;
+
+use super::state::{Counter, Instance, set};
+use super::wire::Reading;
+
+/// What is summed over the instances as a counter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// When the first instance told a value; none before.
+    pub(super) start: Option<SystemTime>,
+    pub(super) total: u64,
+}
+
+/// One instance, as it adds to the sums.
+#[derive(Debug, Default)]
+struct Member {
+    seen: [Option<Counter>; 4],
+    /// Whether its last poll gave data.
+    fresh: bool,
+    peers: Option<u64>,
+    active: Option<u64>,
+}
+
+/// The instances of one receiver.
+#[derive(Debug)]
+pub(super) struct Network {
+    members: Vec<Member>,
+    /// Messages, packets dropped, bytes transmitted and bytes received.
+    pub(super) sums: [Sum; 4],
+}
+
+impl Network {
+    pub(super) fn new(instances: usize) -> Self {
+        Self {
+            members: std::iter::repeat_with(Member::default)
+                .take(instances)
+                .collect(),
+            sums: Default::default(),
+        }
+    }
+
+    /// Takes what an instance's last poll found out; nothing when it gave no data.
+    pub(super) fn update(
+        &mut self,
+        member: usize,
+        poll: Option<(&Instance, &Reading)>,
+        time: SystemTime,
+    ) {
+        let Some(member) = self.members.get_mut(member) else {
+            return;
+        };
+        member.fresh = poll.is_some();
+        let Some((instance, reading)) = poll else {
+            return;
+        };
+        (member.peers, member.active) = (reading.peers, reading.active);
+        let counters = [
+            instance.messages,
+            instance.dropped,
+            instance.transmitted,
+            instance.received,
+        ];
+        for ((sum, seen), counter) in self.sums.iter_mut().zip(&mut member.seen).zip(counters) {
+            let Some(counter) = counter else { continue };
+            sum.start.get_or_insert(time);
+            let growth = set(seen, Some(counter.value), time);
+            sum.total = sum.total.saturating_add(growth);
+        }
+    }
+
+    pub(super) fn expected(&self) -> u64 {
+        self.members.len() as u64
+    }
+
+    pub(super) fn fresh(&self) -> u64 {
+        self.members.iter().filter(|member| member.fresh).count() as u64
+    }
+
+    /// Over the fresh instances; absent where none of them tells.
+    pub(super) fn peers(&self) -> Option<u64> {
+        self.over_fresh(|member| member.peers)
+    }
+
+    /// Over the fresh instances; absent where none of them tells.
+    pub(super) fn active(&self) -> Option<u64> {
+        self.over_fresh(|member| member.active)
+    }
+
+    fn over_fresh(&self, value: impl Fn(&Member) -> Option<u64>) -> Option<u64> {
+        self.members
+            .iter()
+            .filter(|member| member.fresh)
+            .filter_map(value)
+            .reduce(u64::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_that_cannot_be_reached_keeps_its_share_and_is_not_fresh() {
+        let time = SystemTime::UNIX_EPOCH;
+        let mut network = Network::new(2);
+        let mut instances = [Instance::default(), Instance::default()];
+        let mut poll = |member: usize, processed: Option<u64>| {
+            let reading = Reading {
+                processed,
+                peers: Some(3),
+                ..Reading::default()
+            };
+            instances[member].update(&reading, time, 10);
+            let poll = processed.map(|_| (&instances[member], &reading));
+            network.update(member, poll, time);
+            (network.sums[0].total, network.fresh(), network.peers())
+        };
+        assert_eq!(poll(0, Some(100)), (100, 1, Some(3)));
+        assert_eq!(poll(1, Some(50)), (150, 2, Some(6)));
+        assert_eq!(poll(0, None), (150, 1, Some(3)));
+        assert_eq!(poll(1, Some(60)), (160, 1, Some(3)));
+        assert_eq!(poll(0, Some(5)), (165, 2, Some(6)), "it restarted");
+        assert_eq!(poll(0, None), (165, 1, Some(3)));
+        assert_eq!(poll(1, None), (165, 0, None));
+    }
+}

@@ -1,0 +1,182 @@
+//! What is remembered of one instance from poll to poll, so that totals never fall because
+//! somebody restarted or left. Pure.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::wire::{Mixnode, Reading};
+
+/// Upper bounds of the latency histogram, in seconds.
+pub(super) const LATENCY_BOUNDS: [f64; 11] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
+
+/// A cumulative value that somebody else counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counter {
+    /// When its counting began, as far as is known: when it was first seen, or, after it
+    /// went backwards, when it was last seen before.
+    pub(super) start: SystemTime,
+    /// As it was last seen.
+    pub(super) value: u64,
+    seen: SystemTime,
+}
+
+impl Counter {
+    fn new(value: u64, time: SystemTime) -> Self {
+        Self {
+            start: time,
+            value,
+            seen: time,
+        }
+    }
+
+    /// Sets the value as it is now, and returns by how much it has grown. A value lower
+    /// than the last began anew at 0 in between.
+    fn set(&mut self, value: u64, time: SystemTime) -> u64 {
+        let growth = value.checked_sub(self.value).unwrap_or_else(|| {
+            self.start = self.seen;
+            value
+        });
+        self.value = value;
+        self.seen = time;
+        growth
+    }
+}
+
+/// Sets a counter that may not have been seen before, and returns its growth.
+pub(super) fn set(counter: &mut Option<Counter>, value: Option<u64>, time: SystemTime) -> u64 {
+    match (counter, value) {
+        (_, None) => 0,
+        (Some(counter), Some(value)) => counter.set(value, time),
+        (none, Some(value)) => {
+            *none = Some(Counter::new(value, time));
+            value
+        }
+    }
+}
+
+/// The counters of one mixnode.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Node {
+    pub(super) processed: Option<Counter>,
+    pub(super) forwarded: Option<Counter>,
+    pub(super) dropped: Option<Counter>,
+}
+
+/// The mixnodes of one instance: those present, and those that left, because one that
+/// comes back may go on counting where it was.
+#[derive(Debug, Default)]
+pub(super) struct Mixnodes {
+    present: BTreeMap<String, Node>,
+    /// With the number under which each left.
+    left: BTreeMap<String, (u64, Node)>,
+    /// Who left, in that order.
+    order: BTreeMap<u64, String>,
+    departures: u64,
+    processed: u64,
+    dropped: u64,
+}
+
+impl Mixnodes {
+    /// Takes the list as it is now and returns the ids of those that left. As many that
+    /// left are remembered as there may be mixnodes; whom this forgets is new when he
+    /// comes back, and all that he has counted is added again.
+    fn update(&mut self, list: &[Mixnode], time: SystemTime, limit: usize) -> Vec<String> {
+        let mut before = std::mem::take(&mut self.present);
+        for entry in list {
+            let known = before.remove(&entry.id);
+            let mut node = known.or_else(|| self.recall(&entry.id)).unwrap_or_default();
+            let processed = set(&mut node.processed, entry.processed, time);
+            let dropped = set(&mut node.dropped, entry.dropped, time);
+            set(&mut node.forwarded, entry.forwarded, time);
+            self.processed = self.processed.saturating_add(processed);
+            self.dropped = self.dropped.saturating_add(dropped);
+            self.present.insert(entry.id.clone(), node);
+        }
+        let gone = before.keys().cloned().collect();
+        for (id, node) in before {
+            self.departures += 1;
+            self.order.insert(self.departures, id.clone());
+            self.left.insert(id, (self.departures, node));
+        }
+        while self.left.len() > limit
+            && let Some((_, id)) = self.order.pop_first()
+        {
+            self.left.remove(&id);
+        }
+        gone
+    }
+
+    fn recall(&mut self, id: &str) -> Option<Node> {
+        let (departure, node) = self.left.remove(id)?;
+        self.order.remove(&departure);
+        Some(node)
+    }
+
+    /// The counters of a node that is present.
+    pub(super) fn node(&self, id: &str) -> Option<&Node> {
+        self.present.get(id)
+    }
+}
+
+/// Observations of latency.
+#[derive(Debug, Default)]
+pub(super) struct Latency {
+    /// When the first was made; none before.
+    pub(super) start: Option<SystemTime>,
+    pub(super) buckets: [u64; LATENCY_BOUNDS.len() + 1],
+    pub(super) sum: f64,
+}
+
+impl Latency {
+    fn observe(&mut self, seconds: f64, time: SystemTime) {
+        self.start.get_or_insert(time);
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.buckets.get_mut(bucket) {
+            *count += 1;
+        }
+        self.sum += seconds;
+    }
+}
+
+/// One instance.
+#[derive(Debug, Default)]
+pub(super) struct Instance {
+    pub(super) messages: Option<Counter>,
+    pub(super) dropped: Option<Counter>,
+    pub(super) transmitted: Option<Counter>,
+    pub(super) received: Option<Counter>,
+    pub(super) mixnodes: Mixnodes,
+    pub(super) latency: Latency,
+}
+
+impl Instance {
+    /// Takes what a poll found out and returns the ids of the mixnodes that left since.
+    pub(super) fn update(
+        &mut self,
+        reading: &Reading,
+        time: SystemTime,
+        max_mixnodes: usize,
+    ) -> Vec<String> {
+        let mut gone = Vec::new();
+        let (mut processed, mut dropped) = (reading.processed, reading.dropped);
+        if let Some(list) = &reading.mixnodes {
+            gone = self.mixnodes.update(list, time, max_mixnodes);
+            // Not the plain sums, which fall when somebody leaves.
+            processed = processed.map(|_| self.mixnodes.processed);
+            dropped = dropped.map(|_| self.mixnodes.dropped);
+        }
+        set(&mut self.messages, processed, time);
+        set(&mut self.dropped, dropped, time);
+        set(&mut self.transmitted, reading.transmitted, time);
+        set(&mut self.received, reading.received, time);
+        if let Some(latency) = reading.latency_ms {
+            self.latency.observe(latency / 1000.0, time);
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn list(nodes: &[(&str, u64)]) -> Reading {
+    let mixnodes: Vec<Mixnode> = nodes
+        .iter()
+        .map(|(id, processed)| Mixnode {
+            id: (*id).to_owned(),
+            active: true,
+            processed: Some(*processed),
+            forwarded: Some(*processed),
+            dropped: Some(0),
+            uptime_seconds: None,
+            latency_ms: None,
+        })
+        .collect();
+    Reading {
+        processed: Some(0),
+        dropped: Some(0),
+        mixnodes: Some(mixnodes),
+        ..Reading::default()
+    }
+}
+
+#[test]
+fn a_counter_that_goes_backwards_begins_anew_after_it_was_last_seen() {
+    let mut instance = Instance::default();
+    let mut f = |time: u64, processed: u64, start: u64| {
+        let reading = Reading {
+            processed: Some(processed),
+            ..Reading::default()
+        };
+        instance.update(&reading, at(time), 10);
+        let counter = instance.messages.unwrap();
+        assert_eq!((counter.value, counter.start), (processed, at(start)));
+    };
+    f(10, 5000, 10);
+    f(20, 6000, 10);
+    f(30, 6000, 10);
+    f(40, 7, 30);
+    f(50, 8, 30);
+    f(60, 0, 50);
+}
+
+#[test]
+fn what_a_poll_does_not_tell_stays_as_it_was() {
+    let mut instance = Instance::default();
+    let told = Reading {
+        processed: Some(5),
+        ..Reading::default()
+    };
+    instance.update(&told, at(1), 10);
+    instance.update(&Reading::default(), at(2), 10);
+    instance.update(&told, at(3), 10);
+    assert_eq!(instance.messages.unwrap().start, at(1));
+}
+
+#[test]
+fn a_departed_mixnode_keeps_its_share_of_the_total() {
+    let mut instance = Instance::default();
+    let mut f = |nodes: &[(&str, u64)], total: u64, gone: &[&str]| {
+        assert_eq!(instance.update(&list(nodes), at(1), 10), gone);
+        assert_eq!(instance.messages.unwrap().value, total, "{nodes:?}");
+    };
+    f(&[("a", 100), ("b", 10)], 110, &[]);
+    f(&[("b", 15)], 115, &["a"]);
+    f(&[("b", 15)], 115, &[]);
+    f(&[("b", 3)], 118, &[]);
+    f(&[], 118, &["b"]);
+    f(&[("a", 101), ("c", 1)], 120, &[]);
+    f(&[("a", 20), ("b", 4), ("c", 1)], 141, &[]);
+}
+
+#[test]
+fn as_many_that_left_are_remembered_as_there_may_be_mixnodes() {
+    let mut instance = Instance::default();
+    for round in 0..100 {
+        let ids = [format!("{round}-a"), format!("{round}-b")];
+        instance.update(&list(&[(&ids[0], 1), (&ids[1], 1)]), at(round), 3);
+        let known = &instance.mixnodes;
+        assert!(known.left.len() <= 3 && known.order.len() == known.left.len());
+    }
+    // One of the last to leave goes on; one that is forgotten is added again.
+    instance.update(&list(&[("98-b", 2)]), at(100), 3);
+    assert_eq!(instance.messages.unwrap().value, 201);
+    instance.update(&list(&[("0-a", 1)]), at(101), 3);
+    assert_eq!(instance.messages.unwrap().value, 202);
+}
+
+#[test]
+fn each_latency_falls_into_its_bucket_and_bounds_belong_to_theirs() {
+    let mut latency = Latency::default();
+    for seconds in [0.0, 0.001, 0.0011, 5.0, 5.1] {
+        latency.observe(seconds, at(1));
+    }
+    assert_eq!(latency.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+}
+
+proptest! {
+    #[test]
+    fn totals_never_fall_whatever_the_mixnodes_do(
+        polls in prop::collection::vec(
+            prop::collection::btree_map("[a-e]", prop_oneof![0..50u64, any::<u64>()], 0..5),
+            1..40,
+        ),
+        limit in 1..5usize,
+    ) {
+        let mut instance = Instance::default();
+        let mut total = 0;
+        let mut present = std::collections::BTreeSet::new();
+        for (time, poll) in (0..).zip(&polls) {
+            let mut nodes = Vec::new();
+            for (id, processed) in poll {
+                nodes.push((id.as_str(), *processed >> 3));
+            }
+            let gone = instance.update(&list(&nodes), at(time), limit);
+            let now: std::collections::BTreeSet<String> = poll.keys().cloned().collect();
+            let expected: Vec<String> = present.difference(&now).cloned().collect();
+            prop_assert_eq!(gone, expected, "those that were there and are no more");
+            present = now;
+
+            let counter = instance.messages.unwrap();
+            prop_assert!(counter.value >= total);
+            prop_assert_eq!(counter.start, at(0), "it never begins anew");
+            total = counter.value;
+            let plain = nodes.iter().map(|(_, processed)| processed).fold(0, |a: u64, b| a.saturating_add(*b));
+            prop_assert!(total >= plain, "what is there is in it");
+        }
+    }
+}

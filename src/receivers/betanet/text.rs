@@ -1,0 +1,142 @@
+//! Reads the seven metrics that the native server shows as Prometheus text. Strict about
+//! those, and about what is a line at all; other metrics are skipped.
+
+use super::wire::Reading;
+
+const COUNT_NAMES: [&str; 5] = [
+    "betanet_nodes_total",
+    "betanet_nodes_active",
+    "betanet_packets_processed_total",
+    "betanet_packets_forwarded_total",
+    "betanet_packets_dropped_total",
+];
+const AMOUNT_NAMES: [&str; 2] = ["betanet_avg_latency_ms", "betanet_uptime_seconds"];
+
+/// Reads the text, or says what is wrong with it, with the line.
+pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "not UTF-8".to_owned())?;
+    let mut counts = [None; COUNT_NAMES.len()];
+    let mut amounts = [None; AMOUNT_NAMES.len()];
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fault = |what: &str| format!("line {number}: {what}");
+        let end = line
+            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':'))
+            .unwrap_or(line.len());
+        let (name, rest) = line.split_at(end);
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(fault("no metric name"));
+        }
+        let count = slot(&COUNT_NAMES, &mut counts, name);
+        let amount = slot(&AMOUNT_NAMES, &mut amounts, name);
+        if count.is_none() && amount.is_none() {
+            continue;
+        }
+        if !rest.starts_with([' ', '\t']) {
+            return Err(fault("labels or a value that can't be read"));
+        }
+        let mut fields = rest.split_ascii_whitespace();
+        let value = fields.next().and_then(|value| value.parse::<f64>().ok());
+        let Some(value) = value.filter(|value| value.is_finite() && *value >= 0.0) else {
+            return Err(fault("expected a number that isn't negative"));
+        };
+        // A timestamp may follow, and nothing after it.
+        let stamp_is_right = fields
+            .next()
+            .is_none_or(|stamp| stamp.parse::<i64>().is_ok());
+        if !stamp_is_right || fields.next().is_some() {
+            return Err(fault("something stands after the value"));
+        }
+        let twice = match (count, amount) {
+            (Some(slot), _) => {
+                if value.fract() != 0.0 || value >= 18_446_744_073_709_551_616.0 {
+                    return Err(fault("expected a whole number"));
+                }
+                slot.replace(value as u64).is_some()
+            }
+            (None, slot) => slot.is_some_and(|slot| slot.replace(value).is_some()),
+        };
+        if twice {
+            return Err(fault("the metric is there twice"));
+        }
+    }
+    let [peers, active, processed, _forwarded, dropped] = counts;
+    let [latency_ms, _uptime_seconds] = amounts;
+    Ok(Reading {
+        peers,
+        active,
+        processed,
+        dropped,
+        latency_ms,
+        ..Reading::default()
+    })
+}
+
+fn slot<'s, T>(
+    names: &[&str],
+    slots: &'s mut [Option<T>],
+    name: &str,
+) -> Option<&'s mut Option<T>> {
+    let position = names.iter().position(|known| *known == name)?;
+    slots.get_mut(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_metrics_are_read_and_others_are_skipped() {
+        let text = b"# HELP betanet_nodes_total Nodes.\n# TYPE betanet_nodes_total gauge\n\
+            betanet_nodes_total 7\nbetanet_nodes_active 5 1763000000000\n\n\
+            betanet_packets_processed_total\t5e3\nbetanet_packets_forwarded_total 4\n\
+            betanet_packets_dropped_total 10\r\nbetanet_avg_latency_ms 1.25\n\
+            betanet_uptime_seconds 12.5\nother{a=\"b } 1\"} NaN\n";
+        let expected = Reading {
+            peers: Some(7),
+            active: Some(5),
+            processed: Some(5000),
+            dropped: Some(10),
+            latency_ms: Some(1.25),
+            ..Reading::default()
+        };
+        assert_eq!(read(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let f = |text: &[u8], expected: &str| {
+            assert_eq!(read(text).unwrap_err(), expected);
+        };
+        f(b"\xff", "not UTF-8");
+        f(b"<html>", "line 1: no metric name");
+        f(b"\n9x 1", "line 2: no metric name");
+        f(
+            b"betanet_nodes_total{a=\"b\"} 1",
+            "line 1: labels or a value that can't be read",
+        );
+        f(
+            b"betanet_nodes_total NaN",
+            "line 1: expected a number that isn't negative",
+        );
+        f(
+            b"betanet_nodes_total -1",
+            "line 1: expected a number that isn't negative",
+        );
+        f(
+            b"betanet_nodes_total 1.5",
+            "line 1: expected a whole number",
+        );
+        f(
+            b"betanet_nodes_total 1 2 3",
+            "line 1: something stands after the value",
+        );
+        f(
+            b"betanet_nodes_total 1\nbetanet_nodes_total 1",
+            "line 2: the metric is there twice",
+        );
+    }
+}

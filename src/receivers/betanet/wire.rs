@@ -1,0 +1,398 @@
+//! Reads what a Betanet service answers. Pure: bytes in, a [`Reading`] out.
+//!
+//! Fields may be absent or null; one of another type, a negative count and an answer
+//! without any field that is known make the whole answer worthless. Errors name the place
+//! and never show the body.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::text;
+use crate::receivers::scrape::Reason;
+use crate::receivers::scrape::http::FetchError;
+
+/// Longest id of a mixnode, in bytes.
+const MAX_ID: usize = 1024;
+
+/// One path of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Packets, in v1.
+    ApiMetrics,
+    /// Nodes, in v1.
+    ApiNodes,
+    /// Bytes and latency, in v1.
+    ApiNetwork,
+    /// The list of mixnodes, in native.
+    Mixnodes,
+    /// Prometheus text, in native.
+    Metrics,
+    /// The summary, in native.
+    Status,
+}
+
+impl Part {
+    pub(super) const V1: [Part; 3] = [Self::ApiMetrics, Self::ApiNodes, Self::ApiNetwork];
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::ApiMetrics => "/api/v1/metrics",
+            Self::ApiNodes => "/api/v1/nodes/status",
+            Self::ApiNetwork => "/api/v1/network/stats",
+            Self::Mixnodes => "/mixnodes",
+            Self::Metrics => "/metrics",
+            Self::Status => "/status",
+        }
+    }
+
+    pub(super) fn accept(self) -> &'static str {
+        match self {
+            Self::Metrics => "text/plain",
+            _ => "application/json",
+        }
+    }
+
+    /// Reads this part's answer; more than `max_mixnodes` are a failure.
+    pub(super) fn read(self, body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
+        let reading = match self {
+            Self::ApiMetrics => json::<ApiMetrics>(body)?.into(),
+            Self::ApiNodes => json::<ApiNodes>(body)?.into(),
+            Self::ApiNetwork => json::<ApiNetwork>(body)?.into(),
+            Self::Status => json::<Status>(body)?.into(),
+            Self::Metrics => text::read(body).map_err(garbage)?,
+            Self::Mixnodes => return mixnodes(body, max_mixnodes),
+        };
+        if reading == Reading::default() {
+            return Err(garbage("none of the expected fields is there"));
+        }
+        Ok(reading)
+    }
+}
+
+/// What was found out; what nobody told is absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Reading {
+    pub(super) peers: Option<u64>,
+    pub(super) active: Option<u64>,
+    pub(super) processed: Option<u64>,
+    pub(super) dropped: Option<u64>,
+    pub(super) transmitted: Option<u64>,
+    pub(super) received: Option<u64>,
+    pub(super) peak_throughput: Option<f64>,
+    pub(super) latency_ms: Option<f64>,
+    pub(super) connections: Option<u64>,
+    pub(super) mixnodes: Option<Vec<Mixnode>>,
+}
+
+impl Reading {
+    /// Takes what is absent here from another.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            peers: self.peers.or(other.peers),
+            active: self.active.or(other.active),
+            processed: self.processed.or(other.processed),
+            dropped: self.dropped.or(other.dropped),
+            transmitted: self.transmitted.or(other.transmitted),
+            received: self.received.or(other.received),
+            peak_throughput: self.peak_throughput.or(other.peak_throughput),
+            latency_ms: self.latency_ms.or(other.latency_ms),
+            connections: self.connections.or(other.connections),
+            mixnodes: self.mixnodes.or(other.mixnodes),
+        }
+    }
+
+    /// Leaves out what `better` may tell: where two parts know a value, it always comes
+    /// from the same one, so that it doesn't jump when that one fails for a while.
+    pub(super) fn without_what(mut self, better: Part) -> Self {
+        if better == Part::Mixnodes || better == Part::Metrics {
+            (self.peers, self.active) = (None, None);
+            (self.processed, self.dropped) = (None, None);
+            self.latency_ms = None;
+        }
+        self
+    }
+}
+
+/// One entry of the list of mixnodes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mixnode {
+    pub(super) id: String,
+    pub(super) active: bool,
+    pub(super) processed: Option<u64>,
+    pub(super) forwarded: Option<u64>,
+    pub(super) dropped: Option<u64>,
+    pub(super) uptime_seconds: Option<f64>,
+    pub(super) latency_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct ApiMetrics {
+    packets_processed: Option<Count>,
+    packets_dropped: Option<Count>,
+}
+
+impl From<ApiMetrics> for Reading {
+    fn from(answer: ApiMetrics) -> Self {
+        Self {
+            processed: count(answer.packets_processed),
+            dropped: count(answer.packets_dropped),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ApiNodes {
+    active_nodes: Option<Count>,
+    total_nodes: Option<Count>,
+}
+
+impl From<ApiNodes> for Reading {
+    fn from(answer: ApiNodes) -> Self {
+        Self {
+            peers: count(answer.total_nodes),
+            active: count(answer.active_nodes),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ApiNetwork {
+    bytes_transmitted: Option<Count>,
+    bytes_received: Option<Count>,
+    avg_latency_ms: Option<Amount>,
+    peak_throughput: Option<Amount>,
+}
+
+impl From<ApiNetwork> for Reading {
+    fn from(answer: ApiNetwork) -> Self {
+        Self {
+            transmitted: count(answer.bytes_transmitted),
+            received: count(answer.bytes_received),
+            latency_ms: amount(answer.avg_latency_ms),
+            peak_throughput: amount(answer.peak_throughput),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Status {
+    active_nodes: Option<Count>,
+    connections: Option<Count>,
+    avg_latency_ms: Option<Amount>,
+    packets_processed: Option<Count>,
+}
+
+impl From<Status> for Reading {
+    fn from(answer: Status) -> Self {
+        Self {
+            active: count(answer.active_nodes),
+            connections: count(answer.connections),
+            latency_ms: amount(answer.avg_latency_ms),
+            processed: count(answer.packets_processed),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: Text,
+    status: Option<Text>,
+    packets_processed: Option<Count>,
+    packets_forwarded: Option<Count>,
+    packets_dropped: Option<Count>,
+    uptime_seconds: Option<Amount>,
+    avg_latency_ms: Option<Amount>,
+}
+
+fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
+    let entries: Vec<Entry> = json(body)?;
+    if entries.len() > max_mixnodes {
+        let message = format!(
+            "lists {} mixnodes, more than max_mixnodes ({max_mixnodes})",
+            entries.len()
+        );
+        return Err(FetchError::new(Reason::Limit, message));
+    }
+    if entries.iter().any(|entry| entry.id.0.len() > MAX_ID) {
+        let message = format!("a mixnode's id is longer than {MAX_ID} bytes");
+        return Err(FetchError::new(Reason::Limit, message));
+    }
+    // Two entries of one id would be one series with two values.
+    let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.id.0.as_str()).collect();
+    if ids.len() < entries.len() {
+        return Err(garbage("a mixnode's id is listed twice"));
+    }
+    let mixnodes: Vec<Mixnode> = entries
+        .into_iter()
+        .map(|entry| Mixnode {
+            active: entry.status.is_some_and(|status| status.0 == "active"),
+            id: entry.id.0,
+            processed: count(entry.packets_processed),
+            forwarded: count(entry.packets_forwarded),
+            dropped: count(entry.packets_dropped),
+            uptime_seconds: amount(entry.uptime_seconds),
+            latency_ms: amount(entry.avg_latency_ms),
+        })
+        .collect();
+    Ok(Reading {
+        peers: Some(mixnodes.len() as u64),
+        active: Some(mixnodes.iter().filter(|node| node.active).count() as u64),
+        processed: sum(&mixnodes, |node| node.processed),
+        dropped: sum(&mixnodes, |node| node.dropped),
+        latency_ms: mean_latency(&mixnodes),
+        mixnodes: Some(mixnodes),
+        ..Reading::default()
+    })
+}
+
+/// The sum over the nodes that tell; 0 without nodes, absent where no node tells.
+fn sum(mixnodes: &[Mixnode], value: impl Fn(&Mixnode) -> Option<u64>) -> Option<u64> {
+    if mixnodes.is_empty() {
+        return Some(0);
+    }
+    mixnodes
+        .iter()
+        .filter_map(value)
+        .reduce(u64::saturating_add)
+}
+
+/// Over the active nodes, weighted by what they processed: a node that idles says little
+/// about how long a message takes. The plain mean where none has processed anything.
+fn mean_latency(mixnodes: &[Mixnode]) -> Option<f64> {
+    let told: Vec<(f64, f64)> = mixnodes
+        .iter()
+        .filter(|node| node.active)
+        .filter_map(|node| Some((node.latency_ms?, node.processed.unwrap_or(0) as f64)))
+        .collect();
+    let weights: f64 = told.iter().map(|(_, weight)| weight).sum();
+    let mean = if weights > 0.0 {
+        // Shares first, so that no product overflows.
+        told.iter()
+            .map(|(latency, weight)| latency * (weight / weights))
+            .sum()
+    } else if told.is_empty() {
+        return None;
+    } else {
+        told.iter()
+            .map(|(latency, _)| latency / told.len() as f64)
+            .sum()
+    };
+    Some(mean)
+}
+
+fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
+    serde_json::from_slice(body).map_err(|error| {
+        // Its own words show what was found.
+        garbage(format!(
+            "not the expected JSON, at line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn garbage(message: impl Into<String>) -> FetchError {
+    FetchError::new(Reason::Parse, message)
+}
+
+fn count(value: Option<Count>) -> Option<u64> {
+    value.map(|Count(count)| count)
+}
+
+fn amount(value: Option<Amount>) -> Option<f64> {
+    value.map(|Amount(amount)| amount)
+}
+
+/// A whole number that isn't negative, however it is written: some encoders write `5.0`.
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Number).and_then(|number| {
+            // As doubles, u64's bounds are 0 and 2^64.
+            match number {
+                Ok(whole) => Ok(Self(whole)),
+                Err(double) if double.fract() == 0.0 && double < 18_446_744_073_709_551_616.0 => {
+                    Ok(Self(double as u64))
+                }
+                Err(_) => Err(D::Error::custom("not a whole number")),
+            }
+        })
+    }
+}
+
+/// A number that isn't negative.
+struct Amount(f64);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = deserializer.deserialize_any(Number)?;
+        Ok(Self(
+            number.map_or_else(|double| double, |whole| whole as f64),
+        ))
+    }
+}
+
+/// Reads a JSON number that isn't negative, whole where it can.
+struct Number;
+
+impl Visitor<'_> for Number {
+    type Value = Result<u64, f64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number that isn't negative")
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Ok(value))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        if value.is_finite() && value >= 0.0 {
+            Ok(Err(value))
+        } else {
+            Err(E::custom("out of range"))
+        }
+    }
+}
+
+/// An id or a state: any text, or a whole number as text.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Text, E> {
+        Ok(Text(value.to_owned()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn node(id: &str, active: bool, processed: u64, latency_ms: f64) -> Mixnode {
+    Mixnode {
+        id: id.to_owned(),
+        active,
+        processed: Some(processed),
+        forwarded: None,
+        dropped: None,
+        uptime_seconds: None,
+        latency_ms: Some(latency_ms),
+    }
+}
+
+#[test]
+fn each_part_tells_what_it_knows() {
+    let f = |part: Part, body: &str, expected: Reading| {
+        assert_eq!(part.read(body.as_bytes(), 10).unwrap(), expected, "{body}");
+    };
+    f(
+        Part::ApiMetrics,
+        r#"{"packets_processed": 5000, "packets_dropped": 10, "new": [{}]}"#,
+        Reading {
+            processed: Some(5000),
+            dropped: Some(10),
+            ..Reading::default()
+        },
+    );
+    f(
+        Part::ApiNodes,
+        r#"{"active_nodes": 5.0, "inactive_nodes": 2, "total_nodes": 7}"#,
+        Reading {
+            peers: Some(7),
+            active: Some(5),
+            ..Reading::default()
+        },
+    );
+    f(
+        Part::ApiNetwork,
+        r#"{"bytes_transmitted": 18446744073709551615, "bytes_received": null,
+            "avg_latency_ms": 45.0, "peak_throughput": 10000}"#,
+        Reading {
+            transmitted: Some(u64::MAX),
+            latency_ms: Some(45.0),
+            peak_throughput: Some(10000.0),
+            ..Reading::default()
+        },
+    );
+    f(
+        Part::Status,
+        r#"{"status": "operational", "active_nodes": 3, "connections": 4,
+            "avg_latency_ms": 1.2, "packets_processed": 100, "timestamp": "1763000000"}"#,
+        Reading {
+            active: Some(3),
+            connections: Some(4),
+            latency_ms: Some(1.2),
+            processed: Some(100),
+            ..Reading::default()
+        },
+    );
+    f(
+        Part::Mixnodes,
+        "[]",
+        Reading {
+            peers: Some(0),
+            active: Some(0),
+            processed: Some(0),
+            dropped: Some(0),
+            mixnodes: Some(Vec::new()),
+            ..Reading::default()
+        },
+    );
+}
+
+#[test]
+fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
+    let body = r#"[
+        {"id": "mixnode-\u0000\n\"é", "status": "active", "packets_processed": 30,
+         "packets_forwarded": 20, "packets_dropped": 1, "uptime_seconds": 12,
+         "avg_latency_ms": 2.0},
+        {"id": 7, "status": "stopped", "packets_processed": 5, "avg_latency_ms": 1000},
+        {"id": ""}]"#;
+    let reading = Part::Mixnodes.read(body.as_bytes(), 3).unwrap();
+    assert_eq!((reading.peers, reading.active), (Some(3), Some(1)));
+    assert_eq!((reading.processed, reading.dropped), (Some(35), Some(1)));
+    assert_eq!(reading.latency_ms, Some(2.0), "of the active nodes");
+    let ids: Vec<String> = reading
+        .mixnodes
+        .unwrap()
+        .into_iter()
+        .map(|n| n.id)
+        .collect();
+    assert_eq!(ids, ["mixnode-\0\n\"é", "7", ""]);
+}
+
+#[test]
+fn latency_is_weighted_by_packets_and_plain_where_there_are_none() {
+    let f = |nodes: &[Mixnode], expected: Option<f64>| {
+        assert_eq!(mean_latency(nodes), expected);
+    };
+    f(&[], None);
+    f(&[node("a", false, 9, 5.0)], None);
+    f(
+        &[node("a", true, 0, 2.0), node("b", true, 0, 4.0)],
+        Some(3.0),
+    );
+    f(
+        &[node("a", true, 3, 2.0), node("b", true, 1, 4.0)],
+        Some(2.5),
+    );
+    f(
+        &[
+            node("a", true, u64::MAX, 1.0),
+            node("b", true, u64::MAX, 3.0),
+        ],
+        Some(2.0),
+    );
+}
+
+#[test]
+fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
+    let f = |part: Part, body: &str, reason: Reason, message: &str| {
+        let error = part.read(body.as_bytes(), 2).unwrap_err();
+        assert_eq!((error.reason, error.message.as_str()), (reason, message));
+    };
+    let no_json = |place: &str| format!("not the expected JSON, at {place}");
+    f(
+        Part::ApiMetrics,
+        "<html>secret",
+        Reason::Parse,
+        &no_json("line 1 column 1"),
+    );
+    f(
+        Part::ApiMetrics,
+        r#"{"packets_processed": -5}"#,
+        Reason::Parse,
+        &no_json("line 1 column 24"),
+    );
+    f(
+        Part::ApiMetrics,
+        r#"{"packets_processed": "5"}"#,
+        Reason::Parse,
+        &no_json("line 1 column 25"),
+    );
+    f(
+        Part::ApiMetrics,
+        r#"{"packets_processed": 1.5}"#,
+        Reason::Parse,
+        &no_json("line 1 column 26"),
+    );
+    f(
+        Part::ApiMetrics,
+        r#"{"error": "secret"}"#,
+        Reason::Parse,
+        "none of the expected fields is there",
+    );
+    f(
+        Part::Mixnodes,
+        "{}",
+        Reason::Parse,
+        &no_json("line 1 column 0"),
+    );
+    f(
+        Part::Mixnodes,
+        r#"[{"status": "active"}]"#,
+        Reason::Parse,
+        &no_json("line 1 column 21"),
+    );
+    f(
+        Part::Mixnodes,
+        r#"[{"id": "a"}, {"id": "a"}]"#,
+        Reason::Parse,
+        "a mixnode's id is listed twice",
+    );
+    f(
+        Part::Mixnodes,
+        r#"[{"id": 1}, {"id": 2}, {"id": 3}]"#,
+        Reason::Limit,
+        "lists 3 mixnodes, more than max_mixnodes (2)",
+    );
+    f(
+        Part::Mixnodes,
+        &format!(r#"[{{"id": "{}"}}]"#, "x".repeat(1025)),
+        Reason::Limit,
+        "a mixnode's id is longer than 1024 bytes",
+    );
+    f(
+        Part::Metrics,
+        "# nothing\n",
+        Reason::Parse,
+        "none of the expected fields is there",
+    );
+}
+
+const PARTS: [Part; 6] = [
+    Part::ApiMetrics,
+    Part::ApiNodes,
+    Part::ApiNetwork,
+    Part::Mixnodes,
+    Part::Metrics,
+    Part::Status,
+];
+
+/// Texts that are nearly what is expected.
+fn nearly() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"id\"",
+        "\"status\"",
+        "\"packets_processed\"",
+        "null",
+        "-1",
+        "1e308",
+        "1e999",
+        "18446744073709551616",
+        "0.5",
+        "\"\\ud800\"",
+        "true",
+        "\n",
+        " ",
+        "betanet_nodes_total",
+        "betanet_avg_latency_ms",
+        "NaN",
+        "\"avg_latency_ms\"",
+    ]);
+    prop::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for part in PARTS {
+            let _ = part.read(&bytes, 10);
+        }
+    }
+
+    #[test]
+    fn no_text_that_is_nearly_right_makes_it_panic(text in nearly()) {
+        for part in PARTS {
+            if let Ok(reading) = part.read(text.as_bytes(), 10) {
+                prop_assert!(reading.latency_ms.is_none_or(|ms| ms.is_finite() && ms >= 0.0));
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The names, types and labels under which all of it leaves. Dashboards and alerts of the
+//! platform use these names, so they are written in full, with `_total` and units, and come
+//! out of any translation as they are here.
+
+use std::time::SystemTime;
+
+use super::network::{Network, Sum};
+use super::state::{Counter, Instance, LATENCY_BOUNDS, Node};
+use super::wire::{Mixnode, Reading};
+use crate::pdata::writer::{
+    Attribute, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
+};
+
+/// Writes one instance: what `reading` found out, as `instance` remembers it, and a
+/// tombstone for the series of each mixnode in `gone`.
+pub(super) fn instance(
+    out: &mut MetricsWriter,
+    time: SystemTime,
+    name: &str,
+    reading: &Reading,
+    instance: &Instance,
+    gone: &[String],
+) {
+    let attributes: &[Attribute<'_>] = &[("betanet.instance", name.into())];
+    let mut w = Writer { out, time };
+
+    let peers = reading.peers.map(int);
+    w.gauge(
+        "betanet_connected_peers",
+        "nodes that the instance knows",
+        attributes,
+        peers,
+    );
+    let active = reading.active.map(int);
+    w.gauge(
+        "betanet_mixnode_active",
+        "nodes that are active",
+        attributes,
+        active,
+    );
+    let connections = reading.connections.map(int);
+    w.gauge(
+        "betanet_connections",
+        "open connections",
+        attributes,
+        connections,
+    );
+    let throughput = reading.peak_throughput.map(Number::Double);
+    w.gauge(
+        "betanet_peak_throughput",
+        "highest throughput so far",
+        attributes,
+        throughput,
+    );
+    let processed = reading.processed.map(int);
+    w.gauge(
+        "betanet_packets_processed",
+        "packets processed, as reported",
+        attributes,
+        processed,
+    );
+    let dropped = reading.dropped.map(int);
+    w.gauge(
+        "betanet_packets_dropped",
+        "packets dropped, as reported",
+        attributes,
+        dropped,
+    );
+    let latency = reading.latency_ms.map(Number::Double);
+    w.gauge(
+        "betanet_latency",
+        "mean latency in milliseconds",
+        attributes,
+        latency,
+    );
+
+    // A counter that this poll didn't set has no new point.
+    let told = |value: Option<u64>, counter: Option<Counter>| value.and(counter);
+    let messages = told(reading.processed, instance.messages);
+    w.counter(
+        "betanet_messages_total",
+        "packets processed",
+        attributes,
+        messages,
+    );
+    let dropped = told(reading.dropped, instance.dropped);
+    w.counter(
+        "betanet_packets_dropped_total",
+        "packets dropped",
+        attributes,
+        dropped,
+    );
+    let transmitted = told(reading.transmitted, instance.transmitted);
+    w.counter(
+        "betanet_bytes_transmitted_total",
+        "bytes transmitted",
+        attributes,
+        transmitted,
+    );
+    let received = told(reading.received, instance.received);
+    w.counter(
+        "betanet_bytes_received_total",
+        "bytes received",
+        attributes,
+        received,
+    );
+
+    if reading.latency_ms.is_some() {
+        w.out.metric(
+            MetricKind::Histogram,
+            Descriptor {
+                name: "betanet_message_latency_seconds",
+                unit: "s",
+                description: "mean latencies, one observation for each answer",
+            },
+        );
+        w.out.histogram(HistogramPoint {
+            attributes,
+            start: instance.latency.start.map(|start| start.min(time)),
+            time,
+            sum: instance.latency.sum,
+            bounds: &LATENCY_BOUNDS,
+            buckets: &instance.latency.buckets,
+        });
+    }
+    if let Some(mixnodes) = &reading.mixnodes {
+        w.mixnodes(name, mixnodes, instance, gone);
+    }
+}
+
+/// Writes what belongs to all instances of a receiver together.
+pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &Network) {
+    let mut w = Writer { out, time };
+    let counters = [
+        (
+            "betanet_network_messages_total",
+            "packets processed, over all instances",
+        ),
+        (
+            "betanet_network_packets_dropped_total",
+            "packets dropped, over all instances",
+        ),
+        (
+            "betanet_network_bytes_transmitted_total",
+            "bytes transmitted, over all instances",
+        ),
+        (
+            "betanet_network_bytes_received_total",
+            "bytes received, over all instances",
+        ),
+    ];
+    for ((name, description), Sum { start, total }) in counters.into_iter().zip(network.sums) {
+        if start.is_some() {
+            w.metric(MetricKind::Counter, name, "", description);
+            w.point(&[], start, Some(int(total)));
+        }
+    }
+    let peers = network.peers().map(int);
+    w.gauge(
+        "betanet_network_connected_peers",
+        "nodes, over the fresh instances",
+        &[],
+        peers,
+    );
+    let active = network.active().map(int);
+    w.gauge(
+        "betanet_network_mixnode_active",
+        "active nodes, over the fresh instances",
+        &[],
+        active,
+    );
+    let fresh = Some(int(network.fresh()));
+    w.gauge(
+        "betanet_network_instances_fresh",
+        "instances that answered last time",
+        &[],
+        fresh,
+    );
+    let expected = Some(int(network.expected()));
+    w.gauge(
+        "betanet_network_instances_expected",
+        "instances that are configured",
+        &[],
+        expected,
+    );
+}
+
+/// A series for each mixnode.
+struct PerNode {
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    value: Value,
+}
+
+enum Value {
+    /// Whether this poll told it, and what is remembered of it.
+    Counter(fn(&Mixnode) -> Option<u64>, fn(&Node) -> Option<Counter>),
+    Gauge(fn(&Mixnode) -> Option<f64>),
+}
+
+impl PerNode {
+    fn kind(&self) -> MetricKind {
+        match self.value {
+            Value::Counter(..) => MetricKind::Counter,
+            Value::Gauge(_) => MetricKind::Gauge,
+        }
+    }
+
+    /// The start time, of a counter, and the value.
+    fn read(&self, mixnode: &Mixnode, instance: &Instance) -> Option<(Option<SystemTime>, Number)> {
+        match self.value {
+            Value::Counter(told, remembered) => {
+                told(mixnode)?;
+                let counter = remembered(instance.mixnodes.node(&mixnode.id)?)?;
+                Some((Some(counter.start), int(counter.value)))
+            }
+            Value::Gauge(read) => Some((None, Number::Double(read(mixnode)?))),
+        }
+    }
+}
+
+const PER_NODE: [PerNode; 5] = [
+    PerNode {
+        name: "betanet_mixnode_packets_processed_total",
+        unit: "",
+        description: "packets that the mixnode processed",
+        value: Value::Counter(|mixnode| mixnode.processed, |node| node.processed),
+    },
+    PerNode {
+        name: "betanet_mixnode_packets_forwarded_total",
+        unit: "",
+        description: "packets that the mixnode forwarded",
+        value: Value::Counter(|mixnode| mixnode.forwarded, |node| node.forwarded),
+    },
+    PerNode {
+        name: "betanet_mixnode_packets_dropped_total",
+        unit: "",
+        description: "packets that the mixnode dropped",
+        value: Value::Counter(|mixnode| mixnode.dropped, |node| node.dropped),
+    },
+    PerNode {
+        name: "betanet_mixnode_uptime_seconds",
+        unit: "s",
+        description: "how long the mixnode has been running",
+        value: Value::Gauge(|mixnode| mixnode.uptime_seconds),
+    },
+    PerNode {
+        name: "betanet_mixnode_latency_seconds",
+        unit: "s",
+        description: "mean latency of the mixnode",
+        value: Value::Gauge(|mixnode| Some(mixnode.latency_ms? / 1000.0)),
+    },
+];
+
+struct Writer<'o> {
+    out: &'o mut MetricsWriter,
+    time: SystemTime,
+}
+
+impl Writer<'_> {
+    fn mixnodes(&mut self, name: &str, mixnodes: &[Mixnode], instance: &Instance, gone: &[String]) {
+        for metric in &PER_NODE {
+            let points: Vec<_> = mixnodes
+                .iter()
+                .filter_map(|mixnode| Some((&mixnode.id, metric.read(mixnode, instance)?)))
+                .collect();
+            if points.is_empty() && gone.is_empty() {
+                continue;
+            }
+            self.metric(metric.kind(), metric.name, metric.unit, metric.description);
+            for (id, (start, value)) in points {
+                self.point(&labels(name, id), start, Some(value));
+            }
+            for id in gone {
+                self.point(&labels(name, id), None, None);
+            }
+        }
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        description: &str,
+        attributes: &[Attribute<'_>],
+        value: Option<Number>,
+    ) {
+        if value.is_some() {
+            self.metric(MetricKind::Gauge, name, "", description);
+            self.point(attributes, None, value);
+        }
+    }
+
+    fn counter(
+        &mut self,
+        name: &str,
+        description: &str,
+        attributes: &[Attribute<'_>],
+        counter: Option<Counter>,
+    ) {
+        if let Some(counter) = counter {
+            self.metric(MetricKind::Counter, name, "", description);
+            self.point(attributes, Some(counter.start), Some(int(counter.value)));
+        }
+    }
+
+    fn metric(&mut self, kind: MetricKind, name: &str, unit: &str, description: &str) {
+        let descriptor = Descriptor {
+            name,
+            unit,
+            description,
+        };
+        self.out.metric(kind, descriptor);
+    }
+
+    fn point(
+        &mut self,
+        attributes: &[Attribute<'_>],
+        start: Option<SystemTime>,
+        value: Option<Number>,
+    ) {
+        self.out.number(NumberPoint {
+            attributes,
+            // The wall clock may have been set back.
+            start: start.map(|start| start.min(self.time)),
+            time: self.time,
+            value,
+        });
+    }
+}
+
+fn labels<'a>(instance: &'a str, mixnode: &'a str) -> [Attribute<'a>; 2] {
+    [
+        ("betanet.instance", instance.into()),
+        ("mixnode_id", mixnode.into()),
+    ]
+}
+
+/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+fn int(count: u64) -> Number {
+    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+}
