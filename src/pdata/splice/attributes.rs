@@ -1,0 +1,117 @@
+//! New attributes in the making.
+
+use crate::pdata::view::{Attributes, KeyValue, Value};
+use crate::pdata::wire::{FIXED64, LEN, VARINT, put_varint};
+
+/// The attributes that a resource, scope, point, span or log record will have; as long as
+/// nobody begins them, it keeps its own.
+#[derive(Debug, Default)]
+pub struct Replacement {
+    begun: bool,
+    writer: AttributeWriter,
+}
+
+impl Replacement {
+    /// Begins with none: what is to stay is written again with [`AttributeWriter::keep`].
+    pub fn begin(&mut self) -> &mut AttributeWriter {
+        self.begun = true;
+        self.writer.out.clear();
+        &mut self.writer
+    }
+
+    pub(super) fn reset(&mut self, number: u32) {
+        self.begun = false;
+        self.writer.out.clear();
+        self.writer.number = number;
+    }
+
+    /// The encoded fields, where they are to replace these.
+    pub(super) fn instead_of(&self, attributes: Attributes<'_>) -> Option<&[u8]> {
+        let new = self.writer.out.as_slice();
+        (self.begun && attributes.raw() != Some(new)).then_some(new)
+    }
+}
+
+/// Writes encoded attributes, in the order in which they will stand. It doesn't look for
+/// keys that occur twice.
+#[derive(Debug, Default)]
+pub struct AttributeWriter {
+    out: Vec<u8>,
+    /// The field that holds attributes in the message concerned.
+    number: u32,
+}
+
+impl AttributeWriter {
+    /// Adds an attribute as it stands elsewhere, unknown fields included.
+    pub fn keep(&mut self, attribute: &KeyValue<'_>) {
+        self.bytes(self.number, attribute.raw());
+    }
+
+    /// Adds an attribute.
+    pub fn put(&mut self, key: &str, value: &Value<'_>) {
+        let value_length = length_of(value);
+        let content = field_length(key.len()) + field_length(value_length);
+        self.key(self.number, LEN);
+        put_varint(&mut self.out, content as u64);
+        self.bytes(1, key.as_bytes());
+        self.key(2, LEN);
+        put_varint(&mut self.out, value_length as u64);
+        match value {
+            Value::Empty => {}
+            Value::Str(text) => self.bytes(1, text.as_bytes()),
+            Value::Bool(value) => {
+                self.key(2, VARINT);
+                self.out.push(u8::from(*value));
+            }
+            Value::Int(value) => {
+                self.key(3, VARINT);
+                put_varint(&mut self.out, value.cast_unsigned());
+            }
+            Value::Double(value) => {
+                self.key(4, FIXED64);
+                self.out.extend_from_slice(&value.to_le_bytes());
+            }
+            Value::Array(array) => self.bytes(5, array.raw()),
+            Value::Map(map) => self.bytes(6, map.raw()),
+            Value::Bytes(bytes) => self.bytes(7, bytes),
+        }
+    }
+
+    /// What has been written so far, for edits that build on one another.
+    pub fn written(&self) -> Attributes<'_> {
+        Attributes::contiguous(&self.out, self.number)
+    }
+
+    fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        self.key(number, LEN);
+        put_varint(&mut self.out, bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn key(&mut self, number: u32, wire: u32) {
+        put_varint(&mut self.out, u64::from(number << 3 | wire));
+    }
+}
+
+/// Encoded length of an `AnyValue`, whose field keys take one byte each.
+fn length_of(value: &Value<'_>) -> usize {
+    match value {
+        Value::Empty => 0,
+        Value::Str(text) => field_length(text.len()),
+        Value::Bool(_) => 2,
+        Value::Int(value) => 1 + varint_length(value.cast_unsigned()),
+        Value::Double(_) => 9,
+        Value::Array(array) => field_length(array.raw().len()),
+        Value::Map(map) => field_length(map.raw().len()),
+        Value::Bytes(bytes) => field_length(bytes.len()),
+    }
+}
+
+/// Encoded length of a field of one key byte and this many bytes.
+fn field_length(bytes: usize) -> usize {
+    1 + varint_length(bytes as u64) + bytes
+}
+
+fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}

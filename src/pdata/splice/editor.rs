@@ -1,0 +1,401 @@
+//! One pass over a regular request that copies what stays.
+
+use super::{Action, At, Edit, Replacement};
+use crate::pdata::Signal;
+use crate::pdata::view::{
+    Attributes, Data, LogRecord, Metric, Point, Resource, ResourceGroup, ScopeGroup, Span, View,
+};
+use crate::pdata::wire::{Fields, LEN, Value, encode_varint, put_varint};
+
+pub(super) struct Editor<'a> {
+    signal: Signal,
+    source: &'a [u8],
+    /// How much of the source has been copied, or left out.
+    copied: usize,
+    out: Vec<u8>,
+    /// The messages around the current place, outermost first.
+    around: Vec<Around>,
+    /// Items that were removed.
+    removed: u64,
+    /// New attributes of a point, span or log record.
+    of_item: Replacement,
+}
+
+/// A message that is being looked at, by offsets into the source.
+struct Around {
+    /// Where its field's key begins.
+    field: usize,
+    /// Where its content begins.
+    content: usize,
+    end: usize,
+    /// Set once something in it changes.
+    opened: Option<Opened>,
+}
+
+/// A message of which a part has been written, by offsets into the output.
+#[derive(Clone, Copy)]
+struct Opened {
+    field: usize,
+    length: usize,
+    content: usize,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Goes,
+}
+
+impl<'a> Editor<'a> {
+    /// The edited request and how many items were removed; none where nothing changed.
+    pub(super) fn run(
+        signal: Signal,
+        source: &'a [u8],
+        edit: &mut impl Edit,
+    ) -> Option<(Vec<u8>, u64)> {
+        let mut editor = Self {
+            signal,
+            source,
+            copied: 0,
+            out: Vec::new(),
+            around: Vec::with_capacity(8),
+            removed: 0,
+            of_item: Replacement::default(),
+        };
+        let fate = editor.children(source, None, &[1], &mut |editor, content| {
+            editor.resource(content, edit)
+        });
+        if fate == Fate::Goes {
+            return Some((Vec::new(), editor.removed));
+        }
+        if editor.copied == 0 {
+            return None;
+        }
+        editor.copy_to(source.len());
+        Some((editor.out, editor.removed))
+    }
+
+    fn resource(&mut self, content: &'a [u8], edit: &mut impl Edit) -> Fate {
+        let resource = ResourceGroup::<()>::parse(content).resource();
+        let mut new = Replacement::default();
+        new.reset(RESOURCE_ATTRIBUTES);
+        let action = edit.resource(resource, &mut new);
+        if action == Action::Drop {
+            self.removed += items_of_resource(self.signal, content);
+            return Fate::Goes;
+        }
+        let head = new
+            .instead_of(resource.attributes())
+            .map(|new| (RESOURCE_ATTRIBUTES, new));
+        let children: &[u32] = if action == Action::Skip { &[] } else { &[2] };
+        self.children(content, head, children, &mut |editor, content| {
+            editor.scope(resource, content, edit)
+        })
+    }
+
+    fn scope(&mut self, resource: Resource<'a>, content: &'a [u8], edit: &mut impl Edit) -> Fate {
+        let scope = ScopeGroup::<()>::parse(content).scope();
+        let mut new = Replacement::default();
+        new.reset(SCOPE_ATTRIBUTES);
+        let action = edit.scope(resource, scope, &mut new);
+        if action == Action::Drop {
+            self.removed += items_of_scope(self.signal, content);
+            return Fate::Goes;
+        }
+        let head = new
+            .instead_of(scope.attributes())
+            .map(|new| (SCOPE_ATTRIBUTES, new));
+        let children: &[u32] = if action == Action::Skip { &[] } else { &[2] };
+        let at = At { resource, scope };
+        match self.signal {
+            Signal::Metrics => self.children(content, head, children, &mut |editor, content| {
+                editor.metric(at, content, edit)
+            }),
+            Signal::Traces => self.children(content, head, children, &mut |editor, content| {
+                let span = Span::parse(content);
+                editor.item(content, SPAN_ATTRIBUTES, span.attributes(), |new| {
+                    edit.span(at, &span, new)
+                })
+            }),
+            Signal::Logs => self.children(content, head, children, &mut |editor, content| {
+                let record = LogRecord::parse(content);
+                editor.item(content, RECORD_ATTRIBUTES, record.attributes(), |new| {
+                    edit.log_record(at, &record, new)
+                })
+            }),
+        }
+    }
+
+    fn metric(&mut self, at: At<'a>, content: &'a [u8], edit: &mut impl Edit) -> Fate {
+        let metric = Metric::parse(content);
+        match edit.metric(at, &metric) {
+            Action::Skip => return Fate::Stays,
+            Action::Drop => {
+                self.removed += items_of_metric(content);
+                return Fate::Goes;
+            }
+            Action::Keep => {}
+        }
+        let Some((kind, parse, attributes)) = point_kind(&metric) else {
+            return Fate::Stays;
+        };
+        self.children(content, None, &[kind], &mut |editor, content| {
+            editor.children(content, None, &[1], &mut |editor, content| {
+                let point = parse(content);
+                editor.item(content, attributes, point.attributes(), |new| {
+                    edit.point(at, &metric, &point, new)
+                })
+            })
+        })
+    }
+
+    /// A point, span or log record, whose attributes have this field number.
+    #[inline]
+    fn item(
+        &mut self,
+        content: &'a [u8],
+        number: u32,
+        attributes: Attributes<'a>,
+        decide: impl FnOnce(&mut Replacement) -> Action,
+    ) -> Fate {
+        let mut new = std::mem::take(&mut self.of_item);
+        new.reset(number);
+        let action = decide(&mut new);
+        if action == Action::Drop {
+            self.removed += 1;
+        } else if let Some(new) = new.instead_of(attributes) {
+            self.replace(content, number, new);
+        }
+        self.of_item = new;
+        if action == Action::Drop {
+            Fate::Goes
+        } else {
+            Fate::Stays
+        }
+    }
+
+    /// Goes through a message in the order of its fields: puts new attributes into its head
+    /// (field 1: a resource or a scope) and looks at its children. It goes when all
+    /// children do.
+    fn children(
+        &mut self,
+        content: &'a [u8],
+        head: Option<(u32, &[u8])>,
+        children: &[u32],
+        each: &mut dyn FnMut(&mut Self, &'a [u8]) -> Fate,
+    ) -> Fate {
+        if let Some((_, new)) = head
+            && Fields::new(content).all(|field| field.number != 1)
+        {
+            self.open();
+            self.put_field(1, new);
+        }
+        let (mut stay, mut go) = (0_u64, 0_u64);
+        for field in Fields::new(content) {
+            let Value::Bytes(inner) = field.value else {
+                continue;
+            };
+            if children.contains(&field.number) {
+                self.enter(field.raw, inner);
+                match each(self, inner) {
+                    Fate::Stays => {
+                        self.leave();
+                        stay += 1;
+                    }
+                    Fate::Goes => {
+                        self.leave_out();
+                        go += 1;
+                    }
+                }
+            } else if field.number == 1
+                && let Some((number, new)) = head
+            {
+                self.enter(field.raw, inner);
+                self.replace(inner, number, new);
+                self.leave();
+            }
+        }
+        if stay == 0 && go > 0 {
+            Fate::Goes
+        } else {
+            Fate::Stays
+        }
+    }
+
+    /// Replaces the fields of a number in the innermost message.
+    fn replace(&mut self, content: &'a [u8], number: u32, new: &[u8]) {
+        self.open();
+        let mut placed = false;
+        for field in Fields::new(content) {
+            if field.number == number {
+                let start = self.offset(field.raw);
+                self.copy_to(start);
+                self.copied = start + field.raw.len();
+                if !placed {
+                    self.out.extend_from_slice(new);
+                    placed = true;
+                }
+            }
+        }
+        if !placed {
+            self.copy_to(self.around.last().map_or(0, |message| message.end));
+            self.out.extend_from_slice(new);
+        }
+    }
+
+    fn enter(&mut self, field: &'a [u8], content: &'a [u8]) {
+        let content_at = self.offset(content);
+        self.around.push(Around {
+            field: self.offset(field),
+            content: content_at,
+            end: content_at + content.len(),
+            opened: None,
+        });
+    }
+
+    /// Begins to write the messages around the current place, up to the content of the
+    /// innermost: something in it changes.
+    fn open(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out.reserve(self.source.len() + self.source.len() / 8);
+        }
+        if self.around.last().is_none_or(|last| last.opened.is_some()) {
+            return;
+        }
+        for index in 0..self.around.len() {
+            let Around {
+                field,
+                content,
+                opened,
+                ..
+            } = self.around[index];
+            if opened.is_some() {
+                continue;
+            }
+            self.copy_to(field);
+            let at = self.out.len();
+            self.copy_to(content);
+            let length = length_of_key(&self.out[at..]);
+            self.around[index].opened = Some(Opened {
+                field: at,
+                length: at + length,
+                content: self.out.len(),
+            });
+        }
+    }
+
+    /// Ends the innermost message; one that has changed gets its new length.
+    fn leave(&mut self) {
+        let Some(Around { end, opened, .. }) = self.around.pop() else {
+            return;
+        };
+        let Some(opened) = opened else { return };
+        self.copy_to(end);
+        let mut length = [0; 10];
+        let used = encode_varint((self.out.len() - opened.content) as u64, &mut length);
+        let (length, place) = (&length[..used], opened.length..opened.content);
+        if place.len() == used {
+            self.out[place].copy_from_slice(length);
+        } else {
+            self.out.splice(place, length.iter().copied());
+        }
+    }
+
+    /// Ends the innermost message, which goes.
+    fn leave_out(&mut self) {
+        let Some(Around {
+            field, end, opened, ..
+        }) = self.around.pop()
+        else {
+            return;
+        };
+        match opened {
+            Some(opened) => self.out.truncate(opened.field),
+            None => {
+                self.open();
+                self.copy_to(field);
+            }
+        }
+        self.copied = end;
+    }
+
+    fn put_field(&mut self, number: u32, content: &[u8]) {
+        put_varint(&mut self.out, u64::from(number << 3 | LEN));
+        put_varint(&mut self.out, content.len() as u64);
+        self.out.extend_from_slice(content);
+    }
+
+    /// Copies the source from where copying stopped.
+    fn copy_to(&mut self, end: usize) {
+        if let Some(between) = self.source.get(self.copied..end) {
+            self.out.extend_from_slice(between);
+            self.copied = end;
+        }
+    }
+
+    /// Where a slice of the source begins.
+    fn offset(&self, slice: &[u8]) -> usize {
+        slice
+            .as_ptr()
+            .addr()
+            .saturating_sub(self.source.as_ptr().addr())
+    }
+}
+
+const RESOURCE_ATTRIBUTES: u32 = 1;
+const SCOPE_ATTRIBUTES: u32 = 3;
+const SPAN_ATTRIBUTES: u32 = 9;
+const RECORD_ATTRIBUTES: u32 = 6;
+
+/// How to read a point.
+type Parse<'a> = fn(&'a [u8]) -> Point<'a>;
+
+/// Of a metric's points: the field in which they lie, how to read one, and the field number
+/// of its attributes.
+fn point_kind<'a>(metric: &Metric<'a>) -> Option<(u32, Parse<'a>, u32)> {
+    Some(match metric.data() {
+        Data::Empty => return None,
+        Data::Gauge { .. } => (5, |raw| Point::Number(View::parse(raw)), 7),
+        Data::Sum { .. } => (7, |raw| Point::Number(View::parse(raw)), 7),
+        Data::Histogram { .. } => (9, |raw| Point::Histogram(View::parse(raw)), 9),
+        Data::ExponentialHistogram { .. } => {
+            (10, |raw| Point::ExponentialHistogram(View::parse(raw)), 1)
+        }
+        Data::Summary { .. } => (11, |raw| Point::Summary(View::parse(raw)), 7),
+    })
+}
+
+fn items_of_resource(signal: Signal, content: &[u8]) -> u64 {
+    messages(content, 2)
+        .map(|scope| items_of_scope(signal, scope))
+        .sum()
+}
+
+fn items_of_scope(signal: Signal, content: &[u8]) -> u64 {
+    match signal {
+        Signal::Metrics => messages(content, 2).map(items_of_metric).sum(),
+        Signal::Traces | Signal::Logs => messages(content, 2).count() as u64,
+    }
+}
+
+fn items_of_metric(content: &[u8]) -> u64 {
+    [5, 7, 9, 10, 11]
+        .into_iter()
+        .flat_map(|kind| messages(content, kind))
+        .map(|data| messages(data, 1).count() as u64)
+        .sum()
+}
+
+/// The content of the messages in a field.
+fn messages(content: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    Fields::new(content).filter_map(move |field| match field.value {
+        Value::Bytes(inner) if field.number == number => Some(inner),
+        _ => None,
+    })
+}
+
+/// Length of the varint at the front.
+fn length_of_key(field: &[u8]) -> usize {
+    1 + field.iter().take_while(|byte| **byte >= 0x80).count()
+}
