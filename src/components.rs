@@ -8,11 +8,11 @@
 
 use crate::component::Factories;
 use crate::exporters::{debug, file};
-use crate::receivers::betanet;
+use crate::receivers::{betanet, node};
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
-    receivers: &[betanet::FACTORY],
+    receivers: &[betanet::FACTORY, node::FACTORY],
     processors: &[],
     policies: &[],
     exporters: &[debug::FACTORY, file::FACTORY],

@@ -8,4 +8,5 @@
 //! receivers share is in `scrape`.
 
 pub mod betanet;
+pub mod node;
 pub mod scrape;

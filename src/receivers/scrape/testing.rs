@@ -142,8 +142,10 @@ fn labels(attributes: &[KeyValue]) -> String {
         .iter()
         .map(|attribute| {
             let value = attribute.value.as_ref().and_then(|v| v.value.as_ref());
-            let Some(Any::StringValue(text)) = value else {
-                panic!("{attribute:?}")
+            let text = match value {
+                Some(Any::StringValue(text)) => text.clone(),
+                Some(Any::IntValue(number)) => number.to_string(),
+                _ => panic!("{attribute:?}"),
             };
             format!("{}={text:?}", attribute.key)
         })

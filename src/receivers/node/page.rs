@@ -1,0 +1,122 @@
+//! Writes one metric in the semantic conventions that are asked for.
+
+use std::time::SystemTime;
+
+use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::yaml::{FromValue, Value};
+
+/// `semconv`: in which version's names the host is described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Semconv {
+    /// The current ones.
+    V1,
+    /// Those of 1.21 and before, which the Collector's `hostmetrics` uses.
+    V0,
+    /// Each series twice: sums over a metric's series then count double.
+    Both,
+}
+
+impl FromValue for Semconv {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.read::<String>()?.as_str() {
+            "v1" => Some(Self::V1),
+            "v0" => Some(Self::V0),
+            "both" => Some(Self::Both),
+            other => value.error(format_args!("expected v1, v0 or both, found `{other}`")),
+        }
+    }
+}
+
+/// A metric, with its name in either version; an empty name for none.
+pub(super) struct Metric {
+    pub(super) kind: MetricKind,
+    pub(super) v1: &'static str,
+    pub(super) v0: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) description: &'static str,
+}
+
+/// One series, with its attributes in either version. Without attributes it is written
+/// once where the names agree.
+pub(super) struct Row<'a> {
+    pub(super) v1: Vec<Attribute<'a>>,
+    pub(super) v0: Vec<Attribute<'a>>,
+    pub(super) start: Option<SystemTime>,
+    pub(super) value: Number,
+}
+
+/// What is being written.
+pub(super) struct Page<'w> {
+    pub(super) out: &'w mut MetricsWriter,
+    pub(super) time: SystemTime,
+    pub(super) semconv: Semconv,
+}
+
+impl Page<'_> {
+    /// Writes a metric; one without rows is left out.
+    pub(super) fn write(&mut self, metric: &Metric, rows: &[Row<'_>]) {
+        let v1 = self.semconv != Semconv::V0 && !metric.v1.is_empty();
+        let v0 = self.semconv != Semconv::V1 && !metric.v0.is_empty();
+        if rows.is_empty() {
+            return;
+        }
+        if v1 {
+            self.begin(metric, metric.v1);
+            for row in rows {
+                self.point(&row.v1, row);
+            }
+        }
+        if v0 {
+            let same = v1 && metric.v0 == metric.v1;
+            if !same {
+                self.begin(metric, metric.v0);
+            }
+            for row in rows {
+                if !(same && row.v0 == row.v1) {
+                    self.point(&row.v0, row);
+                }
+            }
+        }
+    }
+
+    /// Writes a metric with one series that has no attributes.
+    pub(super) fn single(
+        &mut self,
+        metric: &Metric,
+        start: Option<SystemTime>,
+        value: Option<Number>,
+    ) {
+        if let Some(value) = value {
+            let row = Row {
+                v1: Vec::new(),
+                v0: Vec::new(),
+                start,
+                value,
+            };
+            self.write(metric, &[row]);
+        }
+    }
+
+    fn begin(&mut self, metric: &Metric, name: &str) {
+        let descriptor = Descriptor {
+            name,
+            unit: metric.unit,
+            description: metric.description,
+        };
+        self.out.metric(metric.kind, descriptor);
+    }
+
+    fn point(&mut self, attributes: &[Attribute<'_>], row: &Row<'_>) {
+        self.out.number(NumberPoint {
+            attributes,
+            start: row.start,
+            time: self.time,
+            value: Some(row.value),
+        });
+    }
+}
+
+/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+pub(super) fn int(count: u64) -> Number {
+    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+}

@@ -1,0 +1,52 @@
+//! How many sockets there are, from `/proc/net/tcp` and its siblings.
+
+/// The states of TCP in the order of the kernel's numbers, from 1: the name in the
+/// semantic conventions, and the older name.
+pub(in super::super) const TCP_STATES: [(&str, &str); 11] = [
+    ("established", "ESTABLISHED"),
+    ("syn_sent", "SYN_SENT"),
+    ("syn_received", "SYN_RECV"),
+    ("fin_wait_1", "FIN_WAIT_1"),
+    ("fin_wait_2", "FIN_WAIT_2"),
+    ("time_wait", "TIME_WAIT"),
+    ("closed", "CLOSE"),
+    ("close_wait", "CLOSE_WAIT"),
+    ("last_ack", "LAST_ACK"),
+    ("listen", "LISTEN"),
+    ("closing", "CLOSING"),
+];
+
+/// Sockets by transport and state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Connections {
+    /// By [`TCP_STATES`].
+    pub(in super::super) tcp: [u64; TCP_STATES.len()],
+    pub(in super::super) udp: u64,
+}
+
+impl Connections {
+    /// Adds the sockets of `/proc/net/tcp` or `tcp6`.
+    pub(in super::super) fn add_tcp(&mut self, text: &str) {
+        for state in states(text) {
+            let count = usize::from(state)
+                .checked_sub(1)
+                .and_then(|state| self.tcp.get_mut(state));
+            if let Some(count) = count {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Adds the sockets of `/proc/net/udp` or `udp6`.
+    pub(in super::super) fn add_udp(&mut self, text: &str) {
+        self.udp += states(text).count() as u64;
+    }
+}
+
+/// The fourth field of each line but the heading, a hexadecimal number.
+fn states(text: &str) -> impl Iterator<Item = u8> {
+    text.lines().filter_map(|line| {
+        let field = line.split_ascii_whitespace().nth(3)?;
+        u8::from_str_radix(field, 16).ok()
+    })
+}

@@ -1,0 +1,136 @@
+//! The counters of processors, disks and network interfaces.
+
+use super::numbers;
+
+/// The modes of a processor in the order of `/proc/stat`: the name in the semantic
+/// conventions, and the older name.
+pub(in super::super) const CPU_MODES: [(&str, &str); 8] = [
+    ("user", "user"),
+    ("nice", "nice"),
+    ("system", "system"),
+    ("idle", "idle"),
+    ("iowait", "wait"),
+    ("interrupt", "interrupt"),
+    ("softirq", "softirq"),
+    ("steal", "steal"),
+];
+const IDLE: usize = 3;
+const IOWAIT: usize = 4;
+
+/// Ticks that a processor spent in each of [`CPU_MODES`]. The time of guests is in `user`
+/// and `nice` already.
+pub(in super::super) type Ticks = [u64; CPU_MODES.len()];
+
+/// `/proc/stat`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Cpus {
+    /// All processors together.
+    pub(in super::super) total: Option<Ticks>,
+    /// Each by its number.
+    pub(in super::super) each: Vec<(u32, Ticks)>,
+    /// When the host started, in seconds since the Unix epoch.
+    pub(in super::super) boot: Option<u64>,
+}
+
+impl Cpus {
+    /// None where the text has no line for any processor.
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+        let mut cpus = Self::default();
+        for line in text.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let Some(name) = fields.next() else { continue };
+            if name == "cpu" {
+                cpus.total = numbers(&mut fields);
+            } else if name == "btime" {
+                cpus.boot = fields.next().and_then(|field| field.parse().ok());
+            } else if let Some(number) = name.strip_prefix("cpu")
+                && let Ok(number) = number.parse()
+                && let Some(ticks) = numbers(&mut fields)
+            {
+                cpus.each.push((number, ticks));
+            }
+        }
+        (cpus.total.is_some() || !cpus.each.is_empty()).then_some(cpus)
+    }
+}
+
+/// How many ticks passed in each mode; none when a counter went backwards or nothing
+/// passed.
+pub(in super::super) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
+    let mut passed = Ticks::default();
+    for (mode, passed) in passed.iter_mut().enumerate() {
+        *passed = match after[mode].checked_sub(before[mode]) {
+            Some(ticks) => ticks,
+            // The kernel documents that this one falls at times.
+            None if mode == IOWAIT => 0,
+            None => return None,
+        };
+    }
+    (total(&passed) > 0).then_some(passed)
+}
+
+/// The part of the time in which a processor had work, from 0 to 1.
+pub(in super::super) fn busy(passed: &Ticks) -> f64 {
+    let idle = passed[IDLE].saturating_add(passed[IOWAIT]);
+    let total = total(passed);
+    total.saturating_sub(idle) as f64 / total as f64
+}
+
+/// Ticks in all modes.
+pub(in super::super) fn total(ticks: &Ticks) -> u64 {
+    ticks.iter().fold(0, |sum, mode| sum.saturating_add(*mode))
+}
+
+/// One line of `/proc/diskstats`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Disk {
+    pub(in super::super) name: String,
+    /// Operations, merged operations, sectors of 512 bytes, milliseconds: read, then
+    /// written.
+    pub(in super::super) directions: [[u64; 4]; 2],
+    /// Milliseconds in which the disk was busy.
+    pub(in super::super) busy_ms: u64,
+}
+
+/// `/proc/diskstats`; lines that can't be read are left out.
+pub(in super::super) fn disks(text: &str) -> Vec<Disk> {
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(2);
+            let name = fields.next()?.to_owned();
+            let directions = [numbers(&mut fields)?, numbers(&mut fields)?];
+            let [_in_progress, busy_ms] = numbers(&mut fields)?;
+            Some(Disk {
+                name,
+                directions,
+                busy_ms,
+            })
+        })
+        .collect()
+}
+
+/// One line of `/proc/net/dev`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Interface {
+    pub(in super::super) name: String,
+    /// Bytes, packets, errors, dropped packets: received, then transmitted.
+    pub(in super::super) directions: [[u64; 4]; 2],
+}
+
+/// `/proc/net/dev`; the headings and lines that can't be read are left out.
+pub(in super::super) fn interfaces(text: &str) -> Vec<Interface> {
+    text.lines()
+        .filter_map(|line| {
+            // The colon that ends the name is the last: an alias has one of its own.
+            let (name, counters) = line.rsplit_once(':')?;
+            let mut fields = counters.split_ascii_whitespace();
+            let received = numbers(&mut fields)?;
+            let [_fifo, _frame, _compressed, _multicast] = numbers(&mut fields)?;
+            let transmitted = numbers(&mut fields)?;
+            Some(Interface {
+                name: name.trim().to_owned(),
+                directions: [received, transmitted],
+            })
+        })
+        .collect()
+}

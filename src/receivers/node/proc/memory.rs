@@ -1,0 +1,65 @@
+//! `/proc/meminfo`.
+
+/// Bytes; what the file doesn't have is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Memory {
+    pub(in super::super) total: Option<u64>,
+    pub(in super::super) free: Option<u64>,
+    pub(in super::super) available: Option<u64>,
+    pub(in super::super) buffers: Option<u64>,
+    pub(in super::super) cached: Option<u64>,
+    pub(in super::super) slab_reclaimable: Option<u64>,
+    pub(in super::super) slab_unreclaimable: Option<u64>,
+}
+
+impl Memory {
+    /// None where nothing is known.
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+        let mut memory = Self::default();
+        for line in text.lines() {
+            let Some((key, rest)) = line.split_once(':') else {
+                continue;
+            };
+            let field = match key {
+                "MemTotal" => &mut memory.total,
+                "MemFree" => &mut memory.free,
+                "MemAvailable" => &mut memory.available,
+                "Buffers" => &mut memory.buffers,
+                "Cached" => &mut memory.cached,
+                "SReclaimable" => &mut memory.slab_reclaimable,
+                "SUnreclaim" => &mut memory.slab_unreclaimable,
+                _ => continue,
+            };
+            *field = bytes(rest);
+        }
+        (memory != Self::default()).then_some(memory)
+    }
+
+    /// What applications hold: all but what is available to new ones. Kernels before 3.14
+    /// don't estimate that; there it is what is neither free nor cache.
+    pub(in super::super) fn used(&self) -> Option<u64> {
+        let total = self.total?;
+        if let Some(available) = self.available {
+            return total.checked_sub(available);
+        }
+        [
+            self.free?,
+            self.buffers?,
+            self.cached?,
+            self.slab_reclaimable.unwrap_or(0),
+        ]
+        .into_iter()
+        .try_fold(total, u64::checked_sub)
+    }
+}
+
+/// `  123 kB`, or a plain number of bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let mut fields = text.split_ascii_whitespace();
+    let number: u64 = fields.next()?.parse().ok()?;
+    match fields.next() {
+        None => Some(number),
+        Some("kB") => number.checked_mul(1024),
+        Some(_) => None,
+    }
+}

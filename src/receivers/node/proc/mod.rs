@@ -1,0 +1,119 @@
+//! What the kernel's text files under `/proc` say.
+//!
+//! Each file is read by a parser of its own, which takes what it can from any text and
+//! never panics. The crate procfs was tried and rejected: it gives up a whole file when
+//! one field is missing, and a container's `/proc` is partly missing as a rule.
+
+mod connections;
+mod counters;
+mod memory;
+mod mounts;
+mod own;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+pub(super) use connections::{Connections, TCP_STATES};
+pub(super) use counters::{
+    CPU_MODES, Cpus, Disk, Interface, busy, disks, interfaces, passed, total,
+};
+pub(super) use memory::Memory;
+pub(super) use mounts::{Mount, mounts};
+pub(super) use own::Process;
+
+/// The largest file that is read: some 100,000 sockets.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Where the host's files are: `/`, or where they are mounted in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Root(PathBuf);
+
+/// Why a file gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// It isn't there, or not for us, which is normal in containers.
+    #[error("not there")]
+    Absent,
+    /// It is larger than any that makes sense.
+    #[error("larger than {} MiB", MAX_FILE >> 20)]
+    TooLarge,
+    /// It is there and can't be read.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl Root {
+    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// A path of the host, such as a mount point, as it is reached from here.
+    pub(super) fn host_path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// Reads a file under `/proc`.
+    pub(super) fn read(&self, file: &str) -> Result<String, ReadError> {
+        read(&self.0.join("proc").join(file))
+    }
+
+    /// Reads a file that shows every process its own namespace: that of the host's first
+    /// process when the host's `/proc` is mounted elsewhere.
+    pub(super) fn read_namespaced(&self, file: &str) -> Result<String, ReadError> {
+        if self.0 != Path::new("/")
+            && let Ok(text) = self.read(&format!("1/{file}"))
+        {
+            return Ok(text);
+        }
+        self.read(file)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ReadError> {
+    let absent = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::PermissionDenied => ReadError::Absent,
+        _ => ReadError::Io(error),
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .map_err(absent)?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(absent)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ReadError::TooLarge);
+    }
+    // Names in these files may be any bytes.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `/proc/loadavg`: 1, 5 and 15 minutes.
+pub(super) fn load(text: &str) -> Option<[f64; 3]> {
+    let mut fields = text.split_ascii_whitespace().map(finite);
+    Some([fields.next()??, fields.next()??, fields.next()??])
+}
+
+/// `/proc/uptime`: seconds since the host started.
+pub(super) fn uptime(text: &str) -> Option<f64> {
+    finite(text.split_ascii_whitespace().next()?)
+}
+
+fn finite(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
+}
+
+/// The next `N` fields as whole numbers.
+fn numbers<'a, const N: usize>(fields: &mut impl Iterator<Item = &'a str>) -> Option<[u64; N]> {
+    let mut values = [0; N];
+    for value in &mut values {
+        *value = fields.next()?.parse().ok()?;
+    }
+    Some(values)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The agent's own process, from `/proc/self`.
+
+use super::numbers;
+
+/// Resources that a process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Process {
+    /// Ticks in user and in system mode.
+    pub(in super::super) ticks: [u64; 2],
+    pub(in super::super) threads: u64,
+    /// When it started, in ticks since the host did.
+    pub(in super::super) started: u64,
+    /// Address space in bytes.
+    pub(in super::super) virtual_bytes: u64,
+    /// Memory in use, in pages.
+    pub(in super::super) resident_pages: u64,
+}
+
+impl Process {
+    /// `/proc/self/stat`.
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+        // The name stands in parentheses and may hold blanks and parentheses.
+        let (_, fields) = text.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let ticks = numbers(&mut fields)?;
+        let mut fields = fields.skip(4);
+        let [threads] = numbers(&mut fields)?;
+        let mut fields = fields.skip(1);
+        let [started, virtual_bytes, resident_pages] = numbers(&mut fields)?;
+        Some(Self {
+            ticks,
+            threads,
+            started,
+            virtual_bytes,
+            resident_pages,
+        })
+    }
+}

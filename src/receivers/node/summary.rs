@@ -1,0 +1,97 @@
+//! The platform's summary gauges, which a dashboard shows for every node alike, wherever
+//! they come from. They have no unit, or their Prometheus names would gain a suffix.
+
+use std::time::SystemTime;
+
+use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+
+/// What is known of one node; what isn't is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Summary {
+    /// Percent of the processors' time, over the interval.
+    pub(super) cpu: Option<f64>,
+    /// Percent of the memory.
+    pub(super) memory: Option<f64>,
+    /// Percent of the room of the filesystems that are counted.
+    pub(super) disk: Option<f64>,
+    /// Bytes per second over the interval, received and transmitted.
+    pub(super) network: Option<[f64; 2]>,
+    /// Seconds since the node started.
+    pub(super) uptime: Option<f64>,
+    /// Nodes of which something is known.
+    pub(super) nodes: Option<u64>,
+}
+
+impl Summary {
+    /// Writes the gauges of one node.
+    pub(super) fn write(&self, node_id: &str, time: SystemTime, out: &mut MetricsWriter) {
+        let node: Attribute<'_> = ("node_id", node_id.into());
+        let mut gauge = |name, description, points: &[(&[Attribute<'_>], f64)]| {
+            out.metric(
+                MetricKind::Gauge,
+                Descriptor {
+                    name,
+                    unit: "",
+                    description,
+                },
+            );
+            for (attributes, value) in points {
+                out.number(NumberPoint {
+                    attributes,
+                    start: None,
+                    time,
+                    value: Some(Number::Double(*value)),
+                });
+            }
+        };
+        let percents = [
+            (
+                "node_cpu_usage",
+                "processor time in use, in percent",
+                self.cpu,
+            ),
+            (
+                "node_memory_usage",
+                "memory in use, in percent",
+                self.memory,
+            ),
+            (
+                "node_disk_usage",
+                "room of filesystems in use, in percent",
+                self.disk,
+            ),
+            (
+                "system_uptime",
+                "seconds since the node started",
+                self.uptime,
+            ),
+            (
+                "system_total_nodes",
+                "nodes of which something is known",
+                self.nodes.map(|nodes| nodes as f64),
+            ),
+        ];
+        for (name, description, value) in percents {
+            if let Some(value) = value {
+                gauge(name, description, &[(&[node], value)]);
+            }
+        }
+        if let Some([receive, transmit]) = self.network {
+            gauge(
+                "node_network_io",
+                "bytes per second, without `direction` in both together",
+                &[
+                    (&[node], receive + transmit),
+                    (&[node, ("direction", "receive".into())], receive),
+                    (&[node, ("direction", "transmit".into())], transmit),
+                ],
+            );
+        }
+    }
+}
+
+/// Part of whole in percent; none where there is no whole.
+pub(super) fn percent(part: f64, whole: f64) -> Option<f64> {
+    let percent = 100.0 * part / whole;
+    (whole > 0.0 && (0.0..=100.0).contains(&percent)).then_some(percent)
+}
