@@ -24,6 +24,7 @@
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
+//! | [`resilience`] | breakers, retries and caches around what can fail | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
@@ -46,6 +47,7 @@ pub mod exposition;
 pub mod pdata;
 pub mod pipeline;
 pub mod receivers;
+pub mod resilience;
 pub mod server;
 pub mod service;
 pub mod telemetry;

@@ -1,0 +1,532 @@
+//! The state machine of one breaker, without clock, chance, locks or I/O of its own.
+//!
+//! [`Core::step`] takes the time, an event and a random source, and says what follows. The
+//! one thing that it leaves to its caller are the canaries' slots, which are counted in
+//! the atomic word (see `word`) so that taking one needs no lock.
+
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::state::{Completion, Force, Reason, RejectReason, Rejection, State, Ticket, Transition};
+use super::window::{Attempts, Latencies};
+use super::word::Word;
+use crate::resilience::backoff;
+use crate::resilience::health_score::{self, SUCCESS_WEIGHT};
+use crate::resilience::outcome::{Outcome, Run, Verdict};
+use crate::resilience::retry_after;
+use crate::resilience::settings::BreakerSettings;
+use crate::resilience::threshold::{ErrorAverages, degrading};
+
+/// Attempts before a low score degrades, before slow calls do, and before a low score
+/// opens.
+const SCORE_ATTEMPTS: u32 = 5;
+const SLOW_ATTEMPTS: u32 = 10;
+const OPENING_SCORE_ATTEMPTS: u32 = 10;
+
+/// Share of slow calls from which an endpoint is degraded.
+const SLOW_SHARE: f64 = 0.8;
+
+/// Attempts in a row whose score is too low that open a degraded endpoint's breaker, and
+/// successes in a row that make it healthy.
+const LOW_SCORES: u32 = 3;
+const SUCCESSES: u32 = 3;
+
+/// Share of successes that a healthy endpoint has at least.
+const RECOVERED_SHARE: f64 = 0.7;
+
+/// From a canary that ended to the next.
+const CANARY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What happens to a breaker.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    /// Somebody wants to attempt.
+    Acquire,
+    /// An attempt ended.
+    Finish(Ticket, Completion),
+    /// An operator decided.
+    Force(Force),
+}
+
+/// What follows from an event.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// The answer to [`Event::Acquire`].
+    pub(super) decision: Option<Decision>,
+    /// What the atomic word must become.
+    pub(super) word: Option<Word>,
+    /// Whether [`Core::until`] or [`Core::not_before`] changed.
+    pub(super) times: bool,
+    /// What to tell the observers, outside the lock. Boxed: it is rare, and effects are
+    /// returned for every attempt.
+    pub(super) transition: Option<Box<Transition>>,
+}
+
+/// The answer to somebody who wants to attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Go.
+    Admit(Ticket),
+    /// Go if there is a slot.
+    TakeSlot,
+    /// Don't.
+    Reject(Rejection),
+}
+
+/// One breaker's memory.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) origin: Instant,
+    pub(super) state: State,
+    pub(super) generation: u64,
+    pub(super) forced: bool,
+    seq: u64,
+    pub(super) fail_run: u32,
+    success_run: u32,
+    low_score_run: u32,
+    pub(super) attempts: Attempts,
+    pub(super) latencies: Latencies,
+    pub(super) averages: ErrorAverages,
+    pub(super) exponent: u32,
+    /// Since when the exponent decays.
+    calm_since: Instant,
+    /// While CoolingDown: when it ends; `None` is never. While HalfOpen: its deadline.
+    until: Option<Instant>,
+    /// The endpoint's own advice.
+    not_before: Option<Instant>,
+    passes: u32,
+    fails: u32,
+    /// When a poll beyond the regular ones is wanted.
+    poll_at: Option<Instant>,
+    pub(super) counts: Counts,
+}
+
+/// What only ever grows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counts {
+    pub(super) outcomes: [u64; Outcome::COUNT],
+    pub(super) failures: u64,
+    pub(super) late: u64,
+    /// By edge and reason; as many as there are legal ones.
+    pub(super) transitions: Vec<((State, State, Reason), u64)>,
+}
+
+impl Core {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            state: State::Healthy,
+            generation: 0,
+            forced: false,
+            seq: 0,
+            fail_run: 0,
+            success_run: 0,
+            low_score_run: 0,
+            attempts: Attempts::default(),
+            latencies: Latencies::new(),
+            averages: ErrorAverages::new(),
+            exponent: 0,
+            calm_since: now,
+            until: None,
+            not_before: None,
+            passes: 0,
+            fails: 0,
+            poll_at: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes one event. `frozen` says that our own network is suspected, so that nobody's
+    /// exponent grows.
+    pub(super) fn step(
+        &mut self,
+        settings: &BreakerSettings,
+        now: Instant,
+        event: Event,
+        frozen: bool,
+        rng: &mut impl Rng,
+    ) -> Effects {
+        let mut step = Step {
+            core: self,
+            settings,
+            now,
+            frozen,
+            rng,
+            effects: Effects::default(),
+        };
+        match event {
+            Event::Acquire => step.acquire(),
+            Event::Finish(ticket, completion) => step.finish(ticket, completion),
+            Event::Force(force) => step.force(force),
+        }
+        step.effects
+    }
+
+    /// When a poll beyond the regular ones makes sense: when a canary is due, when a round
+    /// is to be given up, when the endpoint's advice has run out, or at once.
+    ///
+    /// `slot` is the earliest time for another canary, if HalfOpen has a slot for it.
+    pub(super) fn wake_at(&self, slot: Option<Instant>) -> Option<Instant> {
+        let wanted = match self.state {
+            State::CoolingDown => Some(self.until?),
+            State::HalfOpen => match slot {
+                Some(slot) => Some(slot).max(self.poll_at).min(self.until),
+                None => self.until,
+            },
+            State::Healthy | State::Degraded => self.poll_at.or(self.not_before),
+        };
+        wanted.max(self.not_before)
+    }
+
+    /// Until when attempts are rejected whatever happens, if they are.
+    pub(super) fn closed_until(&self) -> Option<Instant> {
+        match self.state {
+            State::CoolingDown => self.until.max(self.not_before),
+            _ => self.not_before,
+        }
+    }
+
+    pub(super) fn word(&self) -> Word {
+        Word::new(self.state, self.generation, self.not_before.is_some())
+    }
+
+    /// The moment at which the state ends by itself; `None` where it doesn't.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    pub(super) fn score(&self, now: Instant) -> f64 {
+        health_score::score(
+            self.attempts.successes(),
+            self.attempts.count(),
+            self.latencies.summary(self.age(now)),
+        )
+    }
+
+    /// The time since the breaker came to be.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.origin)
+    }
+}
+
+/// One event being worked on.
+struct Step<'a, R> {
+    core: &'a mut Core,
+    settings: &'a BreakerSettings,
+    now: Instant,
+    frozen: bool,
+    rng: &'a mut R,
+    effects: Effects,
+}
+
+impl<R: Rng> Step<'_, R> {
+    fn acquire(&mut self) {
+        self.give_up_late_round();
+        let gate = self.core.not_before.filter(|&gate| gate > self.now);
+        let decision = match (self.core.state, gate) {
+            (State::CoolingDown, _) => self.leave_cooldown(),
+            (_, Some(gate)) => self.reject(RejectReason::RetryAfter, Some(gate)),
+            (State::HalfOpen, None) => Decision::TakeSlot,
+            (State::Healthy | State::Degraded, None) => {
+                self.core.poll_at = None;
+                if self.core.not_before.take().is_some() {
+                    self.effects.word = Some(self.core.word());
+                    self.effects.times = true;
+                }
+                Decision::Admit(self.ticket(false))
+            }
+        };
+        self.effects.decision = Some(decision);
+    }
+
+    fn leave_cooldown(&mut self) -> Decision {
+        let Some(until) = self.core.until else {
+            return self.reject(RejectReason::ForcedOpen, None);
+        };
+        if let Some(gate) = self.core.not_before.filter(|&gate| gate > self.now)
+            && gate >= until
+        {
+            return self.reject(RejectReason::RetryAfter, Some(gate));
+        }
+        if until > self.now {
+            return self.reject(RejectReason::Open, Some(until));
+        }
+        self.core.not_before = None;
+        self.core.until = Some(self.now + self.settings.half_open_timeout);
+        self.enter(State::HalfOpen, Reason::CooldownOver, None);
+        self.core.forget_attempts();
+        // The one who asked is the first canary.
+        let word = self.core.word();
+        self.effects.word = word.take_slot(1, 1);
+        Decision::Admit(self.ticket(true))
+    }
+
+    fn finish(&mut self, ticket: Ticket, completion: Completion) {
+        self.give_up_late_round();
+        let Completion {
+            outcome, latency, ..
+        } = completion;
+        let core = &mut *self.core;
+        if ticket.generation != core.generation {
+            core.counts.late += 1;
+            return;
+        }
+        if let Some(count) = core.counts.outcomes.get_mut(outcome.index()) {
+            *count += 1;
+        }
+        // An attempt was made, so the wish for one is fulfilled.
+        core.poll_at = None;
+        if outcome.verdict() == Verdict::HandBack {
+            if ticket.canary {
+                core.poll_at = Some(self.now + CANARY_INTERVAL);
+            }
+            return;
+        }
+        match outcome.run() {
+            Run::Longer => core.fail_run = core.fail_run.saturating_add(1),
+            Run::Ended => core.fail_run = 0,
+            Run::Same => {}
+        }
+        if outcome.has_latency() {
+            let age = core.age(self.now);
+            core.latencies.push(age, latency);
+        }
+        if let Some(success) = outcome.share() {
+            let slow = outcome.has_latency() && latency >= self.settings.slow_call;
+            core.attempts.push(success, slow);
+            core.counts.failures += u64::from(!success);
+        }
+        if let (Some(success), false) = (outcome.average(), ticket.canary) {
+            core.averages.record(success, &self.settings.shape);
+        }
+        if let Some(advice) = completion.retry_after {
+            let gate = self.now + retry_after::stretch(advice, self.rng);
+            self.core.not_before = self.core.not_before.max(Some(gate));
+            self.effects.times = true;
+            if self.core.state.is_closed() {
+                // In HalfOpen the word counts slots, and the gate is looked up anyway.
+                self.effects.word = Some(self.core.word());
+            }
+        }
+        match self.core.state {
+            State::HalfOpen => self.judge_canary(outcome.verdict()),
+            // Answers that say nothing about the endpoint's health decide nothing.
+            _ if self.core.forced => {}
+            state => {
+                if let Some(success) = outcome.share() {
+                    self.judge(state, success);
+                }
+            }
+        }
+    }
+
+    fn judge_canary(&mut self, verdict: Verdict) {
+        let core = &mut *self.core;
+        let first = core.passes + core.fails == 0;
+        match verdict {
+            Verdict::Pass => core.passes += 1,
+            Verdict::Fail => core.fails += 1,
+            Verdict::Throttled => return self.open(Reason::CanaryThrottled, false),
+            Verdict::HandBack => return,
+        }
+        let spare = self.settings.canary_count - self.settings.canary_required;
+        if verdict == Verdict::Fail && (first || core.fails > spare) {
+            self.open(Reason::CanaryFailed, true);
+        } else if core.passes >= self.settings.canary_required {
+            core.calm_since = self.now;
+            core.until = None;
+            self.enter(State::Degraded, Reason::CanariesPassed, None);
+            self.core.poll_at = Some(self.now);
+        } else {
+            core.poll_at = Some(self.now + CANARY_INTERVAL);
+        }
+    }
+
+    /// Draws the consequences of an attempt that fed the success share.
+    fn judge(&mut self, state: State, success: bool) {
+        let settings = self.settings;
+        let core = &*self.core;
+        let attempts = core.attempts.count();
+        let share = core.attempts.success_share().unwrap_or(1.0);
+        // A success ends the run of failures, and the threshold is dear.
+        let (open_at, degrade_at) = if core.fail_run > 0 {
+            let threshold = core.averages.threshold(&settings.shape);
+            (threshold, degrading(threshold))
+        } else {
+            (u32::MAX, u32::MAX)
+        };
+        if core.fail_run >= open_at {
+            return self.open(Reason::ConsecutiveFailures, false);
+        }
+        if attempts >= settings.sample_size && share < settings.min_success_rate {
+            return self.open(Reason::SuccessRate, false);
+        }
+        if state == State::Degraded {
+            return self.judge_degraded(success, share, attempts);
+        }
+        let reason = if core.fail_run >= degrade_at {
+            Reason::ConsecutiveFailures
+        } else if attempts >= SCORE_ATTEMPTS
+            // The other parts of the score only add to this one.
+            && SUCCESS_WEIGHT * share < settings.min_health_score
+            && core.score(self.now) < settings.min_health_score
+        {
+            Reason::HealthScore
+        } else if attempts >= SLOW_ATTEMPTS && core.attempts.slow_share() >= SLOW_SHARE {
+            Reason::SlowCalls
+        } else {
+            return;
+        };
+        self.continue_as(State::Degraded, reason);
+    }
+
+    fn judge_degraded(&mut self, success: bool, share: f64, attempts: u32) {
+        let core = &mut *self.core;
+        let score = core.score(self.now);
+        core.low_score_run = if score < self.settings.min_health_score {
+            core.low_score_run + 1
+        } else {
+            0
+        };
+        core.success_run = if success { core.success_run + 1 } else { 0 };
+        if core.low_score_run >= LOW_SCORES && attempts >= OPENING_SCORE_ATTEMPTS {
+            self.open(Reason::HealthScore, false);
+        } else if core.success_run >= SUCCESSES
+            && share > RECOVERED_SHARE
+            && score > self.settings.recovery_score
+            && core.attempts.slow_share() < SLOW_SHARE
+        {
+            self.continue_as(State::Healthy, Reason::Recovered);
+        }
+    }
+
+    /// Gives up a round of canaries whose deadline has passed.
+    fn give_up_late_round(&mut self) {
+        let late = self.core.until.is_some_and(|deadline| deadline <= self.now);
+        if self.core.state == State::HalfOpen && late {
+            let failed = self.core.fails > 0;
+            self.open(Reason::HalfOpenTimeout, failed);
+        }
+    }
+
+    fn open(&mut self, reason: Reason, failed_again: bool) {
+        let core = &mut *self.core;
+        if core.state == State::HalfOpen {
+            if failed_again && !self.frozen {
+                core.exponent = backoff::grown(core.exponent);
+            }
+        } else {
+            let calm = self.now.saturating_duration_since(core.calm_since);
+            core.exponent = backoff::decayed(core.exponent, calm);
+        }
+        let cooldown = self.settings.cooldown.draw(core.exponent, self.rng);
+        core.until = Some(self.now + cooldown);
+        self.enter(State::CoolingDown, reason, Some(cooldown));
+    }
+
+    fn force(&mut self, force: Force) {
+        let core = &mut *self.core;
+        core.until = None;
+        core.forced = force != Force::Reset;
+        let (state, reason) = match force {
+            Force::Open => (State::CoolingDown, Reason::ForcedOpen),
+            Force::Closed => (State::Healthy, Reason::ForcedClosed),
+            Force::Reset => (State::Healthy, Reason::Reset),
+        };
+        if force != Force::Open {
+            core.not_before = None;
+            core.calm_since = self.now;
+            core.exponent = 0;
+        }
+        self.enter(state, reason, None);
+        if force != Force::Open {
+            self.core.forget_attempts();
+            self.core.poll_at = Some(self.now);
+        }
+        if force == Force::Reset {
+            self.core.averages = ErrorAverages::new();
+        }
+    }
+
+    /// Changes the state and begins a generation: what is under way now comes too late.
+    fn enter(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
+        self.core.generation += 1;
+        self.change(to, reason, cooldown);
+    }
+
+    /// Changes the state within the generation.
+    fn continue_as(&mut self, to: State, reason: Reason) {
+        self.change(to, reason, None);
+    }
+
+    fn change(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
+        let core = &mut *self.core;
+        let from = std::mem::replace(&mut core.state, to);
+        core.seq += 1;
+        core.success_run = 0;
+        core.low_score_run = 0;
+        core.passes = 0;
+        core.fails = 0;
+        core.poll_at = None;
+        self.effects.word = Some(core.word());
+        self.effects.times = true;
+        self.effects.transition = Some(Box::new(Transition {
+            seq: core.seq,
+            at: self.now,
+            from,
+            to,
+            reason,
+            generation: core.generation,
+            fail_count: core.fail_run,
+            threshold: core.averages.threshold(&self.settings.shape),
+            success_rate: core.attempts.success_share(),
+            latency_ms: core.latencies.mean(core.age(self.now)),
+            health_score: core.score(self.now),
+            cooldown,
+        }));
+        core.counts.transition(from, to, reason);
+    }
+
+    fn ticket(&self, canary: bool) -> Ticket {
+        Ticket {
+            generation: self.core.generation,
+            canary,
+        }
+    }
+
+    fn reject(&self, reason: RejectReason, until: Option<Instant>) -> Decision {
+        Decision::Reject(Rejection {
+            reason,
+            retry_in: until.map(|until| until.saturating_duration_since(self.now)),
+        })
+    }
+}
+
+impl Core {
+    /// Forgets what the attempts before said: the endpoint may be another one now.
+    fn forget_attempts(&mut self) {
+        self.fail_run = 0;
+        self.attempts = Attempts::default();
+        self.latencies = Latencies::new();
+    }
+}
+
+impl Counts {
+    fn transition(&mut self, from: State, to: State, reason: Reason) {
+        let edge = (from, to, reason);
+        match self
+            .transitions
+            .iter_mut()
+            .find(|(known, _)| *known == edge)
+        {
+            Some((_, count)) => *count += 1,
+            None => self.transitions.push((edge, 1)),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The circuit breaker of one endpoint.
+//!
+//! ```text
+//!              3 successes, everything well
+//!          ┌───────────────────────────────────┐
+//!          ▼                                   │
+//!      Healthy ── failures, low score, slow ─▶ Degraded ◀── enough canaries pass ──┐
+//!          │                                   │                                   │
+//!          └── failures, few successes ─▶ CoolingDown ── cooldown over, asked ─▶ HalfOpen
+//!                                              ▲                                   │
+//!                                              └──── canary fails, or too slow ────┘
+//! ```
+//!
+//! [`Breaker::acquire`] admits or rejects; the [`Permit`] takes the outcome. Time is handed
+//! in, so a paused clock drives a breaker like a real one.
+//!
+//! Three things are kept apart. `core` decides, and knows nothing of threads. The atomic
+//! word holds what admission needs, so that admitting is one load while all is well and
+//! a slot of HalfOpen one compare-and-swap. The mutex around the core is held for some
+//! tens of nanoseconds and never across an await; observers are called after it is
+//! released.
+
+mod core;
+mod permit;
+mod snapshot;
+mod state;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod window;
+mod word;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64 as Counter;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::time::Instant;
+
+pub use permit::Permit;
+pub use snapshot::Snapshot;
+pub use state::{Completion, Force, Reason, RejectReason, Rejection, State, Transition};
+
+use self::core::{Core, Decision, Effects, Event};
+use self::state::Ticket;
+use self::word::Word;
+use super::isolation::Network;
+use super::settings::{BreakerSettings, Mode};
+use super::sync::{AtomicU64, Mutex, Ordering, lock};
+
+/// A moment that never comes, in nanoseconds since the breaker's origin.
+const NEVER: u64 = u64::MAX;
+
+/// Is told what a breaker does, on the thread on which it happened and outside any lock.
+pub trait Observer: Send + Sync {
+    /// The state changed.
+    fn on_transition(&self, transition: &Transition);
+}
+
+/// The circuit breaker of one endpoint. Shared by reference; every method takes `&self`.
+pub struct Breaker {
+    settings: BreakerSettings,
+    origin: Instant,
+    word: AtomicU64,
+    /// [`Core::until`] and [`Core::not_before`] in nanoseconds since the origin. Written
+    /// before the word, under the lock.
+    until: AtomicU64,
+    not_before: AtomicU64,
+    /// When the last canary was admitted.
+    canary_at: AtomicU64,
+    locked: Mutex<Locked>,
+    // Mere statistics: they order nothing.
+    rejected: [Counter; RejectReason::COUNT],
+    last_opened: Counter,
+    observer: Option<Arc<dyn Observer>>,
+    network: Option<Arc<Network>>,
+}
+
+struct Locked {
+    core: Core,
+    rng: SmallRng,
+}
+
+impl Breaker {
+    /// A healthy one. The same `seed` and the same calls make the same decisions.
+    pub fn new(settings: BreakerSettings, seed: u64, now: Instant) -> Self {
+        let core = Core::new(now);
+        Self {
+            settings,
+            origin: now,
+            word: AtomicU64::new(core.word().0),
+            until: AtomicU64::new(NEVER),
+            not_before: AtomicU64::new(0),
+            canary_at: AtomicU64::new(0),
+            locked: Mutex::new(Locked {
+                core,
+                rng: SmallRng::seed_from_u64(seed),
+            }),
+            rejected: Default::default(),
+            last_opened: Counter::new(0),
+            observer: None,
+            network: None,
+        }
+    }
+
+    /// The same, with somebody who is told of every transition.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The same, as one of several on a network whose faults aren't the endpoint's.
+    pub fn on_network(mut self, network: Arc<Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// Asks to make an attempt. One atomic load while the endpoint is Healthy or Degraded.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the attempt must not be made, and how long that will hold.
+    /// Never under [`Mode::Observe`] and [`Mode::Off`].
+    #[inline]
+    pub fn acquire(&self, now: Instant) -> Result<Permit<'_>, Rejection> {
+        let word = self.load();
+        if word.passes() {
+            Ok(self.permit(word, false))
+        } else {
+            self.acquire_guarded(now)
+        }
+    }
+
+    /// The state now. A cooldown that is over stays one until somebody asks.
+    pub fn state(&self) -> State {
+        self.load().state()
+    }
+
+    /// When an attempt beyond the regular ones makes sense: when a canary is due, when the
+    /// endpoint's advice runs out, or at once after recovery. May lie in the past.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let locked = lock(&self.locked);
+        let word = self.load();
+        let free = word
+            .take_slot(self.settings.canary_count, self.settings.canary_concurrency)
+            .map(|_| {
+                let canary = self.canary_at.load(Ordering::Relaxed);
+                self.origin + Duration::from_nanos(canary) + Duration::from_secs(1)
+            });
+        locked.core.wake_at(free)
+    }
+
+    /// Whether our own network is suspected, so that cooldowns don't grow.
+    pub fn network_suspect(&self, now: Instant) -> bool {
+        self.network
+            .as_ref()
+            .is_some_and(|network| network.suspected(now))
+    }
+
+    /// Does what an operator decided. Attempts under way come too late for the breaker.
+    pub fn force(&self, force: Force, now: Instant) {
+        let effects = self.step(now, Event::Force(force), false);
+        self.publish(effects.transition.as_deref());
+    }
+
+    /// Everything that the metrics show.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let locked = lock(&self.locked);
+        let core = &locked.core;
+        let opened = self.last_opened.load(Ordering::Relaxed);
+        Snapshot {
+            state: core.state,
+            generation: core.generation,
+            consecutive_failures: core.fail_run,
+            failures: core.counts.failures,
+            outcomes: core.counts.outcomes,
+            rejected: std::array::from_fn(|index| {
+                self.rejected
+                    .get(index)
+                    .map_or(0, |count| count.load(Ordering::Relaxed))
+            }),
+            late_results: core.counts.late,
+            transitions: core.counts.transitions.clone(),
+            last_opened: (opened > 0).then(|| UNIX_EPOCH + Duration::from_nanos(opened)),
+            latency_ms: core.latencies.mean(core.age(now)),
+            success_ratio: core.attempts.success_share(),
+            health_score: core.score(now),
+            threshold: core.averages.threshold(&self.settings.shape),
+            ewma_error_ratio: core.averages.error_ratio(),
+            open_remaining: if core.forced && core.state == State::CoolingDown {
+                None
+            } else {
+                Some(
+                    core.closed_until()
+                        .map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
+                )
+            },
+            half_open_in_flight: self.load().in_flight(),
+        }
+    }
+
+    /// Until when the endpoint asked to be left alone; may lie in the past.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        let gate = self.not_before.load(Ordering::Acquire);
+        (gate > 0).then(|| self.origin + Duration::from_nanos(gate))
+    }
+
+    /// The 95th percentile of the last fifty latencies, once there are fifty.
+    pub(super) fn p95(&self, now: Instant) -> Option<Duration> {
+        let locked = lock(&self.locked);
+        let age = locked.core.age(now);
+        locked.core.latencies.p95(age)
+    }
+
+    /// Whether it may reject.
+    pub(super) fn enforces(&self) -> bool {
+        self.settings.mode == Mode::Enforce
+    }
+
+    /// Counts a rejection that somebody decided in the breaker's stead.
+    pub(super) fn count_rejection(&self, reason: RejectReason) {
+        if let Some(count) = self.rejected.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What is left when the word alone doesn't admit.
+    #[cold]
+    fn acquire_guarded(&self, now: Instant) -> Result<Permit<'_>, Rejection> {
+        let rejection = loop {
+            let word = self.load();
+            if word.passes() {
+                return Ok(self.permit(word, false));
+            }
+            match self.decide(word, now) {
+                Decision::Admit(ticket) => return Ok(self.permit_for(ticket)),
+                Decision::Reject(rejection) => break rejection,
+                Decision::TakeSlot => match self.take_slot(word, now) {
+                    Some(Ok(permit)) => return Ok(permit),
+                    Some(Err(rejection)) => break rejection,
+                    None => {}
+                },
+            }
+        };
+        self.count_rejection(rejection.reason);
+        if self.settings.mode == Mode::Observe {
+            let word = self.load();
+            return Ok(Permit::new(
+                self,
+                Ticket {
+                    generation: word.generation(),
+                    canary: false,
+                },
+                word.state(),
+                false,
+            ));
+        }
+        Err(rejection)
+    }
+
+    /// Decides by the published times where they are enough, and by the core otherwise.
+    fn decide(&self, word: Word, now: Instant) -> Decision {
+        let until = self.until.load(Ordering::Acquire);
+        let gate = self.not_before.load(Ordering::Acquire);
+        let at = self.nanos(now);
+        // The times belong to this word only if it still stands: they are written first.
+        if self.load() == word && until != NEVER {
+            match word.state() {
+                State::CoolingDown if at < until.max(gate) => {
+                    let reason = if gate > until {
+                        RejectReason::RetryAfter
+                    } else {
+                        RejectReason::Open
+                    };
+                    return Decision::Reject(Rejection {
+                        reason,
+                        retry_in: Some(Duration::from_nanos(until.max(gate) - at)),
+                    });
+                }
+                State::HalfOpen if at < until && at >= gate => return Decision::TakeSlot,
+                _ => {}
+            }
+        }
+        let effects = self.step(now, Event::Acquire, self.network_suspect(now));
+        self.publish(effects.transition.as_deref());
+        // An acquire is always decided.
+        effects.decision.unwrap_or(Decision::TakeSlot)
+    }
+
+    /// Takes a slot of HalfOpen; `None` when the word has changed and all must be asked
+    /// again.
+    fn take_slot(&self, word: Word, now: Instant) -> Option<Result<Permit<'_>, Rejection>> {
+        if word.state() != State::HalfOpen {
+            return None;
+        }
+        let taken = word.take_slot(self.settings.canary_count, self.settings.canary_concurrency);
+        let Some(taken) = taken else {
+            return Some(Err(Rejection {
+                reason: RejectReason::HalfOpen,
+                retry_in: None,
+            }));
+        };
+        self.word
+            .compare_exchange(word.0, taken.0, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        self.canary_at.store(self.nanos(now), Ordering::Relaxed);
+        Some(Ok(self.permit(taken, true)))
+    }
+
+    /// Records an outcome. A canary's slot is given back afterwards, so that it is never
+    /// free while the outcome that may end the round is still unheard.
+    fn finish(&self, ticket: Ticket, now: Instant, completion: Completion) {
+        if self.settings.mode == Mode::Off {
+            return;
+        }
+        let frozen = ticket.canary && self.network_suspect(now);
+        let effects = self.step(now, Event::Finish(ticket, completion), frozen);
+        if ticket.canary {
+            let hand_back = completion.outcome.hands_back();
+            self.release(ticket, hand_back);
+        }
+        if effects.transition.is_some() {
+            self.publish(effects.transition.as_deref());
+        }
+    }
+
+    /// Gives a canary's slot back to its own round.
+    fn release(&self, ticket: Ticket, hand_back: bool) {
+        let mut word = self.load();
+        while let Some(released) = word.release_slot(ticket.generation, hand_back) {
+            match self.word.compare_exchange_weak(
+                word.0,
+                released.0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return,
+                Err(current) => word = Word(current),
+            }
+        }
+    }
+
+    fn step(&self, now: Instant, event: Event, frozen: bool) -> Effects {
+        let mut locked = lock(&self.locked);
+        let Locked { core, rng } = &mut *locked;
+        let effects = core.step(&self.settings, now, event, frozen, rng);
+        if effects.times {
+            let nanos = |moment: Option<Instant>, none| moment.map_or(none, |at| self.nanos(at));
+            self.until
+                .store(nanos(core.until(), NEVER), Ordering::Release);
+            self.not_before
+                .store(nanos(core.not_before(), 0), Ordering::Release);
+        }
+        if let Some(word) = effects.word {
+            if word.in_flight() > 0 {
+                self.canary_at.store(self.nanos(now), Ordering::Relaxed);
+            }
+            self.word.store(word.0, Ordering::Release);
+        }
+        effects
+    }
+
+    /// Tells of a transition, outside the lock.
+    fn publish(&self, transition: Option<&Transition>) {
+        let Some(transition) = transition else {
+            return;
+        };
+        if transition.to == State::CoolingDown {
+            // The one place that reads the wall clock, some times a day.
+            let wall = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            let nanos = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+            self.last_opened.store(nanos, Ordering::Relaxed);
+        }
+        if let Some(observer) = &self.observer {
+            observer.on_transition(transition);
+        }
+    }
+
+    #[inline]
+    fn load(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn permit(&self, word: Word, canary: bool) -> Permit<'_> {
+        let ticket = Ticket {
+            generation: word.generation(),
+            canary,
+        };
+        Permit::new(self, ticket, word.state(), true)
+    }
+
+    fn permit_for(&self, ticket: Ticket) -> Permit<'_> {
+        let state = if ticket.canary {
+            State::HalfOpen
+        } else {
+            self.state()
+        };
+        Permit::new(self, ticket, state, true)
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        let age = at.saturating_duration_since(self.origin);
+        u64::try_from(age.as_nanos()).unwrap_or(NEVER - 1)
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("state", &self.state())
+            .field("generation", &self.load().generation())
+            .finish_non_exhaustive()
+    }
+}

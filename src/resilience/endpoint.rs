@@ -1,0 +1,294 @@
+//! One endpoint: its name, its breaker, its retry budget, and what is counted about it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::time::Instant;
+
+use super::breaker::{self, Breaker, Transition};
+use super::budget::{Budget, BudgetSettings};
+use super::cache::CacheStatus;
+use super::events::{Event, Observer};
+use super::isolation::Network;
+use super::settings::BreakerSettings;
+
+/// What names an endpoint: the labels `component` and `endpoint`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId {
+    component: Box<str>,
+    url: Box<str>,
+}
+
+impl EndpointId {
+    /// Names the endpoint at `url` of a component such as `betanet` or `otlp_http/eu`.
+    /// Credentials, query and fragment are left out: they are nobody's business, and not
+    /// what tells endpoints apart.
+    pub fn new(component: &str, url: &str) -> Self {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, url),
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => rest.split_at(slash),
+            None => (rest, ""),
+        };
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let url = match scheme {
+            Some(scheme) => format!("{scheme}://{host}{path}"),
+            None => format!("{host}{path}"),
+        };
+        Self {
+            component: component.into(),
+            url: url.into(),
+        }
+    }
+
+    /// The receiver's or exporter's id.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// The URL without credentials and query.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Host and port, for what is common to all endpoints of one peer.
+    pub fn peer(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
+        let authority = rest.split('/').next().unwrap_or_default();
+        let port = match scheme {
+            "https" => "443",
+            _ => "80",
+        };
+        // A colon after the bracket of an IPv6 address, or the only one.
+        let has_port = authority
+            .rsplit_once(':')
+            .is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        if has_port {
+            authority.to_owned()
+        } else {
+            format!("{authority}:{port}")
+        }
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.component, self.url)
+    }
+}
+
+/// How a retry went, or why it wasn't made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryResult {
+    /// It succeeded.
+    Succeeded,
+    /// It failed as well.
+    Failed,
+    /// The budget had no token for it.
+    NoBudget,
+    /// It wouldn't have had its full timeout before the deadline.
+    NoTime,
+    /// The breaker's state forbade it.
+    Rejected,
+}
+
+impl RetryResult {
+    /// Every result, in the order in which metrics list them.
+    pub const ALL: [RetryResult; 5] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::NoBudget,
+        Self::NoTime,
+        Self::Rejected,
+    ];
+
+    /// The value of the `result` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "success",
+            Self::Failed => "failure",
+            Self::NoBudget => "no_budget",
+            Self::NoTime => "no_time",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What a poll found in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheResult {
+    /// A fresh answer.
+    Fresh,
+    /// Nothing fresh: the endpoint was asked.
+    Miss,
+    /// Another poll that was already asking.
+    Joined,
+    /// A stale answer, after asking failed.
+    Stale,
+}
+
+impl CacheResult {
+    /// Every result, in the order in which metrics list them.
+    pub const ALL: [CacheResult; 4] = [Self::Fresh, Self::Miss, Self::Joined, Self::Stale];
+
+    /// The value of the `result` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Miss => "miss",
+            Self::Joined => "joined",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// One endpoint, as its guard uses it and its metrics show it.
+pub struct Endpoint {
+    id: EndpointId,
+    peer: Box<str>,
+    breaker: Breaker,
+    retrying: Mutex<Retrying>,
+    cache: Mutex<Option<CacheStatus>>,
+    retries: [AtomicU64; RetryResult::ALL.len()],
+    cached: [AtomicU64; CacheResult::ALL.len()],
+    network: Arc<Network>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// What retries spend and are spread by.
+pub(super) struct Retrying {
+    pub(super) budget: Budget,
+    pub(super) rng: SmallRng,
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        id: EndpointId,
+        settings: BreakerSettings,
+        budget: BudgetSettings,
+        seed: u64,
+        network: Arc<Network>,
+        observer: Option<Arc<dyn Observer>>,
+        now: Instant,
+    ) -> Self {
+        let mut breaker = Breaker::new(settings, seed, now).on_network(Arc::clone(&network));
+        if let Some(observer) = &observer {
+            breaker = breaker.observed_by(Arc::new(Named {
+                id: id.clone(),
+                observer: Arc::clone(observer),
+            }));
+        }
+        Self {
+            peer: id.peer().into(),
+            id,
+            breaker,
+            retrying: Mutex::new(Retrying {
+                budget: Budget::new(budget),
+                rng: SmallRng::seed_from_u64(seed),
+            }),
+            cache: Mutex::new(None),
+            retries: Default::default(),
+            cached: Default::default(),
+            network,
+            observer,
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &EndpointId {
+        &self.id
+    }
+
+    /// Its breaker.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The network that it shares with the others; whoever records on
+    /// [`Endpoint::breaker`] by itself tells the network too.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Retry tokens left.
+    pub fn budget_tokens(&self) -> f64 {
+        self.retrying().budget.tokens()
+    }
+
+    /// What its cache holds; `None` while that is nothing.
+    pub fn cache(&self) -> Option<CacheStatus> {
+        *self.cache_status()
+    }
+
+    /// Retries by [`RetryResult::ALL`].
+    pub fn retries(&self) -> [u64; RetryResult::ALL.len()] {
+        self.retries
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// Polls by [`CacheResult::ALL`].
+    pub fn cache_requests(&self) -> [u64; CacheResult::ALL.len()] {
+        self.cached
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(super) fn retrying(&self) -> MutexGuard<'_, Retrying> {
+        self.retrying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cache_status(&self) -> MutexGuard<'_, Option<CacheStatus>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count_retry(&self, result: RetryResult) {
+        if let Some(count) = self.retries.get(result as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count_cache(&self, result: CacheResult) {
+        if let Some(count) = self.cached.get(result as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn publish(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.on_event(&self.id, event);
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id)
+            .field("breaker", &self.breaker)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells an endpoint's observer of its breaker's transitions.
+struct Named {
+    id: EndpointId,
+    observer: Arc<dyn Observer>,
+}
+
+impl breaker::Observer for Named {
+    fn on_transition(&self, transition: &Transition) {
+        self.observer
+            .on_event(&self.id, &Event::Transition(transition));
+    }
+}

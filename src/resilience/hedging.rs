@@ -1,0 +1,58 @@
+//! When a second request may overtake a slow first one.
+//!
+//! A request that takes longer than nearly all before it was probably unlucky (a lost
+//! packet, a pause of the server), and a second one probably isn't. But a second request
+//! to an endpoint that is slow because it is overloaded makes it slower still: so only
+//! while the endpoint is Healthy, only past what 95 % of its calls take, and each for a
+//! token of the retry budget.
+
+use std::time::Duration;
+
+use super::breaker::State;
+use super::settings::HedgingSettings;
+
+/// How long to wait for the first request before a second is sent; `None` is for ever.
+///
+/// `p95` is known once there are fifty recent latencies.
+pub(super) fn delay(
+    settings: &HedgingSettings,
+    state: State,
+    idempotent: bool,
+    p95: impl FnOnce() -> Option<Duration>,
+) -> Option<Duration> {
+    if !settings.enabled || !idempotent || state != State::Healthy {
+        return None;
+    }
+    Some(p95()?.max(settings.min_delay))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_healthy_endpoint_with_known_latencies_is_hedged() {
+        let on = HedgingSettings {
+            enabled: true,
+            min_delay: Duration::from_millis(100),
+        };
+        let off = HedgingSettings {
+            enabled: false,
+            ..on
+        };
+        let ms = Duration::from_millis;
+        assert_eq!(
+            delay(&on, State::Healthy, true, || Some(ms(250))),
+            Some(ms(250))
+        );
+        assert_eq!(
+            delay(&on, State::Healthy, true, || Some(ms(20))),
+            Some(ms(100))
+        );
+        assert_eq!(delay(&on, State::Healthy, true, || None), None);
+        assert_eq!(delay(&on, State::Degraded, true, || Some(ms(250))), None);
+        assert_eq!(delay(&on, State::HalfOpen, true, || Some(ms(250))), None);
+        assert_eq!(delay(&on, State::Healthy, false, || Some(ms(250))), None);
+        assert_eq!(delay(&off, State::Healthy, true, || Some(ms(250))), None);
+    }
+}

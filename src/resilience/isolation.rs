@@ -1,0 +1,249 @@
+//! Whether it is them or us.
+//!
+//! A machine that loses its uplink sees every endpoint fail. Each breaker would open, and
+//! each failed canary would double its cooldown, so that minutes after the network is back
+//! everything would still be waiting. So where nearly all of several different peers fail
+//! below HTTP at the same time, our own network is suspected, and no cooldown grows.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::outcome::Outcome;
+
+/// Failures are the same event if they happen within this.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A suspicion that nothing renews ends after this.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// Fewer peers than this prove nothing.
+const MIN_PEERS: usize = 3;
+
+/// Attempts that are kept at most, whatever their rate.
+const MAX_SIGHTINGS: usize = 32_768;
+
+/// What all endpoints of a process, sources and destinations alike, share: the network.
+#[derive(Debug, Default)]
+pub struct Network {
+    isolation: Mutex<Isolation>,
+}
+
+impl Network {
+    /// One that nothing is known about.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes note of one attempt at `peer`, a host and port such as `example.org:443`.
+    pub fn record(&self, now: Instant, peer: &str, outcome: Outcome) {
+        let change = self.lock().record(now, peer, outcome);
+        match change {
+            Some(Change::Suspected { failing, peers }) => warn!(
+                failing,
+                peers, "network_suspect: nearly every peer fails, cooldowns no longer grow"
+            ),
+            Some(Change::Cleared) => info!("network_suspect is over"),
+            None => {}
+        }
+    }
+
+    /// Whether our own network is suspected now.
+    pub fn suspected(&self, now: Instant) -> bool {
+        self.lock().suspected(now)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Isolation> {
+        self.isolation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a sighting changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Suspected { failing: usize, peers: usize },
+    Cleared,
+}
+
+/// The rule without its lock.
+#[derive(Debug, Default)]
+struct Isolation {
+    /// The last sighting of each peer within the window.
+    latest: HashMap<Box<str>, Sighting>,
+    /// Every sighting within the window, oldest first.
+    sightings: VecDeque<(Instant, u64, Box<str>)>,
+    failing: usize,
+    serial: u64,
+    /// When the condition last held, since the last success.
+    held: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Sighting {
+    serial: u64,
+    failed: bool,
+}
+
+impl Isolation {
+    fn record(&mut self, now: Instant, peer: &str, outcome: Outcome) -> Option<Change> {
+        if matches!(outcome, Outcome::Cancelled | Outcome::Local) {
+            return None;
+        }
+        let before = self.suspected(now);
+        self.forget(now);
+        self.see(now, peer, outcome.is_transport());
+        if outcome == Outcome::Success {
+            self.held = None;
+            return before.then_some(Change::Cleared);
+        }
+        let peers = self.latest.len();
+        // At least 80 %, in integers.
+        if peers >= MIN_PEERS && self.failing * 5 >= peers * 4 {
+            self.held = Some(now);
+        }
+        (!before && self.suspected(now)).then_some(Change::Suspected {
+            failing: self.failing,
+            peers,
+        })
+    }
+
+    fn suspected(&self, now: Instant) -> bool {
+        self.held
+            .is_some_and(|held| now.saturating_duration_since(held) < MEMORY)
+    }
+
+    fn see(&mut self, now: Instant, peer: &str, failed: bool) {
+        self.serial += 1;
+        let sighting = Sighting {
+            serial: self.serial,
+            failed,
+        };
+        self.sightings.push_back((now, self.serial, peer.into()));
+        self.failing += usize::from(failed);
+        if let Some(old) = self.latest.insert(peer.into(), sighting) {
+            self.failing -= usize::from(old.failed);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((seen, ..)) = self.sightings.front() {
+            let old = now.saturating_duration_since(*seen) > WINDOW;
+            if !old && self.sightings.len() < MAX_SIGHTINGS {
+                return;
+            }
+            let Some((_, serial, peer)) = self.sightings.pop_front() else {
+                return;
+            };
+            if let Some(latest) = self.latest.get(&peer)
+                && latest.serial == serial
+            {
+                self.failing -= usize::from(latest.failed);
+                self.latest.remove(&peer);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::resilience::outcome::Transport;
+
+    const REFUSED: Outcome = Outcome::Transport(Transport::Refused);
+
+    /// Feeds sightings at seconds, and tells whether the network is suspected at the end.
+    fn after(sightings: &[(u64, &str, Outcome)], at: u64) -> bool {
+        let start = Instant::now();
+        let second = |at| start + Duration::from_secs(at);
+        let mut isolation = Isolation::default();
+        for &(at, peer, outcome) in sightings {
+            isolation.record(second(at), peer, outcome);
+        }
+        isolation.suspected(second(at))
+    }
+
+    #[test]
+    fn three_failing_peers_within_ten_seconds_are_suspicious() {
+        let third = |at| {
+            [
+                (0, "a:1", REFUSED),
+                (3, "b:1", Outcome::Timeout),
+                (at, "c:1", REFUSED),
+            ]
+        };
+        assert!(after(&third(10), 10));
+        assert!(!after(&third(11), 11), "the first has been forgotten");
+        assert!(!after(&[(0, "a:1", REFUSED), (1, "b:1", REFUSED)], 1));
+        assert!(
+            !after(
+                &[
+                    (0, "a:1", REFUSED),
+                    (1, "b:1", REFUSED),
+                    (2, "b:1", REFUSED)
+                ],
+                2
+            ),
+            "the same peer twice is one peer"
+        );
+    }
+
+    #[test]
+    fn four_of_five_are_enough_and_three_of_four_are_not() {
+        let four = [
+            (0, "a:1", Outcome::ServerError),
+            (1, "b:1", REFUSED),
+            (1, "c:1", REFUSED),
+            (1, "d:1", REFUSED),
+        ];
+        assert!(!after(&four, 1), "an answer of any kind came through");
+        let mut five = four.to_vec();
+        five.push((2, "e:1", REFUSED));
+        assert!(after(&five, 2));
+    }
+
+    #[test]
+    fn it_ends_with_the_first_success_or_a_minute_after_it_last_held() {
+        let down = [
+            (0, "a:1", REFUSED),
+            (0, "b:1", REFUSED),
+            (0, "c:1", REFUSED),
+        ];
+        assert!(after(&down, 59));
+        assert!(!after(&down, 60));
+        let mut back = down.to_vec();
+        back.push((5, "z:9", Outcome::Success));
+        assert!(!after(&back, 5));
+        let mut answered = down.to_vec();
+        answered.push((5, "a:1", Outcome::ClientError));
+        assert!(after(&answered, 5), "only a success clears it");
+    }
+
+    #[test]
+    fn cancelled_and_local_outcomes_are_no_sightings() {
+        let none = [
+            (0, "a:1", Outcome::Cancelled),
+            (0, "b:1", Outcome::Local),
+            (0, "c:1", REFUSED),
+        ];
+        assert!(!after(&none, 0));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_window_and_by_count() {
+        let start = Instant::now();
+        let mut isolation = Isolation::default();
+        for index in 0..MAX_SIGHTINGS + 100 {
+            isolation.record(start, &format!("host-{index}:1"), REFUSED);
+        }
+        assert!(isolation.sightings.len() <= MAX_SIGHTINGS);
+        assert_eq!(isolation.latest.len(), isolation.sightings.len());
+        assert_eq!(isolation.failing, isolation.latest.len());
+        isolation.record(start + Duration::from_secs(11), "late:1", REFUSED);
+        assert_eq!((isolation.latest.len(), isolation.failing), (1, 1));
+    }
+}

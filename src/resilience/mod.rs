@@ -1,0 +1,70 @@
+//! Circuit breakers that reopen, retries that end, and caches that never lie.
+//!
+//! Usable on its own, in any program on tokio. There are three ways in, from small to all:
+//!
+//! - [`Breaker`]: admits or rejects attempts, and learns from their outcomes. Bring your
+//!   own client, and your own time.
+//! - [`Guard`]: around an async fetch of something that is polled; a breaker with timeout,
+//!   deadline, retries within a budget, hedging, single flight and an honest cache.
+//! - [`Endpoints`]: every endpoint of a process, so that one bound holds for all and one
+//!   broken network isn't taken for a hundred broken peers.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use foghorn::resilience::{Breaker, BreakerConfig, Completion, Edge, Outcome};
+//! use tokio::time::Instant;
+//!
+//! let settings = BreakerConfig::default().resolve(Edge::Source, Duration::from_secs(5))?;
+//! let breaker = Breaker::new(settings, 42, Instant::now());
+//!
+//! let permit = breaker.acquire(Instant::now())?;
+//! let started = Instant::now();
+//! let status = 503; // whatever your client says
+//! let outcome = Outcome::of_http_status(status);
+//! let now = Instant::now();
+//! permit.record(now, Completion::new(outcome, now - started));
+//!
+//! assert_eq!(breaker.snapshot(now).failures, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What happens to an outage is told in `docs/resilience.md`.
+//!
+//! **Architecture Invariant:** this module imports nothing else of the crate, and its
+//! core (everything in `breaker::core` and what that calls) has neither clock nor chance
+//! of its own: the time and a seeded random source are handed in.
+
+pub mod outcome;
+pub mod retry_after;
+
+mod backoff;
+mod breaker;
+mod budget;
+mod cache;
+mod endpoint;
+mod events;
+mod guard;
+mod health_score;
+mod hedging;
+mod isolation;
+mod registry;
+mod settings;
+mod sync;
+mod threshold;
+
+pub use breaker::{
+    Breaker, Completion, Force, Observer as BreakerObserver, Permit, Reason, RejectReason,
+    Rejection, Snapshot, State, Transition,
+};
+pub use cache::CacheStatus;
+pub use endpoint::{CacheResult, Endpoint, EndpointId, RetryResult};
+pub use events::{Attempt, Event, Observer};
+pub use guard::{Failure, FetchError, Guard, Served, Trigger};
+pub use isolation::Network;
+pub use outcome::{Outcome, Retry, Transport};
+pub use registry::{ActiveTask, ActiveTasks, DEFAULT_MAX_ENDPOINTS, Endpoints, RegistrationError};
+pub use settings::{
+    Amount, BreakerConfig, BreakerSettings, CacheConfig, Config, Edge, HedgingConfig, Key, Mode,
+    PollConfig, Preset, Problem, Problems, RetryConfig, Settings, Warning,
+};

@@ -1,0 +1,242 @@
+//! All endpoints of a process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Force;
+use super::budget::BudgetSettings;
+use super::endpoint::{Endpoint, EndpointId};
+use super::events::Observer;
+use super::guard::Guard;
+use super::isolation::Network;
+use super::settings::{BreakerSettings, Settings};
+
+/// `service.max_endpoints` when nothing is written.
+pub const DEFAULT_MAX_ENDPOINTS: usize = 10_000;
+
+/// Why an endpoint can't be registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationError {
+    /// As many as allowed are there already.
+    #[error("{id}: there are {max} endpoints already, the most that service.max_endpoints allows")]
+    Full {
+        /// Which one.
+        id: EndpointId,
+        /// The bound.
+        max: usize,
+    },
+    /// It is there already: two guards would each know half of what happens.
+    #[error("{id}: this endpoint is guarded already")]
+    Duplicate {
+        /// Which one.
+        id: EndpointId,
+    },
+}
+
+/// Every endpoint of a process, with what they share: the network, the shutdown, the
+/// observer, and the bound on their number.
+pub struct Endpoints {
+    max: usize,
+    seeds: RandomState,
+    endpoints: Mutex<HashMap<EndpointId, Arc<Endpoint>>>,
+    registration_failures: AtomicU64,
+    tasks: ActiveTasks,
+    network: Arc<Network>,
+    observer: Option<Arc<dyn Observer>>,
+    stop: CancellationToken,
+}
+
+impl Endpoints {
+    /// None yet, and at most `max`. Cancelling `stop` ends every fetch at once and rejects
+    /// new ones.
+    pub fn new(max: usize, stop: CancellationToken) -> Self {
+        Self {
+            max,
+            seeds: RandomState::new(),
+            endpoints: Mutex::default(),
+            registration_failures: AtomicU64::new(0),
+            tasks: ActiveTasks::default(),
+            network: Arc::default(),
+            observer: None,
+            stop,
+        }
+    }
+
+    /// The same, with somebody who is told what happens at each.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Registers an endpoint and puts a guard around it, for something that is polled.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, or this one is there already. Both are counted.
+    pub fn guard<T>(
+        &self,
+        id: EndpointId,
+        settings: Settings,
+    ) -> Result<Guard<T>, RegistrationError>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let endpoint = self.insert(id, settings.breaker.clone(), settings.retry.budget)?;
+        Ok(Guard::new(
+            endpoint,
+            settings,
+            self.stop.clone(),
+            self.tasks.clone(),
+        ))
+    }
+
+    /// Registers an endpoint with a breaker and no guard, for a destination whose queue
+    /// and retries are somebody else's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoints::guard`].
+    pub fn breaker(
+        &self,
+        id: EndpointId,
+        settings: BreakerSettings,
+    ) -> Result<Arc<Endpoint>, RegistrationError> {
+        let budget = BudgetSettings {
+            capacity: 0,
+            per_success: 0.0,
+        };
+        self.insert(id, settings, budget)
+    }
+
+    /// Takes an endpoint, and with it its series, off the page. Whoever still holds it may
+    /// go on.
+    pub fn remove(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
+        self.lock().remove(id)
+    }
+
+    /// The endpoint of that name.
+    pub fn find(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
+        self.lock().get(id).cloned()
+    }
+
+    /// Every endpoint, by name.
+    pub fn all(&self) -> Vec<Arc<Endpoint>> {
+        let mut all: Vec<_> = self.lock().values().cloned().collect();
+        all.sort_unstable_by(|left, right| left.id().cmp(right.id()));
+        all
+    }
+
+    /// Does to one breaker what an operator decided. Whether there is one of that name.
+    pub fn force(&self, id: &EndpointId, force: Force, now: Instant) -> bool {
+        match self.find(id) {
+            Some(endpoint) => {
+                endpoint.breaker().force(force, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Endpoints that couldn't be registered, ever.
+    pub fn registration_failures(&self) -> u64 {
+        self.registration_failures.load(Ordering::Relaxed)
+    }
+
+    /// Fetches in flight, and whatever else was counted through [`Endpoints::tasks`].
+    pub fn active_tasks(&self) -> u64 {
+        self.tasks.count()
+    }
+
+    /// The counter of what is in flight, for pushes.
+    pub fn tasks(&self) -> &ActiveTasks {
+        &self.tasks
+    }
+
+    /// What is known about our own network.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    fn insert(
+        &self,
+        id: EndpointId,
+        settings: BreakerSettings,
+        budget: BudgetSettings,
+    ) -> Result<Arc<Endpoint>, RegistrationError> {
+        let mut endpoints = self.lock();
+        let problem = if endpoints.contains_key(&id) {
+            Some(RegistrationError::Duplicate { id: id.clone() })
+        } else if endpoints.len() >= self.max {
+            Some(RegistrationError::Full {
+                id: id.clone(),
+                max: self.max,
+            })
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.registration_failures.fetch_add(1, Ordering::Relaxed);
+            return Err(problem);
+        }
+        let endpoint = Arc::new(Endpoint::new(
+            id.clone(),
+            settings,
+            budget,
+            self.seeds.hash_one(&id),
+            Arc::clone(&self.network),
+            self.observer.clone(),
+            Instant::now(),
+        ));
+        endpoints.insert(id, Arc::clone(&endpoint));
+        Ok(endpoint)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, Arc<Endpoint>>> {
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoints")
+            .field("count", &self.lock().len())
+            .field("max", &self.max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts what is in flight.
+#[derive(Debug, Clone, Default)]
+pub struct ActiveTasks(Arc<AtomicU64>);
+
+impl ActiveTasks {
+    /// Counts one until the returned value is dropped, on whichever path that happens.
+    pub fn enter(&self) -> ActiveTask {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        ActiveTask(self.clone())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One thing in flight.
+#[must_use = "it is in flight until this is dropped"]
+#[derive(Debug)]
+pub struct ActiveTask(ActiveTasks);
+
+impl Drop for ActiveTask {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
