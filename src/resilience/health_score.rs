@@ -68,7 +68,8 @@ fn interpolate(knots: &[(f64, f64); 4], at: f64) -> f64 {
     left.1
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -26,7 +26,8 @@ pub(super) fn delay(
     Some(p95()?.max(settings.min_delay))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

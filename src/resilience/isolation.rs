@@ -149,7 +149,8 @@ impl Isolation {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::resilience::outcome::Transport;

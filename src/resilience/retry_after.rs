@@ -46,7 +46,8 @@ pub(super) fn stretch(advice: Duration, rng: &mut impl Rng) -> Duration {
         .mul_f64(1.0 + STRETCH * rng.random::<f64>())
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::time::UNIX_EPOCH;
 

@@ -134,7 +134,8 @@ fn negligible(value: f64) -> f64 {
     if value < NEGLIGIBLE { 0.0 } else { value }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

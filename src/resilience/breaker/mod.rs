@@ -24,7 +24,8 @@ mod core;
 mod permit;
 mod snapshot;
 mod state;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod window;
 mod word;

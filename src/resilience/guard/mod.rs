@@ -11,7 +11,8 @@
 
 mod flight;
 mod retry;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::fmt;

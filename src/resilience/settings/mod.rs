@@ -16,7 +16,8 @@
 
 mod config;
 mod problem;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::time::Duration;

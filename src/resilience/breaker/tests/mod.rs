@@ -1,6 +1,7 @@
 //! A breaker by hand, and the tests of its tables.
 
 mod outcomes;
+mod properties;
 mod states;
 
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,21 @@ pub(super) struct Bench {
 
 #[derive(Default)]
 pub(super) struct Seen(Mutex<Vec<Transition>>);
+
+impl Seen {
+    /// What was seen after the first `known`.
+    pub(super) fn after(&self, known: u64) -> Vec<Transition> {
+        lock_std(&self.0)
+            .iter()
+            .skip(known as usize)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn last(&self) -> Option<Transition> {
+        lock_std(&self.0).last().cloned()
+    }
+}
 
 impl Observer for Seen {
     fn on_transition(&self, transition: &Transition) {
