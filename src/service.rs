@@ -10,7 +10,7 @@
 //!    attempt per request until the grace is over, then counts what is left as dropped
 //!    with the reason `shutdown`.
 //! 4. What still runs after the grace is aborted, and waited for a little.
-//! 5. Extensions, which answer questions about all this, go last.
+//! 5. Extensions and the HTTP server, which answer questions about all this, go last.
 //!
 //! Every task's end is logged once, with its outcome and how long it took.
 
@@ -28,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::tasks::{Outcome, TaskEnd};
 use self::tasks::{Role, Tasks};
-use crate::component::{BuildContext, Extension, Health, Routes};
+use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
 use crate::config::{Config, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
+use crate::server::{BindError, Server};
 use crate::telemetry::Telemetry;
 
 /// How long receivers have to finish what they have accepted, before the pipelines close
@@ -45,6 +46,8 @@ pub struct Service {
     graph: Graph,
     extensions: Vec<(String, Box<dyn Extension>)>,
     surroundings: Surroundings,
+    telemetry: Telemetry,
+    http: Option<ListenerConfig>,
     shutdown: ShutdownConfig,
 }
 
@@ -53,6 +56,7 @@ pub struct Running {
     tasks: Tasks,
     ledger: Ledger,
     health: Health,
+    urls: Vec<String>,
     grace: GraceControl,
     shutdown: ShutdownConfig,
     stopping: CancellationToken,
@@ -69,14 +73,20 @@ pub struct Drained {
     pub ledger: Ledger,
 }
 
-/// A component could not be started.
+/// The agent could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {error:#}")]
-pub struct StartError {
-    /// Its place in the configuration, such as `receivers::otlp`.
-    pub path: String,
-    /// Why.
-    pub error: anyhow::Error,
+pub enum StartError {
+    /// A component could not be.
+    #[error("{path}: {error:#}")]
+    Component {
+        /// Its place in the configuration, such as `receivers::otlp`.
+        path: String,
+        /// Why.
+        error: anyhow::Error,
+    },
+    /// Nothing can be served by HTTP.
+    #[error(transparent)]
+    Server(#[from] BindError),
 }
 
 impl Service {
@@ -113,6 +123,8 @@ impl Service {
                 graph,
                 extensions,
                 surroundings,
+                telemetry: telemetry.clone(),
+                http: config.service.http.listener.clone(),
                 shutdown: config.service.shutdown,
             }),
             _ => Err(BuildErrors(errors)),
@@ -139,12 +151,14 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Names the component that could not be started.
+    /// Names the component or the key that could not be started.
     pub async fn start(self) -> Result<Running, StartError> {
         let Self {
             graph,
             mut extensions,
             surroundings,
+            telemetry,
+            http,
             shutdown,
         } = self;
         let Graph {
@@ -155,7 +169,7 @@ impl Service {
             stopping,
             closing,
         } = graph;
-        let failed = |section: &str, id: &dyn std::fmt::Display, error| StartError {
+        let failed = |section: &str, id: &dyn std::fmt::Display, error| StartError::Component {
             path: format!("{section}::{id}"),
             error,
         };
@@ -173,9 +187,16 @@ impl Service {
             started.map_err(|error| failed("extensions", id, error))?;
         }
 
+        // Last, because starting is when components register what they serve.
+        let health = surroundings.health;
+        let server = Server::bind(http.as_ref(), &surroundings.routes, &health, &telemetry).await?;
+
         let mut tasks = Tasks::default();
+        let urls = server.urls();
         let grace = GraceControl::new();
         let ending = CancellationToken::new();
+        let run = completed(server.run(ending.clone()));
+        tasks.spawn(Role::Extension, "http server".to_owned(), run);
         for exporter in exporters {
             let name = format!("exporter {}", exporter.id());
             tasks.spawn(Role::Exporter, name, exporter.run(grace.grace()));
@@ -192,10 +213,12 @@ impl Service {
             let run = receiver.run(stopping.clone());
             tasks.spawn(Role::Receiver, format!("receiver {id}"), completed(run));
         }
+        health.enter(Phase::Running);
         Ok(Running {
             tasks,
             ledger,
-            health: surroundings.health,
+            health,
+            urls,
             grace,
             shutdown,
             stopping,
@@ -214,6 +237,11 @@ impl Running {
     /// The board on which components report.
     pub fn health(&self) -> Health {
         self.health.clone()
+    }
+
+    /// Every path that is served by HTTP, as a URL.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
     }
 
     /// Works until `shutdown` resolves, then drains; `abort` cuts the draining short.
@@ -236,6 +264,7 @@ impl Running {
             }
         }
         let begun = Instant::now();
+        self.health.enter(Phase::Draining);
         tracing::info!(
             tasks = self.tasks.len(),
             grace_s = self.shutdown.grace.as_secs_f64(),
