@@ -33,12 +33,14 @@
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
+//! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
 //!
 //! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
 //! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
 //! reasons.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod component;
 pub mod components;
 pub mod config;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::yaml::{Diagnostics, Entry, MAX_DEPTH, Node, NodeKind, Problem, Severity, Span};
 
 /// Lays `over` on `base`: maps merge key by key, and everything else replaces what was
-/// there. Every node keeps its place, so that errors name the file a value came from.
+/// there. Every node keeps its place, so that errors name the file a value came from; a
+/// map that comes from several is where it began.
 pub(super) fn merge(base: &mut Node, over: Node) {
     match (&mut base.kind, over.kind) {
         (NodeKind::Map(entries), NodeKind::Map(others)) => {
@@ -16,14 +17,10 @@ pub(super) fn merge(base: &mut Node, over: Node) {
                 .collect();
             for other in others {
                 match known.get(&other.key).and_then(|i| entries.get_mut(*i)) {
-                    Some(entry) => {
-                        entry.span = other.span;
-                        merge(&mut entry.value, other.value);
-                    }
+                    Some(entry) => merge(&mut entry.value, other.value),
                     None => entries.push(other),
                 }
             }
-            base.span = over.span;
         }
         (_, kind) => {
             *base = Node {

@@ -26,7 +26,11 @@ pub(super) fn resolve(
     );
     let stages = named(factories.processors, |f| (f.kind, f.aliases))
         .into_iter()
-        .chain(named(factories.policies, |f| (f.kind, &[])))
+        .chain(
+            named(factories.policies, |f| (f.kind, &[]))
+                .into_iter()
+                .map(|(name, i)| (name, factories.processors.len() + i)),
+        )
         .collect::<Vec<_>>();
     let mut processors = Section::read(
         &PROCESSORS,
@@ -135,7 +139,7 @@ const EXPORTERS: Family = Family {
 const EXTENSIONS: Family = Family {
     one: "extension",
     section: "extensions",
-    used_in: "`service::extensions` not",
+    used_in: "no list of `service::extensions`",
 };
 
 /// Every name in a family, and which of its factories it means.
@@ -265,19 +269,18 @@ impl<C> Section<C> {
 
     /// What runs, with a warning for each that doesn't.
     fn used(self, diagnostics: &Diagnostics) -> BTreeMap<ComponentId, C> {
+        let Family {
+            one,
+            section,
+            used_in,
+        } = self.family;
         let mut used = BTreeMap::new();
         for (id, declared) in self.declared {
             if declared.used {
                 used.extend(declared.config.map(|config| (id, config)));
-                continue;
-            }
-            // One that is wrong has an error to its name already.
-            if declared.config.is_some() {
-                let Family {
-                    one,
-                    section,
-                    used_in,
-                } = self.family;
+            } else if !diagnostics.has_errors() {
+                // Beside errors it is most often what follows from one of them, such as a
+                // reference with a typo.
                 diagnostics.push(Problem {
                     span: declared.span,
                     path: format!("{section}::{id}"),
@@ -345,12 +348,17 @@ fn pipelines(
         let mut list = |key: &'static str, needed: bool| {
             let list = fields.value(key);
             let found = list.as_ref().map(ids).unwrap_or_default();
-            if needed
-                && found.is_empty()
-                && list.is_none_or(|list| list.items().is_some_and(|items| items.is_empty()))
-            {
-                let message = format!("`{key}` is missing: a pipeline needs at least one");
-                pipeline.error::<()>(message);
+            match list {
+                _ if !needed || !found.is_empty() => {}
+                // What stands in it and is wrong has been reported.
+                Some(list) if list.items().is_none_or(|items| !items.is_empty()) => {}
+                Some(list) => {
+                    list.error::<()>("a pipeline needs at least one");
+                }
+                None => {
+                    let message = format!("`{key}` is missing: a pipeline needs at least one");
+                    pipeline.error::<()>(message);
+                }
             }
             found
         };
@@ -449,3 +457,6 @@ fn pipeline_id(text: &str) -> Result<PipelineId, String> {
         name: name.map(str::to_owned),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,10 @@ pub(super) fn shutdown(value: Option<Value<'_>>) -> ShutdownConfig {
 fn log_level(value: &Value<'_>) -> Option<String> {
     let text = value.read::<String>()?;
     if text.contains(['=', ',']) {
-        return Some(text);
+        return match tracing_subscriber::EnvFilter::try_new(&text) {
+            Ok(_) => Some(text),
+            Err(error) => value.error(format_args!("`{text}` is no filter: {error}")),
+        };
     }
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let lower = text.to_ascii_lowercase();

@@ -109,6 +109,9 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
         f.write_str(&self.message)
     }
 }
@@ -150,7 +153,7 @@ impl Diagnostics {
     /// Everything found, by source and place, each problem once.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.found.borrow().problems.clone();
-        problems.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.path.cmp(&b.path)));
+        problems.sort_by_cached_key(|p| (p.span.clone(), p.path.clone(), p.message.clone()));
         problems.dedup();
         problems
     }

@@ -1,0 +1,254 @@
+//! The command line: `foghorn run | validate | components | print-config`.
+//!
+//! `validate` and `run` share every step up to the first socket: load, validate, build.
+//! What is printed goes through a writer, so that a pipe which closes early ends quietly.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::component::Factories;
+use crate::components::FACTORIES;
+use crate::config::{Config, Environment, Loaded, Sources};
+use crate::pdata::Signal;
+use crate::service::Service;
+use crate::telemetry::{self, Telemetry, logs};
+use crate::yaml::{self, Problem, Severity};
+
+/// The configuration or the command line is wrong, as `EX_USAGE` of sysexits.h.
+pub const WRONG_USAGE: u8 = 64;
+
+/// Something outside the configuration failed, such as a port that is taken.
+pub const FAILED: u8 = 1;
+
+/// Collects telemetry on small, badly connected machines, and stays honest when everything
+/// around it fails.
+#[derive(Debug, Parser)]
+#[command(
+    name = "foghorn",
+    version,
+    propagate_version = true,
+    subcommand_precedence_over_arg = true,
+    after_help = "Without a command it runs, and without --config it collects this machine \
+                  and a Betanet at http://localhost:9000.\n\n\
+                  Example: foghorn --config /etc/foghorn.yaml --set service.http.endpoint=127.0.0.1:9300"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+enum Command {
+    /// Collect, until SIGTERM or Ctrl-C (the default)
+    #[command(after_help = "Example: foghorn run --config /etc/foghorn.yaml")]
+    Run,
+    /// Check the configuration as start-up would, and say everything that is wrong
+    #[command(after_help = "Example: foghorn validate --config /etc/foghorn.yaml")]
+    Validate,
+    /// List the components that are built in
+    #[command(after_help = "Example: foghorn components")]
+    Components,
+    /// Show what the configuration comes to: merged, expanded, without secrets
+    #[command(after_help = "Example: foghorn print-config --config base.yaml --config site.yaml")]
+    PrintConfig,
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// A file, `env:NAME` or `yaml:TEXT`; later ones are laid over earlier ones: maps merge,
+    /// lists replace
+    #[arg(long, short, global = true, value_name = "SOURCE")]
+    config: Vec<String>,
+    /// One value, over all of --config; `::` separates, too, where an id contains dots
+    #[arg(long, global = true, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+}
+
+/// A configuration that is built and waits to be started.
+pub struct Agent {
+    /// What it was built from.
+    pub config: Config,
+    /// The components, wired.
+    pub service: Service,
+}
+
+impl Agent {
+    /// Starts, says so, and works until `shutdown`; `abort` cuts the draining short.
+    pub async fn run(
+        self,
+        out: &mut dyn Write,
+        shutdown: impl Future<Output = ()>,
+        abort: impl Future<Output = ()>,
+    ) -> ExitCode {
+        let Self { config, service } = self;
+        let running = match service.start().await {
+            Ok(running) => running,
+            Err(error) => {
+                tracing::error!("{error}");
+                return ExitCode::from(FAILED);
+            }
+        };
+        say(out, welcome(&config, running.urls()));
+        running.run(shutdown, abort).await;
+        ExitCode::SUCCESS
+    }
+}
+
+/// Does what the command line asks for. Only `run` leaves something to do, the agent;
+/// everything else gives the exit code.
+///
+/// # Errors
+///
+/// The exit code: success, [`WRONG_USAGE`] or [`FAILED`].
+pub fn prepare(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Agent, ExitCode> {
+    let Cli { command, options } = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            say(err, error.render());
+            return Err(ExitCode::from(WRONG_USAGE));
+        }
+        // `--help` and `--version` are errors only to clap.
+        Err(error) => {
+            say(out, error.render());
+            return Err(ExitCode::SUCCESS);
+        }
+    };
+    let command = command.unwrap_or(Command::Run);
+    if command == Command::Components {
+        say(out, components(&FACTORIES));
+        return Err(ExitCode::SUCCESS);
+    }
+
+    let sources = Sources {
+        configs: options.config,
+        sets: options.set,
+    };
+    let loaded = Config::load(&sources, environment, &FACTORIES).map_err(|invalid| {
+        say(err, report(&invalid.problems));
+        ExitCode::from(WRONG_USAGE)
+    })?;
+    say(err, report(&loaded.warnings));
+    if command == Command::PrintConfig {
+        say(out, yaml::print(&loaded.tree, &loaded.secrets));
+        return Err(ExitCode::SUCCESS);
+    }
+    if command == Command::Run {
+        let level = &loaded.config.service.telemetry.log_level;
+        logs::init(level, logs::Format::Auto).map_err(|error| {
+            say(err, format_args!("{error}\n"));
+            ExitCode::from(WRONG_USAGE)
+        })?;
+    }
+    let agent = build(loaded).map_err(|error| {
+        say(err, format_args!("{error}\n"));
+        ExitCode::from(WRONG_USAGE)
+    })?;
+    if command == Command::Validate {
+        say(out, "the configuration is valid\n");
+        return Err(ExitCode::SUCCESS);
+    }
+    Ok(agent)
+}
+
+/// Writes, and lets it be where nobody reads: that is no failure of the agent.
+fn say(to: &mut dyn Write, text: impl std::fmt::Display) {
+    let _: io::Result<()> = write!(to, "{text}").and_then(|()| to.flush());
+}
+
+fn build(loaded: Loaded) -> anyhow::Result<Agent> {
+    let config = loaded.config;
+    let own = &config.service.telemetry;
+    let telemetry = Telemetry::new(&telemetry::Settings {
+        metrics: own.metrics,
+        resource: own.resource.clone(),
+    })?;
+    let service = Service::build(&config, &telemetry)?;
+    Ok(Agent { config, service })
+}
+
+/// Each problem on a line, and what they come to.
+fn report(problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        text.push_str(&format!("{problem}\n"));
+    }
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    if errors > 0 {
+        let word = if errors == 1 { "error" } else { "errors" };
+        text.push_str(&format!("{errors} {word} in the configuration\n"));
+    }
+    text
+}
+
+/// The first lines: what is collected, where to look, and with what configuration.
+fn welcome(config: &Config, urls: &[String]) -> String {
+    let mut text = format!(
+        "foghorn {} runs with {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.sources.join(", ")
+    );
+    let mut row = |left: &str, right: &str| text.push_str(&format!("  {left:<22} {right}\n"));
+    for (id, receiver) in &config.receivers {
+        row(&format!("collects {id}"), &receiver.describe());
+    }
+    for (id, exporter) in &config.exporters {
+        row(&format!("exports by {id}"), &exporter.describe());
+    }
+    for url in urls {
+        row("serves", url);
+    }
+    text
+}
+
+/// The table of what is built in.
+fn components(factories: &Factories) -> String {
+    fn rows<F>(
+        title: &str,
+        factories: &[F],
+        row: impl Fn(&F) -> (&str, &[&str], &[Signal], &str),
+    ) -> String {
+        let mut text = format!("{title}\n");
+        for factory in factories {
+            let (kind, aliases, signals, summary) = row(factory);
+            let mut names = vec![kind];
+            names.extend(aliases);
+            let signals: Vec<&str> = signals.iter().map(|signal| signal.as_str()).collect();
+            let (names, signals) = (names.join(", "), signals.join(", "));
+            text.push_str(&format!("  {names:<24} {signals:<21} {summary}\n"));
+        }
+        text
+    }
+    [
+        rows("receivers", factories.receivers, |f| {
+            (f.kind, f.aliases, f.signals, f.summary)
+        }),
+        rows("processors", factories.processors, |f| {
+            (f.kind, f.aliases, f.signals, f.summary)
+        }),
+        rows(
+            "policies (written among the processors)",
+            factories.policies,
+            |f| (f.kind, &[], &Signal::ALL, f.summary),
+        ),
+        rows("exporters", factories.exporters, |f| {
+            (f.kind, f.aliases, f.signals, f.summary)
+        }),
+        rows("extensions", factories.extensions, |f| {
+            (f.kind, &[], &[], f.summary)
+        }),
+    ]
+    .join("\n")
+}
