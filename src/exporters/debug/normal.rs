@@ -137,7 +137,7 @@ fn histogram_value(point: &HistogramDataPoint) -> String {
 fn exponential_value(point: &ExponentialHistogramDataPoint) -> String {
     let mut text = moments(point.count, point.sum, point.min, point.max);
     // A bucket's bounds are powers of 2^(2^-scale).
-    let bound = |index: f64| (index * (f64::from(point.scale) * -1.0).exp2()).exp2();
+    let bound = |index: f64| (index * (-f64::from(point.scale)).exp2()).exp2();
     if let Some(buckets) = &point.negative {
         for (i, count) in buckets.bucket_counts.iter().enumerate().rev() {
             let upper = -bound(f64::from(buckets.offset) + i as f64);

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use regex::{RegexSet, RegexSetBuilder};
 
+use reqwest::Url;
+
 use super::emit::Semconv;
 use crate::receivers::scrape::Settings;
+use crate::receivers::scrape::http::{HttpConfig, parse_endpoint};
 use crate::yaml::{FromValue, Value};
 
 /// Patterns in one list.
@@ -22,32 +25,95 @@ pub(super) struct Config {
     pub(super) filesystems: Filter,
     pub(super) disks: Filter,
     pub(super) networks: Filter,
+    pub(super) targets: Vec<TargetConfig>,
+    pub(super) http: HttpConfig,
+}
+
+/// Another node.
+#[derive(Debug, Clone)]
+pub(super) struct TargetConfig {
+    pub(super) node_id: String,
+    /// As it is written.
+    pub(super) text: String,
+    pub(super) url: Url,
 }
 
 impl Config {
     pub(super) fn read(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let settings = Settings::from_fields(&mut fields);
-        let node_id = fields.value("node_id").filter(|id| !id.is_null());
-        let node_id = match node_id.map(|id| (id.read::<String>(), id)) {
-            Some((Some(text), id)) if text.trim().is_empty() => id.error("is empty"),
-            Some((text, _)) => text,
-            None => None,
-        };
+        let node_id = fields.optional::<NodeId>("node_id");
         let root_path = fields.or("root_path", PathBuf::from("/"));
         let semconv = fields.or("semconv", Semconv::V1);
         let filesystems = fields.or("filesystems", Filter::default());
         let disks = fields.or("disks", Filter::default());
         let networks = fields.or("networks", Filter::default());
+        let targets = fields.value("targets").map(|value| read_targets(&value));
+        let http = HttpConfig::from_fields(&mut fields);
         fields.finish();
         Some(Self {
+            targets: targets.unwrap_or_else(|| Some(Vec::new()))?,
+            http,
             settings,
-            node_id,
+            node_id: node_id.map(|id| id.0),
             root_path,
             semconv,
             filesystems,
             disks,
             networks,
+        })
+    }
+}
+
+struct NodeId(String);
+
+impl FromValue for NodeId {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.read::<String>()? {
+            empty if empty.trim().is_empty() => value.error("is empty"),
+            id => Some(Self(id)),
+        }
+    }
+}
+
+fn read_targets(value: &Value<'_>) -> Option<Vec<TargetConfig>> {
+    let items = value.items()?;
+    // All are read before the first wrong one counts, so that every problem is told.
+    let read: Vec<Option<TargetConfig>> = items.iter().map(Value::read).collect();
+    let mut targets: Vec<TargetConfig> = Vec::new();
+    for (item, target) in items.iter().zip(read) {
+        let target = target?;
+        if let Some(other) = targets.iter().find(|other| other.node_id == target.node_id) {
+            return item.error(format_args!(
+                "{} has the node_id `{}` too",
+                other.text, other.node_id
+            ));
+        }
+        if targets.iter().any(|other| other.url == target.url) {
+            return item.error(format_args!("{} is listed twice", target.text));
+        }
+        targets.push(target);
+    }
+    Some(targets)
+}
+
+impl FromValue for TargetConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let node_id = fields.required::<NodeId>("node_id");
+        let endpoint = match fields.value("url").filter(|url| !url.is_null()) {
+            Some(url) => parse_endpoint(&url),
+            None => value.error("`url` is missing"),
+        };
+        fields.finish();
+        let (text, mut url) = endpoint?;
+        if url.path() == "/" {
+            url.set_path("/metrics");
+        }
+        Some(Self {
+            node_id: node_id?.0,
+            text,
+            url,
         })
     }
 }
@@ -129,3 +195,6 @@ fn plain(error: &regex::Error) -> String {
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()
 }
+
+#[cfg(test)]
+mod tests;

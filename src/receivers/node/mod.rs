@@ -9,7 +9,9 @@
 //!     filesystems: {include: [], exclude: [/boot.*]}   # by mount point
 //!     disks: {include: [], exclude: []}                # by name
 //!     networks: {include: [eth.*], exclude: []}        # by interface
-//!     collection_interval: 15s   # and the other keys of `scrape`
+//!     targets:                   # other nodes, each by its node_exporter
+//!       - {node_id: node-2, url: http://node-2:9100/metrics}
+//!     collection_interval: 15s   # and the other keys of `scrape` and its HTTP client
 //! ```
 //!
 //! Patterns are regular expressions that match a whole name, at most 64 in a list. Left
@@ -26,6 +28,7 @@
 //! Metrics: `system.*` and `process.*` as the semantic conventions have them, and the
 //! platform's gauges `node_cpu_usage`, `node_memory_usage`, `node_disk_usage`,
 //! `node_network_io`, `system_uptime` and `system_total_nodes` with the label `node_id`.
+//! A target gives these gauges of its node from the exporter's own names, and nothing else.
 //! `docs/node.md` lists all with unit, attributes and source.
 
 mod config;
@@ -34,10 +37,12 @@ mod epochs;
 mod page;
 mod proc;
 mod reading;
+mod remote;
 mod summary;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -48,9 +53,11 @@ use self::config::Config;
 use self::emit::{Host, Scale};
 use self::proc::Mount;
 use self::reading::{Filesystem, PARTS, Reader, Reading};
+use self::remote::Remote;
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
+use crate::receivers::scrape::http::{Client, Fetch, Request};
 use crate::receivers::scrape::{Controller, Failure, Reach, Reason, Scrape, Scraper, Target};
 
 /// The factory of `node`.
@@ -71,7 +78,9 @@ impl ReceiverConfig for Config {
         let intake = intakes
             .remove(&Signal::Metrics)
             .ok_or_else(|| anyhow::anyhow!("{}: stands in no metrics pipeline", context.id))?;
-        let targets = vec![self.local()];
+        let urls = self.targets.iter().map(|target| &target.url);
+        let client = Client::new(&self.http, self.settings.timeout, urls)?;
+        let targets = self.scraped(context, &(Arc::new(client) as Arc<dyn Fetch>));
         Ok(Box::new(Controller::new(
             context,
             self.settings,
@@ -85,11 +94,12 @@ impl ReceiverConfig for Config {
     }
 
     fn describe(&self) -> String {
-        format!(
-            "this host as {} every {:?}",
-            self.node_id(),
-            self.settings.interval
-        )
+        let mut text = format!("this host as {}", self.node_id());
+        for target in &self.targets {
+            text.push_str(", ");
+            text.push_str(&target.text);
+        }
+        format!("{text} every {:?}", self.settings.interval)
     }
 }
 
@@ -98,15 +108,47 @@ impl Config {
         self.node_id.clone().unwrap_or_else(host_name)
     }
 
-    fn local(&self) -> Target {
+    /// This host, and the other nodes.
+    fn scraped(&self, context: &BuildContext, fetch: &Arc<dyn Fetch>) -> Vec<Target> {
         let node_id = self.node_id();
-        Target {
-            endpoint: node_id.clone(),
-            reach: Reach::Local,
-            resource: vec![("host.name", host_name())],
-            advice: "`root_path` says where the host's /proc is".to_owned(),
-            scraper: Box::new(Local::new(self, node_id)),
+        let mut local = Local::new(self, node_id.clone());
+        let mut targets = Vec::new();
+        for target in &self.targets {
+            let answered = Arc::new(AtomicBool::new(false));
+            local.others.push(Arc::clone(&answered));
+            targets.push(Target {
+                endpoint: target.text.clone(),
+                reach: Reach::Remote,
+                resource: Vec::new(),
+                advice: format!(
+                    "a node_exporter is expected by receivers::{}::targets",
+                    context.id
+                ),
+                scraper: Box::new(Remote {
+                    node_id: target.node_id.clone(),
+                    fetch: Arc::clone(fetch),
+                    request: Request {
+                        url: target.url.clone(),
+                        accept: "text/plain;version=0.0.4",
+                    },
+                    filesystems: self.filesystems.clone(),
+                    networks: self.networks.clone(),
+                    answered,
+                    previous: None,
+                }),
+            });
         }
+        targets.insert(
+            0,
+            Target {
+                endpoint: node_id,
+                reach: Reach::Local,
+                resource: vec![("host.name", host_name())],
+                advice: "`root_path` says where the host's /proc is".to_owned(),
+                scraper: Box::new(local),
+            },
+        );
+        targets
     }
 }
 
@@ -121,6 +163,8 @@ struct Local {
     host: Host,
     node_id: String,
     timeout: Duration,
+    /// Whether each of the other nodes answered last time.
+    others: Vec<Arc<AtomicBool>>,
     /// A reading that took too long and may still be under way.
     late: Option<JoinHandle<Everything>>,
     /// Filesystems, by mount point, that were asked and have not answered yet.
@@ -136,6 +180,7 @@ impl Local {
             host: Host::new(config.semconv, Scale::of_this_machine()),
             node_id,
             timeout: config.settings.timeout,
+            others: Vec::new(),
             late: None,
             hanging: HashMap::new(),
         }
@@ -220,7 +265,9 @@ impl Scraper for Local {
                 return Scrape::parts(failures.len(), failures);
             }
             let mut summary = self.host.write(reading, now, out);
-            summary.nodes = Some(1);
+            let others = self.others.iter();
+            let answered = others.filter(|other| other.load(Ordering::Relaxed)).count();
+            summary.nodes = Some(1 + answered as u64);
             summary.write(&self.node_id, now.wall, out);
             Scrape::parts(asked, failures)
         })

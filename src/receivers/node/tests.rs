@@ -14,6 +14,7 @@ use super::proc::Cpus;
 use super::*;
 use crate::pdata::Batch;
 use crate::receivers::scrape::Settings;
+use crate::receivers::scrape::http::HttpConfig;
 use crate::receivers::scrape::testing::{Series, series};
 
 /// What a test compares: a small host of round numbers.
@@ -61,6 +62,8 @@ impl Fixture {
             filesystems: Filter::default(),
             disks: Filter::default(),
             networks: Filter::default(),
+            targets: Vec::new(),
+            http: HttpConfig::default(),
         };
         change(&mut config);
         Self {

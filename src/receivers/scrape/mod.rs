@@ -32,6 +32,7 @@ mod schedule;
 mod series;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod text;
 
 use futures_util::future::BoxFuture;
 

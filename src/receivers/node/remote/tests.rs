@@ -1,0 +1,222 @@
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, UNIX_EPOCH};
+
+use reqwest::Url;
+
+use super::*;
+use crate::receivers::scrape::http::{Client, HttpConfig};
+use crate::receivers::scrape::testing::{Series, series};
+
+#[expect(unreachable_pub, reason = "the tests outside the crate share it")]
+#[path = "../../../../tests/support/peers.rs"]
+mod peers;
+
+/// Answers with what a test has written.
+struct Script(Arc<Mutex<String>>);
+
+impl Fetch for Script {
+    fn fetch<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        let text = self.0.lock().unwrap().clone();
+        Box::pin(async move {
+            if text.is_empty() {
+                return Err(FetchError::new(Reason::Refused, "nothing listens"));
+            }
+            Ok(text.into_bytes())
+        })
+    }
+}
+
+struct Node {
+    remote: Remote,
+    now: Now,
+}
+
+impl Node {
+    fn new(fetch: Arc<dyn Fetch>, url: &str) -> Self {
+        Self {
+            remote: Remote {
+                node_id: "n2".to_owned(),
+                fetch,
+                request: Request {
+                    url: Url::parse(url).unwrap(),
+                    accept: "text/plain;version=0.0.4",
+                },
+                filesystems: Filter::default(),
+                networks: Filter::default(),
+                answered: Arc::new(AtomicBool::new(false)),
+                previous: None,
+            },
+            now: Now {
+                monotonic: Instant::now(),
+                wall: UNIX_EPOCH,
+            },
+        }
+    }
+
+    /// Polls ten seconds later.
+    async fn poll(&mut self) -> (Series, Scrape) {
+        self.now.monotonic += Duration::from_secs(10);
+        let mut out = MetricsWriter::new();
+        out.resource(&[]);
+        out.scope("test", "");
+        let scrape = self.remote.scrape(self.now, &mut out).await;
+        (series(&out.finish()), scrape)
+    }
+}
+
+const FIRST: &str = r#"
+# TYPE node_cpu_seconds_total counter
+node_cpu_seconds_total{cpu="0",mode="idle"} 100
+node_cpu_seconds_total{cpu="0",mode="iowait"} 10
+node_cpu_seconds_total{cpu="0",mode="user"} 50
+node_memory_MemTotal_bytes 1000
+node_memory_MemAvailable_bytes 250
+node_filesystem_size_bytes{device="/dev/a",fstype="ext4",mountpoint="/"} 1000
+node_filesystem_free_bytes{device="/dev/a",fstype="ext4",mountpoint="/"} 500
+node_filesystem_avail_bytes{device="/dev/a",fstype="ext4",mountpoint="/"} 300
+node_filesystem_size_bytes{device="/dev/a",fstype="ext4",mountpoint="/again"} 1000
+node_filesystem_free_bytes{device="/dev/a",fstype="ext4",mountpoint="/again"} 500
+node_filesystem_avail_bytes{device="/dev/a",fstype="ext4",mountpoint="/again"} 300
+node_filesystem_size_bytes{device="tmpfs",fstype="tmpfs",mountpoint="/run"} 9000
+node_filesystem_free_bytes{device="tmpfs",fstype="tmpfs",mountpoint="/run"} 0
+node_filesystem_avail_bytes{device="tmpfs",fstype="tmpfs",mountpoint="/run"} 0
+node_network_receive_bytes_total{device="eth0"} 1000
+node_network_transmit_bytes_total{device="eth0"} 2000
+node_network_receive_bytes_total{device="lo"} 1
+node_network_transmit_bytes_total{device="lo"} 1
+node_time_seconds 5000
+node_boot_time_seconds 1000
+"#;
+
+const SECOND: &str = r#"
+node_cpu_seconds_total{cpu="0",mode="idle"} 107
+node_cpu_seconds_total{cpu="0",mode="iowait"} 9
+node_cpu_seconds_total{cpu="0",mode="user"} 53
+node_network_receive_bytes_total{device="eth0"} 1500
+node_network_transmit_bytes_total{device="eth0"} 100
+node_network_receive_bytes_total{device="lo"} 10001
+"#;
+
+fn gauge(name: &str) -> String {
+    format!(r#"{name}{{node_id="n2"}}"#)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gauges_follow_from_the_exporters_names() {
+    let page = Arc::new(Mutex::new(FIRST.to_owned()));
+    let mut node = Node::new(Arc::new(Script(Arc::clone(&page))), "http://n2/metrics");
+    let (first, scrape) = node.poll().await;
+    assert!(scrape.up());
+    assert_eq!(first[&gauge("node_memory_usage")], 75.0);
+    assert_eq!(first[&gauge("node_disk_usage")], 62.5);
+    assert_eq!(first[&gauge("system_uptime")], 4000.0);
+    assert_eq!(first.len(), 3, "differences need two polls: {first:?}");
+
+    *page.lock().unwrap() = SECOND.to_owned();
+    let (second, _) = node.poll().await;
+    assert_eq!(second[&gauge("node_cpu_usage")], 30.0);
+    // Transmitted went backwards, so it has counted from zero.
+    assert_eq!(second[&gauge("node_network_io")], 60.0);
+    assert_eq!(second.len(), 4, "what the page lacks is absent: {second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_counter_that_falls_makes_the_percentage_absent() {
+    let page = Arc::new(Mutex::new(FIRST.to_owned()));
+    let mut node = Node::new(Arc::new(Script(Arc::clone(&page))), "http://n2/metrics");
+    node.poll().await;
+    *page.lock().unwrap() = FIRST.replace("} 50", "} 49");
+    let (series, _) = node.poll().await;
+    assert!(!series.contains_key(&gauge("node_cpu_usage")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_fails_gives_nothing_and_is_not_counted() {
+    let page = Arc::new(Mutex::new(FIRST.to_owned()));
+    let mut node = Node::new(Arc::new(Script(Arc::clone(&page))), "http://n2/metrics");
+    let mut f = async |text: &str, expected: Option<(Reason, &str)>| {
+        *page.lock().unwrap() = text.to_owned();
+        let (series, scrape) = node.poll().await;
+        let failure = scrape.failures().first();
+        let found = failure.map(|failure| (failure.reason, failure.message.as_str()));
+        assert_eq!(found, expected);
+        assert_eq!(
+            node.remote.answered.load(Ordering::Relaxed),
+            expected.is_none()
+        );
+        assert_eq!(series.is_empty(), expected.is_some());
+    };
+    f(FIRST, None).await;
+    f("", Some((Reason::Refused, "nothing listens"))).await;
+    let broken = (Reason::Parse, "line 1: expected a metric name");
+    f("<html>", Some(broken)).await;
+    f(FIRST, None).await;
+}
+
+/// Ends with the test.
+struct Exporter(Child);
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_real_node_exporter_is_read_as_its_host_is() {
+    let Some(program) = peers::find("node_exporter") else {
+        return;
+    };
+    let mut exporter = Exporter(
+        Command::new(program)
+            .arg("--web.listen-address=127.0.0.1:0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let log = BufReader::new(exporter.0.stderr.take().unwrap());
+    let address = log
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.contains("Listening on"))
+        .and_then(|line| Some(line.rsplit_once("address=")?.1.to_owned()))
+        .unwrap();
+    let url = format!("http://{address}/metrics");
+    let parsed = Url::parse(&url).unwrap();
+    let timeout = Duration::from_secs(10);
+    let client = Client::new(&HttpConfig::default(), timeout, [&parsed]).unwrap();
+    let mut node = Node::new(Arc::new(client), &url);
+    // Until the processors have done something between two answers.
+    let found = loop {
+        let (found, scrape) = node.poll().await;
+        assert_eq!(scrape.failures(), []);
+        if found.contains_key(&gauge("node_cpu_usage")) {
+            break found;
+        }
+    };
+    let proc = |file: &str| std::fs::read_to_string(format!("/proc/{file}")).unwrap();
+    let close = |name: &str, expected: f64, by: f64| {
+        let value = found[&gauge(name)];
+        assert!(
+            (value - expected).abs() < by,
+            "{name}: {value}, not {expected}"
+        );
+    };
+    let memory = proc("meminfo");
+    let field = |name: &str| -> f64 {
+        let line = memory.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let total = field("MemTotal:");
+    let used = 100.0 * (total - field("MemAvailable:")) / total;
+    close("node_memory_usage", used, 5.0);
+    let uptime = proc("uptime");
+    let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    close("system_uptime", uptime, 5.0);
+    assert!((0.0..=100.0).contains(&found[&gauge("node_cpu_usage")]));
+    assert!(found[&gauge("node_network_io")] >= 0.0);
+    assert!((0.0..=100.0).contains(&found[&gauge("node_disk_usage")]));
+}
