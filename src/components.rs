@@ -7,7 +7,7 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
-use crate::exporters::{debug, file};
+use crate::exporters::{debug, file, prometheus};
 use crate::receivers::{betanet, node};
 
 /// Everything that is built in, each list in alphabetical order.
@@ -15,6 +15,6 @@ pub const FACTORIES: Factories = Factories {
     receivers: &[betanet::FACTORY, node::FACTORY],
     processors: &[],
     policies: &[],
-    exporters: &[debug::FACTORY, file::FACTORY],
+    exporters: &[debug::FACTORY, file::FACTORY, prometheus::FACTORY],
     extensions: &[],
 };

@@ -1,0 +1,312 @@
+//! From batches to the series of the page.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use foldhash::quality::RandomState;
+use tokio::time::Instant;
+
+use super::Settings;
+use super::labels::{self, Target};
+use super::naming::Shape;
+use super::reading::{Mode, Reading, meaning};
+use super::store::{Conflict, Newcomer, SlotRef, Store};
+use crate::component::{Discards, DropReason, Now};
+use crate::exposition::{Descriptor, Kind, Labels, Value};
+use crate::pdata::view::{Metric, Point, ResourceMetrics, ScopeMetrics};
+use crate::pdata::{Batch, Lookup, SeriesId, SeriesMemo};
+
+/// What happened beside the points themselves, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Conflicts {
+    /// New series whose name belongs to a family of another kind.
+    pub(super) kind: u64,
+    /// New series whose family says another unit.
+    pub(super) unit: u64,
+    /// New series whose family says another help text.
+    pub(super) help: u64,
+    /// Labels of new series that had to be renamed.
+    pub(super) label: u64,
+}
+
+/// Keeps the page up to date with what arrives.
+#[derive(Debug)]
+pub(super) struct Ingest {
+    settings: Arc<Settings>,
+    memo: SeriesMemo<SlotRef>,
+    pub(super) store: Store,
+    /// By the encoded resource: its `target_info`, for what can have one.
+    targets: HashMap<u128, Option<SlotRef>>,
+    /// By job and instance: whose `target_info` is shown.
+    shown: HashMap<Target, SlotRef>,
+    hash: [RandomState; 2],
+    oldest: Option<Instant>,
+    conflicts: Conflicts,
+}
+
+/// The path to a point.
+struct Place<'a> {
+    resource: &'a ResourceMetrics<'a>,
+    target: &'a mut Option<Target>,
+    scope: &'a ScopeMetrics<'a>,
+    metric: &'a Metric<'a>,
+    shape: Shape,
+    mode: Mode,
+}
+
+impl Ingest {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            memo: SeriesMemo::new(settings.max_series),
+            store: Store::new(settings.max_series),
+            settings,
+            targets: HashMap::new(),
+            shown: HashMap::new(),
+            hash: [RandomState::default(), RandomState::default()],
+            oldest: None,
+            conflicts: Conflicts::default(),
+        }
+    }
+
+    /// Takes in a batch.
+    pub(super) fn batch(&mut self, batch: &Batch, now: Now, out: &mut dyn Discards) {
+        let arrived = now
+            .wall
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as u64);
+        for resource in batch.resource_metrics() {
+            self.target_info(&resource, arrived, now.monotonic);
+            let mut target = None;
+            for scope in resource.scopes() {
+                self.memo.scope(&resource, &scope);
+                for metric in scope.metrics() {
+                    let data = metric.data();
+                    let Some((shape, mode)) = meaning(&data) else {
+                        let points = data.points().count() as u64;
+                        if points > 0 {
+                            out.discard(points, DropReason::Unsupported);
+                        }
+                        continue;
+                    };
+                    self.memo.metric(&metric, &data);
+                    let mut place = Place {
+                        resource: &resource,
+                        target: &mut target,
+                        scope: &scope,
+                        metric: &metric,
+                        shape,
+                        mode,
+                    };
+                    for point in data.points() {
+                        if let Err(reason) = self.point(&mut place, &point, arrived, now.monotonic)
+                        {
+                            out.discard(1, reason);
+                        }
+                    }
+                }
+            }
+        }
+        if self.oldest.is_none() && self.store.len() > 0 {
+            self.oldest = Some(now.monotonic);
+        }
+    }
+
+    /// Ends the series that were not updated for `metric_expiration`.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let Some(since) = now.checked_sub(self.settings.expiration) else {
+            return;
+        };
+        self.oldest = self.store.expire(since);
+        let store = &self.store;
+        self.memo.retain(|_, at| store.state(*at).is_some());
+        self.targets
+            .retain(|_, at| at.is_some_and(|at| store.state(at).is_some()));
+        self.shown.retain(|_, at| store.state(*at).is_some());
+    }
+
+    /// When the first series may expire.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        Some(self.oldest? + self.settings.expiration)
+    }
+
+    /// What was counted since the last call.
+    pub(super) fn take_conflicts(&mut self) -> Conflicts {
+        std::mem::take(&mut self.conflicts)
+    }
+
+    #[inline]
+    fn point(
+        &mut self,
+        place: &mut Place<'_>,
+        point: &Point<'_>,
+        arrived: u64,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let found = match self.memo.series(point.attributes()) {
+            Lookup::Known(id, at) => (id, Some(*at)),
+            Lookup::New(vacant) => (vacant.id(), None),
+            Lookup::Full => return Err(DropReason::Cardinality),
+        };
+        let (id, at) = found;
+        let state = at.and_then(|at| Some((at, self.store.state(at)?)));
+        if point.is_tombstone() {
+            if let Some((at, state)) = state
+                && state.may_end(point.time_unix_nano())
+            {
+                self.store.remove(at);
+                self.memo.remove(id);
+            }
+            return Ok(());
+        }
+        if let Some((at, state)) = state {
+            let like = match &state.series.value {
+                Value::Histogram(histogram) => Some(&histogram.bounds),
+                _ => None,
+            };
+            let reading =
+                Reading::of(point, place.shape, arrived, like).ok_or(DropReason::Unsupported)?;
+            return self.store.apply(at, reading, place.mode, Some(id), now);
+        }
+        let at = self.newcomer(place, point, id, arrived, now)?;
+        match self.memo.series(point.attributes()) {
+            Lookup::Known(_, held) => *held = at,
+            Lookup::New(vacant) => {
+                vacant.insert(at);
+            }
+            Lookup::Full => {}
+        }
+        Ok(())
+    }
+
+    /// Translates a point whose series isn't known, and gives it its place.
+    #[cold]
+    fn newcomer(
+        &mut self,
+        place: &mut Place<'_>,
+        point: &Point<'_>,
+        id: SeriesId,
+        arrived: u64,
+        now: Instant,
+    ) -> Result<SlotRef, DropReason> {
+        let settings = Arc::clone(&self.settings);
+        let metric = place.metric;
+        let name = settings
+            .namer
+            .metric(metric.name(), metric.unit(), place.shape)
+            .ok_or(DropReason::Unsupported)?;
+        let family = self.store.family(Descriptor {
+            name,
+            kind: match place.shape {
+                Shape::Gauge | Shape::UpDownCounter => Kind::Gauge,
+                Shape::Counter => Kind::Counter,
+                Shape::Histogram => Kind::Histogram,
+                Shape::Summary => Kind::Summary,
+            },
+            unit: settings.namer.unit(metric.unit()),
+            help: metric.description().to_owned(),
+        });
+        let (family, conflict) = family.map_err(|_| {
+            self.conflicts.kind += 1;
+            DropReason::Unsupported
+        })?;
+        match conflict {
+            Some(Conflict::Unit) => self.conflicts.unit += 1,
+            Some(Conflict::Help) => self.conflicts.help += 1,
+            Some(Conflict::Kind) | None => {}
+        }
+        let resource = place.resource.attributes();
+        let target = place.target.get_or_insert_with(|| Target::of(&resource));
+        let (labels, renamed) = labels::of_point(
+            &settings,
+            &resource,
+            target,
+            place.scope,
+            &point.attributes(),
+            place.shape,
+        );
+        self.conflicts.label += renamed;
+        let usual = self.store.usual_bounds(family).cloned();
+        let added = Reading::of(point, place.shape, arrived, usual.as_ref())
+            .ok_or(DropReason::Unsupported)
+            .and_then(|reading| {
+                self.store.add(Newcomer {
+                    family,
+                    labels: &labels,
+                    reading,
+                    mode: place.mode,
+                    owner: Some(id),
+                    timestamps: settings.send_timestamps,
+                    now,
+                })
+            });
+        if added.is_err() {
+            self.store.settle(family);
+        }
+        added
+    }
+
+    /// Shows what a resource says of itself, as long as it sends anything. A resource
+    /// without job or instance has no target, as in the Collector.
+    fn target_info(&mut self, resource: &ResourceMetrics<'_>, arrived: u64, now: Instant) {
+        let raw = resource.resource().raw();
+        let [high, low] = self.hash.each_ref().map(|hash| hash.hash_one(raw));
+        let key = u128::from(high) << 64 | u128::from(low);
+        match self.targets.get(&key) {
+            Some(None) => return,
+            Some(Some(at)) if self.store.touch(*at, now) => return,
+            _ => {}
+        }
+        let attributes = resource.attributes();
+        let target = Target::of(&attributes);
+        let known = !target.job.is_empty() && !target.instance.is_empty();
+        let at = known.then(|| {
+            let labels = labels::of_target(&self.settings, &attributes, &target);
+            self.show_target(&target, &labels, arrived, now)
+        });
+        // What sends ever new resources doesn't fill the memory.
+        if self.targets.len() >= self.settings.max_series {
+            self.targets.clear();
+        }
+        self.targets.insert(key, at.flatten());
+    }
+
+    fn show_target(
+        &mut self,
+        target: &Target,
+        labels: &Labels,
+        arrived: u64,
+        now: Instant,
+    ) -> Option<SlotRef> {
+        // One a target: a second would make every join with it ambiguous.
+        if let Some(before) = self.shown.remove(target) {
+            self.store.remove(before);
+        }
+        let descriptor = Descriptor {
+            name: self.settings.namer.target_info(),
+            kind: Kind::Gauge,
+            unit: String::new(),
+            help: "Target metadata".to_owned(),
+        };
+        let (family, _) = self.store.family(descriptor).ok()?;
+        let added = self.store.add(Newcomer {
+            family,
+            labels,
+            reading: Reading {
+                time: arrived,
+                start: 0,
+                value: Value::Number(1.0),
+                exemplar: None,
+            },
+            mode: Mode::Latest,
+            owner: None,
+            timestamps: false,
+            now,
+        });
+        self.store.settle(family);
+        let at = added.ok()?;
+        self.shown.insert(target.clone(), at);
+        Some(at)
+    }
+}

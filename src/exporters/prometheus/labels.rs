@@ -1,0 +1,158 @@
+//! The labels of a series: from its point, its scope, its resource and the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Settings;
+use super::naming::Shape;
+use crate::exposition::Labels;
+use crate::pdata::view::{Attributes, ScopeMetrics};
+
+/// Attributes that identify a service, from which `job` and `instance` are made.
+const NAME: &str = "service.name";
+const NAMESPACE: &str = "service.namespace";
+const INSTANCE: &str = "service.instance.id";
+
+/// What a resource gives to all its series.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    /// `service.namespace/service.name`, or the name alone; empty for none.
+    pub(super) job: String,
+    /// `service.instance.id`; empty for none.
+    pub(super) instance: String,
+}
+
+impl Target {
+    pub(super) fn of(resource: &Attributes<'_>) -> Self {
+        let text = |key| resource.get(key).map(|value| value.to_string());
+        let job = match (text(NAMESPACE), text(NAME)) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            (None, Some(name)) => name,
+            (_, None) => String::new(),
+        };
+        Self {
+            job,
+            instance: text(INSTANCE).unwrap_or_default(),
+        }
+    }
+}
+
+/// The labels of a point's series, by name. The second value says how many of the point's
+/// own labels had to be renamed.
+///
+/// Labels without a value are left out: to Prometheus they aren't there, so two series
+/// that differ in one would be the same.
+pub(super) fn of_point(
+    settings: &Settings,
+    resource: &Attributes<'_>,
+    target: &Target,
+    scope: &ScopeMetrics<'_>,
+    point: &Attributes<'_>,
+    shape: Shape,
+) -> (Labels, u64) {
+    let mut given: BTreeMap<&str, &str> = BTreeMap::new();
+    if settings.scope_labels {
+        given.insert("otel_scope_name", scope.name());
+        given.insert("otel_scope_version", scope.version());
+        given.insert("otel_scope_schema_url", scope.schema_url());
+    }
+    given.insert("job", &target.job);
+    given.insert("instance", &target.instance);
+    given.retain(|_, value| !value.is_empty());
+    for (name, value) in &settings.const_labels {
+        given.insert(name, value);
+    }
+    let reserved = |name: &str| {
+        given.contains_key(name)
+            || match shape {
+                Shape::Histogram => name == "le",
+                Shape::Summary => name == "quantile",
+                _ => false,
+            }
+            || name == "__name__"
+    };
+
+    // By the keys as they were sent: that is the order in which colliding labels are joined.
+    let mut own: BTreeMap<String, String> = BTreeMap::new();
+    if settings.resource_labels {
+        collect(&mut own, resource, |key| Some(key.to_owned()));
+    }
+    collect(&mut own, point, |key| Some(key.to_owned()));
+    if settings.scope_labels {
+        collect(&mut own, &scope.attributes(), |key| {
+            let reserved = matches!(key, "name" | "version" | "schema_url");
+            (!reserved).then(|| format!("otel_scope_{key}"))
+        });
+    }
+    let mut labels: BTreeMap<String, String> = BTreeMap::new();
+    let mut renamed = 0;
+    for (key, value) in own {
+        let mut name = settings.namer.label(&key);
+        if reserved(&name) {
+            renamed += 1;
+            while reserved(&name) {
+                name.insert_str(0, "exported_");
+            }
+        }
+        join(&mut labels, name, &value);
+    }
+    for (name, value) in given {
+        labels.insert(name.to_owned(), value.to_owned());
+    }
+    (rendered(&labels), renamed)
+}
+
+/// The labels of a target's `target_info`: what the resource says of itself beyond `job`
+/// and `instance`.
+pub(super) fn of_target(settings: &Settings, resource: &Attributes<'_>, target: &Target) -> Labels {
+    let mut own = BTreeMap::new();
+    collect(&mut own, resource, |key| {
+        (![NAME, NAMESPACE, INSTANCE].contains(&key)).then(|| key.to_owned())
+    });
+    let mut labels = BTreeMap::new();
+    for (key, value) in own {
+        let mut name = settings.namer.label(&key);
+        if matches!(name.as_str(), "job" | "instance" | "__name__") {
+            name.insert_str(0, "exported_");
+        }
+        join(&mut labels, name, &value);
+    }
+    labels.insert("job".to_owned(), target.job.clone());
+    labels.insert("instance".to_owned(), target.instance.clone());
+    rendered(&labels)
+}
+
+/// Adds attributes under the keys that `rename` gives; a key that is there already stays,
+/// and of a key that comes twice the first counts.
+fn collect(
+    into: &mut BTreeMap<String, String>,
+    attributes: &Attributes<'_>,
+    rename: impl Fn(&str) -> Option<String>,
+) {
+    let mut seen = BTreeSet::new();
+    for attribute in attributes.iter() {
+        if let Some(key) = rename(attribute.key)
+            && seen.insert(attribute.key)
+        {
+            into.entry(key)
+                .or_insert_with(|| attribute.value.to_string());
+        }
+    }
+}
+
+fn join(labels: &mut BTreeMap<String, String>, name: String, value: &str) {
+    labels
+        .entry(name)
+        .and_modify(|joined| {
+            joined.push(';');
+            joined.push_str(value);
+        })
+        .or_insert_with(|| value.to_owned());
+}
+
+fn rendered(labels: &BTreeMap<String, String>) -> Labels {
+    let mut text = Labels::new();
+    for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        text.push(name, value);
+    }
+    text
+}

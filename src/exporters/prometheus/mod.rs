@@ -1,0 +1,228 @@
+//! Serves metrics to Prometheus: `GET /metrics`, as text 0.0.4 or OpenMetrics 1.0.
+//!
+//! ```yaml
+//! exporters:
+//!   prometheus:
+//!     endpoint: 127.0.0.1:8889    # absent: on the agent's own HTTP server
+//!     allow_insecure_bind: false  # with `endpoint`, also `tls` and `auth`
+//!     namespace: ""               # goes before every name
+//!     const_labels: {}            # on every series, but not on target_info
+//!     send_timestamps: false      # show when each value held
+//!     metric_expiration: 5m       # without an update a series leaves the page
+//!     enable_open_metrics: true   # for scrapers that prefer it
+//!     created_samples: false      # OpenMetrics: `_created` beside what has a start time
+//!     resource_to_telemetry_conversion:
+//!       enabled: false            # resource attributes as labels of every series
+//!     without_scope_info: false   # true leaves out otel_scope_*
+//!     add_metric_suffixes: true   # the older way to say:
+//!     translation_strategy: UnderscoreEscapingWithSuffixes
+//!     max_series: 200000          # lines of the page, buckets included
+//! ```
+//!
+//! Names, labels and types are translated as by the Collector's exporter of that name;
+//! `docs/prometheus.md` has the rules, and each difference with its reason. The page is
+//! valid whatever comes in: what would spoil it is dropped and counted.
+//!
+//! Points end in the ledger as sent, or dropped with a reason: `unsupported` (Prometheus
+//! has no way to say it, or its name belongs to a metric of another type), `out_of_order`
+//! (older than what is shown, or a delta that was counted already), `cardinality` (the page
+//! has `max_series` lines).
+//!
+//! Ingestion holds the lock for a batch, a page for a piece of 64 KiB at a time, so neither
+//! waits for the other longer than that.
+//!
+//! Metrics:
+//!
+//! - `foghorn_prometheus_series{exporter}`: series on the page, a histogram being one
+//! - `foghorn_prometheus_conflicts_total{exporter,conflict}`: new series that contradict
+//!   what is on the page: `type` (dropped), `unit` and `help` (the first stays), `label`
+//!   (a point's own label became `exported_...`)
+
+mod config;
+mod ingest;
+mod labels;
+mod naming;
+mod page;
+mod reading;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+use tokio::time::Instant;
+
+use self::config::Config;
+use self::ingest::Ingest;
+use self::naming::Namer;
+use self::page::Pages;
+use crate::component::{
+    BuildContext, BuiltExporter, Discards, ExporterConfig, ExporterFactory, Listener, Now, Route,
+    Sink,
+};
+use crate::pdata::{Batch, Signal};
+
+/// The factory of `prometheus`.
+pub const FACTORY: ExporterFactory = ExporterFactory {
+    kind: "prometheus",
+    aliases: &[],
+    summary: "serves metrics to Prometheus, as text or OpenMetrics",
+    signals: &[Signal::Metrics],
+    configure: |value| Some(Box::new(Config::read(value)?)),
+};
+
+/// The path of the page.
+const PATH: &str = "/metrics";
+
+/// A page is swept at most this many times per `metric_expiration`, so a series may outlive
+/// it by a sixteenth, unseen.
+const SWEEPS: u32 = 16;
+
+/// What decides how the page looks.
+#[derive(Debug, Clone)]
+struct Settings {
+    namer: Namer,
+    /// Names are translated already.
+    const_labels: Vec<(String, String)>,
+    scope_labels: bool,
+    resource_labels: bool,
+    send_timestamps: bool,
+    openmetrics: bool,
+    created_samples: bool,
+    expiration: Duration,
+    max_series: usize,
+}
+
+/// The page, shared by the sink and whoever reads it.
+type Shared = Arc<Mutex<Ingest>>;
+
+impl ExporterConfig for Config {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        Ok(BuiltExporter::Local(Box::new(PrometheusSink::new(
+            self.clone(),
+            context.clone(),
+        ))))
+    }
+
+    fn describe(&self) -> String {
+        match &self.listener {
+            Listener::Agent => PATH.to_owned(),
+            Listener::At(listener) => {
+                let scheme = if listener.tls.is_some() {
+                    "https"
+                } else {
+                    "http"
+                };
+                format!("{scheme}://{}{PATH}", listener.endpoint)
+            }
+        }
+    }
+}
+
+struct PrometheusSink {
+    listener: Listener,
+    context: BuildContext,
+    settings: Arc<Settings>,
+    shared: Shared,
+    conflicts: Counter<u64>,
+    /// [`SWEEPS`] puts off the next one until then.
+    not_before: Option<Instant>,
+}
+
+impl PrometheusSink {
+    fn new(config: Config, context: BuildContext) -> Self {
+        let settings = Arc::new(config.settings);
+        let shared: Shared = Arc::new(Mutex::new(Ingest::new(Arc::clone(&settings))));
+        let meter = context.telemetry.meter("foghorn.exporters.prometheus");
+        let observed = Arc::downgrade(&shared);
+        let exporter = KeyValue::new("exporter", context.id.to_string());
+        meter
+            .u64_observable_gauge("foghorn_prometheus_series")
+            .with_description("Series on the page of a prometheus exporter")
+            .with_callback(move |observer| {
+                if let Some(shared) = observed.upgrade() {
+                    let series = lock(&shared).store.len() as u64;
+                    observer.observe(series, std::slice::from_ref(&exporter));
+                }
+            })
+            .build();
+        let conflicts = meter
+            .u64_counter("foghorn_prometheus_conflicts_total")
+            .with_description("New series that contradict what is on the page")
+            .build();
+        Self {
+            listener: config.listener,
+            context,
+            settings,
+            shared,
+            conflicts,
+            not_before: None,
+        }
+    }
+}
+
+impl Sink for PrometheusSink {
+    fn start(&mut self) -> anyhow::Result<()> {
+        let key = match &self.listener {
+            Listener::Agent => "",
+            Listener::At(_) => "::endpoint",
+        };
+        // The agent's own families have one page, and it is this one if it is where that
+        // page would be.
+        let own = (self.listener == Listener::Agent).then(|| self.context.telemetry.clone());
+        self.context.routes.register(Route {
+            listener: self.listener.clone(),
+            path: PATH.to_owned(),
+            owner: format!("exporters::{}{key}", self.context.id),
+            handler: Arc::new(Pages::new(
+                Arc::clone(&self.shared),
+                Arc::clone(&self.settings),
+                own,
+            )),
+        });
+        Ok(())
+    }
+
+    fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
+        let conflicts = {
+            let mut ingest = lock(&self.shared);
+            ingest.batch(&batch, now, out);
+            ingest.take_conflicts()
+        };
+        for (conflict, count) in [
+            ("type", conflicts.kind),
+            ("unit", conflicts.unit),
+            ("help", conflicts.help),
+            ("label", conflicts.label),
+        ] {
+            if count > 0 {
+                self.conflicts.add(
+                    count,
+                    &[
+                        KeyValue::new("exporter", self.context.id.to_string()),
+                        KeyValue::new("conflict", conflict),
+                    ],
+                );
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = lock(&self.shared).deadline()?;
+        Some(self.not_before.map_or(due, |earliest| due.max(earliest)))
+    }
+
+    fn on_deadline(&mut self, now: Now, _out: &mut dyn Discards) {
+        lock(&self.shared).expire(now.monotonic);
+        self.not_before = Some(now.monotonic + self.settings.expiration / SWEEPS);
+    }
+}
+
+/// Every section leaves the page whole, or loses a point at worst, so a panic elsewhere is
+/// no reason to stop showing it.
+fn lock(shared: &Shared) -> MutexGuard<'_, Ingest> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,447 @@
+//! OpenTelemetry's names in Prometheus's terms, as the Collector's exporter writes them.
+
+/// How names are translated; the Collector's `translation_strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Strategy {
+    /// `http.server.duration` in `ms` becomes `http_server_duration_milliseconds`.
+    #[default]
+    UnderscoreEscapingWithSuffixes,
+    /// ... becomes `http_server_duration`.
+    UnderscoreEscapingWithoutSuffixes,
+    /// ... becomes `http.server.duration_milliseconds`, in quotes on the page.
+    NoUtf8EscapingWithSuffixes,
+    /// ... stays `http.server.duration`.
+    NoTranslation,
+}
+
+impl Strategy {
+    /// Every strategy by its name in configurations.
+    pub(super) const ALL: [(&'static str, Self); 4] = [
+        (
+            "UnderscoreEscapingWithSuffixes",
+            Self::UnderscoreEscapingWithSuffixes,
+        ),
+        (
+            "UnderscoreEscapingWithoutSuffixes",
+            Self::UnderscoreEscapingWithoutSuffixes,
+        ),
+        (
+            "NoUTF8EscapingWithSuffixes",
+            Self::NoUtf8EscapingWithSuffixes,
+        ),
+        ("NoTranslation", Self::NoTranslation),
+    ];
+
+    fn escapes(self) -> bool {
+        matches!(
+            self,
+            Self::UnderscoreEscapingWithSuffixes | Self::UnderscoreEscapingWithoutSuffixes
+        )
+    }
+
+    fn adds_suffixes(self) -> bool {
+        matches!(
+            self,
+            Self::UnderscoreEscapingWithSuffixes | Self::NoUtf8EscapingWithSuffixes
+        )
+    }
+}
+
+/// What a metric's suffix depends on beside its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Shape {
+    Gauge,
+    Counter,
+    UpDownCounter,
+    Histogram,
+    Summary,
+}
+
+/// Translates names.
+#[derive(Debug, Clone)]
+pub(super) struct Namer {
+    strategy: Strategy,
+    /// Goes before every metric name, with an underscore.
+    namespace: Option<String>,
+}
+
+impl Namer {
+    pub(super) fn new(strategy: Strategy, namespace: &str) -> Self {
+        let namespace = if strategy.escapes() {
+            tokens(namespace, is_metric_char).join("_")
+        } else {
+            without_nul(namespace)
+        };
+        Self {
+            strategy,
+            namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
+        }
+    }
+
+    /// A metric's name; none where nothing but underscores would be left of it.
+    pub(super) fn metric(&self, name: &str, unit: &str, shape: Shape) -> Option<String> {
+        let translated = match (self.strategy.escapes(), self.strategy.adds_suffixes()) {
+            (true, true) => self.escaped_with_suffixes(name, unit, shape),
+            (true, false) => {
+                let kept = |char: char| is_metric_char(char) || char == '_';
+                self.prefixed(tokens(name, kept).join("_"))
+            }
+            (false, true) => self.suffixed(&self.prefixed(without_nul(name)), unit, shape),
+            (false, false) => self.prefixed(without_nul(name)),
+        };
+        let usable = translated == name || translated.chars().any(|char| char != '_');
+        (usable && !translated.is_empty()).then_some(translated)
+    }
+
+    /// A label's name. Every character that Prometheus doesn't take becomes an underscore,
+    /// and a digit in front is preceded by `key_`.
+    pub(super) fn label(&self, key: &str) -> String {
+        if key.is_empty() {
+            return "_".to_owned();
+        }
+        if !self.strategy.escapes() {
+            return without_nul(key);
+        }
+        let escaped: String = key
+            .chars()
+            .map(|char| {
+                if char.is_ascii_alphanumeric() {
+                    char
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        if escaped.starts_with(|first: char| first.is_ascii_digit()) {
+            format!("key_{escaped}")
+        } else {
+            escaped
+        }
+    }
+
+    /// A unit in words, such as `meters_per_second`; empty for none.
+    pub(super) fn unit(&self, unit: &str) -> String {
+        let (main, per) = words(unit);
+        let parts = [cleaned(&main), cleaned(&per)];
+        let parts: Vec<&str> = parts
+            .iter()
+            .map(|part| part.trim_matches('_'))
+            .filter(|part| !part.is_empty())
+            .collect();
+        parts.join("_")
+    }
+
+    /// `target_info` in the exporter's namespace.
+    pub(super) fn target_info(&self) -> String {
+        self.prefixed("target_info".to_owned())
+    }
+
+    fn prefixed(&self, name: String) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}_{name}"),
+            // Two escapes of one character each, where a digit comes first.
+            None if self.strategy.escapes()
+                && name.starts_with(|first: char| first.is_ascii_digit()) =>
+            {
+                format!("_{name}")
+            }
+            None => name,
+        }
+    }
+
+    fn escaped_with_suffixes(&self, name: &str, unit: &str, shape: Shape) -> String {
+        let mut parts = tokens(name, is_metric_char);
+        let (main, per) = words(unit);
+        let mut main = cleaned(&main);
+        let per = cleaned(&per);
+        let per = if per == "per_" {
+            ""
+        } else {
+            per.trim_end_matches('_')
+        };
+        if parts.contains(&main) {
+            main.clear();
+        }
+        let per_is_new = !per.is_empty() && !parts.iter().any(|part| part == per);
+        if per_is_new {
+            main.truncate(main.trim_end_matches('_').len());
+        }
+        if !main.is_empty() {
+            parts.push(main);
+        }
+        if per_is_new {
+            parts.push(per.to_owned());
+        }
+        let mut ends_with = |word: &str| {
+            parts.retain(|part| part != word);
+            parts.push(word.to_owned());
+        };
+        if shape == Shape::Counter {
+            ends_with("total");
+        }
+        // Gauges only: units of `1` on counters mean things counted, not ratios.
+        if shape == Shape::Gauge && unit == "1" {
+            ends_with("ratio");
+        }
+        self.prefixed(parts.join("_"))
+    }
+
+    fn suffixed(&self, name: &str, unit: &str, shape: Shape) -> String {
+        let (main, per) = words(unit);
+        let last = match shape {
+            Shape::Gauge if unit == "1" => "ratio",
+            Shape::Counter => "total",
+            _ => "",
+        };
+        let mut name = without_suffix(without_suffix(name, last), &per).to_owned();
+        let main_is_new = !main.is_empty() && !name.ends_with(&main);
+        for suffix in [if main_is_new { main.as_str() } else { "" }, &per, last] {
+            if !suffix.is_empty() {
+                name.push('_');
+                name.push_str(suffix);
+            }
+        }
+        name
+    }
+}
+
+fn is_metric_char(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == ':'
+}
+
+/// The runs of characters that are kept.
+fn tokens(text: &str, keep: impl Fn(char) -> bool) -> Vec<String> {
+    text.split(|char| !keep(char))
+        .filter(|token| !token.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A page can't carry a NUL, not even in quotes, and two names that differ in it alone
+/// must be one before they get there.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn without_suffix<'a>(name: &'a str, suffix: &str) -> &'a str {
+    if suffix.is_empty() {
+        return name;
+    }
+    name.strip_suffix(suffix)
+        .and_then(|rest| {
+            let delimiter = rest.chars().next_back()?;
+            let rest = &rest[..rest.len() - delimiter.len_utf8()];
+            (!rest.is_empty()).then_some(rest)
+        })
+        .unwrap_or(name)
+}
+
+/// A UCUM unit in words: what is measured, and what it is measured by (`per_second`).
+/// Annotations in braces say nothing about the unit.
+fn words(unit: &str) -> (String, String) {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let named = |text: &str| {
+        let text = text.trim();
+        (!text.is_empty() && !text.contains(['{', '}'])).then(|| text.to_owned())
+    };
+    let main = named(main).map_or_else(String::new, |unit| {
+        let word = match unit.as_str() {
+            "d" => "days",
+            "h" => "hours",
+            "min" => "minutes",
+            "s" => "seconds",
+            "ms" => "milliseconds",
+            "us" => "microseconds",
+            "ns" => "nanoseconds",
+            "By" => "bytes",
+            "KiBy" => "kibibytes",
+            "MiBy" => "mebibytes",
+            "GiBy" => "gibibytes",
+            "TiBy" => "tibibytes",
+            "KBy" => "kilobytes",
+            "MBy" => "megabytes",
+            "GBy" => "gigabytes",
+            "TBy" => "terabytes",
+            "m" => "meters",
+            "V" => "volts",
+            "A" => "amperes",
+            "J" => "joules",
+            "W" => "watts",
+            "g" => "grams",
+            "Cel" => "celsius",
+            "Hz" => "hertz",
+            "1" => "",
+            "%" => "percent",
+            other => other,
+        };
+        word.to_owned()
+    });
+    let per = named(per).map_or_else(String::new, |unit| {
+        let word = match unit.as_str() {
+            "s" => "second",
+            "m" => "minute",
+            "h" => "hour",
+            "d" => "day",
+            "w" => "week",
+            "mo" => "month",
+            "y" => "year",
+            other => other,
+        };
+        format!("per_{word}")
+    });
+    (main, per)
+}
+
+/// Invalid characters as underscores, one for a run of them and none in front.
+fn cleaned(unit: &str) -> String {
+    let mut cleaned = String::with_capacity(unit.len());
+    for char in unit.chars() {
+        if is_metric_char(char) {
+            cleaned.push(char);
+        } else if !cleaned.is_empty() && !cleaned.ends_with('_') {
+            cleaned.push('_');
+        }
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shape::{Counter, Gauge, Histogram, UpDownCounter};
+    use super::*;
+
+    #[test]
+    fn names_get_units_and_suffixes() {
+        let namer = Namer::new(Strategy::UnderscoreEscapingWithSuffixes, "");
+        let f = |name: &str, unit: &str, shape: Shape, expected: &str| {
+            assert_eq!(
+                namer.metric(name, unit, shape).as_deref(),
+                Some(expected).filter(|name| !name.is_empty()),
+                "{name} {unit}"
+            );
+        };
+        // The examples of OpenTelemetry's specification and of the Collector's translator.
+        f(
+            "system.network.io",
+            "By",
+            Counter,
+            "system_network_io_bytes_total",
+        );
+        f(
+            "http.server.request.duration",
+            "s",
+            Histogram,
+            "http_server_request_duration_seconds",
+        );
+        f(
+            "system.cpu.utilization",
+            "1",
+            Gauge,
+            "system_cpu_utilization_ratio",
+        );
+        f("items", "1", Counter, "items_total");
+        f(
+            "active_requests",
+            "{request}",
+            UpDownCounter,
+            "active_requests",
+        );
+        f("wind.speed", "m/s", Gauge, "wind_speed_meters_per_second");
+        f("speed", "km/h", Gauge, "speed_km_per_hour");
+        f(
+            "broker.messages",
+            "{message}/s",
+            Gauge,
+            "broker_messages_per_second",
+        );
+        f("apache.workers", "", UpDownCounter, "apache_workers");
+        f(
+            "process.uptime",
+            "s",
+            Counter,
+            "process_uptime_seconds_total",
+        );
+        f("memory.usage.bytes", "By", Gauge, "memory_usage_bytes");
+        f("total.requests", "", Counter, "requests_total");
+        f("ratio.of.things", "1", Gauge, "of_things_ratio");
+        f("temperature", "Cel", Gauge, "temperature_celsius");
+        f("disk.percent", "%", Gauge, "disk_percent");
+        f("odd", "foo/bar", Gauge, "odd_foo_per_bar");
+        f("odd", "_°_/{x}", Gauge, "odd");
+        f("3.14 digits", "", Gauge, "_3_14_digits");
+        f("with:colons", "", Gauge, "with:colons");
+        f("metric@@##$$name", "", Gauge, "metric_name");
+        f("__leading__", "", Gauge, "leading");
+        f("", "", Gauge, "");
+        f("@#$", "", Gauge, "");
+        f("温度", "", Gauge, "");
+        f("温度", "Cel", Gauge, "celsius");
+    }
+
+    #[test]
+    fn strategies_switch_suffixes_and_escapes_apart() {
+        let f = |strategy, namespace: &str, expected: &str| {
+            let namer = Namer::new(strategy, namespace);
+            assert_eq!(
+                namer
+                    .metric("http.req_uests_total", "ms/s", Counter)
+                    .unwrap(),
+                expected
+            );
+        };
+        let [with, without, utf8, none] = Strategy::ALL.map(|(_, strategy)| strategy);
+        f(with, "", "http_req_uests_milliseconds_per_second_total");
+        f(
+            with,
+            "test-space",
+            "test_space_http_req_uests_milliseconds_per_second_total",
+        );
+        f(without, "", "http_req_uests_total");
+        f(without, "a b!!", "a_b_http_req_uests_total");
+        f(utf8, "", "http.req_uests_milliseconds_per_second_total");
+        f(none, "", "http.req_uests_total");
+        f(none, "n.s", "n.s_http.req_uests_total");
+        assert_eq!(
+            Namer::new(without, "").metric("1st", "", Gauge).unwrap(),
+            "_1st"
+        );
+        assert_eq!(Namer::new(without, "").metric("@_#_$_%", "", Gauge), None);
+        assert_eq!(
+            Namer::new(none, "").metric("a\0", "", Gauge).unwrap(),
+            "a\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn labels_keep_their_length_as_in_the_collector() {
+        let f = |strategy, key: &str, expected: &str| {
+            assert_eq!(Namer::new(strategy, "").label(key), expected, "{key}");
+        };
+        let escaping = Strategy::UnderscoreEscapingWithSuffixes;
+        f(escaping, "http.status_code", "http_status_code");
+        f(escaping, "a..b", "a__b");
+        f(escaping, "1st", "key_1st");
+        f(escaping, "_private", "_private");
+        f(escaping, "é", "_");
+        f(escaping, "", "_");
+        f(
+            Strategy::NoTranslation,
+            "http.status_code",
+            "http.status_code",
+        );
+        f(Strategy::NoTranslation, "", "_");
+    }
+
+    #[test]
+    fn units_read_as_words() {
+        let namer = Namer::new(Strategy::default(), "");
+        let f = |unit: &str, expected: &str| assert_eq!(namer.unit(unit), expected, "{unit}");
+        f("s", "seconds");
+        f("m/s", "meters_per_second");
+        f("{request}/s", "per_second");
+        f("1", "");
+        f("", "");
+        f("{x}", "");
+        f("°", "");
+    }
+}

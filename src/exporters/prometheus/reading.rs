@@ -1,0 +1,347 @@
+//! A data point in terms of the exposition, and how it changes what a series shows.
+
+use std::sync::Arc;
+
+use crate::component::DropReason;
+use crate::exposition::{Bounds, Exemplar, Histogram, Labels, Series, Summary, Value};
+use crate::pdata::SeriesId;
+use crate::pdata::view::{
+    self, Data, HistogramPoint, NumberPoint, Point, SummaryPoint, Temporality,
+};
+
+use super::naming::Shape;
+
+/// How the points of a metric follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Each says how things stand.
+    Latest,
+    /// Each says what came to the one before.
+    Delta,
+}
+
+/// What a metric's points mean; none where Prometheus has no way to say it.
+///
+/// A falling total in deltas is refused as in the Collector: where one delta is lost, all
+/// that comes after would be wrong, and nothing would show it.
+pub(super) fn meaning(data: &Data<'_>) -> Option<(Shape, Mode)> {
+    let mode = |temporality: &Temporality| match temporality {
+        Temporality::Cumulative => Some(Mode::Latest),
+        Temporality::Delta => Some(Mode::Delta),
+        Temporality::Unspecified => None,
+    };
+    match data {
+        Data::Empty => None,
+        Data::Gauge { .. } => Some((Shape::Gauge, Mode::Latest)),
+        Data::Sum {
+            temporality,
+            monotonic,
+            ..
+        } => match (mode(temporality)?, monotonic) {
+            (mode, true) => Some((Shape::Counter, mode)),
+            (Mode::Latest, false) => Some((Shape::UpDownCounter, Mode::Latest)),
+            (Mode::Delta, false) => None,
+        },
+        Data::Histogram { temporality, .. } | Data::ExponentialHistogram { temporality, .. } => {
+            Some((Shape::Histogram, mode(temporality)?))
+        }
+        Data::Summary { .. } => Some((Shape::Summary, Mode::Latest)),
+    }
+}
+
+/// A data point, read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// When it held, in nanoseconds since the Unix epoch.
+    pub(super) time: u64,
+    /// When the counting began; 0 for unknown.
+    pub(super) start: u64,
+    pub(super) value: Value,
+    pub(super) exemplar: Option<Box<Exemplar>>,
+}
+
+impl Reading {
+    /// Reads a point; `arrived` stands in for a time that it doesn't have. Bounds that
+    /// equal those of `like` are shared with it.
+    ///
+    /// None where the point says nothing, or contradicts itself.
+    #[inline]
+    pub(super) fn of(
+        point: &Point<'_>,
+        shape: Shape,
+        arrived: u64,
+        like: Option<&Arc<Bounds>>,
+    ) -> Option<Self> {
+        let (value, exemplar) = match point {
+            Point::Number(point) => (
+                Value::Number(point.value()?.as_f64()),
+                if shape == Shape::Counter {
+                    newest_exemplar(point)
+                } else {
+                    None
+                },
+            ),
+            Point::Histogram(point) => (Value::Histogram(Box::new(histogram(point, like)?)), None),
+            // The text formats have no native histograms. As from the Collector's page,
+            // count and sum are exact, and all observations lie in the infinite bucket.
+            Point::ExponentialHistogram(point) => {
+                let histogram = Histogram {
+                    bounds: shared(Vec::new(), like)?,
+                    counts: Box::new([point.count()]),
+                    sum: point.sum(),
+                    exemplars: Vec::new(),
+                };
+                (Value::Histogram(Box::new(histogram)), None)
+            }
+            Point::Summary(point) => (Value::Summary(Box::new(summary(point))), None),
+        };
+        let time = match point.time_unix_nano() {
+            0 => arrived,
+            time => time,
+        };
+        Some(Self {
+            time,
+            start: point.start_time_unix_nano(),
+            value,
+            exemplar,
+        })
+    }
+}
+
+/// What a series shows, and what decides which point may change it.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) series: Series,
+    /// Time of the newest point, in nanoseconds since the Unix epoch.
+    time: u64,
+    /// Who sent it; two identities can come out as one series.
+    owner: Option<SeriesId>,
+}
+
+impl State {
+    pub(super) fn new(
+        mut series: Series,
+        reading: Reading,
+        owner: Option<SeriesId>,
+        timestamps: bool,
+    ) -> Self {
+        series.value = reading.value;
+        series.exemplar = reading.exemplar;
+        series.created = millis(reading.start);
+        series.timestamp = millis(reading.time).filter(|_| timestamps);
+        Self {
+            series,
+            time: reading.time,
+            owner,
+        }
+    }
+
+    /// Whether something of this time may end the series.
+    pub(super) fn may_end(&self, time: u64) -> bool {
+        time == 0 || time >= self.time
+    }
+
+    /// Takes in a point.
+    ///
+    /// Latest: the newest time wins, and of two identities with one time the greater.
+    /// Delta: a point that begins where the last one ended, or doesn't say where it begins,
+    /// is added; one that begins later follows a restart or a loss, and the total begins
+    /// anew with it, as in the Collector; one that overlaps has been counted already.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfOrder` for what is older than what is shown, `Unsupported` for a delta that
+    /// would let a counter fall.
+    #[inline]
+    pub(super) fn apply(
+        &mut self,
+        reading: Reading,
+        mode: Mode,
+        owner: Option<SeriesId>,
+    ) -> Result<(), DropReason> {
+        let start = match mode {
+            Mode::Latest => {
+                let older =
+                    reading.time < self.time || (reading.time == self.time && owner < self.owner);
+                if older {
+                    return Err(DropReason::OutOfOrder);
+                }
+                self.series.value = reading.value;
+                Some(reading.start)
+            }
+            Mode::Delta => {
+                let overlaps = reading.start != 0 && reading.start < self.time;
+                if reading.time <= self.time || overlaps {
+                    return Err(DropReason::OutOfOrder);
+                }
+                if matches!(reading.value, Value::Number(value) if value.is_nan() || value < 0.0) {
+                    return Err(DropReason::Unsupported);
+                }
+                let follows = reading.start == 0 || reading.start == self.time;
+                match follows.then(|| sum(&self.series.value, &reading.value)) {
+                    Some(Some(sum)) => {
+                        self.series.value = sum;
+                        None
+                    }
+                    // What has overflowed begins anew, which scrapers take for a reset.
+                    _ => {
+                        self.series.value = reading.value;
+                        Some(reading.start)
+                    }
+                }
+            }
+        };
+        if let Some(start) = start {
+            self.series.created = millis(start);
+        }
+        self.series.exemplar = reading.exemplar;
+        if self.series.timestamp.is_some() {
+            self.series.timestamp = millis(reading.time);
+        }
+        self.time = reading.time;
+        self.owner = owner;
+        Ok(())
+    }
+}
+
+/// Lines that a value takes on the page.
+pub(super) fn lines(value: &Value) -> usize {
+    match value {
+        Value::Number(_) => 1,
+        Value::Histogram(histogram) => histogram.counts.len() + 2,
+        Value::Summary(summary) => summary.quantiles.len() + 2,
+    }
+}
+
+/// Adds a delta to a total; none where it overflows or the buckets are others.
+fn sum(total: &Value, delta: &Value) -> Option<Value> {
+    match (total, delta) {
+        (Value::Number(total), Value::Number(delta)) => {
+            let sum = total + delta;
+            sum.is_finite().then_some(Value::Number(sum))
+        }
+        (Value::Histogram(total), Value::Histogram(delta)) if total.bounds == delta.bounds => {
+            let counts = total
+                .counts
+                .iter()
+                .zip(&delta.counts)
+                .map(|(total, delta)| total.checked_add(*delta))
+                .collect::<Option<Box<[u64]>>>()?;
+            checked_total(counts.iter().copied())?;
+            let sum = total.sum.zip(delta.sum).map(|(total, delta)| total + delta);
+            Some(Value::Histogram(Box::new(Histogram {
+                bounds: Arc::clone(&total.bounds),
+                counts,
+                sum,
+                exemplars: delta.exemplars.clone(),
+            })))
+        }
+        _ => None,
+    }
+}
+
+fn histogram(point: &HistogramPoint<'_>, like: Option<&Arc<Bounds>>) -> Option<Histogram> {
+    let mut counts: Vec<u64> = point.bucket_counts().collect();
+    let mut bounds: Vec<f64> = point.explicit_bounds().collect();
+    if counts.is_empty() {
+        bounds.clear();
+        counts.push(point.count());
+    }
+    if counts.len() != bounds.len() + 1 {
+        return None;
+    }
+    // Some senders write the infinite bound, which is there without being written.
+    if bounds.last() == Some(&f64::INFINITY) {
+        bounds.pop();
+        let beyond = counts.pop()?;
+        let last = counts.last_mut()?;
+        *last = last.checked_add(beyond)?;
+    }
+    checked_total(counts.iter().copied())?;
+    let bounds = shared(bounds, like)?;
+    let mut exemplars: Vec<(usize, Exemplar)> = Vec::new();
+    for exemplar in point.exemplars().filter_map(|view| exemplar(&view)) {
+        let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
+        match exemplars.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => {
+                if let Some(held) = exemplars.get_mut(at)
+                    && exemplar.timestamp >= held.1.timestamp
+                {
+                    held.1 = exemplar;
+                }
+            }
+            Err(at) => exemplars.insert(at, (bucket, exemplar)),
+        }
+    }
+    Some(Histogram {
+        bounds,
+        counts: counts.into_boxed_slice(),
+        sum: point.sum(),
+        exemplars,
+    })
+}
+
+fn checked_total(counts: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut counts = counts;
+    counts.try_fold(0_u64, |total, count| total.checked_add(count))
+}
+
+fn shared(bounds: Vec<f64>, like: Option<&Arc<Bounds>>) -> Option<Arc<Bounds>> {
+    match like {
+        Some(like) if like.values() == bounds => Some(Arc::clone(like)),
+        _ => Some(Arc::new(Bounds::new(bounds)?)),
+    }
+}
+
+/// Quantiles in order, each once; one that is no quantile has no place on a page.
+fn summary(point: &SummaryPoint<'_>) -> Summary {
+    let mut quantiles: Vec<(f64, f64)> = point
+        .quantiles()
+        .map(|at| (at.quantile, at.value))
+        .filter(|(quantile, _)| (0.0..=1.0).contains(quantile))
+        // Minus zero is written as zero, so it has to be one here.
+        .map(|(quantile, value)| (quantile.abs(), value))
+        .collect();
+    quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+    quantiles.dedup_by_key(|(quantile, _)| *quantile);
+    Summary {
+        quantiles,
+        count: point.count(),
+        sum: point.sum(),
+    }
+}
+
+fn newest_exemplar(point: &NumberPoint<'_>) -> Option<Box<Exemplar>> {
+    point
+        .exemplars()
+        .filter_map(|view| exemplar(&view))
+        .max_by_key(|exemplar| exemplar.timestamp)
+        .map(Box::new)
+}
+
+/// Reads an exemplar. Its labels are the ids of its trace, as in the Collector: 63
+/// characters, where OpenMetrics allows 128. The attributes that the aggregation took from
+/// it would rarely fit beside them.
+fn exemplar(view: &view::Exemplar<'_>) -> Option<Exemplar> {
+    let value = view.value()?.as_f64();
+    if value.is_nan() {
+        return None;
+    }
+    let mut labels = Labels::new();
+    for (name, id) in [("trace_id", view.trace_id()), ("span_id", view.span_id())] {
+        if matches!(id.len(), 8 | 16) && id.iter().any(|byte| *byte != 0) {
+            let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            labels.push(name, &hex);
+        }
+    }
+    Some(Exemplar {
+        labels,
+        value,
+        timestamp: millis(view.time_unix_nano()),
+    })
+}
+
+/// Nanoseconds as milliseconds; none for 0, which means unknown.
+fn millis(nanos: u64) -> Option<i64> {
+    (nanos != 0).then(|| (nanos / 1_000_000).cast_signed())
+}
