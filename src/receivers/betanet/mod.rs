@@ -66,7 +66,7 @@ use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverF
 use crate::pdata::Signal;
 use crate::receivers::scrape::http::{Client, Fetch, HttpConfig, Request, parse_endpoint};
 use crate::receivers::scrape::{Controller, Reach, Settings, Target};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, GoDuration, Value};
 
 /// The factory of `betanet`.
 pub const FACTORY: ReceiverFactory = ReceiverFactory {
@@ -203,7 +203,11 @@ impl ReceiverConfig for Config {
 
     fn describe(&self) -> String {
         let endpoints: Vec<&str> = self.endpoints.iter().map(|e| e.text.as_str()).collect();
-        format!("{} every {:?}", endpoints.join(", "), self.scrape.interval)
+        format!(
+            "{} every {}",
+            endpoints.join(", "),
+            GoDuration(self.scrape.interval)
+        )
     }
 }
 

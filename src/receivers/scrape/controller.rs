@@ -272,7 +272,11 @@ impl Poller {
                     self.target.advice,
                 );
             }
-            self.reporter.failing(error);
+            if scrape.up() {
+                self.reporter.degraded(error);
+            } else {
+                self.reporter.failing(error);
+            }
         }
         self.failing = failing;
     }

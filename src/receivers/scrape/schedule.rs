@@ -1,12 +1,20 @@
 //! When an endpoint is polled.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use crate::component::Now;
-use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{Fields, GoDuration};
+
+/// What `collection_interval` may be.
+const INTERVALS: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+
+/// What `timeout` may be.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(600);
 
 /// Remote endpoints are polled first within this time.
 const FIRST_POLL_WITHIN: Duration = Duration::from_secs(1);
@@ -23,18 +31,33 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the controller's keys among a receiver's own.
+    /// Reads the controller's keys among a receiver's own. A default gives way to a written
+    /// key; two written keys that cross are an error.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
-        Self {
-            interval: fields
-                .optional("collection_interval")
-                .map_or(default.interval, |IntervalKey(interval)| interval),
+        let interval_is_written = fields
+            .value("collection_interval")
+            .is_some_and(|value| !value.is_null());
+        let timeout = fields.value("timeout").filter(|value| !value.is_null());
+        let mut settings = Self {
+            interval: fields.within("collection_interval", default.interval, INTERVALS),
             initial_delay: fields.optional("initial_delay"),
-            timeout: fields
-                .optional("timeout")
-                .map_or(default.timeout, |TimeoutKey(timeout)| timeout),
+            timeout: fields.within("timeout", default.timeout, TIMEOUTS),
+        };
+        if settings.timeout > settings.interval {
+            match timeout {
+                None => settings.timeout = settings.interval,
+                Some(_) if !interval_is_written => settings.interval = settings.timeout,
+                Some(timeout) => {
+                    timeout.error::<()>(format_args!(
+                        "{} is longer than collection_interval ({})",
+                        GoDuration(settings.timeout),
+                        GoDuration(settings.interval)
+                    ));
+                }
+            }
         }
+        settings
     }
 }
 
@@ -131,33 +154,10 @@ fn spread(endpoint: &str, host: &str) -> u64 {
     hasher.finish()
 }
 
-struct IntervalKey(Duration);
-
-impl FromValue for IntervalKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let interval: Duration = value.read()?;
-        if interval < Duration::from_millis(100) || interval > Duration::from_secs(24 * 3600) {
-            return value.error("out of range: use 100ms to 24h");
-        }
-        Some(Self(interval))
-    }
-}
-
-struct TimeoutKey(Duration);
-
-impl FromValue for TimeoutKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let timeout: Duration = value.read()?;
-        if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(600) {
-            return value.error("out of range: use 1ms to 10m");
-        }
-        Some(Self(timeout))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml::{self, Diagnostics, Value};
 
     fn settings(interval: Duration) -> Settings {
         Settings {
@@ -195,6 +195,48 @@ mod tests {
             };
             assert_eq!(apart.as_nanos() % interval.as_nanos(), 0, "{apart:?}");
         }
+    }
+
+    #[test]
+    fn a_default_gives_way_to_a_written_key_and_written_keys_must_not_cross() {
+        let f = |text: &str, interval: u64, timeout: u64, problem: Option<&str>| {
+            let diagnostics = Diagnostics::new();
+            let node = yaml::parse(text, &"test".into(), &diagnostics).unwrap();
+            let mut fields = Value::root(&node, &diagnostics).fields().unwrap();
+            let read = Settings::from_fields(&mut fields);
+            fields.finish();
+            let problems = diagnostics.problems();
+            assert_eq!(problems.first().map(|p| p.message.as_str()), problem);
+            if problem.is_none() {
+                let expected = (
+                    Duration::from_millis(interval),
+                    Duration::from_millis(timeout),
+                );
+                assert_eq!((read.interval, read.timeout), expected, "{text}");
+            }
+        };
+        f("", 15_000, 5_000, None);
+        f("collection_interval: 1s", 1_000, 1_000, None);
+        f("timeout: 1m", 60_000, 60_000, None);
+        f("{timeout: 1s, collection_interval: 1s}", 1_000, 1_000, None);
+        f(
+            "{timeout: 2s, collection_interval: 1s}",
+            0,
+            0,
+            Some("2s is longer than collection_interval (1s)"),
+        );
+        f(
+            "collection_interval: 99ms",
+            0,
+            0,
+            Some("99ms is out of range: use 100ms to 24h"),
+        );
+        f(
+            "timeout: 0",
+            0,
+            0,
+            Some("0s is out of range: use 1ms to 10m"),
+        );
     }
 
     #[test]

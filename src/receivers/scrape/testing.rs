@@ -1,20 +1,19 @@
 //! Stand-ins for what surrounds a pull receiver, shared by the tests of all of them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prost::Message;
 
 use super::{Controller, Settings, Target};
 use crate::component::{Admission, Health, Intake, Origin, Refusal};
 use crate::pdata::Batch;
+
+#[path = "../../../tests/support/series.rs"]
+mod samples;
+
+pub(crate) use samples::Series;
 
 /// An intake that keeps what it is given, and refuses when it is told to.
 #[derive(Debug, Default)]
@@ -82,73 +81,7 @@ pub(crate) fn controller(
     ))
 }
 
-/// Values by `name{labels}`: the resource's instance and the point's attributes as labels.
-/// A histogram is its count under the name itself and its sum under `_sum`; a tombstone is
-/// NaN.
-pub(crate) type Series = BTreeMap<String, f64>;
-
 /// Reads a batch back by prost.
 pub(crate) fn series(batch: &Batch) -> Series {
-    let mut found = Series::new();
-    for part in batch.parts() {
-        let request = ExportMetricsServiceRequest::decode(part.bytes().clone()).unwrap();
-        for resource in &request.resource_metrics {
-            let metrics = resource.scope_metrics.iter().flat_map(|s| &s.metrics);
-            for metric in metrics {
-                let mut add = |name: &str, attributes: &[KeyValue], value: f64| {
-                    let key = format!("{name}{}", labels(attributes));
-                    let before = found.insert(key.clone(), value);
-                    assert_eq!(before, None, "{key} is there twice");
-                };
-                match metric.data.as_ref().unwrap() {
-                    Data::Gauge(gauge) => {
-                        for point in &gauge.data_points {
-                            add(&metric.name, &point.attributes, number(&point.value));
-                        }
-                    }
-                    Data::Sum(sum) => {
-                        for point in &sum.data_points {
-                            add(&metric.name, &point.attributes, number(&point.value));
-                        }
-                    }
-                    Data::Histogram(histogram) => {
-                        for point in &histogram.data_points {
-                            add(&metric.name, &point.attributes, point.count as f64);
-                            let sum = format!("{}_sum", metric.name);
-                            add(&sum, &point.attributes, point.sum.unwrap_or(f64::NAN));
-                        }
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-    }
-    found
-}
-
-fn number(value: &Option<Value>) -> f64 {
-    match value {
-        Some(Value::AsDouble(value)) => *value,
-        Some(Value::AsInt(value)) => *value as f64,
-        None => f64::NAN,
-    }
-}
-
-fn labels(attributes: &[KeyValue]) -> String {
-    if attributes.is_empty() {
-        return String::new();
-    }
-    let labels: Vec<String> = attributes
-        .iter()
-        .map(|attribute| {
-            let value = attribute.value.as_ref().and_then(|v| v.value.as_ref());
-            let text = match value {
-                Some(Any::StringValue(text)) => text.clone(),
-                Some(Any::IntValue(number)) => number.to_string(),
-                _ => panic!("{attribute:?}"),
-            };
-            format!("{}={text:?}", attribute.key)
-        })
-        .collect();
-    format!("{{{}}}", labels.join(","))
+    samples::read(batch.parts().iter().map(|part| part.bytes().as_ref()))
 }

@@ -141,6 +141,8 @@ async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
     assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 1.0);
     assert_eq!(series["scrape_failures_total{reason=\"timeout\"}"], 0.0);
 
+    assert_eq!(rig.health.reports()[0].state, State::Degraded);
+
     let series = next(2).await;
     assert_eq!(series["up"], 0.0);
     assert!(!series.contains_key("poll"), "no invented value");

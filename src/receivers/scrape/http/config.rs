@@ -1,6 +1,7 @@
 //! The keys of [`super::Client`].
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,6 +11,9 @@ use reqwest::header::HeaderValue;
 use reqwest::{Certificate, ClientBuilder, Identity, Url};
 
 use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
+
+/// What `max_body_size` may be.
+const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize(1 << 10)..=ByteSize(1 << 30);
 
 /// How to ask, whatever the URL.
 #[derive(Debug, Clone)]
@@ -76,8 +80,8 @@ impl HttpConfig {
             tls: fields.or("tls", default.tls),
             redirects: fields.or("follow_redirects", default.redirects),
             max_body: fields
-                .optional("max_body_size")
-                .map_or(default.max_body, |BodySizeKey(size)| size),
+                .within("max_body_size", ByteSize(default.max_body), BODY_SIZES)
+                .0,
         }
     }
 }
@@ -203,18 +207,6 @@ pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("can't read {}", path.display()))
-}
-
-struct BodySizeKey(u64);
-
-impl FromValue for BodySizeKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let ByteSize(size) = value.read()?;
-        if !(1 << 10..=1 << 30).contains(&size) {
-            return value.error("out of range: use 1KiB to 1GiB");
-        }
-        Some(Self(size))
-    }
 }
 
 impl FromValue for Redirects {

@@ -32,7 +32,7 @@ use reqwest::{Response, StatusCode, Url, redirect};
 pub use config::{AuthConfig, Credential, HttpConfig, Redirects, TlsConfig, parse_endpoint};
 
 use super::{Failure, Reason};
-use crate::yaml::ByteSize;
+use crate::yaml::{ByteSize, GoDuration};
 
 /// Asks for one document and gives back its decoded body.
 pub trait Fetch: Send + Sync {
@@ -187,7 +187,7 @@ impl Fetch for Client {
                 Ok(outcome) => outcome,
                 Err(_) => Err(FetchError::new(
                     Reason::Timeout,
-                    format!("no answer within {:?}", self.timeout),
+                    format!("no answer within {}", GoDuration(self.timeout)),
                 )),
             }
         })
