@@ -16,6 +16,7 @@ mod http;
 mod id;
 mod intake;
 mod listener;
+mod tls;
 
 use std::time::SystemTime;
 
@@ -37,6 +38,7 @@ pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, hand
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
 pub use listener::{AuthConfig, ListenerConfig, TlsConfig};
+pub use tls::ClientTls;
 
 use crate::pdata::Batch;
 

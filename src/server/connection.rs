@@ -66,58 +66,17 @@ impl Site {
         self.routes.keys().map(|path| &**path)
     }
 
-    /// Serves requests until the client leaves, something takes too long, or `stop`; what
-    /// is being answered then is answered to its end.
+    /// Serves the requests of one connection; see [`drive`].
     pub(super) async fn serve<S>(self: Arc<Self>, socket: S, stop: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let watch = Watch::new(TIMEOUTS);
-        let service = service_fn(|request: Request<Incoming>| {
-            let (site, busy) = (Arc::clone(&self), watch.busy());
-            async move {
-                let response = site.answer(request).await;
-                let watched = response.map(|body| Watching { body, _busy: busy });
-                Ok::<_, Infallible>(watched)
-            }
-        });
-        let socket = TokioIo::new(Watched::new(socket, watch.clone()));
-        let mut connection = pin!(
-            http1::Builder::new()
-                // The watch has a better one.
-                .header_read_timeout(None)
-                .max_header_size(HEAD_SIZE)
-                .max_headers(HEADERS)
-                .max_buf_size(BUFFER_SIZE)
-                .serve_connection(socket, service)
-        );
-        let mut expired = pin!(watch.expired());
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                // The watch arms its timer by what the connection has just done.
-                biased;
-                ended = connection.as_mut() => {
-                    if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
-                        self.metrics.rejected(Rejection::Malformed);
-                    }
-                    return;
-                }
-                reason = expired.as_mut() => {
-                    if let Some(reason) = reason {
-                        self.metrics.rejected(reason);
-                    }
-                    return;
-                }
-                () = stop.cancelled(), if !stopping => {
-                    if !watch.is_busy() {
-                        return;
-                    }
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-        }
+        let metrics = self.metrics.clone();
+        let answer = |request| {
+            let site = Arc::clone(&self);
+            async move { site.answer(request).await }
+        };
+        drive(socket, answer, &metrics, stop).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response {
@@ -168,6 +127,62 @@ impl Site {
             .keys()
             .map(|path| format!("  {path}\n"))
             .collect()
+    }
+}
+
+/// Serves requests until the client leaves, something takes too long, or `stop`; what is
+/// being answered then is answered to its end.
+pub(super) async fn drive<S, A, F>(socket: S, answer: A, metrics: &Metrics, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response>,
+{
+    let watch = Watch::new(TIMEOUTS);
+    let service = service_fn(|request: Request<Incoming>| {
+        let busy = watch.busy();
+        let answer = answer(request);
+        async move {
+            let watched = answer.await.map(|body| Watching { body, _busy: busy });
+            Ok::<_, Infallible>(watched)
+        }
+    });
+    let socket = TokioIo::new(Watched::new(socket, watch.clone()));
+    let mut connection = pin!(
+        http1::Builder::new()
+            // The watch has a better one.
+            .header_read_timeout(None)
+            .max_header_size(HEAD_SIZE)
+            .max_headers(HEADERS)
+            .max_buf_size(BUFFER_SIZE)
+            .serve_connection(socket, service)
+    );
+    let mut expired = pin!(watch.expired());
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            // The watch arms its timer by what the connection has just done.
+            biased;
+            ended = connection.as_mut() => {
+                if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
+                    metrics.rejected(Rejection::Malformed);
+                }
+                return;
+            }
+            reason = expired.as_mut() => {
+                if let Some(reason) = reason {
+                    metrics.rejected(reason);
+                }
+                return;
+            }
+            () = stop.cancelled(), if !stopping => {
+                if !watch.is_busy() {
+                    return;
+                }
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -17,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::accept::{self, Limits};
 use super::auth::Credentials;
 use super::metrics::{Metrics, Rejection};
-use super::{BindError, tls};
-use crate::component::ListenerConfig;
+use super::{BindError, connection, tls};
+use crate::component::{ListenerConfig, Response};
 use crate::telemetry::Telemetry;
 
 /// How long a TLS handshake may take.
@@ -139,6 +141,23 @@ impl Listening {
             }
         })
         .await;
+    }
+}
+
+impl Listening {
+    /// Serves HTTP/1 until `stop`, every connection within the bounds of the module;
+    /// `answer` is responsible for the bodies that it reads.
+    pub async fn serve_http1<A, F>(self, limits: Limits, stop: &CancellationToken, answer: A)
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let (metrics, stopping) = (self.metrics.clone(), stop.clone());
+        let serve = move |stream| {
+            let (answer, metrics, stop) = (answer.clone(), metrics.clone(), stopping.clone());
+            async move { connection::drive(stream, answer, &metrics, stop).await }
+        };
+        self.serve(limits, stop, serve).await;
     }
 }
 
