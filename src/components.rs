@@ -7,14 +7,23 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
-use crate::exporters::{debug, file, prometheus};
-use crate::receivers::{betanet, node};
+use crate::{exporters, receivers};
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
-    receivers: &[betanet::FACTORY, node::FACTORY],
+    receivers: &[
+        receivers::betanet::FACTORY,
+        receivers::node::FACTORY,
+        receivers::otlp::FACTORY,
+    ],
     processors: &[],
     policies: &[],
-    exporters: &[debug::FACTORY, file::FACTORY, prometheus::FACTORY],
+    exporters: &[
+        exporters::debug::FACTORY,
+        exporters::file::FACTORY,
+        exporters::otlp::GRPC,
+        exporters::otlp::HTTP,
+        exporters::prometheus::FACTORY,
+    ],
     extensions: &[],
 };

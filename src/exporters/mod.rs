@@ -6,4 +6,5 @@
 
 pub mod debug;
 pub mod file;
+pub mod otlp;
 pub mod prometheus;

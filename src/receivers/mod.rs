@@ -9,4 +9,5 @@
 
 pub mod betanet;
 pub mod node;
+pub mod otlp;
 pub mod scrape;

@@ -1,0 +1,156 @@
+//! Where a gRPC exporter connects to, and the connecting.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use anyhow::Context;
+use hyper::{Uri, http};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::component::ClientTls;
+
+/// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What the scheme says; none where there is no scheme.
+    pub(super) tls: Option<bool>,
+}
+
+impl Target {
+    /// Reads an endpoint; the error says what would be right.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected host:port, such as 127.0.0.1:4317, found `{text}`");
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, text),
+        };
+        let tls = match scheme {
+            None | Some("dns") => None,
+            Some("http") => Some(false),
+            Some("https") => Some(true),
+            Some(_) => return Err(wrong()),
+        };
+        let authority: http::uri::Authority =
+            rest.trim_matches('/').parse().map_err(|_| wrong())?;
+        if authority.as_str().contains('@') {
+            return Err("credentials don't belong into the endpoint: use headers".to_owned());
+        }
+        let default_port = match tls {
+            Some(true) => Some(443),
+            Some(false) => Some(80),
+            None => None,
+        };
+        let port = authority.port_u16().or(default_port).ok_or_else(wrong)?;
+        let host = authority.host();
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if host.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// A destination that can be connected to.
+pub(super) struct Endpoint {
+    target: Target,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// A connected socket, with TLS or without.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Endpoint {
+    /// Reads the certificates that the connection needs, if it needs any.
+    pub(super) fn new(target: Target, tls: &ClientTls) -> anyhow::Result<Self> {
+        let connector = if target.tls.unwrap_or(!tls.insecure) {
+            let mut config = tls.client_config()?;
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            let name = tls.server_name_override.as_ref().unwrap_or(&target.host);
+            let name = ServerName::try_from(name.clone())
+                .with_context(|| format!("`{name}` is no name that a certificate can prove"))?;
+            Some((TlsConnector::from(Arc::new(config)), name))
+        } else {
+            None
+        };
+        Ok(Self {
+            target,
+            tls: connector,
+        })
+    }
+
+    /// The URI of a path at the destination.
+    pub(super) fn uri(&self, path: &'static str) -> http::Result<Uri> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Uri::builder()
+            .scheme(scheme)
+            .authority(self.target.to_string())
+            .path_and_query(path)
+            .build()
+    }
+
+    /// Resolves the name and connects.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let socket = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
+        // A request is one write: waiting for more only delays it.
+        socket.set_nodelay(true)?;
+        Ok(match &self.tls {
+            Some((connector, name)) => Box::new(connector.connect(name.clone(), socket).await?),
+            None => Box::new(socket),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_decides_about_tls_and_the_port() {
+        let f = |text: &str, expected: Option<(&str, u16, Option<bool>)>| {
+            let target = Target::parse(text).ok();
+            assert_eq!(
+                target.as_ref().map(|t| (t.host.as_str(), t.port, t.tls)),
+                expected,
+                "{text}"
+            );
+        };
+        f("127.0.0.1:4317", Some(("127.0.0.1", 4317, None)));
+        f("collector:4317", Some(("collector", 4317, None)));
+        f("[::1]:4317", Some(("::1", 4317, None)));
+        f(
+            "http://collector:4317",
+            Some(("collector", 4317, Some(false))),
+        );
+        f("https://collector", Some(("collector", 443, Some(true))));
+        f("dns:///collector:4317", Some(("collector", 4317, None)));
+        f("collector", None);
+        f("ftp://collector:1", None);
+        f("https://user:secret@collector", None);
+        f(":4317", None);
+        f("", None);
+    }
+}

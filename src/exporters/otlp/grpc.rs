@@ -1,0 +1,267 @@
+//! Sends a batch as one gRPC call, over one HTTP/2 connection that is made when it is
+//! needed, and made anew, with the name resolved anew, once it has failed.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
+use hyper::{Method, Request};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
+
+use super::answer;
+use super::connection::Endpoint;
+use super::payload::{self, Chunks, Compression};
+use super::{USER_AGENT as AGENT, partial};
+use crate::component::{Delivered, ExportError, Exporter};
+use crate::pdata::{Batch, Signal};
+
+/// Windows and frames that let a request of a thousand points travel without a pause.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const FRAME_SIZE: u32 = 256 * 1024;
+
+/// An answer holds a status and perhaps a partial success: what is longer is something else.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// How the exporter is set up; see the module of the component for the keys.
+pub(super) struct Settings {
+    pub(super) endpoint: Endpoint,
+    pub(super) headers: HeaderMap,
+    pub(super) compression: Compression,
+    pub(super) timeout: Duration,
+    /// Pings on an idle connection find out that the peer is gone.
+    pub(super) keepalive: Option<Keepalive>,
+}
+
+/// `keepalive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Keepalive {
+    pub(super) time: Duration,
+    pub(super) timeout: Duration,
+    pub(super) permit_without_stream: bool,
+}
+
+/// The exporter.
+pub(super) struct Grpc {
+    settings: Settings,
+    /// The connection that the next call uses. A std mutex: it is held for a clone.
+    connection: Mutex<Option<SendRequest<Chunks>>>,
+    partial: partial::Log,
+}
+
+impl Grpc {
+    pub(super) fn new(settings: Settings, partial: partial::Log) -> Self {
+        Self {
+            settings,
+            connection: Mutex::new(None),
+            partial,
+        }
+    }
+
+    async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
+        let request = self.request(batch)?;
+        let mut connection = self.connection().await.map_err(answer::transport)?;
+        let response = match connection.send_request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.disconnect();
+                return Err(answer::transport(answer::describe(&error)));
+            }
+        };
+        let (head, body) = response.into_parts();
+        if head.status != hyper::StatusCode::OK {
+            // A proxy that knows nothing of gRPC.
+            let none = Bytes::new();
+            return Err(answer::http_error(head.status.as_u16(), None, &none));
+        }
+        // A status without a message stands in the headers.
+        if let Some(status) = head.headers.get(GRPC_STATUS) {
+            return conclude(status, &head.headers, &self.partial, &Bytes::new());
+        }
+        let collected = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| {
+                self.disconnect();
+                answer::transport(error)
+            })?;
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        let Some(status) = trailers.get(GRPC_STATUS) else {
+            return Err(answer::transport(
+                "the peer's answer ended without a status",
+            ));
+        };
+        let framed = collected.to_bytes();
+        let message = framed.slice(framed.len().min(PREFIX)..);
+        conclude(status, &trailers, &self.partial, &message)
+    }
+
+    fn request(&self, batch: &Batch) -> Result<Request<Chunks>, ExportError> {
+        let compression = self.settings.compression;
+        let body = payload::grpc(batch, compression).map_err(|error| ExportError::Permanent {
+            message: error.to_string(),
+        })?;
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self
+            .settings
+            .endpoint
+            .uri(path(batch.signal()))
+            .map_err(|error| ExportError::Permanent {
+                message: error.to_string(),
+            })?;
+        let headers = request.headers_mut();
+        headers.extend(self.settings.headers.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(encoding) = compression.header() {
+            headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
+        }
+        Ok(request)
+    }
+}
+
+impl Grpc {
+    /// The connection that is there, or a new one.
+    async fn connection(&self) -> io::Result<SendRequest<Chunks>> {
+        let present = self.slot().clone();
+        if let Some(mut connection) = present
+            && connection.ready().await.is_ok()
+        {
+            return Ok(connection);
+        }
+        let stream = self.settings.endpoint.connect().await?;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE);
+        if let Some(keepalive) = self.settings.keepalive {
+            builder
+                .keep_alive_interval(keepalive.time)
+                .keep_alive_timeout(keepalive.timeout)
+                .keep_alive_while_idle(keepalive.permit_without_stream);
+        }
+        let (connection, driver) = builder
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        // It ends when the last handle to the connection is dropped, or with the peer; what
+        // it fails with, the calls on it are told.
+        tokio::spawn(async move {
+            let _ = driver.await;
+        });
+        *self.slot() = Some(connection.clone());
+        Ok(connection)
+    }
+
+    fn disconnect(&self) {
+        *self.slot() = None;
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<Chunks>>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exporter for Grpc {
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
+        Box::pin(async move {
+            let limit = self.settings.timeout;
+            match timeout(limit, self.call(batch)).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    // A peer that hangs once is asked on a new connection.
+                    self.disconnect();
+                    Err(answer::transport(format_args!(
+                        "no answer within {limit:?}"
+                    )))
+                }
+            }
+        })
+    }
+
+    fn shutdown(&mut self) -> BoxFuture<'_, ()> {
+        self.disconnect();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
+/// Bytes before a message in an answer.
+const PREFIX: usize = 5;
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+/// What the peer's status, and the message that came with it, say.
+fn conclude(
+    status: &HeaderValue,
+    headers: &HeaderMap,
+    partial: &partial::Log,
+    message: &Bytes,
+) -> Result<Delivered, ExportError> {
+    let code = status.to_str().ok().and_then(|code| code.parse().ok());
+    match code {
+        Some(0) => Ok(partial.note(answer::delivered(message))),
+        Some(code) => {
+            let text = headers
+                .get(GRPC_MESSAGE)
+                .map_or(&b""[..], HeaderValue::as_bytes);
+            let details = headers
+                .get(GRPC_DETAILS)
+                .map_or(&b""[..], HeaderValue::as_bytes);
+            let details = base64(details).unwrap_or_default();
+            Err(answer::grpc_error(code, &percent_decode(text), &details))
+        }
+        None => Err(answer::transport("the peer's status is no number")),
+    }
+}
+
+/// Base64 as gRPC writes it in binary headers: padded or not.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    let unpadded = text.split(|byte| *byte == b'=').next()?;
+    STANDARD_NO_PAD.decode(unpadded).ok()
+}
+
+/// Undoes gRPC's encoding of status messages; what isn't an escape stays as it is.
+fn percent_decode(text: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = (byte == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        (rest, _) = match escaped {
+            Some(byte) => (&after[2..], decoded.push(byte)),
+            None => (after, decoded.push(byte)),
+        };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}

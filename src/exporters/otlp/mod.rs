@@ -1,0 +1,280 @@
+//! `otlp_grpc` and `otlp_http`: push metrics, traces and logs to whatever takes OTLP.
+//!
+//! ```yaml
+//! exporters:
+//!   otlp_grpc:                       # or otlp
+//!     endpoint: collector:4317       # http:// or https:// decide about TLS
+//!     compression: gzip              # gzip | zstd | none
+//!     headers: {authorization: "Bearer ${env:TOKEN}"}
+//!     tls: {insecure: false, ca_file: ca.pem}
+//!     timeout: 5s                    # of one attempt
+//!     keepalive: {time: 10s, timeout: 10s, permit_without_stream: false}
+//!     retry_on_failure: {}           # see the pipeline's delivery
+//!     sending_queue: {}
+//!   otlp_http:                       # or otlphttp
+//!     endpoint: https://collector:4318        # /v1/metrics and so on are appended
+//!     metrics_endpoint: https://other/v1/metrics   # instead, for one signal
+//! ```
+//!
+//! A batch leaves as it is held, encoded: without compression nothing is copied. What the
+//! peer rejects in a partial success is counted by the ledger and logged once a minute. The
+//! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+//!
+//! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`.
+
+mod answer;
+mod connection;
+mod grpc;
+mod http;
+mod partial;
+mod payload;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use self::connection::{Endpoint, Target};
+use self::grpc::Keepalive;
+use self::payload::Compression;
+use crate::component::{
+    BuildContext, BuiltExporter, ClientTls, DeliverySettings, ExporterConfig, ExporterFactory,
+};
+use crate::pdata::Signal;
+use crate::yaml::{Fields, FromValue, Secret, Value};
+
+/// The factory of `otlp_grpc`.
+pub const GRPC: ExporterFactory = ExporterFactory {
+    kind: "otlp_grpc",
+    aliases: &["otlp"],
+    summary: "pushes OTLP over gRPC",
+    signals: &Signal::ALL,
+    configure: |value| Some(Box::new(value.read::<GrpcConfig>()?)),
+};
+
+/// The factory of `otlp_http`.
+pub const HTTP: ExporterFactory = ExporterFactory {
+    kind: "otlp_http",
+    aliases: &["otlphttp"],
+    summary: "pushes OTLP over HTTP",
+    signals: &Signal::ALL,
+    configure: |value| Some(Box::new(value.read::<HttpConfig>()?)),
+};
+
+/// How the agent calls itself.
+const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
+
+/// A valid `otlp_grpc`.
+#[derive(Debug)]
+struct GrpcConfig {
+    target: Target,
+    common: Common,
+    keepalive: Option<Keepalive>,
+}
+
+/// A valid `otlp_http`.
+#[derive(Debug)]
+struct HttpConfig {
+    urls: BTreeMap<Signal, Url>,
+    common: Common,
+}
+
+/// The keys that both have.
+#[derive(Debug)]
+struct Common {
+    headers: HeaderMap,
+    compression: Compression,
+    tls: ClientTls,
+    delivery: DeliverySettings,
+}
+
+impl Common {
+    fn from_fields(fields: &mut Fields<'_>) -> Self {
+        Self {
+            headers: fields
+                .optional("headers")
+                .map_or_else(HeaderMap::new, |Headers(map)| map),
+            compression: fields.or("compression", Compression::Gzip),
+            tls: fields.optional("tls").unwrap_or_default(),
+            delivery: DeliverySettings::from_fields(fields),
+        }
+    }
+}
+
+impl FromValue for GrpcConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let target = fields.required("endpoint");
+        let common = Common::from_fields(&mut fields);
+        let keepalive = fields.optional("keepalive");
+        fields.finish();
+        Some(Self {
+            target: target?,
+            common,
+            keepalive,
+        })
+    }
+}
+
+impl FromValue for HttpConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let base = fields.optional::<HttpUrl>("endpoint");
+        let mut urls = BTreeMap::new();
+        for (signal, key) in [
+            (Signal::Metrics, "metrics_endpoint"),
+            (Signal::Traces, "traces_endpoint"),
+            (Signal::Logs, "logs_endpoint"),
+        ] {
+            let appended = base.as_ref().map(|HttpUrl(base)| append(base, signal));
+            let own = fields.optional(key).map(|HttpUrl(url)| url);
+            if let Some(url) = own.or(appended) {
+                urls.insert(signal, url);
+            }
+        }
+        let common = Common::from_fields(&mut fields);
+        let encoding: Option<String> = fields.optional("encoding");
+        if encoding.is_some_and(|encoding| encoding != "proto") {
+            fields.map().error::<()>("encoding: only proto is sent")?;
+        }
+        fields.finish();
+        if urls.is_empty() {
+            return value.error("`endpoint` is missing: use a URL such as http://collector:4318");
+        }
+        Some(Self { urls, common })
+    }
+}
+
+impl ExporterConfig for GrpcConfig {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        let settings = grpc::Settings {
+            endpoint: Endpoint::new(self.target.clone(), &self.common.tls)?,
+            headers: self.common.headers.clone(),
+            compression: self.common.compression,
+            timeout: self.common.delivery.timeout,
+            keepalive: self.keepalive,
+        };
+        Ok(BuiltExporter::Remote {
+            exporter: Box::new(grpc::Grpc::new(
+                settings,
+                partial::Log::new(context.id.clone()),
+            )),
+            delivery: self.common.delivery,
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("OTLP/gRPC to {}", self.target)
+    }
+}
+
+impl ExporterConfig for HttpConfig {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        let mut client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none());
+        client = if self.urls.values().any(|url| url.scheme() == "https") {
+            client.tls_backend_preconfigured(self.common.tls.client_config()?)
+        } else {
+            // Reading the system's authorities costs memory, and nobody will show one.
+            client.tls_certs_only([])
+        };
+        let settings = http::Settings {
+            urls: self.urls.clone(),
+            headers: self.common.headers.clone(),
+            compression: self.common.compression,
+            timeout: self.common.delivery.timeout,
+        };
+        let partial = partial::Log::new(context.id.clone());
+        Ok(BuiltExporter::Remote {
+            exporter: Box::new(http::Http::new(settings, client.build()?, partial)),
+            delivery: self.common.delivery,
+        })
+    }
+
+    fn describe(&self) -> String {
+        let hosts: Vec<&str> = self.urls.values().map(Url::as_str).collect();
+        format!("OTLP/HTTP to {}", hosts.join(", "))
+    }
+}
+
+impl FromValue for Target {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match Target::parse(&value.read::<String>()?) {
+            Ok(target) => Some(target),
+            Err(message) => value.error(message),
+        }
+    }
+}
+
+impl FromValue for Keepalive {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let keepalive = Self {
+            time: fields.or("time", Duration::from_secs(10)),
+            timeout: fields.or("timeout", Duration::from_secs(10)),
+            permit_without_stream: fields.or("permit_without_stream", false),
+        };
+        fields.finish();
+        if keepalive.time.is_zero() || keepalive.timeout.is_zero() {
+            return value.error("time and timeout can't be 0");
+        }
+        Some(keepalive)
+    }
+}
+
+/// An `http` or `https` URL without credentials.
+struct HttpUrl(Url);
+
+impl FromValue for HttpUrl {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let url = Url::parse(&value.read::<String>()?).ok();
+        match url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                value.error("credentials don't belong into the URL: use headers")
+            }
+            Some(url) => Some(Self(url)),
+            None => value.error("expected a URL such as http://collector:4318"),
+        }
+    }
+}
+
+/// The path of a signal below the base, as the OTLP specification says.
+fn append(base: &Url, signal: Signal) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!(
+        "{}/v1/{signal}",
+        base.path().trim_end_matches('/')
+    ));
+    url
+}
+
+/// Header names and values; every value is a secret.
+struct Headers(HeaderMap);
+
+impl FromValue for Headers {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut headers = HeaderMap::new();
+        for (entry, value) in value.entries()? {
+            let Some(secret) = value.read::<Secret>() else {
+                continue;
+            };
+            let name = HeaderName::from_bytes(entry.key.as_bytes());
+            let text = HeaderValue::from_str(secret.expose());
+            match (name, text) {
+                (Ok(name), Ok(mut text)) => {
+                    text.set_sensitive(true);
+                    headers.insert(name, text);
+                }
+                (Err(_), _) => {
+                    value.error::<()>(format_args!("`{}` is no header name", entry.key));
+                }
+                (_, Err(_)) => {
+                    value.error::<()>("the value holds characters that a header can't");
+                }
+            }
+        }
+        Some(Self(headers))
+    }
+}

@@ -1,0 +1,58 @@
+//! Says that a peer rejects items, once a minute however often it does.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::component::{ComponentId, Delivered};
+
+/// The time between two lines about the same peer.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Collects what a peer rejected.
+#[derive(Debug)]
+pub(super) struct Log {
+    exporter: ComponentId,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rejected: u64,
+    last_line: Option<Instant>,
+}
+
+impl Log {
+    pub(super) fn new(exporter: ComponentId) -> Self {
+        Self {
+            exporter,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Notes an answer, and says so when it is time to.
+    pub(super) fn note(&self, (delivered, message): (Delivered, Option<String>)) -> Delivered {
+        if delivered.rejected == 0 && message.is_none() {
+            return delivered;
+        }
+        let now = Instant::now();
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.rejected += delivered.rejected;
+        if state.last_line.is_none_or(|last| now - last >= INTERVAL) {
+            let rejected = std::mem::take(&mut state.rejected);
+            state.last_line = Some(now);
+            drop(state);
+            let message = message.unwrap_or_default();
+            if rejected > 0 {
+                tracing::error!(exporter = %self.exporter, rejected, message, "the peer rejected items");
+            } else {
+                tracing::warn!(exporter = %self.exporter, message, "the peer took all items with a warning");
+            }
+        }
+        delivered
+    }
+}

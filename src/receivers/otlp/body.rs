@@ -1,0 +1,208 @@
+//! Reads a request's body under its limits, and inflates it.
+//!
+//! Two bounds hold at every moment, whatever the sender does: neither the encoded nor the
+//! decoded size exceeds the protocol's limit by more than one step, and what is decoded has
+//! been admitted before the next step is taken. A body that comes in one piece and isn't
+//! compressed is passed on without a copy.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use tokio::time::timeout;
+
+use super::rejection::Rejection;
+use crate::component::{Admission, Intake, Origin};
+
+/// A body decoded as far as its compression goes, and the room it takes up.
+pub(super) struct Admitted {
+    /// The decoded bytes.
+    pub(super) bytes: Bytes,
+    /// Room for them in every pipeline that they will pass.
+    pub(super) admission: Box<dyn Admission>,
+}
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952, any number of members.
+    Gzip,
+    /// RFC 8878, any number of frames.
+    Zstd,
+}
+
+impl Compression {
+    /// Reads the value of `Content-Encoding` or `grpc-encoding`.
+    pub(super) fn from_header(value: Option<&[u8]>) -> Result<Self, Rejection> {
+        match value {
+            None | Some(b"" | b"identity") => Ok(Self::None),
+            Some(b"gzip") => Ok(Self::Gzip),
+            Some(b"zstd") => Ok(Self::Zstd),
+            Some(_) => Err(Rejection::UnsupportedCompression),
+        }
+    }
+}
+
+/// The largest window of a zstd frame, as a power of two: the 8 MiB that RFC 8878 asks of
+/// every decoder. Without a bound, a frame of a few bytes can ask for 2 GiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// How much is inflated at a time.
+const STEP: usize = 64 * 1024;
+
+/// What bounds a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Bytes, compressed or not.
+    pub(super) size: u64,
+    /// From the head of the request to the last byte.
+    pub(super) time: Duration,
+}
+
+/// Reads a body as it travels.
+///
+/// Cancel safe: dropping the future gives back what was admitted.
+pub(super) async fn receive<B>(
+    body: B,
+    limits: Limits,
+    intake: &dyn Intake,
+) -> Result<Admitted, Rejection>
+where
+    B: Body<Data = Bytes>,
+{
+    match timeout(limits.time, read(body, limits.size, intake)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Rejection::TooSlow),
+    }
+}
+
+async fn read<B>(body: B, limit: u64, intake: &dyn Intake) -> Result<Admitted, Rejection>
+where
+    B: Body<Data = Bytes>,
+{
+    let announced = body.size_hint().lower();
+    if announced > limit {
+        return Err(Rejection::TooLarge { limit });
+    }
+    let mut room = Room::new(intake, announced)?;
+    let mut body = std::pin::pin!(body);
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Rejection::Interrupted);
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let received = first.len() + joined.len() + data.len();
+        if received as u64 > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        room.cover(received)?;
+        if received == data.len() {
+            first = data;
+        } else {
+            joined.reserve(usize::try_from(announced).unwrap_or(0).max(received) - joined.len());
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&data);
+        }
+    }
+    let bytes = if joined.is_empty() {
+        first
+    } else {
+        joined.freeze()
+    };
+    Ok(Admitted {
+        bytes,
+        admission: room.admission,
+    })
+}
+
+/// Inflates what was received, to at most `limit` bytes.
+pub(super) fn inflate(
+    received: Admitted,
+    compression: Compression,
+    limit: u64,
+) -> Result<Admitted, Rejection> {
+    let Admitted { bytes, admission } = received;
+    let mut room = Room {
+        admission,
+        covered: bytes.len(),
+    };
+    let inflated = match compression {
+        Compression::None => bytes,
+        Compression::Gzip => read_all(
+            flate2::bufread::MultiGzDecoder::new(bytes.reader()),
+            limit,
+            &mut room,
+        )?,
+        Compression::Zstd => {
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(bytes.reader()).map_err(corrupt)?;
+            decoder
+                .window_log_max(ZSTD_WINDOW_LOG_MAX)
+                .map_err(corrupt)?;
+            read_all(decoder, limit, &mut room)?
+        }
+    };
+    Ok(Admitted {
+        bytes: inflated,
+        admission: room.admission,
+    })
+}
+
+/// What has been admitted so far.
+struct Room {
+    admission: Box<dyn Admission>,
+    covered: usize,
+}
+
+impl Room {
+    fn new(intake: &dyn Intake, announced: u64) -> Result<Self, Rejection> {
+        let admission = intake.try_admit(Origin::Push, announced)?;
+        Ok(Self {
+            admission,
+            covered: usize::try_from(announced).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Sees to it that `size` bytes are admitted.
+    fn cover(&mut self, size: usize) -> Result<(), Rejection> {
+        if let Some(missing) = size
+            .checked_sub(self.covered)
+            .filter(|missing| *missing > 0)
+        {
+            self.admission.grow(missing as u64)?;
+            self.covered = size;
+        }
+        Ok(())
+    }
+}
+
+fn read_all(mut decoder: impl Read, limit: u64, room: &mut Room) -> Result<Bytes, Rejection> {
+    let mut out = Vec::new();
+    loop {
+        let before = out.len();
+        let read = (&mut decoder)
+            .take(STEP as u64)
+            .read_to_end(&mut out)
+            .map_err(corrupt)?;
+        debug_assert_eq!(before + read, out.len());
+        if read == 0 {
+            return Ok(out.into());
+        }
+        if out.len() as u64 > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        room.cover(out.len())?;
+    }
+}
+
+fn corrupt(error: io::Error) -> Rejection {
+    Rejection::Malformed(format!("the compressed body can't be read: {error}"))
+}

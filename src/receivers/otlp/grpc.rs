@@ -1,0 +1,195 @@
+//! OTLP over gRPC: one unary call per request.
+//!
+//! gRPC's framing is five bytes before the message and a status in the trailers, so it is
+//! written here, over HTTP/2 and raw bytes: the message is never decoded into owned structs
+//! on its way in, and the status of every refusal is ours to choose.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::{Buf, Bytes};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body as HttpBody;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, http};
+
+use super::body::{self, Admitted, Compression, Limits};
+use super::ingest::{Encoding, Ingest};
+use super::rejection::Rejection;
+use crate::component::Body;
+use crate::pdata::Signal;
+use crate::server::Credentials;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Bytes before each message: a compression flag and the length.
+const PREFIX: usize = 5;
+
+/// What stands behind the listener.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) ingest: Arc<Ingest>,
+    /// What a call must carry, if anything.
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) limits: Limits,
+}
+
+/// Answers one call.
+pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    if request.method() != Method::POST || !is_grpc(request.headers()) {
+        // Not gRPC at all, so a gRPC status would mean nothing to the sender.
+        return status_only(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, HeaderMap::new());
+    }
+    let signal = signal_of(request.uri().path());
+    let outcome = match signal {
+        _ if !door.admits(request.headers()) => Err(Rejection::Unauthenticated),
+        Some(signal) => take(request, signal, door).await,
+        None => Err(Rejection::UnknownMethod),
+    };
+    door.ingest.count(signal, outcome.as_ref().err());
+    match outcome {
+        // An empty export response is an empty message.
+        Ok(()) => respond(Bytes::from_static(&[0; PREFIX])),
+        Err(rejection) => reject(&rejection),
+    }
+}
+
+impl Door {
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        self.credentials
+            .as_ref()
+            .is_none_or(|credentials| credentials.admit(headers))
+    }
+}
+
+async fn take<B>(request: Request<B>, signal: Signal, door: &Door) -> Result<(), Rejection>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let limit = door.limits.size;
+    let intake = door.ingest.intake(signal)?;
+    let (head, body) = request.into_parts();
+    let encoding = head.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes);
+    let compression = Compression::from_header(encoding)?;
+    let framed = Limits {
+        size: limit + PREFIX as u64,
+        ..door.limits
+    };
+    let framed = match body::receive(body, framed, intake).await {
+        Err(Rejection::TooLarge { .. }) => return Err(Rejection::TooLarge { limit }),
+        other => other?,
+    };
+    let (compressed, bytes) = unframe(framed.bytes)?;
+    let compression = if compressed {
+        compression
+    } else {
+        Compression::None
+    };
+    let message = Admitted {
+        bytes,
+        admission: framed.admission,
+    };
+    let inflated = body::inflate(message, compression, limit)?;
+    door.ingest.take(signal, Encoding::Protobuf, inflated).await
+}
+
+/// Takes the one message of a unary call out of its frame.
+fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), Rejection> {
+    if framed.len() < PREFIX {
+        return Err(Rejection::Malformed(
+            "the call carries no message".to_owned(),
+        ));
+    }
+    let compressed = match framed.get_u8() {
+        0 => false,
+        1 => true,
+        flag => {
+            return Err(Rejection::Malformed(format!(
+                "the frame has the unknown flag {flag}"
+            )));
+        }
+    };
+    let announced = framed.get_u32() as usize;
+    if announced != framed.len() {
+        let length = framed.len();
+        return Err(Rejection::Malformed(format!(
+            "the frame announces {announced} bytes and carries {length}"
+        )));
+    }
+    Ok((compressed, framed))
+}
+
+fn signal_of(path: &str) -> Option<Signal> {
+    Some(match path {
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
+        _ => return None,
+    })
+}
+
+/// `application/grpc`, alone or followed by `+proto` or a parameter.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    match value.strip_prefix(b"application/grpc") {
+        Some(rest) => matches!(rest, b"" | b"+proto") || rest.starts_with(b";"),
+        None => false,
+    }
+}
+
+/// A message and the status OK.
+fn respond(message: Bytes) -> Response<Body> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = Full::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let mut response = Response::new(body.boxed());
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+/// A status without a message, all of it in the headers.
+fn reject(rejection: &Rejection) -> Response<Body> {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(GRPC_STATUS, HeaderValue::from(rejection.grpc_code()));
+    if let Ok(message) = HeaderValue::from_str(&percent_encode(&rejection.to_string())) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    if let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(rejection.status())) {
+        headers.insert(GRPC_DETAILS, details);
+    }
+    if *rejection == Rejection::UnsupportedCompression {
+        headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd"));
+    }
+    status_only(http::StatusCode::OK, headers)
+}
+
+fn status_only(status: http::StatusCode, headers: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Full::default().boxed());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// gRPC's encoding of status messages: printable ASCII but `%` as it is.
+fn percent_encode(message: &str) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'$' | b'&'..=b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

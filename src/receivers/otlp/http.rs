@@ -1,0 +1,173 @@
+//! OTLP over HTTP: `POST /v1/metrics`, `/v1/traces` and `/v1/logs`, protobuf or JSON.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body as HttpBody;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::body::{self, Compression, Limits};
+use super::ingest::{Encoding, Ingest};
+use super::rejection::Rejection;
+use crate::component::Body;
+use crate::pdata::Signal;
+use crate::server::Credentials;
+
+/// What stands behind the listener.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) ingest: Arc<Ingest>,
+    /// What a request must carry, if anything.
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) limits: Limits,
+}
+
+/// Answers one request.
+pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let Some(signal) = signal_of(request.uri().path()) else {
+        return plain(
+            StatusCode::NOT_FOUND,
+            "post to /v1/metrics, /v1/traces or /v1/logs\n",
+        );
+    };
+    if request.method() != Method::POST {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only POST is taken here\n");
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    let encoding = encoding_of(request.headers().get(header::CONTENT_TYPE));
+    let outcome = match encoding {
+        _ if !door.admits(request.headers()) => Err(Rejection::Unauthenticated),
+        Some(encoding) => take(request, signal, encoding, door).await,
+        None => Err(Rejection::UnsupportedContentType),
+    };
+    door.ingest.count(Some(signal), outcome.as_ref().err());
+    // A sender whose content type means nothing is told in the protocol's main encoding.
+    let encoding = encoding.unwrap_or(Encoding::Protobuf);
+    match outcome {
+        Ok(()) => accepted(encoding),
+        Err(rejection) => door.reject(&rejection, encoding),
+    }
+}
+
+impl Door {
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        self.credentials
+            .as_ref()
+            .is_none_or(|credentials| credentials.admit(headers))
+    }
+
+    /// A status in the encoding that the sender speaks, with advice where a retry can help.
+    fn reject(&self, rejection: &Rejection, encoding: Encoding) -> Response<Body> {
+        let body = match encoding {
+            Encoding::Protobuf => rejection.status(),
+            Encoding::Json => rejection.json_status(),
+        };
+        let mut response = with_type(rejection.http_status(), encoding, body.into());
+        let headers = response.headers_mut();
+        if let Some(delay) = rejection.retry_after() {
+            // Whole seconds, rounded up: never earlier than advised.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        match rejection {
+            Rejection::UnsupportedCompression => {
+                headers.insert(
+                    header::ACCEPT_ENCODING,
+                    HeaderValue::from_static("gzip, zstd"),
+                );
+            }
+            Rejection::Unauthenticated => {
+                if let Some(credentials) = &self.credentials {
+                    let challenge = HeaderValue::from_static(credentials.challenge());
+                    headers.insert(header::WWW_AUTHENTICATE, challenge);
+                }
+            }
+            // What is left of the body would be read as the next request.
+            Rejection::TooLarge { .. } | Rejection::TooSlow | Rejection::Interrupted => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+async fn take<B>(
+    request: Request<B>,
+    signal: Signal,
+    encoding: Encoding,
+    door: &Door,
+) -> Result<(), Rejection>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let limit = door.limits.size;
+    let intake = door.ingest.intake(signal)?;
+    let (head, body) = request.into_parts();
+    let content_encoding = head.headers.get(header::CONTENT_ENCODING);
+    let compression = Compression::from_header(content_encoding.map(HeaderValue::as_bytes))?;
+    let received = body::receive(body, door.limits, intake).await?;
+    let inflated = body::inflate(received, compression, limit)?;
+    door.ingest.take(signal, encoding, inflated).await
+}
+
+fn signal_of(path: &str) -> Option<Signal> {
+    Some(match path {
+        "/v1/metrics" => Signal::Metrics,
+        "/v1/traces" => Signal::Traces,
+        "/v1/logs" => Signal::Logs,
+        _ => return None,
+    })
+}
+
+/// The encoding that a content type names; parameters such as a charset don't matter.
+fn encoding_of(content_type: Option<&HeaderValue>) -> Option<Encoding> {
+    let essence = content_type?.to_str().ok()?.split(';').next()?.trim();
+    if essence.eq_ignore_ascii_case("application/x-protobuf") {
+        Some(Encoding::Protobuf)
+    } else if essence.eq_ignore_ascii_case("application/json") {
+        Some(Encoding::Json)
+    } else {
+        None
+    }
+}
+
+/// An empty export response: nothing was rejected.
+fn accepted(encoding: Encoding) -> Response<Body> {
+    let empty = match encoding {
+        Encoding::Protobuf => Bytes::new(),
+        Encoding::Json => Bytes::from_static(b"{}"),
+    };
+    with_type(StatusCode::OK, encoding, empty)
+}
+
+fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body).boxed());
+    *response.status_mut() = status;
+    let content_type = match encoding {
+        Encoding::Protobuf => HeaderValue::from_static("application/x-protobuf"),
+        Encoding::Json => HeaderValue::from_static("application/json"),
+    };
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Full::from(text).boxed());
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}

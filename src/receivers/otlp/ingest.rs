@@ -1,0 +1,88 @@
+//! What both protocols do with a request once its body is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+
+use super::body::Admitted;
+use super::rejection::Rejection;
+use crate::component::{BuildContext, Intake};
+use crate::pdata::{Batch, Signal, json};
+
+/// How the message in a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Protocol buffers.
+    Protobuf,
+    /// The JSON mapping of OTLP.
+    Json,
+}
+
+/// One protocol's way into the pipelines.
+pub(super) struct Ingest {
+    intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    requests: Counter<u64>,
+    receiver: KeyValue,
+    transport: KeyValue,
+}
+
+impl Ingest {
+    /// The way of `transport` (`grpc` or `http`) into these pipelines.
+    pub(super) fn new(
+        context: &BuildContext,
+        transport: &'static str,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    ) -> Self {
+        let requests = context
+            .telemetry
+            .meter("foghorn")
+            .u64_counter("foghorn_otlp_requests_total")
+            .with_description("Requests by what became of them: accepted, or why not")
+            .build();
+        Self {
+            intakes,
+            requests,
+            receiver: KeyValue::new("receiver", context.id.to_string()),
+            transport: KeyValue::new("transport", transport),
+        }
+    }
+
+    /// The pipelines of a signal.
+    pub(super) fn intake(&self, signal: Signal) -> Result<&dyn Intake, Rejection> {
+        match self.intakes.get(&signal) {
+            Some(intake) => Ok(intake.as_ref()),
+            None => Err(Rejection::UnconfiguredSignal(signal)),
+        }
+    }
+
+    /// Decodes a request and hands it over. Resolves once the sender may forget it.
+    pub(super) async fn take(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        admitted: Admitted,
+    ) -> Result<(), Rejection> {
+        let batch = match encoding {
+            Encoding::Protobuf => Batch::decode(signal, admitted.bytes)?,
+            Encoding::Json => json::decode(signal, &admitted.bytes)?,
+        };
+        admitted.admission.accept(batch).await;
+        Ok(())
+    }
+
+    /// Counts a request by what became of it.
+    pub(super) fn count(&self, signal: Option<Signal>, rejection: Option<&Rejection>) {
+        let outcome = rejection.map_or("accepted", Rejection::reason);
+        self.requests.add(
+            1,
+            &[
+                self.receiver.clone(),
+                self.transport.clone(),
+                KeyValue::new("signal", signal.map_or("none", Signal::as_str)),
+                KeyValue::new("outcome", outcome),
+            ],
+        );
+    }
+}
