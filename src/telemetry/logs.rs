@@ -61,6 +61,8 @@ pub fn init(level: &str, format: Format) -> Result<(), SetupError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Told on stderr, too: that would panic when nobody reads it any more.
+        .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE)
         .with_target(false);
     let taken =
