@@ -1,0 +1,355 @@
+//! Metrics of what the host counts: processors, disks, interfaces and the agent itself.
+
+use std::time::SystemTime;
+
+use super::super::page::{Metric, Page, Row, int};
+use super::super::proc::{CPU_MODES, Cpus, passed, total};
+use super::super::reading::Reading;
+use super::{Host, before};
+use crate::component::Now;
+use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
+use crate::pdata::writer::{AttributeValue, Number};
+
+const DIRECTIONS: [&str; 2] = ["read", "write"];
+const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
+
+impl Host {
+    pub(super) fn write_cpus(&mut self, page: &mut Page<'_>, reading: &Reading, since: SystemTime) {
+        let Some(cpus) = &reading.cpus else { return };
+        let names: Vec<String> = cpus.each.iter().map(|(n, _)| format!("cpu{n}")).collect();
+        let mut times = Vec::new();
+        let mut utilizations = Vec::new();
+        let last = self
+            .previous
+            .as_ref()
+            .and_then(|(_, last)| last.cpus.as_ref());
+        for ((number, ticks), name) in cpus.each.iter().zip(&names) {
+            let starts = self.cpus.starts(name, *ticks, since);
+            let passed = last.and_then(|last| passed(ticks_of(last, *number)?, ticks));
+            for (mode, (v1, v0)) in CPU_MODES.into_iter().enumerate() {
+                let row = |start, value| Row {
+                    v1: vec![
+                        (
+                            "cpu.logical_number",
+                            AttributeValue::Int(i64::from(*number)),
+                        ),
+                        ("cpu.mode", v1.into()),
+                    ],
+                    v0: vec![("cpu", name.as_str().into()), ("state", v0.into())],
+                    start,
+                    value: Number::Double(value),
+                };
+                times.push(row(Some(starts[mode]), self.scale.seconds(ticks[mode])));
+                if let Some(passed) = passed {
+                    let part = passed[mode] as f64 / total(&passed) as f64;
+                    utilizations.push(row(None, part));
+                }
+            }
+        }
+        page.write(
+            &Metric {
+                kind: Counter,
+                v1: "system.cpu.time",
+                v0: "system.cpu.time",
+                unit: "s",
+                description: "seconds that each processor spent in each mode",
+            },
+            &times,
+        );
+        page.write(
+            &Metric {
+                kind: Gauge,
+                v1: "system.cpu.utilization",
+                v0: "system.cpu.utilization",
+                unit: "1",
+                description: "part of the interval that each processor spent in each mode",
+            },
+            &utilizations,
+        );
+        let count = (!cpus.each.is_empty()).then(|| int(cpus.each.len() as u64));
+        page.single(
+            &Metric {
+                kind: UpDownCounter,
+                v1: "system.cpu.logical.count",
+                v0: "system.cpu.logical.count",
+                unit: "{cpu}",
+                description: "processors as the scheduler sees them",
+            },
+            None,
+            count,
+        );
+    }
+
+    pub(super) fn write_disks(
+        &mut self,
+        page: &mut Page<'_>,
+        reading: &Reading,
+        since: SystemTime,
+    ) {
+        /// Name, unit, description, place among a direction's counters, what it counts in.
+        const METRICS: [(&str, &str, &str, usize, In); 4] = [
+            (
+                "system.disk.io",
+                "By",
+                "bytes read and written",
+                2,
+                In::Units(512),
+            ),
+            (
+                "system.disk.operations",
+                "{operation}",
+                "operations done",
+                0,
+                In::Units(1),
+            ),
+            (
+                "system.disk.operation_time",
+                "s",
+                "time of all operations together",
+                3,
+                In::Millis,
+            ),
+            (
+                "system.disk.merged",
+                "{operation}",
+                "operations merged into others",
+                1,
+                In::Units(1),
+            ),
+        ];
+        let mut starts = Vec::new();
+        for disk in &reading.disks {
+            let [read, write] = disk.directions;
+            let mut all = [0; 9];
+            all[..4].copy_from_slice(&read);
+            all[4..8].copy_from_slice(&write);
+            all[8] = disk.busy_ms;
+            starts.push(self.disks.starts(&disk.name, all, since));
+        }
+        for (name, unit, description, place, counted) in METRICS {
+            let mut rows = Vec::new();
+            for (disk, starts) in reading.disks.iter().zip(&starts) {
+                for (way, direction) in DIRECTIONS.into_iter().enumerate() {
+                    let count = disk.directions[way][place];
+                    rows.push(Row {
+                        v1: vec![
+                            ("system.device", disk.name.as_str().into()),
+                            ("disk.io.direction", direction.into()),
+                        ],
+                        v0: vec![
+                            ("device", disk.name.as_str().into()),
+                            ("direction", direction.into()),
+                        ],
+                        start: Some(starts[4 * way + place]),
+                        value: counted.number(count),
+                    });
+                }
+            }
+            let metric = Metric {
+                kind: Counter,
+                v1: name,
+                v0: name,
+                unit,
+                description,
+            };
+            page.write(&metric, &rows);
+        }
+        let busy: Vec<Row<'_>> = reading
+            .disks
+            .iter()
+            .zip(&starts)
+            .map(|(disk, starts)| Row {
+                v1: vec![("system.device", disk.name.as_str().into())],
+                v0: vec![("device", disk.name.as_str().into())],
+                start: Some(starts[8]),
+                value: Number::Double(disk.busy_ms as f64 / 1000.0),
+            })
+            .collect();
+        page.write(
+            &Metric {
+                kind: Counter,
+                v1: "system.disk.io_time",
+                v0: "system.disk.io_time",
+                unit: "s",
+                description: "time in which the disk was busy",
+            },
+            &busy,
+        );
+    }
+
+    pub(super) fn write_interfaces(
+        &mut self,
+        page: &mut Page<'_>,
+        reading: &Reading,
+        since: SystemTime,
+    ) {
+        /// The two names, unit, description, the interface's attribute in v1.
+        const METRICS: [(&str, &str, &str, &str, &str); 4] = [
+            (
+                "system.network.io",
+                "system.network.io",
+                "By",
+                "bytes received and transmitted",
+                "network.interface.name",
+            ),
+            (
+                "system.network.packet.count",
+                "system.network.packets",
+                "{packet}",
+                "packets received and transmitted",
+                "system.device",
+            ),
+            (
+                "system.network.errors",
+                "system.network.errors",
+                "{error}",
+                "packets with errors",
+                "network.interface.name",
+            ),
+            (
+                "system.network.packet.dropped",
+                "system.network.dropped",
+                "{packet}",
+                "packets dropped without being wrong",
+                "network.interface.name",
+            ),
+        ];
+        let mut starts = Vec::new();
+        for interface in &reading.interfaces {
+            let [received, transmitted] = interface.directions;
+            let mut all = [0; 8];
+            all[..4].copy_from_slice(&received);
+            all[4..].copy_from_slice(&transmitted);
+            starts.push(self.interfaces.starts(&interface.name, all, since));
+        }
+        for (place, (v1, v0, unit, description, key)) in METRICS.into_iter().enumerate() {
+            let mut rows = Vec::new();
+            for (interface, starts) in reading.interfaces.iter().zip(&starts) {
+                for (way, direction) in NETWORK_DIRECTIONS.into_iter().enumerate() {
+                    rows.push(Row {
+                        v1: vec![
+                            (key, interface.name.as_str().into()),
+                            ("network.io.direction", direction.into()),
+                        ],
+                        v0: vec![
+                            ("device", interface.name.as_str().into()),
+                            ("direction", direction.into()),
+                        ],
+                        start: Some(starts[4 * way + place]),
+                        value: int(interface.directions[way][place]),
+                    });
+                }
+            }
+            let metric = Metric {
+                kind: Counter,
+                v1,
+                v0,
+                unit,
+                description,
+            };
+            page.write(&metric, &rows);
+        }
+    }
+
+    pub(super) fn write_process(&mut self, page: &mut Page<'_>, reading: &Reading, now: Now) {
+        let Some(process) = &reading.process else {
+            return;
+        };
+        if self.started.is_none()
+            && let Some(uptime) = reading.uptime
+        {
+            let age = (uptime - self.scale.seconds(process.started)).max(0.0);
+            self.started = before(now.wall, age);
+        }
+        let times: Vec<Row<'_>> = ["user", "system"]
+            .into_iter()
+            .zip(process.ticks)
+            .map(|(mode, ticks)| Row {
+                v1: vec![("cpu.mode", mode.into())],
+                v0: vec![("state", mode.into())],
+                start: self.started,
+                value: Number::Double(self.scale.seconds(ticks)),
+            })
+            .collect();
+        page.write(
+            &Metric {
+                kind: Counter,
+                v1: "process.cpu.time",
+                v0: "process.cpu.time",
+                unit: "s",
+                description: "processor time of the agent",
+            },
+            &times,
+        );
+        let up_down = |v1, v0, unit, description| Metric {
+            kind: UpDownCounter,
+            v1,
+            v0,
+            unit,
+            description,
+        };
+        page.single(
+            &up_down(
+                "process.memory.usage",
+                "process.memory.usage",
+                "By",
+                "memory that the agent occupies",
+            ),
+            None,
+            Some(int(process.resident_pages.saturating_mul(self.scale.page))),
+        );
+        page.single(
+            &up_down(
+                "process.memory.virtual",
+                "process.memory.virtual",
+                "By",
+                "address space that the agent has claimed",
+            ),
+            None,
+            Some(int(process.virtual_bytes)),
+        );
+        page.single(
+            &up_down(
+                "process.thread.count",
+                "process.threads",
+                "{thread}",
+                "threads of the agent",
+            ),
+            None,
+            Some(int(process.threads)),
+        );
+        page.single(
+            &up_down(
+                "process.unix.file_descriptor.count",
+                "process.open_file_descriptors",
+                "{file_descriptor}",
+                "file descriptors that the agent holds",
+            ),
+            None,
+            reading.descriptors.map(int),
+        );
+    }
+}
+
+fn ticks_of(cpus: &Cpus, number: u32) -> Option<&[u64; CPU_MODES.len()]> {
+    let found = cpus.each.iter().find(|(other, _)| *other == number);
+    found.map(|(_, ticks)| ticks)
+}
+
+/// What a counter of the kernel counts in.
+#[derive(Clone, Copy)]
+enum In {
+    /// So many of the metric's units.
+    Units(u64),
+    /// Thousandths of a second.
+    Millis,
+}
+
+impl In {
+    fn number(self, count: u64) -> Number {
+        match self {
+            Self::Units(units) => int(count.saturating_mul(units)),
+            Self::Millis => Number::Double(count as f64 / 1000.0),
+        }
+    }
+}

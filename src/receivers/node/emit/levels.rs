@@ -1,0 +1,228 @@
+//! Metrics of what the host has at a moment: memory, filesystems, sockets and load.
+
+use super::super::page::{Metric, Page, Row, int};
+use super::super::proc::TCP_STATES;
+use super::super::reading::Reading;
+use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
+use crate::pdata::writer::Number;
+
+pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
+    let Some(memory) = &reading.memory else {
+        return;
+    };
+    // The state in v1 and in v0; an empty name where the version has none.
+    let states = [
+        ("used", "used", memory.used()),
+        ("free", "free", memory.free),
+        ("buffers", "buffered", memory.buffers),
+        ("cached", "cached", memory.cached),
+    ];
+    let row = |v1: &'static str, v0: &'static str, value| Row {
+        v1: vec![("system.memory.state", v1.into())],
+        v0: vec![("state", v0.into())],
+        start: None,
+        value,
+    };
+    let mut usage = Vec::new();
+    let mut utilization = Vec::new();
+    for (v1, v0, bytes) in states {
+        let Some(bytes) = bytes else { continue };
+        usage.push(row(v1, v0, int(bytes)));
+        if let Some(total) = memory.total.filter(|total| *total > 0) {
+            let part = bytes as f64 / total as f64;
+            utilization.push(row(v1, v0, Number::Double(part)));
+        }
+    }
+    page.write(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.memory.usage",
+            v0: "system.memory.usage",
+            unit: "By",
+            description: "memory in each state; used is what isn't available to new programs",
+        },
+        &usage,
+    );
+    page.write(
+        &Metric {
+            kind: Gauge,
+            v1: "system.memory.utilization",
+            v0: "system.memory.utilization",
+            unit: "1",
+            description: "part of the memory in each state",
+        },
+        &utilization,
+    );
+    page.single(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.memory.limit",
+            v0: "system.memory.limit",
+            unit: "By",
+            description: "memory of the host",
+        },
+        None,
+        memory.total.map(int),
+    );
+    page.single(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.memory.linux.available",
+            v0: "system.linux.memory.available",
+            unit: "By",
+            description: "memory that new programs can have without swapping",
+        },
+        None,
+        memory.available.map(int),
+    );
+    let slab: Vec<Row<'_>> = [
+        ("reclaimable", memory.slab_reclaimable),
+        ("unreclaimable", memory.slab_unreclaimable),
+    ]
+    .into_iter()
+    .filter_map(|(state, bytes)| {
+        Some(Row {
+            v1: vec![("system.memory.linux.slab.state", state.into())],
+            v0: vec![("state", state.into())],
+            start: None,
+            value: int(bytes?),
+        })
+    })
+    .collect();
+    page.write(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.memory.linux.slab.usage",
+            v0: "",
+            unit: "By",
+            description: "memory of the kernel's own caches",
+        },
+        &slab,
+    );
+}
+
+pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading) {
+    let mut usage = Vec::new();
+    let mut utilization = Vec::new();
+    for filesystem in &reading.filesystems {
+        let (mount, room) = (&filesystem.mount, filesystem.room);
+        let mode = if mount.read_only { "ro" } else { "rw" };
+        let states = [
+            ("used", room.used()),
+            ("free", room.available),
+            ("reserved", room.reserved),
+        ];
+        for (state, bytes) in states {
+            let row = |value| Row {
+                v1: vec![
+                    ("system.device", mount.device.as_str().into()),
+                    ("system.filesystem.mode", mode.into()),
+                    (
+                        "system.filesystem.mountpoint",
+                        mount.mount_point.as_str().into(),
+                    ),
+                    ("system.filesystem.type", mount.kind.as_str().into()),
+                    ("system.filesystem.state", state.into()),
+                ],
+                v0: vec![
+                    ("device", mount.device.as_str().into()),
+                    ("mode", mode.into()),
+                    ("mountpoint", mount.mount_point.as_str().into()),
+                    ("type", mount.kind.as_str().into()),
+                    ("state", state.into()),
+                ],
+                start: None,
+                value,
+            };
+            usage.push(row(int(bytes)));
+            utilization.push(row(Number::Double(bytes as f64 / room.total as f64)));
+        }
+    }
+    page.write(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.filesystem.usage",
+            v0: "system.filesystem.usage",
+            unit: "By",
+            description: "room of each filesystem in each state",
+        },
+        &usage,
+    );
+    page.write(
+        &Metric {
+            kind: Gauge,
+            v1: "system.filesystem.utilization",
+            v0: "system.filesystem.utilization",
+            unit: "1",
+            description: "part of each filesystem's room in each state",
+        },
+        &utilization,
+    );
+}
+
+pub(super) fn write_connections(page: &mut Page<'_>, reading: &Reading) {
+    let Some(connections) = &reading.connections else {
+        return;
+    };
+    let mut rows: Vec<Row<'_>> = TCP_STATES
+        .into_iter()
+        .zip(connections.tcp)
+        .map(|((v1, v0), count)| Row {
+            v1: vec![
+                ("network.transport", "tcp".into()),
+                ("network.connection.state", v1.into()),
+            ],
+            v0: vec![("protocol", "tcp".into()), ("state", v0.into())],
+            start: None,
+            value: int(count),
+        })
+        .collect();
+    rows.push(Row {
+        v1: vec![("network.transport", "udp".into())],
+        v0: vec![("protocol", "udp".into())],
+        start: None,
+        value: int(connections.udp),
+    });
+    page.write(
+        &Metric {
+            kind: UpDownCounter,
+            v1: "system.network.connection.count",
+            v0: "system.network.connections",
+            unit: "{connection}",
+            description: "sockets by transport and state",
+        },
+        &rows,
+    );
+}
+
+pub(super) fn write_load(page: &mut Page<'_>, reading: &Reading) {
+    const NAMES: [&str; 3] = [
+        "system.cpu.load_average.1m",
+        "system.cpu.load_average.5m",
+        "system.cpu.load_average.15m",
+    ];
+    for (name, load) in NAMES.into_iter().zip(reading.load.into_iter().flatten()) {
+        page.single(
+            &Metric {
+                kind: Gauge,
+                v1: name,
+                v0: name,
+                unit: "{thread}",
+                description: "threads that run or wait to run or for a disk, on average",
+            },
+            None,
+            Some(Number::Double(load)),
+        );
+    }
+    page.single(
+        &Metric {
+            kind: Gauge,
+            v1: "system.uptime",
+            v0: "system.uptime",
+            unit: "s",
+            description: "time since the host started",
+        },
+        None,
+        reading.uptime.map(Number::Double),
+    );
+}
