@@ -1,7 +1,7 @@
 //! Writes the protobuf wire format: fields, and messages whose length is known only when
 //! they end.
 
-use super::wire::{FIXED32, FIXED64, LEN, VARINT};
+use super::wire::{FIXED32, FIXED64, LEN, VARINT, encode_varint, put_varint};
 
 /// An encoded message in the making. Nested messages are begun and ended; what is open
 /// when the message is finished ends with it.
@@ -29,8 +29,8 @@ impl Encoder {
     /// Ends the innermost open message.
     pub(super) fn end(&mut self) {
         let Some(start) = self.open.pop() else { return };
-        let mut length = [0; MAX_VARINT];
-        let used = varint((self.out.len() - start) as u64, &mut length);
+        let mut length = [0; 10];
+        let used = encode_varint((self.out.len() - start) as u64, &mut length);
         if let Some(first) = self.out.get_mut(start - 1)
             && used == 1
         {
@@ -75,9 +75,7 @@ impl Encoder {
 
     /// A varint without a key, as it stands in a packed field.
     pub(super) fn raw_varint(&mut self, value: u64) {
-        let mut buffer = [0; MAX_VARINT];
-        let used = varint(value, &mut buffer);
-        self.out.extend_from_slice(&buffer[..used]);
+        put_varint(&mut self.out, value);
     }
 
     /// Eight bytes without a key.
@@ -101,19 +99,4 @@ impl Encoder {
     fn key(&mut self, field: u32, wire_type: u32) {
         self.raw_varint(u64::from(field << 3 | wire_type));
     }
-}
-
-/// A varint of 64 bits, seven to the byte.
-const MAX_VARINT: usize = 10;
-
-/// Writes a base-128 varint and returns its length.
-fn varint(mut value: u64, buffer: &mut [u8; MAX_VARINT]) -> usize {
-    let mut used = 0;
-    while value >= 0x80 {
-        buffer[used] = (value as u8) | 0x80;
-        value >>= 7;
-        used += 1;
-    }
-    buffer[used] = value as u8;
-    used + 1
 }

@@ -13,6 +13,7 @@ pub mod memo;
 pub mod protocol;
 mod regular;
 mod schema;
+mod splice;
 pub mod status;
 pub mod view;
 mod walk;
@@ -25,6 +26,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 pub use memo::{Lookup, SeriesId, SeriesMemo};
+pub use splice::{Action, At, AttributeWriter, Edit, Replacement};
 pub use walk::{Malformed, Reason};
 
 /// One of the three kinds of telemetry. A pipeline carries exactly one.

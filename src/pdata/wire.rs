@@ -143,6 +143,18 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Writes a base-128 varint and returns its length.
+pub(super) fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
+    let mut used = 0;
+    while value >= 0x80 {
+        buffer[used] = (value as u8) | 0x80;
+        value >>= 7;
+        used += 1;
+    }
+    buffer[used] = value as u8;
+    used + 1
+}
+
 /// Appends a base-128 varint.
 #[inline]
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {

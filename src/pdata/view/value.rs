@@ -21,6 +21,15 @@ impl<'a> Attributes<'a> {
         contiguous: true,
     };
 
+    /// Encoded attribute fields of this number, with nothing between them.
+    pub(in crate::pdata) fn contiguous(span: &'a [u8], number: u32) -> Self {
+        Self {
+            span,
+            number,
+            contiguous: true,
+        }
+    }
+
     /// The attributes under a field number in the content of a message.
     pub(super) fn within(message: &'a [u8], number: u32) -> Self {
         let mut found = Finder::new(message, number);
@@ -117,16 +126,25 @@ impl<'a> Finder<'a> {
 /// One attribute.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyValue<'a> {
+    raw: &'a [u8],
     /// Its key.
     pub key: &'a str,
     /// Its value; [`Value::Empty`] where the sender gave none.
     pub value: Value<'a>,
 }
 
+impl<'a> KeyValue<'a> {
+    /// The encoded message.
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+}
+
 impl<'a> View<'a> for KeyValue<'a> {
     #[inline]
     fn parse(raw: &'a [u8]) -> Self {
         let mut attribute = Self {
+            raw,
             key: "",
             value: Value::Empty,
         };
@@ -170,6 +188,11 @@ pub enum Value<'a> {
 pub struct Array<'a>(&'a [u8]);
 
 impl<'a> Array<'a> {
+    /// The encoded message.
+    pub fn raw(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The values in order.
     pub fn iter(&self) -> Repeated<'a, Value<'a>> {
         Repeated::new(self.0, 1)
@@ -181,6 +204,11 @@ impl<'a> Array<'a> {
 pub struct Map<'a>(&'a [u8]);
 
 impl<'a> Map<'a> {
+    /// The encoded message.
+    pub fn raw(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The entries in the order in which they were sent. A key that occurs twice counts
     /// with its first value.
     pub fn iter(&self) -> Repeated<'a, KeyValue<'a>> {
