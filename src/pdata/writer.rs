@@ -213,22 +213,12 @@ impl MetricsWriter {
             write_time(w, 2, point.start);
             write_time(w, 3, Some(point.time));
             if recorded {
-                w.fixed64(4, point.buckets.iter().sum());
+                // Saturates: the counts may come from anywhere.
+                let count = point.buckets.iter().copied().fold(0, u64::saturating_add);
+                write_fixed64(w, 4, count);
                 w.fixed64(5, point.sum.to_bits());
-                w.message(6, |w| {
-                    point
-                        .buckets
-                        .iter()
-                        .copied()
-                        .for_each(|bits| w.raw_fixed64(bits))
-                });
-                w.message(7, |w| {
-                    point
-                        .bounds
-                        .iter()
-                        .map(|bound| bound.to_bits())
-                        .for_each(|bits| w.raw_fixed64(bits))
-                });
+                write_packed(w, 6, point.buckets.iter().copied());
+                write_packed(w, 7, point.bounds.iter().map(|bound| bound.to_bits()));
             }
             write_attributes(w, 9, point.attributes);
             if !recorded {
@@ -288,7 +278,21 @@ fn write_attributes(out: &mut Encoder, field: u32, attributes: &[Attribute<'_>])
 
 fn write_time(out: &mut Encoder, field: u32, time: Option<SystemTime>) {
     if let Some(time) = time {
-        out.fixed64(field, unix_nanos(time));
+        write_fixed64(out, field, unix_nanos(time));
+    }
+}
+
+/// A number, which proto3 leaves out when it is zero.
+fn write_fixed64(out: &mut Encoder, field: u32, value: u64) {
+    if value != 0 {
+        out.fixed64(field, value);
+    }
+}
+
+/// Numbers, which proto3 leaves out when there are none.
+fn write_packed(out: &mut Encoder, field: u32, values: impl ExactSizeIterator<Item = u64>) {
+    if values.len() > 0 {
+        out.message(field, |out| values.for_each(|bits| out.raw_fixed64(bits)));
     }
 }
 
@@ -306,105 +310,4 @@ fn unix_nanos(time: SystemTime) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-    use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
-    use prost::Message;
-
-    use super::*;
-
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn what_is_written_is_what_prost_reads_and_writes() {
-        let mut writer = MetricsWriter::new();
-        let long = "x".repeat(300);
-        for instance in ["a", long.as_str()] {
-            writer.resource(&[("service.instance.id", instance.into())]);
-            writer.scope("scope", "1.0");
-            writer.metric(
-                MetricKind::Gauge,
-                Descriptor {
-                    name: "g",
-                    unit: "",
-                    description: "a gauge",
-                },
-            );
-            writer.number(NumberPoint {
-                attributes: &[("flag", AttributeValue::Bool(false))],
-                start: None,
-                time: at(7),
-                value: Some(Number::Double(0.0)),
-            });
-            writer.number(NumberPoint {
-                attributes: &[],
-                start: None,
-                time: at(7),
-                value: None,
-            });
-            writer.metric(
-                MetricKind::Counter,
-                Descriptor {
-                    name: "c",
-                    unit: "By",
-                    description: "",
-                },
-            );
-            writer.number(NumberPoint {
-                attributes: &[
-                    ("n", AttributeValue::Int(-3)),
-                    ("d", AttributeValue::Double(0.5)),
-                ],
-                start: Some(at(1)),
-                time: at(7),
-                value: Some(Number::Int(5)),
-            });
-            writer.scope("another", "");
-            writer.metric(
-                MetricKind::Histogram,
-                Descriptor {
-                    name: "h",
-                    unit: "s",
-                    description: "",
-                },
-            );
-            writer.histogram(HistogramPoint {
-                attributes: &[],
-                start: Some(at(1)),
-                time: at(7),
-                sum: 2.5,
-                bounds: &[1.0, 2.0],
-                buckets: &[1, 0, 1],
-            });
-        }
-        let batch = writer.finish();
-        assert_eq!(batch.items(), 8);
-
-        let bytes = batch.parts()[0].bytes();
-        let read = ExportMetricsServiceRequest::decode(bytes.clone()).unwrap();
-        assert_eq!(&read.encode_to_vec(), bytes, "the canonical encoding");
-
-        let metrics = &read.resource_metrics[1].scope_metrics[0].metrics;
-        let Some(Data::Gauge(gauge)) = &metrics[0].data else {
-            panic!("{metrics:?}")
-        };
-        assert_eq!(gauge.data_points[0].value, Some(Value::AsDouble(0.0)));
-        assert_eq!(
-            gauge.data_points[1].flags, 1,
-            "a point without a value is a tombstone"
-        );
-        let Some(Data::Sum(sum)) = &metrics[1].data else {
-            panic!("{metrics:?}")
-        };
-        assert!(sum.is_monotonic);
-        assert_eq!(sum.aggregation_temporality, 2);
-        assert_eq!(sum.data_points[0].start_time_unix_nano, 1_000_000_000);
-    }
-
-    #[test]
-    fn nothing_written_is_an_empty_batch() {
-        assert!(MetricsWriter::new().finish().parts().is_empty());
-    }
-}
+mod tests;
