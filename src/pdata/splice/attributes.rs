@@ -47,6 +47,16 @@ impl AttributeWriter {
         self.bytes(self.number, attribute.raw());
     }
 
+    /// Adds attributes as they stand elsewhere.
+    pub fn keep_all(&mut self, attributes: Attributes<'_>) {
+        match attributes.raw_as(self.number) {
+            Some(fields) => self.out.extend_from_slice(fields),
+            None => attributes
+                .iter()
+                .for_each(|attribute| self.keep(&attribute)),
+        }
+    }
+
     /// Adds an attribute.
     pub fn put(&mut self, key: &str, value: &Value<'_>) {
         let value_length = length_of(value);

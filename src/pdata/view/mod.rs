@@ -339,3 +339,6 @@ impl<'a> View<'a> for Scope<'a> {
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

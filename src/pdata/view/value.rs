@@ -49,9 +49,13 @@ impl<'a> Attributes<'a> {
 
     /// The value of the first attribute with this key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        self.iter()
-            .find(|attribute| attribute.key == key)
-            .map(|attribute| attribute.value)
+        // Compares bytes: only what is found is worth the check for UTF-8.
+        Fields::new(self.span).find_map(|field| match field.value {
+            wire::Value::Bytes(raw) if field.number == self.number && has_key(raw, key) => {
+                Some(KeyValue::parse(raw).value)
+            }
+            _ => None,
+        })
     }
 
     /// The attributes by key, each key once and with its first value.
@@ -71,12 +75,27 @@ impl<'a> Attributes<'a> {
     }
 }
 
+impl<'a> Attributes<'a> {
+    /// [`raw`](Self::raw), where it stands under this field number.
+    pub(in crate::pdata) fn raw_as(&self, number: u32) -> Option<&'a [u8]> {
+        self.raw().filter(|_| self.number == number)
+    }
+}
+
 impl<'a> IntoIterator for Attributes<'a> {
     type Item = KeyValue<'a>;
     type IntoIter = Repeated<'a, KeyValue<'a>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+fn has_key(attribute: &[u8], key: &str) -> bool {
+    let own = Fields::new(attribute).find(|field| field.number == 1);
+    match own.map(|field| field.value) {
+        Some(wire::Value::Bytes(own)) => own == key.as_bytes(),
+        _ => key.is_empty(),
     }
 }
 
