@@ -7,7 +7,7 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
-use crate::{exporters, receivers};
+use crate::{exporters, processors, receivers};
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
@@ -17,7 +17,7 @@ pub const FACTORIES: Factories = Factories {
         receivers::otlp::FACTORY,
     ],
     processors: &[],
-    policies: &[],
+    policies: &[processors::memory_limiter::FACTORY],
     exporters: &[
         exporters::debug::FACTORY,
         exporters::file::FACTORY,

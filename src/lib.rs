@@ -29,6 +29,7 @@
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
+//! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
@@ -48,6 +49,7 @@ pub mod exporters;
 pub mod exposition;
 pub mod pdata;
 pub mod pipeline;
+pub mod processors;
 pub mod receivers;
 pub mod resilience;
 pub mod server;
