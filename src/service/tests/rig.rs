@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -204,6 +204,14 @@ impl Rigged {
         Ok(())
     }
 
+    /// Lets the exporter fail once with one item, so that what is pushed next waits for 5 s
+    /// and is joined.
+    pub(super) async fn pause_with(&self, remote: &Remote) {
+        remote.next(Reply::Retry(None));
+        self.push(1).await.unwrap();
+        self.settle().await;
+    }
+
     /// Hands over what a scrape found.
     pub(super) async fn pull(&self, items: usize) {
         let batch = points(items);
@@ -257,6 +265,7 @@ pub(super) enum SourceKind {
     Obedient,
     Hanging,
     Panicking,
+    Unbuildable,
 }
 
 struct Source {
@@ -276,6 +285,7 @@ impl ReceiverConfig for Source {
         context: &BuildContext,
         intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
+        anyhow::ensure!(self.kind != SourceKind::Unbuildable, "no certificate");
         let mut shared = self.intakes.lock().unwrap();
         for intake in intakes.into_values() {
             shared.insert(context.id.to_string(), intake);
@@ -301,6 +311,7 @@ impl Receiver for SourceTask {
                 SourceKind::Obedient => stop.cancelled().await,
                 SourceKind::Hanging => pending().await,
                 SourceKind::Panicking => panic!("the source broke"),
+                SourceKind::Unbuildable => unreachable!(),
             }
         })
     }
@@ -320,12 +331,37 @@ impl<F: Fn() -> Box<dyn Processor> + Send + Sync> ProcessorConfig for Making<F> 
     }
 }
 
-/// A processor made of a closure that is called for every batch, and keeps what it likes.
-pub(super) struct Each<F>(pub(super) F);
+/// A processor made of a closure that is called for every batch.
+pub(super) fn each(
+    call: impl FnMut(Batch, &mut dyn Output) + Send + 'static,
+) -> Box<dyn Processor> {
+    Box::new(Each(call))
+}
+
+struct Each<F>(F);
 
 impl<F: FnMut(Batch, &mut dyn Output) + Send> Processor for Each<F> {
     fn process(&mut self, batch: Batch, _: Now, out: &mut dyn Output) {
         (self.0)(batch, out);
+    }
+}
+
+/// A processor that keeps everything until it is drained.
+#[derive(Default)]
+pub(super) struct Hoard(Option<Batch>);
+
+impl Processor for Hoard {
+    fn process(&mut self, batch: Batch, _: Now, _: &mut dyn Output) {
+        match &mut self.0 {
+            Some(hoard) => hoard.append(batch),
+            None => self.0 = Some(batch),
+        }
+    }
+
+    fn drain(&mut self, _: Now, out: &mut dyn Output) {
+        if let Some(hoard) = self.0.take() {
+            out.emit(hoard);
+        }
     }
 }
 
@@ -377,6 +413,11 @@ impl Remote {
     pub(super) fn with(mut self, change: impl FnOnce(&mut DeliverySettings)) -> Self {
         change(&mut self.delivery);
         self
+    }
+
+    /// Replies so to the next attempt.
+    fn next(&self, reply: Reply) {
+        self.script.lock().unwrap().push_back(reply);
     }
 
     /// Items of every attempt.
@@ -513,5 +554,43 @@ impl Sink for Local {
 
     fn may_block(&self) -> bool {
         self.may_block
+    }
+}
+
+/// Holds up threads at its gate, and tells when one has come.
+#[derive(Clone)]
+pub(super) struct Gatekeeper {
+    gate: Arc<(Mutex<bool>, Condvar)>,
+    entered: mpsc::UnboundedSender<()>,
+}
+
+impl Gatekeeper {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (entered, came) = mpsc::unbounded_channel();
+        let gate = Arc::default();
+        (Self { gate, entered }, came)
+    }
+
+    /// A blocking sink behind the gate.
+    pub(super) fn sink(&self) -> Local {
+        let keeper = self.clone();
+        Local::new(move |_| {
+            keeper.pass();
+            0
+        })
+        .blocking()
+    }
+
+    pub(super) fn pass(&self) {
+        let _ = self.entered.send(());
+        let (open, opened) = &*self.gate;
+        let gate = opened.wait_while(open.lock().unwrap(), |open| !*open);
+        drop(gate.unwrap());
+    }
+
+    pub(super) fn open(&self) {
+        let (open, opened) = &*self.gate;
+        *open.lock().unwrap() = true;
+        opened.notify_all();
     }
 }
