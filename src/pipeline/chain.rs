@@ -29,6 +29,8 @@ pub(super) struct StageAccount {
     pub(super) processor: ComponentId,
     pub(super) incoming: AtomicU64,
     pub(super) outgoing: AtomicU64,
+    /// Emitted without having been taken, which is a defect.
+    invented: AtomicU64,
 }
 
 struct Stage {
@@ -72,6 +74,7 @@ impl Chain {
             processor: id.clone(),
             incoming: AtomicU64::new(0),
             outgoing: AtomicU64::new(0),
+            invented: AtomicU64::new(0),
         });
         self.stages.push(Stage {
             processor,
@@ -84,6 +87,14 @@ impl Chain {
     /// Passes one batch through; what comes out at the end is added to `done`.
     pub(super) fn process(&mut self, leased: Leased, now: Now, done: &mut Vec<Leased>) {
         feed(&mut self.stages, leased, &self.books, now, done);
+    }
+
+    /// Items that came out of processors and had never gone in.
+    pub(super) fn invented(&self) -> u64 {
+        self.stages
+            .iter()
+            .map(|stage| stage.account.invented.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// The earliest time at which a processor wants to be called.
@@ -209,6 +220,7 @@ impl Output for StageOutput<'_> {
         let invented = items.saturating_sub(lease.items());
         if invented > 0 {
             // A defect of the processor; the books must balance all the same.
+            self.account.invented.fetch_add(invented, Ordering::Relaxed);
             tracing::error!(
                 processor = %self.account.processor,
                 items = invented,

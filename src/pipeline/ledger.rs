@@ -254,10 +254,6 @@ impl Held {
         self.items
     }
 
-    pub(super) fn account(&self) -> &Arc<PipelineAccount> {
-        &self.account
-    }
-
     /// Takes `items` of these, or all where there are fewer.
     pub(super) fn take(&mut self, items: u64) -> Held {
         let items = items.min(self.items);

@@ -25,6 +25,7 @@ mod admission;
 mod alarm;
 mod budget;
 mod chain;
+pub mod conformance;
 mod delivery;
 mod fanout;
 mod grace;
@@ -36,6 +37,8 @@ mod probe;
 mod queue;
 mod sink;
 mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 mod worker;
 
 use std::any::Any;

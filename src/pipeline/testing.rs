@@ -1,0 +1,28 @@
+//! What tests of several modules need.
+
+use std::time::{Duration, SystemTime};
+
+use crate::pdata::Batch;
+use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+
+/// A batch of so many points.
+pub(crate) fn points(items: usize) -> Batch {
+    let mut writer = MetricsWriter::new();
+    writer.resource(&[]);
+    writer.scope("rig", "");
+    let descriptor = Descriptor {
+        name: "m",
+        unit: "",
+        description: "",
+    };
+    writer.metric(MetricKind::Gauge, descriptor);
+    for i in 0..items {
+        writer.number(NumberPoint {
+            attributes: &[],
+            start: None,
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+            value: Some(Number::Int(i as i64)),
+        });
+    }
+    writer.finish()
+}

@@ -1,0 +1,357 @@
+//! Components that do exactly what their script says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::future::pending;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::component::{
+    BuildContext, BuiltExporter, Delivered, DeliverySettings, Discards, DropReason, ExportError,
+    Exporter, ExporterConfig, Intake, Now, Output, Processor, ProcessorConfig, Receiver,
+    ReceiverConfig, RetrySettings, Sink,
+};
+use crate::pdata::{Batch, Signal};
+
+pub(super) type Shared<T> = Arc<Mutex<T>>;
+
+/// How a receiver behaves. What it would produce the tests push themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SourceKind {
+    Obedient,
+    Hanging,
+    Panicking,
+    Unbuildable,
+}
+
+pub(super) struct Source {
+    pub(super) kind: SourceKind,
+    pub(super) intakes: Shared<BTreeMap<String, Arc<dyn Intake>>>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl ReceiverConfig for Source {
+    fn build(
+        &self,
+        context: &BuildContext,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    ) -> anyhow::Result<Box<dyn Receiver>> {
+        anyhow::ensure!(self.kind != SourceKind::Unbuildable, "no certificate");
+        let mut shared = self.intakes.lock().unwrap();
+        for intake in intakes.into_values() {
+            shared.insert(context.id.to_string(), intake);
+        }
+        Ok(Box::new(SourceTask(self.kind)))
+    }
+
+    fn describe(&self) -> String {
+        "rig".to_owned()
+    }
+}
+
+struct SourceTask(SourceKind);
+
+impl Receiver for SourceTask {
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match self.0 {
+                SourceKind::Obedient => stop.cancelled().await,
+                SourceKind::Hanging => pending().await,
+                SourceKind::Panicking => panic!("the source broke"),
+                SourceKind::Unbuildable => unreachable!(),
+            }
+        })
+    }
+}
+
+pub(super) struct Making<F>(pub(super) F);
+
+impl<F> fmt::Debug for Making<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Making")
+    }
+}
+
+impl<F: Fn() -> Box<dyn Processor> + Send + Sync> ProcessorConfig for Making<F> {
+    fn build(&self, _: &BuildContext, _: Signal) -> anyhow::Result<Box<dyn Processor>> {
+        Ok((self.0)())
+    }
+}
+
+/// A processor made of a closure that is called for every batch.
+pub(super) fn each(
+    call: impl FnMut(Batch, &mut dyn Output) + Send + 'static,
+) -> Box<dyn Processor> {
+    Box::new(Each(call))
+}
+
+struct Each<F>(F);
+
+impl<F: FnMut(Batch, &mut dyn Output) + Send> Processor for Each<F> {
+    fn process(&mut self, batch: Batch, _: Now, out: &mut dyn Output) {
+        (self.0)(batch, out);
+    }
+}
+
+/// A processor that keeps everything until it is drained.
+#[derive(Default)]
+pub(super) struct Hoard(Option<Batch>);
+
+impl Processor for Hoard {
+    fn process(&mut self, batch: Batch, _: Now, _: &mut dyn Output) {
+        match &mut self.0 {
+            Some(hoard) => hoard.append(batch),
+            None => self.0 = Some(batch),
+        }
+    }
+
+    fn drain(&mut self, _: Now, out: &mut dyn Output) {
+        if let Some(hoard) = self.0.take() {
+            out.emit(hoard);
+        }
+    }
+}
+
+/// What a fake peer does with an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    Take,
+    Reject(u64),
+    Retry(Option<u64>),
+    Split,
+    Permanent,
+    Hang,
+    Panic,
+}
+
+/// A scripted remote exporter, which keeps what it was asked.
+#[derive(Clone)]
+pub(super) struct Remote {
+    pub(super) delivery: DeliverySettings,
+    script: Shared<VecDeque<Reply>>,
+    rule: Arc<dyn Fn(&Batch) -> Reply + Send + Sync>,
+    attempts: Shared<Vec<(Instant, u64)>>,
+}
+
+impl Remote {
+    /// Follows the script, then takes everything.
+    pub(super) fn script(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self {
+            script: Arc::new(Mutex::new(replies.into_iter().collect())),
+            ..Self::rule(|_| Reply::Take)
+        }
+    }
+
+    pub(super) fn rule(rule: impl Fn(&Batch) -> Reply + Send + Sync + 'static) -> Self {
+        Self {
+            delivery: DeliverySettings {
+                retry: RetrySettings {
+                    randomization_factor: 0.0,
+                    ..RetrySettings::default()
+                },
+                ..DeliverySettings::default()
+            },
+            script: Arc::default(),
+            rule: Arc::new(rule),
+            attempts: Arc::default(),
+        }
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut DeliverySettings)) -> Self {
+        change(&mut self.delivery);
+        self
+    }
+
+    /// Replies so to the next attempt.
+    pub(super) fn next(&self, reply: Reply) {
+        self.script.lock().unwrap().push_back(reply);
+    }
+
+    /// Items of every attempt.
+    pub(super) fn attempts(&self) -> Vec<u64> {
+        let attempts = self.attempts.lock().unwrap();
+        attempts.iter().map(|(_, items)| *items).collect()
+    }
+
+    /// Whole seconds between the first attempt and each.
+    pub(super) fn seconds(&self) -> Vec<u64> {
+        let attempts = self.attempts.lock().unwrap();
+        let first = attempts[0].0;
+        attempts
+            .iter()
+            .map(|(at, _)| at.duration_since(first).as_secs())
+            .collect()
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remote")
+    }
+}
+
+impl ExporterConfig for Remote {
+    fn build(&self, _: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        Ok(BuiltExporter::Remote {
+            exporter: Box::new(self.clone()),
+            delivery: self.delivery,
+        })
+    }
+
+    fn describe(&self) -> String {
+        "rig".to_owned()
+    }
+}
+
+impl Exporter for Remote {
+    fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
+        Box::pin(async move {
+            let attempt = (Instant::now(), batch.items());
+            self.attempts.lock().unwrap().push(attempt);
+            let scripted = self.script.lock().unwrap().pop_front();
+            let message = "as scripted".to_owned();
+            match scripted.unwrap_or_else(|| (self.rule)(batch)) {
+                Reply::Take => Ok(Delivered { rejected: 0 }),
+                Reply::Reject(rejected) => Ok(Delivered { rejected }),
+                Reply::Retry(after) => Err(ExportError::Retry {
+                    message,
+                    after: after.map(Duration::from_secs),
+                }),
+                Reply::Split => Err(ExportError::Split { message }),
+                Reply::Permanent => Err(ExportError::Permanent { message }),
+                Reply::Hang => pending().await,
+                Reply::Panic => panic!("the exporter broke"),
+            }
+        })
+    }
+
+    fn shutdown(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A sink that calls a closure for every batch; what it returns is discarded.
+#[derive(Clone)]
+pub(super) struct Local {
+    consume: Arc<dyn Fn(&Batch) -> u64 + Send + Sync>,
+    start: Arc<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
+    may_block: bool,
+    taken: Shared<Vec<u64>>,
+}
+
+impl Local {
+    pub(super) fn new(consume: impl Fn(&Batch) -> u64 + Send + Sync + 'static) -> Self {
+        Self {
+            consume: Arc::new(consume),
+            start: Arc::new(|| Ok(())),
+            may_block: false,
+            taken: Arc::default(),
+        }
+    }
+
+    pub(super) fn on_start(
+        mut self,
+        start: impl Fn() -> anyhow::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.start = Arc::new(start);
+        self
+    }
+
+    pub(super) fn blocking(mut self) -> Self {
+        self.may_block = true;
+        self
+    }
+
+    /// Items of every batch that was consumed.
+    pub(super) fn taken(&self) -> Vec<u64> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Local")
+    }
+}
+
+impl ExporterConfig for Local {
+    fn build(&self, _: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        Ok(BuiltExporter::Local(Box::new(self.clone())))
+    }
+
+    fn describe(&self) -> String {
+        "rig".to_owned()
+    }
+}
+
+impl Sink for Local {
+    fn start(&mut self) -> anyhow::Result<()> {
+        (self.start)()
+    }
+
+    fn consume(&mut self, batch: Batch, _: Now, out: &mut dyn Discards) {
+        let lost = (self.consume)(&batch);
+        self.taken.lock().unwrap().push(batch.items());
+        out.discard(lost, DropReason::WriteFailed);
+    }
+
+    fn may_block(&self) -> bool {
+        self.may_block
+    }
+}
+
+/// Holds up threads at its gate, and tells when one has come.
+#[derive(Clone)]
+pub(super) struct Gatekeeper {
+    gate: Arc<(Mutex<bool>, Condvar)>,
+    entered: mpsc::UnboundedSender<()>,
+}
+
+impl Gatekeeper {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (entered, came) = mpsc::unbounded_channel();
+        let gate = Arc::default();
+        (Self { gate, entered }, came)
+    }
+
+    /// A blocking sink behind the gate.
+    pub(super) fn sink(&self) -> Local {
+        let keeper = self.clone();
+        Local::new(move |_| {
+            keeper.pass();
+            0
+        })
+        .blocking()
+    }
+
+    pub(super) fn pass(&self) {
+        let _ = self.entered.send(());
+        let (open, opened) = &*self.gate;
+        let gate = opened.wait_while(open.lock().unwrap(), |open| !*open);
+        drop(gate.unwrap());
+    }
+
+    pub(super) fn open(&self) {
+        let (open, opened) = &*self.gate;
+        *open.lock().unwrap() = true;
+        opened.notify_all();
+    }
+}
