@@ -295,7 +295,8 @@ impl Running {
             let carrying = [Role::Receiver, Role::Pipeline, Role::Exporter];
             tasks.wait_for(&carrying, grace_end + SLACK).await;
             self.ending.cancel();
-            tasks.wait_for(&Role::ALL, grace_end + SLACK).await;
+            let patience = grace_end + self.shutdown.abort / 2;
+            tasks.wait_for(&Role::ALL, patience).await;
         };
         let last = tokio::select! {
             biased;

@@ -12,7 +12,7 @@ use crate::pdata::Signal;
 
 /// A configuration that can be run: every component is valid, every reference resolves,
 /// and every component that is listed here stands in a pipeline.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Config {
     /// Receivers by id.
     pub receivers: BTreeMap<ComponentId, Box<dyn ReceiverConfig>>,
@@ -38,7 +38,7 @@ pub enum Stage {
 }
 
 /// The `service` part.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServiceConfig {
     /// Pipelines in the order of the document.
     pub pipelines: Vec<PipelineConfig>,
@@ -82,7 +82,7 @@ pub struct PipelineConfig {
 }
 
 /// `service.http`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct HttpConfig {
     /// Where to listen; none for `endpoint: none`.
     pub listener: Option<ListenerConfig>,
@@ -106,4 +106,23 @@ pub struct ShutdownConfig {
     pub grace: Duration,
     /// How long aborted tasks are waited for.
     pub abort: Duration,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log_level: "info".to_owned(),
+            metrics: true,
+            resource: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(5),
+            abort: Duration::from_secs(2),
+        }
+    }
 }

@@ -48,11 +48,7 @@ pub(super) fn http(value: Option<Value<'_>>) -> HttpConfig {
 }
 
 pub(super) fn telemetry(value: Option<Value<'_>>) -> TelemetryConfig {
-    let mut telemetry = TelemetryConfig {
-        log_level: "info".to_owned(),
-        metrics: true,
-        resource: BTreeMap::new(),
-    };
+    let mut telemetry = TelemetryConfig::default();
     let Some(mut fields) = value.and_then(|value| value.fields()) else {
         return telemetry;
     };
@@ -85,10 +81,7 @@ pub(super) fn telemetry(value: Option<Value<'_>>) -> TelemetryConfig {
 }
 
 pub(super) fn shutdown(value: Option<Value<'_>>) -> ShutdownConfig {
-    let mut shutdown = ShutdownConfig {
-        grace: Duration::from_secs(5),
-        abort: Duration::from_secs(2),
-    };
+    let mut shutdown = ShutdownConfig::default();
     if let Some(mut fields) = value.and_then(|value| value.fields()) {
         let range = Duration::ZERO..=Duration::from_secs(600);
         shutdown.grace = fields.within("grace", shutdown.grace, range.clone());

@@ -14,6 +14,7 @@ pub mod protocol;
 mod regular;
 mod schema;
 mod splice;
+mod split;
 pub mod status;
 pub mod view;
 mod walk;
@@ -163,20 +164,6 @@ impl Batch {
     /// Encoded size of all parts in bytes.
     pub fn size(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
-    }
-
-    /// Two batches with half of the parts each; `None` when there is only one part.
-    pub fn halve(&self) -> Option<(Batch, Batch)> {
-        let middle = self.parts.len() / 2;
-        if middle == 0 {
-            return None;
-        }
-        let (front, back) = self.parts.split_at(middle);
-        let of = |parts: &[Part]| Self {
-            signal: self.signal,
-            parts: parts.to_vec(),
-        };
-        Some((of(front), of(back)))
     }
 
     /// Joins another batch of the same signal to the end of this one.

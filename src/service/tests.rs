@@ -4,6 +4,7 @@
 mod admission;
 mod delivery;
 mod fakes;
+mod metrics;
 mod rig;
 mod sinks;
 

@@ -10,10 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fakes::{Local, Making, Remote, Reply, Shared, Source, SourceKind};
 use crate::component::{ComponentId, Health, Intake, Origin, Policy, Processor, Refusal};
-use crate::config::{
-    Config, HttpConfig, PipelineConfig, PipelineId, ServiceConfig, ShutdownConfig, Stage,
-    TelemetryConfig,
-};
+use crate::config::{Config, PipelineConfig, PipelineId, Stage};
 use crate::pdata::Signal;
 use crate::pipeline::testing::points;
 use crate::pipeline::{Ledger, LegEntry, PipelineEntry, Snapshot};
@@ -22,6 +19,7 @@ use crate::telemetry::Telemetry;
 
 /// A configuration under construction.
 pub(super) struct Rig {
+    pub(super) telemetry: Telemetry,
     config: Config,
     intakes: Shared<BTreeMap<String, Arc<dyn Intake>>>,
 }
@@ -40,26 +38,8 @@ impl Rig {
     /// Nothing but one metrics pipeline, fed by the receiver `source`.
     pub(super) fn new() -> Self {
         let mut rig = Self {
-            config: Config {
-                receivers: BTreeMap::new(),
-                processors: BTreeMap::new(),
-                exporters: BTreeMap::new(),
-                extensions: BTreeMap::new(),
-                service: ServiceConfig {
-                    pipelines: Vec::new(),
-                    http: HttpConfig { listener: None },
-                    telemetry: TelemetryConfig {
-                        log_level: "info".to_owned(),
-                        metrics: false,
-                        resource: BTreeMap::new(),
-                    },
-                    shutdown: ShutdownConfig {
-                        grace: Duration::from_secs(5),
-                        abort: Duration::from_secs(2),
-                    },
-                },
-                sources: Vec::new(),
-            },
+            telemetry: Telemetry::off(),
+            config: Config::default(),
             intakes: Arc::default(),
         };
         rig.receiver("source", SourceKind::Obedient);
@@ -130,7 +110,7 @@ impl Rig {
     }
 
     pub(super) fn build(&self) -> Result<Service, crate::pipeline::BuildErrors> {
-        Service::build(&self.config, &Telemetry::off())
+        Service::build(&self.config, &self.telemetry)
     }
 
     pub(super) async fn start(self) -> Rigged {
