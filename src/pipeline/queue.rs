@@ -203,6 +203,12 @@ impl Queue {
         self.lock().waiting.front().map(|request| request.since)
     }
 
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.taken_requests, state.taken_bytes)
+    }
+
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -316,4 +322,115 @@ fn share(all: u64, part: u64, whole: u64) -> u64 {
     }
     let exact = (u128::from(all) * u128::from(part)).div_ceil(u128::from(whole));
     u64::try_from(exact).unwrap_or(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Budget;
+    use super::super::ledger::{LegAccount, PipelineAccount};
+    use super::*;
+    use crate::pdata::Signal;
+    use crate::pipeline::testing::points;
+
+    fn queue(requests: u64, bytes: u64) -> Arc<Queue> {
+        Queue::new(Bounds { requests, bytes })
+    }
+
+    fn request(queue: &Arc<Queue>, items: usize) -> Request {
+        let batch = points(items);
+        let account = PipelineAccount::new("metrics");
+        let exporter = "remote".parse().unwrap();
+        let leg = LegAccount::new(&account, &exporter, Signal::Metrics);
+        let held = account.accept(items as u64);
+        let slot = queue.try_reserve(batch.size()).unwrap();
+        Request {
+            claim: held.fan_out([&leg].into_iter()).pop().unwrap(),
+            hold: Arc::new(Budget::new(None).hold_nothing()),
+            slot,
+            since: Instant::now(),
+            batch,
+        }
+    }
+
+    #[test]
+    fn room_is_counted_in_requests_and_in_bytes() {
+        let queue = queue(3, 100);
+        let first = queue.try_reserve(60).unwrap();
+        assert!(queue.try_reserve(41).is_none());
+        let second = queue.try_reserve(20).unwrap();
+        let third = queue.try_reserve(20).unwrap();
+        assert!(queue.try_reserve(0).is_none(), "the fourth request");
+        drop((first, second, third));
+        assert_eq!(queue.taken(), (0, 0));
+    }
+
+    #[test]
+    fn a_request_bigger_than_the_queue_has_room_in_an_empty_one() {
+        let queue = queue(3, 100);
+        let big = queue.try_reserve(1000).unwrap();
+        assert!(queue.try_reserve(1).is_none());
+        drop(big);
+        let _small = queue.try_reserve(1).unwrap();
+        assert!(queue.try_reserve(1000).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_room_gets_it_when_it_is_given_back() {
+        let queue = queue(1, 100);
+        let slot = queue.try_reserve(1).unwrap();
+        let waiter = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.reserve(1, Duration::from_secs(10)).await.is_some() }
+        });
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        drop(slot);
+        assert!(waiter.await.unwrap());
+        let _slot = queue.try_reserve(1).unwrap();
+        assert!(queue.reserve(1, Duration::from_secs(1)).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_consumers_are_all_woken() {
+        let queue = queue(10, 1 << 20);
+        let producer = queue.producer();
+        let one = JoinBounds { bytes: 0, items: 0 };
+        let consumers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                tokio::spawn(async move {
+                    let mut taken = 0;
+                    while let Some(requests) = queue.pop(one).await {
+                        taken += requests.len();
+                        // Holds it as a slow peer would.
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        requests.into_iter().for_each(|r| r.claim.sent());
+                    }
+                    taken
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            queue.push(request(&queue, 1));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(queue.len(), 0, "each consumer has one");
+        drop(producer);
+        for consumer in consumers {
+            assert_eq!(consumer.await.unwrap(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_still_comes_when_the_producers_are_gone() {
+        let queue = queue(10, 1 << 20);
+        let producer = queue.producer();
+        queue.push(request(&queue, 1));
+        drop(producer);
+        let all = JoinBounds {
+            bytes: u64::MAX,
+            items: u64::MAX,
+        };
+        assert_eq!(queue.pop(all).await.unwrap().len(), 1);
+        assert!(queue.pop(all).await.is_none());
+    }
 }

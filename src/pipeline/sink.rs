@@ -102,7 +102,7 @@ impl SinkTask {
                         queue,
                         in_hand,
                         status,
-                        last_leg: None,
+                        legs: Vec::new(),
                     };
                     runtime.block_on(worker.run());
                 }));
@@ -145,7 +145,7 @@ impl SinkTask {
                         queue: Arc::clone(&self.queue),
                         in_hand: Arc::clone(&self.in_hand),
                         status: Arc::clone(&self.status),
-                        last_leg: None,
+                        legs: Vec::new(),
                     };
                     worker.run().await;
                     Ending::Completed
@@ -192,8 +192,8 @@ struct Worker {
     queue: Arc<Queue>,
     in_hand: Arc<InHand>,
     status: Arc<ExporterStatus>,
-    /// Whose items a late loss is taken to be.
-    last_leg: Option<Arc<LegAccount>>,
+    /// Whose items a late loss may be, the latest last.
+    legs: Vec<Arc<LegAccount>>,
 }
 
 impl Worker {
@@ -225,7 +225,7 @@ impl Worker {
             slot: _slot,
             since: _,
         } = request;
-        self.last_leg = Some(Arc::clone(claim.account()));
+        self.remember(claim.account());
         self.in_hand.put(claim);
         let mut lost = Lost::default();
         self.sink.consume(batch, Now::read(), &mut lost);
@@ -247,10 +247,17 @@ impl Worker {
             return;
         }
         self.report(&lost);
-        for (items, reason) in lost.0 {
-            if let Some(leg) = &self.last_leg {
-                leg.lost_after_all(items, reason);
+        for (mut items, reason) in lost.0 {
+            for leg in self.legs.iter().rev() {
+                items -= leg.lost_after_all(items, reason);
             }
+        }
+    }
+
+    fn remember(&mut self, leg: &Arc<LegAccount>) {
+        if self.legs.last().is_none_or(|last| !Arc::ptr_eq(last, leg)) {
+            self.legs.retain(|known| !Arc::ptr_eq(known, leg));
+            self.legs.push(Arc::clone(leg));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod retry;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -91,10 +92,11 @@ impl DeliveryTask {
             bytes: self.settings.queue.join_bytes,
             items: self.settings.queue.join_items,
         };
+        let mut over = pin!(grace.is_over());
         loop {
             let requests = tokio::select! {
                 biased;
-                () = grace.is_over() => {
+                () = &mut over => {
                     self.queue.close(DropReason::Shutdown);
                     return Ending::Cancelled;
                 }
@@ -145,10 +147,11 @@ impl DeliveryTask {
             return Verdict::Delivered(Delivered::default());
         };
         let mut retry = Retry::new(self.settings.retry, Instant::now());
+        let mut over = pin!(grace.is_over());
         loop {
             let outcome = tokio::select! {
                 biased;
-                () = grace.is_over() => return Verdict::Cancelled,
+                () = &mut over => return Verdict::Cancelled,
                 outcome = self.attempt(&batch) => outcome,
             };
             let advice = match outcome {
