@@ -198,6 +198,7 @@ struct Builder<'a> {
     closing: CancellationToken,
 }
 
+type Receivers = Vec<(ComponentId, Box<dyn Receiver>)>;
 type Gates<'a> = Vec<(&'a PipelineConfig, Arc<Gate>)>;
 
 impl<'a> Builder<'a> {
@@ -353,13 +354,7 @@ impl<'a> Builder<'a> {
         Arc::clone(budget.or_insert_with(|| Budget::new(Some(limit))))
     }
 
-    fn receivers(
-        &mut self,
-        gates: &Gates<'_>,
-    ) -> (
-        Vec<(ComponentId, Box<dyn Receiver>)>,
-        Vec<Arc<ReceiverAccount>>,
-    ) {
+    fn receivers(&mut self, gates: &Gates<'_>) -> (Receivers, Vec<Arc<ReceiverAccount>>) {
         let config = self.config;
         let (mut receivers, mut accounts) = (Vec::new(), Vec::new());
         for (id, receiver) in &config.receivers {

@@ -117,12 +117,12 @@ pub struct Losses([u64; DropReason::ALL.len()]);
 pub enum Imbalance {
     /// Before the fan-out.
     #[error("{0:?} does not balance")]
-    Pipeline(PipelineEntry),
+    Pipeline(Box<PipelineEntry>),
     /// Behind it.
     #[error("{leg:?} does not balance with {fanned_out} items fanned out")]
     Leg {
         /// The leg.
-        leg: LegEntry,
+        leg: Box<LegEntry>,
         /// What its pipeline handed to it.
         fanned_out: u64,
     },
@@ -163,7 +163,7 @@ impl Snapshot {
         for pipeline in &self.pipelines {
             let ends = pipeline.dropped.total() + pipeline.held + pipeline.fanned_out;
             if pipeline.accepted + pipeline.created != ends {
-                return Err(Imbalance::Pipeline(pipeline.clone()));
+                return Err(Imbalance::Pipeline(Box::new(pipeline.clone())));
             }
         }
         for leg in &self.legs {
@@ -172,7 +172,7 @@ impl Snapshot {
                 .map_or(0, |pipeline| pipeline.fanned_out);
             if fanned_out != leg.sent + leg.queued + leg.dropped.total() {
                 return Err(Imbalance::Leg {
-                    leg: leg.clone(),
+                    leg: Box::new(leg.clone()),
                     fanned_out,
                 });
             }
