@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Settings;
+use super::labels::is_internal;
 use super::naming::{Namer, Strategy};
 use crate::component::{Listener, ListenerConfig};
 use crate::yaml::{Fields, FromValue, Value, nearest};
@@ -110,7 +111,7 @@ fn const_labels(fields: &mut Fields<'_>, namer: &Namer) -> Option<Vec<(String, S
             sound = false;
             continue;
         };
-        if matches!(name.as_str(), "__name__" | "le" | "quantile") {
+        if is_internal(&name) || matches!(name.as_str(), "le" | "quantile") {
             sound = false;
             value.error::<()>(format_args!(
                 "`{name}` has a meaning of its own in Prometheus"

@@ -68,7 +68,7 @@ pub(super) fn of_point(
                 Shape::Summary => name == "quantile",
                 _ => false,
             }
-            || name == "__name__"
+            || is_internal(name)
     };
 
     // By the keys as they were sent: that is the order in which colliding labels are joined.
@@ -111,7 +111,7 @@ pub(super) fn of_target(settings: &Settings, resource: &Attributes<'_>, target: 
     let mut labels = BTreeMap::new();
     for (key, value) in own {
         let mut name = settings.namer.label(&key);
-        if matches!(name.as_str(), "job" | "instance" | "__name__") {
+        if matches!(name.as_str(), "job" | "instance") || is_internal(&name) {
             name.insert_str(0, "exported_");
         }
         join(&mut labels, name, &value);
@@ -119,6 +119,11 @@ pub(super) fn of_target(settings: &Settings, resource: &Attributes<'_>, target: 
     labels.insert("job".to_owned(), target.job.clone());
     labels.insert("instance".to_owned(), target.instance.clone());
     rendered(&labels)
+}
+
+/// Two underscores in front are for Prometheus's own use; parsers refuse them.
+pub(super) fn is_internal(name: &str) -> bool {
+    name.starts_with("__")
 }
 
 /// Adds attributes under the keys that `rename` gives; a key that is there already stays,

@@ -78,8 +78,12 @@ impl Namer {
         }
     }
 
-    /// A metric's name; none where nothing but underscores would be left of it.
+    /// A metric's name; none where it has none, or nothing but underscores or a counter's
+    /// suffix would be left of it.
     pub(super) fn metric(&self, name: &str, unit: &str, shape: Shape) -> Option<String> {
+        if name.is_empty() {
+            return None;
+        }
         let translated = match (self.strategy.escapes(), self.strategy.adds_suffixes()) {
             (true, true) => self.escaped_with_suffixes(name, unit, shape),
             (true, false) => {
@@ -90,7 +94,7 @@ impl Namer {
             (false, false) => self.prefixed(without_nul(name)),
         };
         let usable = translated == name || translated.chars().any(|char| char != '_');
-        (usable && !translated.is_empty()).then_some(translated)
+        (usable && !translated.is_empty() && translated != "_total").then_some(translated)
     }
 
     /// A label's name. Every character that Prometheus doesn't take becomes an underscore,

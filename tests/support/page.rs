@@ -1,0 +1,103 @@
+//! A prometheus exporter outside an agent: batches in, pages out.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use foghorn::component::{
+    BuildContext, BuiltExporter, Discards, DropReason, Health, Now, Routes, Sink,
+};
+use foghorn::components::FACTORIES;
+use foghorn::pdata::{Batch, Signal};
+use foghorn::telemetry::Telemetry;
+use foghorn::yaml::{Diagnostics, Value, parse};
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use hyper::header::ACCEPT;
+
+/// An `Accept` header that asks for text.
+pub const TEXT: &str = "text/plain;version=0.0.4";
+/// An `Accept` header that asks for OpenMetrics.
+pub const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
+
+/// The exporter and what it has dropped.
+pub struct Exporter {
+    sink: Box<dyn Sink>,
+    routes: Routes,
+    now: Now,
+    /// Items it gave up, with the reason.
+    pub lost: Lost,
+}
+
+/// Remembers what was discarded.
+#[derive(Debug, Default)]
+pub struct Lost(pub Vec<(u64, DropReason)>);
+
+impl Discards for Lost {
+    fn discard(&mut self, items: u64, reason: DropReason) {
+        self.0.push((items, reason));
+    }
+}
+
+impl Exporter {
+    /// An exporter with this configuration, on the agent's listener.
+    pub fn new(yaml: &str, telemetry: Telemetry) -> Self {
+        let diagnostics = Diagnostics::new();
+        let node = parse(yaml, &Arc::from("test"), &diagnostics).unwrap();
+        let factory = FACTORIES
+            .exporters
+            .iter()
+            .find(|factory| factory.kind == "prometheus")
+            .unwrap();
+        let config = (factory.configure)(&Value::root(&node, &diagnostics)).unwrap();
+        let routes = Routes::new();
+        let built = config.build(&BuildContext {
+            id: "prometheus".parse().unwrap(),
+            telemetry,
+            health: Health::new(),
+            routes: routes.clone(),
+        });
+        let Ok(BuiltExporter::Local(mut sink)) = built else {
+            panic!("the exporter is a local one");
+        };
+        sink.start().unwrap();
+        Self {
+            sink,
+            routes,
+            now: Now {
+                monotonic: tokio::time::Instant::now(),
+                wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            },
+            lost: Lost::default(),
+        }
+    }
+
+    /// Takes in an encoded request.
+    pub fn consume(&mut self, request: Vec<u8>) {
+        let batch = Batch::decode(Signal::Metrics, request.into()).unwrap();
+        self.take(batch);
+    }
+
+    /// Takes in a batch.
+    pub fn take(&mut self, batch: Batch) {
+        self.sink.consume(batch, self.now, &mut self.lost);
+    }
+
+    /// The page, as a scraper with this `Accept` header gets it.
+    pub async fn page(&self, accept: &str) -> Vec<u8> {
+        let (parts, ()) = Request::builder()
+            .uri("/metrics")
+            .header(ACCEPT, accept)
+            .body(())
+            .unwrap()
+            .into_parts();
+        let handler = Arc::clone(&self.routes.all()[0].handler);
+        let response = handler.handle(parts).await;
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .to_vec()
+    }
+}
