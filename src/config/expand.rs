@@ -53,7 +53,7 @@ impl Expander<'_> {
                 // Nothing, without quotes, is what an empty value is in YAML.
                 Ok(expanded) if expanded.is_empty() && !*quoted => node.kind = NodeKind::Null,
                 Ok(expanded) => *text = expanded,
-                Err(message) => self.diagnostics.push(Problem {
+                Err(message) => self.diagnostics.settle(Problem {
                     span: node.span.clone(),
                     path: self.path.join("::"),
                     message,

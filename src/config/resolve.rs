@@ -163,6 +163,8 @@ struct Section<C> {
     family: &'static Family,
     names: Vec<&'static str>,
     declared: BTreeMap<ComponentId, Declared<C>>,
+    /// Whether it can't be read at all, so that every reference into it would be wrong.
+    unreadable: bool,
 }
 
 struct Declared<C> {
@@ -186,8 +188,16 @@ impl<C> Section<C> {
             family,
             names: names.iter().map(|(name, _)| *name).collect(),
             declared: BTreeMap::new(),
+            unreadable: false,
         };
-        let entries = value.and_then(|value| value.entries()).unwrap_or_default();
+        let entries = match value.map(|value| value.entries()) {
+            None => Vec::new(),
+            Some(Some(entries)) => entries,
+            Some(None) => {
+                section.unreadable = true;
+                Vec::new()
+            }
+        };
         for (entry, value) in entries {
             let report = |message: String| {
                 value.diagnostics().push(Problem {
@@ -227,10 +237,10 @@ impl<C> Section<C> {
         let Family { one, section, .. } = self.family;
         match nearest(kind, self.names.iter().copied()) {
             Some(near) => format!("unknown {one} type `{kind}`, did you mean `{near}`?"),
-            None => format!(
-                "unknown {one} type `{kind}`: the {section} here are {}",
-                self.names.join(", ")
-            ),
+            // No list of them: there are dozens in a grown table, and most are far off.
+            None => {
+                format!("unknown {one} type `{kind}`: `foghorn components` lists the {section}")
+            }
         }
     }
 
@@ -243,9 +253,13 @@ impl<C> Section<C> {
         place: &Place<'_>,
     ) -> Option<&Declared<C>> {
         let one = self.family.one;
+        if self.unreadable {
+            return None;
+        }
         if !self.declared.contains_key(id) {
             let mut message = format!("references {one} \"{id}\" which is not configured");
-            let near = nearest(id.as_str(), self.declared.keys().map(ComponentId::as_str));
+            let right = self.declared.iter().filter(|(_, d)| d.config.is_some());
+            let near = nearest(id.as_str(), right.map(|(id, _)| id.as_str()));
             if let Some(near) = near {
                 message.push_str(&format!(", did you mean \"{near}\"?"));
             } else if self.names.contains(&id.kind()) {

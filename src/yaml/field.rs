@@ -206,7 +206,9 @@ impl<'a> Fields<'a> {
 
     /// The value of a key as it stands, if it is written.
     pub fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         Some(self.map.child(key, &entry.value))
     }

@@ -128,6 +128,8 @@ pub struct Diagnostics {
 struct Found {
     problems: Vec<Problem>,
     secrets: Vec<Span>,
+    /// Places about which everything has been said.
+    settled: Vec<Span>,
 }
 
 impl Diagnostics {
@@ -136,9 +138,20 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// Adds a problem.
+    /// Adds a problem, unless one that settles its place came before.
     pub fn push(&self, problem: Problem) {
-        self.found.borrow_mut().problems.push(problem);
+        let mut found = self.found.borrow_mut();
+        if !found.settled.contains(&problem.span) {
+            found.problems.push(problem);
+        }
+    }
+
+    /// Adds a problem which leaves a value that means nothing, so that what is said about
+    /// its place later would only confuse.
+    pub fn settle(&self, problem: Problem) {
+        let mut found = self.found.borrow_mut();
+        found.settled.push(problem.span.clone());
+        found.problems.push(problem);
     }
 
     /// Whether any problem is an error.

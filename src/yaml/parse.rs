@@ -451,7 +451,7 @@ fn plain_words(kind: &ErrorKind) -> String {
     match kind {
         E::MappingValueNotAllowed => {
             "a `:` can't stand here: quote the value that contains it, or mend the \
-             indentation of this line"
+             indentation of this line, or the line above lacks its `:`"
         }
         E::InvalidColonPlacement => {
             "a `:` can't stand here: is a bracket or a brace before it still open?"

@@ -133,8 +133,8 @@ fn what_is_wrong_with_a_pipeline_is_said_at_its_place() {
     f(
         "exporters::kafka:",
         &[
-            "yaml#2:1:1: exporters::kafka: unknown exporter type `kafka`: the exporters here \
-             are page, sheet",
+            "yaml#2:1:1: exporters::kafka: unknown exporter type `kafka`: `foghorn \
+             components` lists the exporters",
         ],
     );
     f(

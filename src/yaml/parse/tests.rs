@@ -22,7 +22,7 @@ fn every_syntax_error_is_one_problem_in_plain_words() {
     f("a:\n  b: 1\n \tc: 1\n", &format!("t:3:2: {tab}"));
     f("a: 1\n\tb: 2\n", &format!("t:2:1: {tab}"));
     let colon = "a `:` can't stand here: quote the value that contains it, or mend the \
-                 indentation of this line";
+                 indentation of this line, or the line above lacks its `:`";
     f("a: b: c\n", &format!("t:1:5: {colon}"));
     f("a: 1\n  b: 2\n", &format!("t:2:4: {colon}"));
     f(
