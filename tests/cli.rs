@@ -1,0 +1,172 @@
+//! The binary from outside: exit codes, what it prints where, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+/// Keeps the default configuration off the ports and services of this machine.
+const APART: [&str; 4] = [
+    "--set",
+    "service.http.endpoint=127.0.0.1:0",
+    "--set",
+    "receivers.betanet.endpoints=[http://127.0.0.1:9]",
+];
+
+#[test]
+fn every_way_to_end_has_its_exit_code() {
+    let f = |arguments: &[&str], code: i32| {
+        let output = foghorn(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    };
+    f(&["validate"], 0);
+    f(&["components"], 0);
+    f(&["print-config"], 0);
+    f(&["--version"], 0);
+    f(&["run", "--help"], 0);
+    f(&["--bogus"], 64);
+    f(&["sing"], 64);
+    f(&["validate", "--config", "/nowhere.yaml"], 64);
+    f(&["validate", "--config", "yaml:receivers: ["], 64);
+    f(&["run", "--set", "service.shutdown.grace=1h"], 64);
+    f(&["run", "--set", "service.telemetry.logs.level=chatty"], 64);
+    // Broken, and there is nothing to print of it.
+    f(&["print-config", "--set", "receivers.betanett.x=1"], 64);
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_failure_that_names_the_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let set = format!("service.http.endpoint={address}");
+    let output = foghorn(&["run", "--set", APART[3], "--set", &set]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("service::http::endpoint") && stderr.contains("is taken"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn every_problem_stands_on_a_line_of_standard_error() {
+    let output = foghorn(&[
+        "validate",
+        "--config",
+        "otel-config/invalid/everything.yaml",
+    ]);
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(output.stdout, b"");
+    let expected = std::fs::read_to_string("otel-config/invalid/everything.expected").unwrap();
+    let count = expected.lines().count();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!("{expected}{count} errors in the configuration\n")
+    );
+}
+
+#[test]
+fn what_is_printed_of_a_configuration_is_valid_and_holds_no_secret() {
+    let output = foghorn(&[
+        "print-config",
+        "--config",
+        "otel-config/default.yaml",
+        "--config",
+        "yaml:receivers::betanet::auth::bearer_token: ${env:FOGHORN_TEST_TOKEN}",
+    ]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(
+        printed.contains("bearer_token: \"[redacted]\""),
+        "{printed}"
+    );
+    assert!(!printed.contains("hunter2"), "{printed}");
+
+    let mut child = spawn(&["validate", "--config", "/dev/stdin"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(printed.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let mut child = spawn(&["components"]);
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn help_shows_an_example_of_every_command() {
+    for command in ["run", "validate", "components", "print-config"] {
+        let output = foghorn(&[command, "--help"]);
+        let help = String::from_utf8(output.stdout).unwrap();
+        let example = format!("Example: foghorn {command}");
+        assert!(help.contains(&example), "{help}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_says_what_it_does_and_a_signal_ends_it_in_order() {
+    for signal in ["TERM", "INT"] {
+        let mut child = spawn(&APART);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut welcome = Vec::new();
+        for line in lines.by_ref() {
+            welcome.push(line.unwrap());
+            if welcome.last().is_some_and(|line| line.contains("/stats")) {
+                break;
+            }
+        }
+        let welcome = welcome.join("\n");
+        for part in [
+            "the built-in default",
+            "collects betanet",
+            "http://127.0.0.1:9 ",
+        ] {
+            assert!(welcome.contains(part), "{welcome}");
+        }
+        let pid = child.id().to_string();
+        let killed = Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "SIG{signal}");
+        let mut log = String::new();
+        let mut stderr = child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        for task in ["receiver betanet", "pipeline metrics", "http server"] {
+            assert!(log.contains(&format!("\"task\":\"{task}\"")), "{log}");
+        }
+        assert!(log.contains("shut down"), "{log}");
+    }
+}
+
+fn foghorn(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn spawn(arguments: &[&str]) -> Child {
+    command(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foghorn"));
+    command
+        .args(arguments)
+        .env("FOGHORN_TEST_TOKEN", "hunter2")
+        .env_remove("RUST_LOG")
+        .env_remove("BETANET_URL");
+    command
+}

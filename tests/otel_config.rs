@@ -1,0 +1,183 @@
+//! The configurations in `otel-config/`: those that are for use load without a warning and
+//! start; each in `otel-config/invalid/` gives exactly the problems that stand beside it.
+//!
+//! `FOGHORN_BLESS=1` writes the `.expected` files anew, for a reading of the difference.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use foghorn::components::FACTORIES;
+use foghorn::config::{Config, Loaded, Sources};
+use foghorn::service::{Outcome, Service};
+use foghorn::telemetry::Telemetry;
+
+/// What keeps a configuration of the real world from meeting the real world in a test: free
+/// ports on loopback, and sources where nobody answers.
+const OVERRIDES: &[(&str, &[&str])] = &[
+    (
+        "betanet-instances",
+        &["receivers.betanet.endpoints=[http://127.0.0.1:9, http://127.0.0.1:9/b]"],
+    ),
+    (
+        "collector",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+            "exporters.otlp.endpoint=127.0.0.1:9",
+            "exporters.prometheus.endpoint=127.0.0.1:0",
+            "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
+        ],
+    ),
+    ("container", &["service.http.endpoint=127.0.0.1:0"]),
+    ("default", &["service.http.endpoint=127.0.0.1:0"]),
+    (
+        "file-and-debug",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
+        ],
+    ),
+    ("node-only", &["service.http.endpoint=127.0.0.1:0"]),
+    (
+        "prometheus-endpoint",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "exporters.prometheus.endpoint=127.0.0.1:0",
+        ],
+    ),
+];
+
+#[test]
+fn every_configuration_for_use_loads_without_a_warning_and_starts() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let files = yaml_files(&folder());
+    assert!(files.len() >= 5, "only {} files", files.len());
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let directory = tempfile::tempdir().unwrap();
+        let overrides = OVERRIDES.iter().find(|(known, _)| *known == name);
+        let (_, sets) = overrides.unwrap_or_else(|| panic!("{name} has no overrides"));
+        let loaded = load(&file, sets, directory.path());
+        assert_eq!(loaded.warnings, [], "{name}");
+
+        // What is shown of it must be as good as the file.
+        let shown = foghorn::yaml::print(&loaded.tree, &loaded.secrets);
+        let sources = Sources {
+            configs: vec![format!("yaml:{shown}")],
+            sets: Vec::new(),
+        };
+        Config::load(&sources, &|_| None, &FACTORIES).unwrap_or_else(|e| panic!("{name}: {e}"));
+
+        runtime.block_on(async {
+            let service = Service::build(&loaded.config, &Telemetry::off())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let running = service
+                .start()
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(
+                running.urls().is_empty(),
+                loaded.config.service.http.listener.is_none(),
+                "{name}: {:?}",
+                running.urls()
+            );
+            let drained = running
+                .run(std::future::ready(()), std::future::pending())
+                .await;
+            for end in &drained.tasks {
+                assert_eq!(end.outcome, Outcome::Completed, "{name}: {end:?}");
+            }
+            assert!(drained.tasks.len() >= 3, "{name}: {:?}", drained.tasks);
+        });
+    }
+}
+
+#[test]
+fn every_broken_configuration_gives_exactly_its_problems() {
+    let files = yaml_files(&folder().join("invalid"));
+    assert!(files.len() >= 40, "only {} files", files.len());
+    let bless = std::env::var_os("FOGHORN_BLESS").is_some();
+    let mut differences = Vec::new();
+    for file in files {
+        let sources = Sources {
+            configs: vec![format!("otel-config/invalid/{}", name_of(&file))],
+            sets: Vec::new(),
+        };
+        let found = match Config::load(&sources, &environment, &FACTORIES) {
+            Ok(_) => {
+                differences.push(format!("{} is accepted", name_of(&file)));
+                continue;
+            }
+            Err(invalid) => format!("{invalid}\n"),
+        };
+        let expected = file.with_extension("expected");
+        if bless {
+            fs::write(&expected, &found).unwrap();
+            continue;
+        }
+        match fs::read_to_string(&expected) {
+            Ok(expected) if expected == found => {}
+            Ok(expected) => differences.push(format!("expected:\n{expected}found:\n{found}")),
+            Err(error) => differences.push(format!("{}: {error}", expected.display())),
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn no_expected_message_is_left_without_its_configuration() {
+    for entry in fs::read_dir(folder().join("invalid")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "expected") {
+            assert!(path.with_extension("yaml").exists(), "{}", path.display());
+        }
+    }
+}
+
+/// The environment of the broken configurations.
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "TOKEN" => Some("hunter2".to_owned()),
+        "INTERVAL" => Some("soon".to_owned()),
+        _ => None,
+    }
+}
+
+fn load(file: &Path, sets: &[&str], directory: &Path) -> Loaded {
+    let sources = Sources {
+        configs: vec![file.to_str().unwrap().to_owned()],
+        sets: sets.iter().map(|set| (*set).to_owned()).collect(),
+    };
+    let environment = |name: &str| match name {
+        "DIRECTORY" => directory.to_str().map(str::to_owned),
+        "BETANET_URL" => Some("http://127.0.0.1:9".to_owned()),
+        _ => None,
+    };
+    Config::load(&sources, &environment, &FACTORIES)
+        .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("otel-config")
+}
+
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn name_of(file: &Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
