@@ -68,7 +68,9 @@ impl Encoder {
 
     /// Takes what was written, between two series.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
+        // What comes next is about as long: room for it now saves growing step by step.
+        let next = Vec::with_capacity(self.out.len());
+        std::mem::replace(&mut self.out, next)
     }
 
     /// Ends the page and takes the rest of it.
