@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,7 @@ pub enum RegistrationError {
 /// observer, and the bound on their number.
 pub struct Endpoints {
     max: usize,
-    seeds: RandomState,
+    seeds: Mutex<SmallRng>,
     endpoints: Mutex<HashMap<EndpointId, Arc<Endpoint>>>,
     registration_failures: AtomicU64,
     tasks: ActiveTasks,
@@ -58,7 +59,7 @@ impl Endpoints {
     pub fn new(max: usize, stop: CancellationToken) -> Self {
         Self {
             max,
-            seeds: RandomState::new(),
+            seeds: Mutex::new(SmallRng::from_rng(&mut rand::rng())),
             endpoints: Mutex::default(),
             registration_failures: AtomicU64::new(0),
             tasks: ActiveTasks::default(),
@@ -71,6 +72,13 @@ impl Endpoints {
     /// The same, with somebody who is told what happens at each.
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// The same, drawing cooldowns and delays from `seed`: the same calls at the same times
+    /// then have the same effects, for tests and simulations.
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seeds = Mutex::new(SmallRng::seed_from_u64(seed));
         self
     }
 
@@ -184,11 +192,16 @@ impl Endpoints {
             self.registration_failures.fetch_add(1, Ordering::Relaxed);
             return Err(problem);
         }
+        let seed = self
+            .seeds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next_u64();
         let endpoint = Arc::new(Endpoint::new(
             id.clone(),
             settings,
             budget,
-            self.seeds.hash_one(&id),
+            seed,
             Arc::clone(&self.network),
             self.observer.clone(),
             Instant::now(),
