@@ -13,31 +13,14 @@ use super::state::{Completion, Force, Reason, RejectReason, Rejection, State, Ti
 use super::window::{Attempts, Latencies};
 use super::word::Word;
 use crate::resilience::backoff;
-use crate::resilience::health_score::{self, SUCCESS_WEIGHT};
+use crate::resilience::health_score;
 use crate::resilience::outcome::{Outcome, Run, Verdict};
 use crate::resilience::retry_after;
 use crate::resilience::settings::BreakerSettings;
-use crate::resilience::threshold::{ErrorAverages, degrading};
-
-/// Attempts before a low score degrades, before slow calls do, and before a low score
-/// opens.
-const SCORE_ATTEMPTS: u32 = 5;
-const SLOW_ATTEMPTS: u32 = 10;
-const OPENING_SCORE_ATTEMPTS: u32 = 10;
-
-/// Share of slow calls from which an endpoint is degraded.
-const SLOW_SHARE: f64 = 0.8;
-
-/// Attempts in a row whose score is too low that open a degraded endpoint's breaker, and
-/// successes in a row that make it healthy.
-const LOW_SCORES: u32 = 3;
-const SUCCESSES: u32 = 3;
-
-/// Share of successes that a healthy endpoint has at least.
-const RECOVERED_SHARE: f64 = 0.7;
+use crate::resilience::threshold::ErrorAverages;
 
 /// From a canary that ended to the next.
-const CANARY_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const CANARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What happens to a breaker.
 #[derive(Debug, Clone, Copy)]
@@ -84,22 +67,22 @@ pub(super) struct Core {
     pub(super) forced: bool,
     seq: u64,
     pub(super) fail_run: u32,
-    success_run: u32,
-    low_score_run: u32,
+    pub(super) success_run: u32,
+    pub(super) low_score_run: u32,
     pub(super) attempts: Attempts,
     pub(super) latencies: Latencies,
     pub(super) averages: ErrorAverages,
     pub(super) exponent: u32,
     /// Since when the exponent decays.
-    calm_since: Instant,
+    pub(super) calm_since: Instant,
     /// While CoolingDown: when it ends; `None` is never. While HalfOpen: its deadline.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
     /// The endpoint's own advice.
     not_before: Option<Instant>,
-    passes: u32,
-    fails: u32,
+    pub(super) passes: u32,
+    pub(super) fails: u32,
     /// When a poll beyond the regular ones is wanted.
-    poll_at: Option<Instant>,
+    pub(super) poll_at: Option<Instant>,
     pub(super) counts: Counts,
 }
 
@@ -216,10 +199,10 @@ impl Core {
 }
 
 /// One event being worked on.
-struct Step<'a, R> {
-    core: &'a mut Core,
-    settings: &'a BreakerSettings,
-    now: Instant,
+pub(super) struct Step<'a, R> {
+    pub(super) core: &'a mut Core,
+    pub(super) settings: &'a BreakerSettings,
+    pub(super) now: Instant,
     frozen: bool,
     rng: &'a mut R,
     effects: Effects,
@@ -326,86 +309,6 @@ impl<R: Rng> Step<'_, R> {
         }
     }
 
-    fn judge_canary(&mut self, verdict: Verdict) {
-        let core = &mut *self.core;
-        let first = core.passes + core.fails == 0;
-        match verdict {
-            Verdict::Pass => core.passes += 1,
-            Verdict::Fail => core.fails += 1,
-            Verdict::Throttled => return self.open(Reason::CanaryThrottled, false),
-            Verdict::HandBack => return,
-        }
-        let spare = self.settings.canary_count - self.settings.canary_required;
-        if verdict == Verdict::Fail && (first || core.fails > spare) {
-            self.open(Reason::CanaryFailed, true);
-        } else if core.passes >= self.settings.canary_required {
-            core.calm_since = self.now;
-            core.until = None;
-            self.enter(State::Degraded, Reason::CanariesPassed, None);
-            self.core.poll_at = Some(self.now);
-        } else {
-            core.poll_at = Some(self.now + CANARY_INTERVAL);
-        }
-    }
-
-    /// Draws the consequences of an attempt that fed the success share.
-    fn judge(&mut self, state: State, success: bool) {
-        let settings = self.settings;
-        let core = &*self.core;
-        let attempts = core.attempts.count();
-        let share = core.attempts.success_share().unwrap_or(1.0);
-        // A success ends the run of failures, and the threshold is dear.
-        let (open_at, degrade_at) = if core.fail_run > 0 {
-            let threshold = core.averages.threshold(&settings.shape);
-            (threshold, degrading(threshold))
-        } else {
-            (u32::MAX, u32::MAX)
-        };
-        if core.fail_run >= open_at {
-            return self.open(Reason::ConsecutiveFailures, false);
-        }
-        if attempts >= settings.sample_size && share < settings.min_success_rate {
-            return self.open(Reason::SuccessRate, false);
-        }
-        if state == State::Degraded {
-            return self.judge_degraded(success, share, attempts);
-        }
-        let reason = if core.fail_run >= degrade_at {
-            Reason::ConsecutiveFailures
-        } else if attempts >= SCORE_ATTEMPTS
-            // The other parts of the score only add to this one.
-            && SUCCESS_WEIGHT * share < settings.min_health_score
-            && core.score(self.now) < settings.min_health_score
-        {
-            Reason::HealthScore
-        } else if attempts >= SLOW_ATTEMPTS && core.attempts.slow_share() >= SLOW_SHARE {
-            Reason::SlowCalls
-        } else {
-            return;
-        };
-        self.continue_as(State::Degraded, reason);
-    }
-
-    fn judge_degraded(&mut self, success: bool, share: f64, attempts: u32) {
-        let core = &mut *self.core;
-        let score = core.score(self.now);
-        core.low_score_run = if score < self.settings.min_health_score {
-            core.low_score_run + 1
-        } else {
-            0
-        };
-        core.success_run = if success { core.success_run + 1 } else { 0 };
-        if core.low_score_run >= LOW_SCORES && attempts >= OPENING_SCORE_ATTEMPTS {
-            self.open(Reason::HealthScore, false);
-        } else if core.success_run >= SUCCESSES
-            && share > RECOVERED_SHARE
-            && score > self.settings.recovery_score
-            && core.attempts.slow_share() < SLOW_SHARE
-        {
-            self.continue_as(State::Healthy, Reason::Recovered);
-        }
-    }
-
     /// Gives up a round of canaries whose deadline has passed.
     fn give_up_late_round(&mut self) {
         let late = self.core.until.is_some_and(|deadline| deadline <= self.now);
@@ -415,7 +318,7 @@ impl<R: Rng> Step<'_, R> {
         }
     }
 
-    fn open(&mut self, reason: Reason, failed_again: bool) {
+    pub(super) fn open(&mut self, reason: Reason, failed_again: bool) {
         let core = &mut *self.core;
         if core.state == State::HalfOpen {
             if failed_again && !self.frozen {
@@ -455,13 +358,13 @@ impl<R: Rng> Step<'_, R> {
     }
 
     /// Changes the state and begins a generation: what is under way now comes too late.
-    fn enter(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
+    pub(super) fn enter(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
         self.core.generation += 1;
         self.change(to, reason, cooldown);
     }
 
     /// Changes the state within the generation.
-    fn continue_as(&mut self, to: State, reason: Reason) {
+    pub(super) fn continue_as(&mut self, to: State, reason: Reason) {
         self.change(to, reason, None);
     }
 

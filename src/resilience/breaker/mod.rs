@@ -21,6 +21,7 @@
 //! released.
 
 mod core;
+mod judge;
 mod permit;
 mod snapshot;
 mod state;
@@ -64,9 +65,12 @@ pub struct Breaker {
     settings: BreakerSettings,
     origin: Instant,
     word: AtomicU64,
-    /// [`Core::until`] and [`Core::not_before`] in nanoseconds since the origin. Written
-    /// before the word, under the lock.
-    until: AtomicU64,
+    /// When a cooldown ends, when a round of canaries is given up, and the endpoint's
+    /// advice, in nanoseconds since the origin. Written under the lock, before the word
+    /// that they belong to. Cooldown and round take turns, so whoever reads one and then
+    /// finds the word unchanged has read that word's own.
+    open_until: AtomicU64,
+    round_until: AtomicU64,
     not_before: AtomicU64,
     /// When the last canary was admitted.
     canary_at: AtomicU64,
@@ -91,7 +95,8 @@ impl Breaker {
             settings,
             origin: now,
             word: AtomicU64::new(core.word().0),
-            until: AtomicU64::new(NEVER),
+            open_until: AtomicU64::new(NEVER),
+            round_until: AtomicU64::new(NEVER),
             not_before: AtomicU64::new(0),
             canary_at: AtomicU64::new(0),
             locked: Mutex::new(Locked {
@@ -262,24 +267,25 @@ impl Breaker {
 
     /// Decides by the published times where they are enough, and by the core otherwise.
     fn decide(&self, word: Word, now: Instant) -> Decision {
-        let until = self.until.load(Ordering::Acquire);
+        let open_until = self.open_until.load(Ordering::Acquire);
+        let round_until = self.round_until.load(Ordering::Acquire);
         let gate = self.not_before.load(Ordering::Acquire);
         let at = self.nanos(now);
-        // The times belong to this word only if it still stands: they are written first.
-        if self.load() == word && until != NEVER {
+        if self.load() == word {
+            let over = open_until.max(gate);
             match word.state() {
-                State::CoolingDown if at < until.max(gate) => {
-                    let reason = if gate > until {
+                State::CoolingDown if open_until != NEVER && at < over => {
+                    let reason = if gate > open_until {
                         RejectReason::RetryAfter
                     } else {
                         RejectReason::Open
                     };
                     return Decision::Reject(Rejection {
                         reason,
-                        retry_in: Some(Duration::from_nanos(until.max(gate) - at)),
+                        retry_in: Some(Duration::from_nanos(over - at)),
                     });
                 }
-                State::HalfOpen if at < until && at >= gate => return Decision::TakeSlot,
+                State::HalfOpen if at < round_until && at >= gate => return Decision::TakeSlot,
                 _ => {}
             }
         }
@@ -348,8 +354,11 @@ impl Breaker {
         let effects = core.step(&self.settings, now, event, frozen, rng);
         if effects.times {
             let nanos = |moment: Option<Instant>, none| moment.map_or(none, |at| self.nanos(at));
-            self.until
-                .store(nanos(core.until(), NEVER), Ordering::Release);
+            let until = match core.state {
+                State::CoolingDown => &self.open_until,
+                _ => &self.round_until,
+            };
+            until.store(nanos(core.until(), NEVER), Ordering::Release);
             self.not_before
                 .store(nanos(core.not_before(), 0), Ordering::Release);
         }
@@ -357,7 +366,8 @@ impl Breaker {
             if word.in_flight() > 0 {
                 self.canary_at.store(self.nanos(now), Ordering::Relaxed);
             }
-            self.word.store(word.0, Ordering::Release);
+            // A swap and not a store: it comes after every slot taken before.
+            self.word.swap(word.0, Ordering::AcqRel);
         }
         effects
     }

@@ -4,9 +4,9 @@
 //! would cross a written key it gives way, so that nobody has to write three keys to
 //! change one. Only two written keys can contradict each other.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::check::Check;
 use super::problem::{Amount, Key, Problem, Problems, Warning};
 use super::{BreakerSettings, CacheSettings, HedgingSettings, RetrySettings, Settings};
 use crate::resilience::backoff::Cooldown;
@@ -306,7 +306,7 @@ impl BreakerConfig {
         let above = |low: f64| self.recovery_score.is_some_and(|high| high <= low);
         match (self.min_health_score, self.recovery_score) {
             (Some(low_value), Some(high_value)) if above(low_value) => {
-                check.problems.push(Problem::NotAbove {
+                check.report(Problem::NotAbove {
                     high: Key(high),
                     high_value: Amount::Number(high_value),
                     low: Key(low),
@@ -314,7 +314,7 @@ impl BreakerConfig {
                 });
             }
             (None, Some(high_value)) if high_value == 0.0 => {
-                check.problems.push(Problem::NotAbove {
+                check.report(Problem::NotAbove {
                     high: Key(high),
                     high_value: Amount::Number(high_value),
                     low: Key(low),
@@ -360,7 +360,7 @@ impl BreakerConfig {
             (self.cooldown, needed, self.max_cooldown)
             && needed > max
         {
-            check.problems.push(Problem::Crossed {
+            check.report(Problem::Crossed {
                 low: Key(cooldown_key),
                 low_value: Amount::Time(cooldown),
                 high: Key(max_key),
@@ -498,97 +498,5 @@ impl CacheConfig {
             (Key(staleness_key), bound.map(Amount::Time)),
         );
         CacheSettings { ttl, max_staleness }
-    }
-}
-
-/// Collects problems while values are read.
-#[derive(Default)]
-struct Check {
-    problems: Vec<Problem>,
-}
-
-impl Check {
-    fn count(
-        &mut self,
-        key: &'static str,
-        written: Option<u64>,
-        range: RangeInclusive<u64>,
-        default: u64,
-    ) -> u32 {
-        let value = self.within(key, written, range, default, Amount::Count);
-        u32::try_from(value).unwrap_or(u32::MAX)
-    }
-
-    fn number(
-        &mut self,
-        key: &'static str,
-        written: Option<f64>,
-        range: RangeInclusive<f64>,
-        default: f64,
-    ) -> f64 {
-        self.within(key, written, range, default, Amount::Number)
-    }
-
-    fn time(
-        &mut self,
-        key: &'static str,
-        written: Option<Duration>,
-        range: RangeInclusive<Duration>,
-        default: Duration,
-    ) -> Duration {
-        self.within(key, written, range, default, Amount::Time)
-    }
-
-    /// The written value if it is in range. What is returned beside a problem only lets
-    /// the other keys be checked.
-    fn within<T: PartialOrd + Copy>(
-        &mut self,
-        key: &'static str,
-        written: Option<T>,
-        range: RangeInclusive<T>,
-        default: T,
-        amount: fn(T) -> Amount,
-    ) -> T {
-        match written {
-            None => default,
-            Some(value) if range.contains(&value) => value,
-            Some(value) => {
-                self.problems.push(Problem::OutOfRange {
-                    key: Key(key),
-                    value: amount(value),
-                    min: amount(*range.start()),
-                    max: amount(*range.end()),
-                });
-                default
-            }
-        }
-    }
-
-    /// Two written values must not cross.
-    fn ordered(&mut self, low: (Key, Option<Amount>), high: (Key, Option<Amount>)) {
-        let (Some(low_value), Some(limit)) = (low.1, high.1) else {
-            return;
-        };
-        let crossed = match (low_value, limit) {
-            (Amount::Count(low), Amount::Count(high)) => low > high,
-            (Amount::Time(low), Amount::Time(high)) => low > high,
-            _ => false,
-        };
-        if crossed {
-            self.problems.push(Problem::Crossed {
-                low: low.0,
-                low_value,
-                high: high.0,
-                limit,
-            });
-        }
-    }
-
-    fn finish<T>(self, settings: T) -> Result<T, Problems> {
-        if self.problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Problems(self.problems))
-        }
     }
 }

@@ -14,6 +14,7 @@
 //! # Ok::<(), foghorn::resilience::Problems>(())
 //! ```
 
+mod check;
 mod config;
 mod problem;
 #[cfg(test)]

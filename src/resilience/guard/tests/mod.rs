@@ -1,142 +1,18 @@
 //! Guards under a paused clock, around fetches that do as they are told.
 
-use std::collections::VecDeque;
-use std::future::pending;
+mod rig;
 
 use tokio::time::{advance, sleep};
 
+use self::rig::{Act, Stage, poll};
 use super::*;
 use crate::resilience::breaker::{Force, State};
 use crate::resilience::endpoint::{EndpointId, RetryResult};
-use crate::resilience::events::Observer;
 use crate::resilience::outcome::Transport;
-use crate::resilience::registry::{Endpoints, RegistrationError};
-use crate::resilience::settings::{BreakerConfig, Config, PollConfig};
+use crate::resilience::registry::RegistrationError;
+use crate::resilience::settings::{BreakerConfig, Config};
 
 const REFUSED: Outcome = Outcome::Transport(Transport::Refused);
-
-/// What one attempt does.
-#[derive(Debug, Clone)]
-enum Act {
-    Answer(u32),
-    AnswerAfter(u64, u32),
-    Fail(Outcome),
-    Advise(Outcome, u64),
-    Hang,
-    Panic,
-}
-
-/// A server that follows a script, and hangs when it has come to its end.
-#[derive(Default)]
-struct Script {
-    acts: Mutex<VecDeque<Act>>,
-    attempts: Mutex<Vec<(Attempt, Instant)>>,
-}
-
-impl Script {
-    fn next(&self, attempt: Attempt) -> Act {
-        self.attempts
-            .lock()
-            .unwrap()
-            .push((attempt, Instant::now()));
-        self.acts.lock().unwrap().pop_front().unwrap_or(Act::Hang)
-    }
-}
-
-struct Stage {
-    endpoints: Endpoints,
-    guard: Guard<u32>,
-    script: Arc<Script>,
-    events: Arc<Events>,
-    stop: CancellationToken,
-}
-
-#[derive(Default)]
-struct Events(Mutex<Vec<String>>);
-
-impl Observer for Events {
-    fn on_event(&self, endpoint: &EndpointId, event: &Event<'_>) {
-        let text = match event {
-            Event::Transition(transition) => format!("{} -> {}", transition.from, transition.to),
-            Event::Attempted { outcome, .. } => outcome.as_str().to_owned(),
-            Event::RetryScheduled { number, .. } => format!("retry {number}"),
-            Event::Rejected(rejection) => format!("rejected: {}", rejection.reason.as_str()),
-            Event::StaleServed { age } => format!("stale: {}s", age.as_secs()),
-        };
-        assert_eq!(endpoint.url(), "http://a:9000/m");
-        self.0.lock().unwrap().push(text);
-    }
-}
-
-impl Stage {
-    fn new(acts: impl IntoIterator<Item = Act>) -> Self {
-        Self::with(Config::default(), acts)
-    }
-
-    fn with(config: Config, acts: impl IntoIterator<Item = Act>) -> Self {
-        let stop = CancellationToken::new();
-        let events = Arc::new(Events::default());
-        let endpoints = Endpoints::new(10, stop.clone())
-            .seeded(1)
-            .observed_by(events.clone());
-        let settings = config.resolve(&PollConfig::default()).unwrap();
-        let id = EndpointId::new("betanet", "http://user:secret@a:9000/m?token=x");
-        let script = Script {
-            acts: Mutex::new(acts.into_iter().collect()),
-            attempts: Mutex::default(),
-        };
-        Self {
-            guard: endpoints.guard(id, settings).unwrap(),
-            endpoints,
-            script: Arc::new(script),
-            events,
-            stop,
-        }
-    }
-
-    async fn poll(&self, trigger: Trigger) -> Served<u32> {
-        poll(self.guard.clone(), self.script.clone(), trigger).await
-    }
-
-    async fn tick(&self) -> Served<u32> {
-        self.poll(Trigger::Tick).await
-    }
-
-    fn attempts(&self) -> usize {
-        self.script.attempts.lock().unwrap().len()
-    }
-
-    fn state(&self) -> State {
-        self.guard.endpoint().breaker().state()
-    }
-
-    fn retries(&self, result: RetryResult) -> u64 {
-        self.guard.endpoint().retries()[result as usize]
-    }
-}
-
-async fn poll(guard: Guard<u32>, script: Arc<Script>, trigger: Trigger) -> Served<u32> {
-    let fetch = move |attempt| {
-        let act = script.next(attempt);
-        async move {
-            match act {
-                Act::Answer(value) => Ok(value),
-                Act::AnswerAfter(ms, value) => {
-                    sleep(Duration::from_millis(ms)).await;
-                    Ok(value)
-                }
-                Act::Fail(outcome) => Err(FetchError::new(outcome, "no")),
-                Act::Advise(outcome, seconds) => Err(FetchError {
-                    retry_after: Some(Duration::from_secs(seconds)),
-                    ..FetchError::new(outcome, "later")
-                }),
-                Act::Hang => pending().await,
-                Act::Panic => panic!("as the script says"),
-            }
-        }
-    };
-    guard.poll(trigger, fetch).await
-}
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,0 +1,153 @@
+//! What a breaker costs the calls that it guards, beside the crates `failsafe` and
+//! `recloser` in the same run.
+//!
+//! ```sh
+//! cargo bench --bench breaker
+//! ```
+//!
+//! `admission` is the question alone: may I? `call` is the question, a call that does
+//! nothing and succeeds, and the answer. Foghorn's breaker takes the time from its caller,
+//! who has read the clock once for a whole poll; `foghorn, own clock` reads it for each
+//! call, as the others do by themselves. Threads share one breaker; figures are wall time
+//! for one operation of one thread.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use failsafe::CircuitBreaker as _;
+use foghorn::resilience::{Breaker, BreakerSettings, Completion, Outcome};
+use tokio::time::Instant;
+
+const DONE: Completion = Completion::new(Outcome::Success, Duration::from_micros(50));
+
+fn admission(c: &mut Criterion) {
+    let mut group = c.benchmark_group("admission");
+    let now = Instant::now();
+    let breaker = Breaker::new(BreakerSettings::default(), 1, now);
+    let failsafe = failsafe::Config::new().build();
+    for threads in threads() {
+        group.bench_function(BenchmarkId::new("foghorn", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    let _ = black_box(breaker.acquire(black_box(now)));
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("failsafe", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    black_box(failsafe.is_call_permitted());
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+fn call(c: &mut Criterion) {
+    let mut group = c.benchmark_group("call");
+    let now = Instant::now();
+    let breaker = Breaker::new(BreakerSettings::default(), 1, now);
+    let failsafe = failsafe::Config::new().build();
+    let recloser = recloser::Recloser::custom().build();
+    let work = || black_box(Ok::<u32, u32>(1));
+    for threads in threads() {
+        group.bench_function(BenchmarkId::new("foghorn", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    if let Ok(permit) = breaker.acquire(black_box(now)) {
+                        let _ = work();
+                        permit.record(now, black_box(DONE));
+                    }
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("foghorn, own clock", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    let now = clock();
+                    if let Ok(permit) = breaker.acquire(now) {
+                        let _ = work();
+                        permit.record(now, black_box(DONE));
+                    }
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("failsafe", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    let _ = black_box(failsafe.call(work));
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("recloser", threads), |b| {
+            b.iter_custom(|count| {
+                together(threads, count, || {
+                    let _ = black_box(recloser.call(work));
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Rejection by an open breaker, which is what an outage costs the callers.
+fn rejection(c: &mut Criterion) {
+    let now = Instant::now();
+    let breaker = Breaker::new(BreakerSettings::default(), 1, now);
+    for _ in 0..5 {
+        if let Ok(permit) = breaker.acquire(now) {
+            permit.record(now, Completion::new(Outcome::ServerError, Duration::ZERO));
+        }
+    }
+    assert!(breaker.acquire(now).is_err());
+    c.bench_function("rejection", |b| {
+        b.iter(|| black_box(breaker.acquire(black_box(now)).is_err()));
+    });
+}
+
+/// One, two, and as many threads as there are processors.
+fn threads() -> Vec<usize> {
+    let most = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut threads = vec![1, 2, most];
+    threads.sort_unstable();
+    threads.dedup();
+    threads
+}
+
+/// The time that so many threads take for `count` operations each.
+fn together(threads: usize, count: u64, operation: impl Fn() + Sync) -> Duration {
+    let barrier = std::sync::Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let start = clock();
+                    for _ in 0..count {
+                        operation();
+                    }
+                    clock() - start
+                })
+            })
+            .collect();
+        let times = running.into_iter().filter_map(|thread| thread.join().ok());
+        times.max().unwrap_or_default()
+    })
+}
+
+/// The real clock: the runtime's own also asks whether a test has paused it.
+#[expect(clippy::disallowed_types, reason = "a benchmark measures real time")]
+fn clock() -> Instant {
+    Instant::from_std(std::time::Instant::now())
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(500));
+    targets = admission, call, rejection
+}
+criterion_main!(benches);
