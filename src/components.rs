@@ -7,7 +7,7 @@
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
-use crate::{exporters, processors, receivers};
+use crate::{exporters, extensions, processors, receivers};
 
 /// Everything that is built in, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
@@ -25,5 +25,5 @@ pub const FACTORIES: Factories = Factories {
         exporters::otlp::HTTP,
         exporters::prometheus::FACTORY,
     ],
-    extensions: &[],
+    extensions: &[extensions::health_check::FACTORY],
 };

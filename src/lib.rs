@@ -31,6 +31,7 @@
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
 //! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
+//! | [`extensions`] | what runs beside the pipelines | `component`, `server`, `telemetry`, `yaml` |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
@@ -47,6 +48,7 @@ pub mod components;
 pub mod config;
 pub mod exporters;
 pub mod exposition;
+pub mod extensions;
 pub mod pdata;
 pub mod pipeline;
 pub mod processors;

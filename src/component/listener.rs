@@ -203,3 +203,140 @@ fn transposed<T>(value: Option<Option<T>>) -> Option<Option<T>> {
         Some(read) => Some(read),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::yaml::{Diagnostics, Entry, Node, NodeKind, Span};
+
+    fn node(kind: NodeKind) -> Node {
+        let span = Span {
+            source: Arc::from("test"),
+            line: 1,
+            column: 1,
+        };
+        Node { kind, span }
+    }
+
+    fn scalar(text: &str) -> Node {
+        node(NodeKind::Scalar {
+            text: text.to_owned(),
+            quoted: false,
+        })
+    }
+
+    fn map<const N: usize>(entries: [(&str, Node); N]) -> Node {
+        let entries = entries.map(|(key, value)| Entry {
+            key: key.to_owned(),
+            span: value.span.clone(),
+            value,
+        });
+        node(NodeKind::Map(entries.into()))
+    }
+
+    /// What is read, or the first problem.
+    fn read(node: &Node) -> Result<ListenerConfig, String> {
+        let diagnostics = Diagnostics::new();
+        let config = Value::root(node, &diagnostics).read::<ListenerConfig>();
+        match diagnostics.problems().first() {
+            Some(problem) => Err(problem.message.clone()),
+            None => Ok(config.unwrap()),
+        }
+    }
+
+    #[test]
+    fn endpoints_are_written_as_in_the_collector() {
+        let f = |text: &str, expected: &str| {
+            let config = map([
+                ("endpoint", scalar(text)),
+                ("allow_insecure_bind", scalar("true")),
+            ]);
+            assert_eq!(read(&config).unwrap().endpoint.to_string(), expected);
+        };
+        f("127.0.0.1:4317", "127.0.0.1:4317");
+        f("localhost:4317", "127.0.0.1:4317");
+        f("[::1]:4317", "[::1]:4317");
+        f("0.0.0.0:0", "0.0.0.0:0");
+        f(":4317", "0.0.0.0:4317");
+    }
+
+    #[test]
+    fn an_address_beyond_loopback_needs_protection() {
+        let tls = || {
+            map([
+                ("cert_file", scalar("cert.pem")),
+                ("key_file", scalar("key.pem")),
+            ])
+        };
+        let mutual = || {
+            map([
+                ("cert_file", scalar("cert.pem")),
+                ("key_file", scalar("key.pem")),
+                ("client_ca_file", scalar("ca.pem")),
+            ])
+        };
+        let auth = || map([("bearer_token", scalar("s3cret"))]);
+        let beyond = || ("endpoint", scalar("0.0.0.0:4317"));
+        let f = |config: Node, admitted: bool| {
+            let read = read(&config);
+            assert_eq!(read.is_ok(), admitted, "{read:?}");
+            if let Err(message) = read {
+                assert!(
+                    message.contains("reachable from other machines"),
+                    "{message}"
+                );
+            }
+        };
+        f(map([beyond()]), false);
+        f(map([beyond(), ("tls", tls())]), false);
+        f(map([beyond(), ("auth", auth())]), false);
+        f(map([beyond(), ("tls", tls()), ("auth", auth())]), true);
+        f(map([beyond(), ("tls", mutual())]), true);
+        f(
+            map([beyond(), ("allow_insecure_bind", scalar("true"))]),
+            true,
+        );
+        f(map([("endpoint", scalar("[::1]:1"))]), true);
+        f(map([("endpoint", scalar("[::ffff:127.0.0.1]:1"))]), true);
+        f(map([("endpoint", scalar(":1"))]), false);
+    }
+
+    #[test]
+    fn authentication_is_one_thing_and_never_empty() {
+        let f = |auth: Node, expected: &str| {
+            let config = map([("endpoint", scalar("127.0.0.1:0")), ("auth", auth)]);
+            let message = read(&config).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains("s3cret"), "{message}");
+        };
+        f(map([]), "use one of bearer_token");
+        f(
+            map([
+                ("bearer_token", scalar("s3cret")),
+                ("bearer_token_file", scalar("file")),
+            ]),
+            "use one of bearer_token",
+        );
+        f(
+            map([("bearer_token", scalar(""))]),
+            "would let everybody in",
+        );
+        f(
+            map([("basic", map([("username", scalar("u"))]))]),
+            "`password` is missing",
+        );
+        f(
+            map([(
+                "basic",
+                map([("username", scalar("a:b")), ("password", scalar("s3cret"))]),
+            )]),
+            "can't contain a colon",
+        );
+        f(
+            map([("barer_token", scalar("s3cret"))]),
+            "did you mean `bearer_token`?",
+        );
+    }
+}

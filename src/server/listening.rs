@@ -58,8 +58,10 @@ impl Listening {
         alpn: &[&[u8]],
         telemetry: &Telemetry,
     ) -> Result<Self, BindError> {
+        // The other keys of the listener stand beside its endpoint.
+        let parent = owner.strip_suffix("::endpoint").unwrap_or(owner);
         let unusable = |reason| BindError::Unusable {
-            owner: owner.to_owned(),
+            owner: parent.to_owned(),
             reason,
         };
         let tls = match &config.tls {

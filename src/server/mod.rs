@@ -81,7 +81,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// A certificate, key or token can't be used.
-    #[error("{owner}: {reason}")]
+    #[error("{owner}::{reason}")]
     Unusable {
         /// The key.
         owner: String,

@@ -1,5 +1,9 @@
 //! The server over real sockets on loopback.
 
+mod binding;
+mod hostile;
+mod protection;
+
 use std::time::Duration;
 
 use hyper::StatusCode;

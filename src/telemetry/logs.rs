@@ -3,11 +3,16 @@
 //! Lines for people on a terminal, one JSON object a line otherwise, so that whatever
 //! collects the output of services can parse it.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::time::SystemTime;
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,13 +44,13 @@ pub enum SetupError {
 
 /// Crates whose chatter says nothing to those who run the agent.
 const QUIET: &[&str] = &[
+    "h2",
     "hyper",
     "hyper_util",
-    "h2",
-    "reqwest",
-    "rustls",
     "opentelemetry",
     "opentelemetry_sdk",
+    "reqwest",
+    "rustls",
 ];
 
 /// Starts logging for the whole process. `RUST_LOG` takes precedence over `level`.
@@ -54,40 +59,29 @@ const QUIET: &[&str] = &[
 ///
 /// When the filter can't be read, or the process logs already.
 pub fn init(level: &str, format: Format) -> Result<(), SetupError> {
-    let from_environment = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty());
-    let filter = filter(from_environment.as_deref().unwrap_or(level))?;
-    let terminal = std::io::stderr().is_terminal();
-    let json = format == Format::Json || (format == Format::Auto && !terminal);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // Told on stderr, too: that would panic when nobody reads it any more.
-        .log_internal_errors(false)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(false);
-    let taken =
-        |error: tracing_subscriber::util::TryInitError| SetupError::Taken(error.to_string());
-    if json {
-        builder
-            .json()
-            .flatten_event(true)
-            .finish()
-            .try_init()
-            .map_err(taken)
-    } else {
-        builder
-            .with_ansi(terminal)
-            .finish()
-            .try_init()
-            .map_err(taken)
-    }
+    let environment = std::env::var("RUST_LOG").ok();
+    let environment = environment.filter(|filter| !filter.is_empty());
+    let filter = filter(environment.as_deref().unwrap_or(level))?;
+    let terminal = io::stderr().is_terminal();
+    let started = match format {
+        Format::Auto if terminal => text(filter, io::stderr, true).try_init(),
+        Format::Text => text(filter, io::stderr, terminal).try_init(),
+        Format::Auto | Format::Json => json(filter, io::stderr).try_init(),
+    };
+    started.map_err(|error: TryInitError| SetupError::Taken(error.to_string()))
 }
 
 /// A filter with the noisy crates at `warn` unless it names them itself.
 fn filter(text: &str) -> Result<EnvFilter, SetupError> {
+    let named = |name: &str| {
+        let mut targets = text
+            .split(',')
+            .filter_map(|directive| directive.split('=').next());
+        targets.any(|target| target.trim().split("::").next() == Some(name))
+    };
     let quiet: String = QUIET
         .iter()
-        .filter(|name| !text.contains(**name))
+        .filter(|name| !named(name))
         .map(|name| format!("{name}=warn,"))
         .collect();
     EnvFilter::try_new(format!("{quiet}{text}")).map_err(|error| SetupError::Filter {
@@ -96,30 +90,131 @@ fn filter(text: &str) -> Result<EnvFilter, SetupError> {
     })
 }
 
+/// Lines such as `2026-11-21T12:00:00Z  INFO shutting down grace_s=5.0`.
+fn text<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // Told on stderr, too: that would panic when nobody reads it any more.
+        .log_internal_errors(false)
+        .with_ansi(colours)
+        .with_target(false)
+        .with_timer(Clock::Seconds)
+        .finish()
+}
+
+/// Lines such as `{"timestamp":"...","level":"INFO","message":"shutting down",...}`.
+fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_timer(Clock::Millis)
+        .finish()
+}
+
+/// Universal time, as exact as the reader needs it.
+enum Clock {
+    /// For people.
+    Seconds,
+    /// For programs that put lines in order.
+    Millis,
+}
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let now = SystemTime::now();
+        match self {
+            Self::Seconds => write!(writer, "{}", humantime::format_rfc3339_seconds(now)),
+            Self::Millis => write!(writer, "{}", humantime::format_rfc3339_millis(now)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Page {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn writer(page: &Page) -> impl for<'w> MakeWriter<'w> + Send + Sync + 'static {
+        let page = page.clone();
+        move || page.clone()
+    }
+
+    #[test]
+    fn a_line_for_people_is_time_level_message_and_fields() {
+        let page = Page::default();
+        let log = text(filter("info").unwrap(), writer(&page), false);
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(grace_s = 5, "shutting down");
+            tracing::debug!("nobody wants to know");
+        });
+        let line = page.text();
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");
+        assert_eq!(time.len(), "2026-11-21T12:00:00Z".len());
+        assert_eq!(rest, " INFO shutting down grace_s=5\n");
+    }
+
+    #[test]
+    fn a_line_for_programs_is_one_flat_object() {
+        let page = Page::default();
+        let log = json(filter("info").unwrap(), writer(&page));
+        tracing::subscriber::with_default(log, || {
+            tracing::warn!(error = "line 1\nline \"2\"", "failed");
+        });
+        let line: serde_json::Value = serde_json::from_str(&page.text()).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["message"], "failed");
+        assert_eq!(line["error"], "line 1\nline \"2\"");
+        assert!(humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_ok());
+    }
 
     #[test]
     fn noisy_crates_are_quiet_unless_asked_for() {
-        let text = filter("info").unwrap().to_string();
-        assert!(
-            text.contains("hyper=warn") && text.contains("info"),
-            "{text}"
-        );
-        let text = filter("info,hyper=trace").unwrap().to_string();
-        assert!(
-            text.contains("hyper=trace") && !text.contains("hyper=warn"),
-            "{text}"
-        );
+        let f = |text: &str, present: &str, absent: &str| {
+            let filter = filter(text).unwrap().to_string();
+            assert!(filter.contains(present), "{filter}");
+            assert!(!filter.contains(absent), "{filter}");
+        };
+        f("info", "hyper=warn", "hyper=trace");
+        f("info,hyper=trace", "hyper=trace", "hyper=warn");
+        f("hyper::proto=trace", "hyper::proto=trace", "hyper=warn");
+        f("foghorn=debug", "hyper_util=warn", "hyper=trace");
     }
 
     #[test]
     fn a_wrong_filter_is_an_error_that_names_the_key() {
         let error = filter("info,=nonsense=").unwrap_err().to_string();
-        assert!(
-            error.starts_with("service::telemetry::logs::level: `info,=nonsense=`"),
-            "{error}"
-        );
+        let start = "service::telemetry::logs::level: `info,=nonsense=`";
+        assert!(error.starts_with(start), "{error}");
     }
 }

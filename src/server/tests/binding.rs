@@ -1,0 +1,149 @@
+//! Who gets which address.
+
+use super::*;
+
+async fn bind(agent: Option<&ListenerConfig>, routes: Vec<Route>) -> Result<Server, String> {
+    let all = Routes::new();
+    routes.into_iter().for_each(|route| all.register(route));
+    Server::bind(agent, &all, &Health::new(), &Telemetry::off())
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// An address of which nobody else makes use at the moment.
+async fn free() -> ListenerConfig {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    ListenerConfig::plain(socket.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn one_address_is_shared_by_different_paths() {
+    let config = free().await;
+    let routes = vec![
+        route(Listener::At(config.clone()), "/a", "exporters::a"),
+        route(Listener::At(config.clone()), "/b", "exporters::b"),
+        route(
+            Listener::At(ListenerConfig::ephemeral()),
+            "/a",
+            "exporters::c",
+        ),
+        route(
+            Listener::At(ListenerConfig::ephemeral()),
+            "/a",
+            "exporters::d",
+        ),
+    ];
+    let server = bind(None, routes).await.unwrap();
+    let addresses = server.addresses();
+    assert_eq!(addresses.len(), 3);
+    assert_eq!(addresses[0], config.endpoint);
+    assert!(addresses.iter().all(|address| address.port() != 0));
+    let urls = server.urls();
+    assert!(
+        urls.contains(&format!("http://{}/b", config.endpoint)),
+        "{urls:?}"
+    );
+}
+
+#[tokio::test]
+async fn two_users_of_one_path_are_both_named() {
+    let config = free().await;
+    let routes = vec![
+        route(
+            Listener::At(config.clone()),
+            "/metrics",
+            "exporters::a::endpoint",
+        ),
+        route(
+            Listener::At(config.clone()),
+            "/metrics",
+            "exporters::b::endpoint",
+        ),
+    ];
+    let message = bind(None, routes).await.err().unwrap();
+    let address = config.endpoint;
+    assert_eq!(
+        message,
+        format!(
+            "exporters::a::endpoint and exporters::b::endpoint both want /metrics on {address}: \
+             give one another endpoint"
+        )
+    );
+}
+
+#[tokio::test]
+async fn nobody_shares_an_address_under_another_protection() {
+    let config = free().await;
+    let open = ListenerConfig {
+        allow_insecure_bind: true,
+        ..config.clone()
+    };
+    let routes = vec![
+        route(Listener::At(config), "/a", "exporters::a::endpoint"),
+        route(Listener::At(open), "/b", "exporters::b::endpoint"),
+    ];
+    let message = bind(None, routes).await.err().unwrap();
+    assert!(
+        message.starts_with("exporters::a::endpoint and exporters::b::endpoint share"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_component_takes_over_what_the_agent_answers_for_want_of_better() {
+    let config = ListenerConfig::ephemeral();
+    let metrics = || route(Listener::Agent, "/metrics", "exporters::prometheus");
+    assert!(bind(Some(&config), vec![metrics()]).await.is_ok());
+    let second = route(Listener::Agent, "/metrics", "exporters::prometheus/2");
+    let message = bind(Some(&config), vec![metrics(), second])
+        .await
+        .err()
+        .unwrap();
+    assert!(message.starts_with("exporters::prometheus and exporters::prometheus/2 both want"));
+    let health = route(Listener::Agent, "/health", "exporters::x");
+    let message = bind(Some(&config), vec![health]).await.err().unwrap();
+    assert!(
+        message.starts_with("service::http and exporters::x both want /health"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_server_of_its_own_the_agent_serves_what_components_ask_for_elsewhere() {
+    let routes = vec![
+        route(Listener::Agent, "/metrics", "exporters::prometheus"),
+        route(
+            Listener::At(ListenerConfig::ephemeral()),
+            "/a",
+            "exporters::a",
+        ),
+    ];
+    let server = bind(None, routes).await.unwrap();
+    assert_eq!(server.agent_address(), None);
+    assert_eq!(server.urls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_taken_port_names_the_key_to_change() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let message = bind(Some(&ListenerConfig::plain(address)), vec![])
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        message,
+        format!(
+            "service::http::endpoint: can't listen on {address}: port {} is taken: choose \
+             another, or end what uses it",
+            address.port()
+        )
+    );
+    // TEST-NET-1 is nobody's address.
+    let foreign = ListenerConfig::plain("192.0.2.1:0".parse().unwrap());
+    let message = bind(Some(&foreign), vec![]).await.err().unwrap();
+    assert!(
+        message.ends_with("192.0.2.1 is no address of this machine"),
+        "{message}"
+    );
+}

@@ -1,0 +1,208 @@
+//! Certificates and credentials.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::*;
+use crate::component::{AuthConfig, TlsConfig};
+use crate::yaml::Secret;
+
+/// An authority with a certificate for the server, one for a client, and one for a client
+/// that it doesn't know.
+struct Pki {
+    dir: TempDir,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = issue_authority(dir.path(), "ca");
+        issue(dir.path(), "server", &authority);
+        issue(dir.path(), "client", &authority);
+        let stranger = issue_authority(dir.path(), "stranger-ca");
+        issue(dir.path(), "stranger", &stranger);
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn listener(&self, mutual: bool) -> ListenerConfig {
+        ListenerConfig {
+            tls: Some(TlsConfig {
+                cert_file: self.path("server.pem"),
+                key_file: self.path("server.key"),
+                client_ca_file: mutual.then(|| self.path("ca.pem")),
+            }),
+            ..ListenerConfig::ephemeral()
+        }
+    }
+
+    /// Asks for `/livez` over TLS and returns all that comes back.
+    async fn ask(&self, address: SocketAddr, client: Option<&str>) -> std::io::Result<String> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap())
+            .unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match client {
+            None => config.with_no_client_auth(),
+            Some(name) => {
+                let chain = CertificateDer::from_pem_file(self.path(&format!("{name}.pem")));
+                let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key")));
+                config
+                    .with_client_auth_cert(vec![chain.unwrap()], key.unwrap())
+                    .unwrap()
+            }
+        };
+        let stream = TcpStream::connect(address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await?;
+        let request = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+fn issue_authority(dir: &Path, name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(dir.join(format!("{name}.pem")), authority.pem()).unwrap();
+    authority
+}
+
+fn issue(dir: &Path, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
+    std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn tls_serves_who_speaks_it_and_counts_who_does_not() {
+    let pki = Pki::new();
+    let rig = Rig::start(pki.listener(false)).await;
+    assert!(
+        pki.ask(rig.address, None)
+            .await
+            .unwrap()
+            .ends_with("alive\n")
+    );
+    let answer = rig.get("/livez").await;
+    assert!(!answer.contains("alive"), "{answer}");
+    assert_eq!(rig.rejected("tls_handshake"), 1);
+    rig.stop.cancel();
+    rig.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn mutual_tls_admits_only_clients_that_the_authority_knows() {
+    let pki = Pki::new();
+    let rig = Rig::start(pki.listener(true)).await;
+    assert!(
+        pki.ask(rig.address, Some("client"))
+            .await
+            .unwrap()
+            .ends_with("alive\n")
+    );
+    assert!(pki.ask(rig.address, None).await.is_err());
+    assert!(pki.ask(rig.address, Some("stranger")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_never_begins_is_cut_off() {
+    let pki = Pki::new();
+    let rig = Rig::start(pki.listener(false)).await;
+    let _silent = rig.connect().await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(rig.rejected("tls_handshake"), 1);
+}
+
+#[tokio::test]
+async fn files_that_can_not_be_used_are_named_with_their_key() {
+    let pki = Pki::new();
+    std::fs::write(pki.path("empty.pem"), "").unwrap();
+    let f = async |change: fn(&mut TlsConfig, &Pki), key: &str| {
+        let mut config = pki.listener(false);
+        change(config.tls.as_mut().unwrap(), &pki);
+        let (routes, health) = (Routes::new(), Health::new());
+        let bound = Server::bind(Some(&config), &routes, &health, &Telemetry::off()).await;
+        let message = bound.err().unwrap().to_string();
+        assert!(
+            message.starts_with(&format!("service::http::{key}: ")),
+            "{message}"
+        );
+    };
+    f(
+        |tls, _| tls.cert_file = "/nowhere.pem".into(),
+        "tls::cert_file",
+    )
+    .await;
+    f(
+        |tls, pki| tls.cert_file = pki.path("empty.pem"),
+        "tls::cert_file",
+    )
+    .await;
+    // A key of another certificate.
+    f(
+        |tls, pki| tls.key_file = pki.path("client.key"),
+        "tls::cert_file",
+    )
+    .await;
+    f(
+        |tls, pki| tls.key_file = pki.path("server.pem"),
+        "tls::key_file",
+    )
+    .await;
+    f(
+        |tls, pki| tls.client_ca_file = Some(pki.path("empty.pem")),
+        "tls::client_ca_file",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_answered_without_the_token() {
+    let rig = Rig::start(ListenerConfig {
+        auth: Some(AuthConfig::BearerToken(Secret::new("s3cret"))),
+        ..ListenerConfig::ephemeral()
+    })
+    .await;
+    for path in ["/livez", "/nothing", "/"] {
+        let answer = rig.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        assert!(
+            answer.contains("www-authenticate: Bearer realm=\"foghorn\"\r\n"),
+            "{answer}"
+        );
+    }
+    // Not even what methods there are.
+    let post = "POST /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert!(rig.ask(post).await.starts_with("HTTP/1.1 401"));
+    let ask = async |token: &str| {
+        let head = format!("GET /livez HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n");
+        rig.ask(&(head + "connection: close\r\n\r\n")).await
+    };
+    assert!(ask("wrong").await.starts_with("HTTP/1.1 401"));
+    assert!(ask("s3cret").await.ends_with("alive\n"));
+}
