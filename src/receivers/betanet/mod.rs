@@ -272,3 +272,6 @@ impl FromValue for Dialect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

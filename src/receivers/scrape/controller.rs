@@ -237,6 +237,10 @@ impl Poller {
 
     /// A poll that the pipelines had no room for.
     fn skipped(&mut self, reason: &'static str) {
+        if reason == "shutdown" {
+            // Admission closes a moment before we are told to stop.
+            return;
+        }
         let failure = Failure::new(
             self.target.endpoint.clone(),
             Reason::Limit,

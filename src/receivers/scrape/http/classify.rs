@@ -2,13 +2,16 @@
 
 use std::error::Error;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::FetchError;
 use crate::receivers::scrape::Reason;
 
-/// The system's resolver, with an error that can be told from those of connecting.
+/// The system's resolver, with an error that can be told from those of connecting. It
+/// takes a thread for every question, so `localhost`, where most of what is asked lives, is
+/// answered here; it is loopback by definition (RFC 6761).
 #[derive(Debug)]
 pub(super) struct Resolver;
 
@@ -19,6 +22,12 @@ struct DnsError(io::Error);
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
+            if name.as_str() == "localhost" {
+                let loopback: [IpAddr; 2] =
+                    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+                let addresses = loopback.map(|address| SocketAddr::new(address, 0));
+                return Ok(Box::new(addresses.into_iter()) as Addrs);
+            }
             match tokio::net::lookup_host((name.as_str(), 0)).await {
                 Ok(addresses) => {
                     let addresses: Vec<_> = addresses.collect();

@@ -135,7 +135,7 @@ impl Credential {
         }
     }
 
-    /// Reads `key` or `key_file`, exactly one of them.
+    /// Reads `key` or `key_file`, of which one may be written.
     fn from_fields(
         fields: &mut Fields<'_>,
         key: &'static str,
@@ -143,12 +143,12 @@ impl Credential {
     ) -> Option<Self> {
         let inline = fields.optional(key).map(Self::Inline);
         let file = fields.optional(file_key).map(Self::File);
-        match (inline, file) {
-            (Some(_), Some(_)) => fields.map().error(format_args!(
+        if inline.is_some() && file.is_some() {
+            fields.map().error::<()>(format_args!(
                 "`{key}` and `{file_key}` are both set: keep one"
-            )),
-            (inline, file) => inline.or(file),
+            ));
         }
+        inline.or(file)
     }
 }
 
@@ -223,8 +223,13 @@ impl FromValue for AuthConfig {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let bearer = Credential::from_fields(&mut fields, "bearer_token", "bearer_token_file");
-        let basic: Option<BasicAuth> = fields.optional("basic");
+        let basic = fields.value("basic").filter(|value| !value.is_null());
         fields.finish();
+        let basic = match basic {
+            // What is wrong with it has been said.
+            Some(basic) => Some(basic.read::<BasicAuth>()?),
+            None => None,
+        };
         match (bearer, basic) {
             (Some(token), None) => Some(Self::Bearer(token)),
             (None, Some(BasicAuth(username, password))) => Some(Self::Basic { username, password }),

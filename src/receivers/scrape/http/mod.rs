@@ -211,7 +211,8 @@ impl Authorization {
     }
 
     /// Reads files again, since tokens are rotated; one that can't be read now is used as
-    /// it was, and the server tells when it has expired.
+    /// it was, and the server tells when it has expired. A token is a small file, on tmpfs
+    /// where it matters: reading it here costs less than a thread to read it in.
     fn header(&self) -> HeaderValue {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if self.config.rotates()

@@ -108,6 +108,24 @@ async fn the_name_has_no_address() {
 }
 
 #[tokio::test]
+async fn localhost_is_loopback_of_either_family() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address).await else {
+            continue; // A machine without IPv6.
+        };
+        let port = listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("http://localhost:{port}/")).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read_u8().await;
+            send(stream, "HTTP/1.1 204 No Content\r\n\r\n", b"").await;
+        };
+        let (outcome, ()) = tokio::join!(ask(&url), serve);
+        assert_eq!(outcome.unwrap(), b"", "{address}");
+    }
+}
+
+#[tokio::test]
 async fn the_peer_does_not_speak_tls() {
     let (url, _tasks) =
         server(|stream, _| send(stream, "HTTP/1.1 400 Bad Request\r\n\r\n", b"")).await;
