@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -86,7 +87,13 @@ impl Agent {
         abort: impl Future<Output = ()>,
     ) -> ExitCode {
         let Self { config, service } = self;
-        let running = match service.start().await {
+        let mut shutdown = pin!(shutdown);
+        let started = tokio::select! {
+            started = service.start() => started,
+            // Whatever hangs while it opens, nobody has to wait for it.
+            () = &mut shutdown => return ExitCode::SUCCESS,
+        };
+        let running = match started {
             Ok(running) => running,
             Err(error) => {
                 tracing::error!("{error}");
