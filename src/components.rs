@@ -16,7 +16,7 @@ pub const FACTORIES: Factories = Factories {
         receivers::node::FACTORY,
         receivers::otlp::FACTORY,
     ],
-    processors: &[],
+    processors: &[processors::batch::FACTORY],
     policies: &[processors::memory_limiter::FACTORY],
     exporters: &[
         exporters::debug::FACTORY,

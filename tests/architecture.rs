@@ -74,7 +74,12 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
 ];
 
 /// Rooms inside a family of components that its members share.
-const SHARED_ROOMS: &[(&str, &str)] = &[("receivers", "scrape")];
+const SHARED_ROOMS: &[(&str, &str)] = &[
+    ("processors", "actions"),
+    ("processors", "matching"),
+    ("processors", "testing"),
+    ("receivers", "scrape"),
+];
 
 #[test]
 fn no_module_imports_upwards() {

@@ -182,6 +182,6 @@ impl Batch {
 
 #[cfg(test)]
 #[path = "../../tests/support/otlp.rs"]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

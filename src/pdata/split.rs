@@ -29,6 +29,26 @@ impl Batch {
         (front, back)
     }
 
+    /// Pieces of at most `most` items (at least one), all but the last of exactly so many.
+    pub fn divide(self, most: u64) -> Vec<Batch> {
+        let mut pieces = Vec::new();
+        self.divide_into(most.max(1), &mut pieces);
+        pieces
+    }
+
+    /// Cuts in the middle first: cutting piece by piece from the front would walk a large
+    /// part once for each.
+    fn divide_into(self, most: u64, pieces: &mut Vec<Batch>) {
+        let count = self.items().div_ceil(most);
+        if count <= 1 {
+            pieces.push(self);
+            return;
+        }
+        let (front, back) = self.split_at(count / 2 * most);
+        front.divide_into(most, pieces);
+        back.divide_into(most, pieces);
+    }
+
     /// Two batches with half of the items each; `None` when there are fewer than two items.
     pub fn halve(&self) -> Option<(Batch, Batch)> {
         let middle = self.items() / 2;
@@ -147,6 +167,25 @@ mod tests {
                             Batch::decode(signal, part.bytes().clone()).unwrap();
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_are_full_but_for_the_last() {
+        for signal in Signal::ALL {
+            for seed in 0..20 {
+                let mut batch = sample(signal, seed);
+                batch.append(sample(signal, seed + 1000));
+                let whole = items(&batch);
+                for most in [1, 2, 3, 7, 1000] {
+                    let mut pieces = batch.clone().divide(most);
+                    let joined: Vec<_> = pieces.iter().flat_map(items).collect();
+                    assert!(joined == whole, "{signal} {seed} by {most}");
+                    let last = pieces.pop().unwrap();
+                    assert!(last.items() <= most);
+                    assert!(pieces.iter().all(|piece| piece.items() == most));
                 }
             }
         }

@@ -3,4 +3,7 @@
 //!
 //! **Architecture Invariant:** no processor imports another, nor the pipeline.
 
+pub mod batch;
 pub mod memory_limiter;
+#[cfg(test)]
+mod testing;

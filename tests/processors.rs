@@ -1,0 +1,113 @@
+//! One contract for every processor: what goes in comes out or is given up, a shutdown
+//! flushes, nothing comes afterwards, and empty batches are no trouble.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/otlp.rs"]
+mod otlp;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foghorn::component::{BuildContext, Health, Processor, Routes};
+use foghorn::components::FACTORIES;
+use foghorn::pdata::{Batch, Signal};
+use foghorn::pipeline::conformance;
+use foghorn::telemetry::Telemetry;
+use foghorn::yaml::{Diagnostics, Value, parse};
+
+use otlp::Style;
+
+/// Every processor that is built in, with configurations that make it do something. The
+/// test fails for one that isn't listed.
+const CONFIGURATIONS: &[(&str, &[&str])] = &[(
+    "batch",
+    &[
+        "{}",
+        "{send_batch_size: 5, send_batch_max_size: 7}",
+        "{send_batch_size: 0, send_batch_max_size: 1}",
+        "{timeout: 1h, send_batch_size: 1000000}",
+    ],
+)];
+
+#[test]
+fn every_processor_keeps_the_contract() {
+    for factory in FACTORIES.processors {
+        let (_, configurations) = CONFIGURATIONS
+            .iter()
+            .find(|(kind, _)| *kind == factory.kind)
+            .unwrap_or_else(|| panic!("{} isn't held to the contract", factory.kind));
+        for yaml in *configurations {
+            for signal in factory.signals {
+                for style in [Style::CANONICAL, Style::ANY] {
+                    let processor = build(factory.kind, yaml, *signal);
+                    let checked = conformance::check(processor, *signal, batches(*signal, style));
+                    if let Err(violation) = checked {
+                        panic!("{} {yaml} {signal}: {violation}", factory.kind);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What comes out is still a valid request with as many items as it claims.
+#[test]
+fn what_comes_out_is_valid() {
+    for (kind, configurations) in CONFIGURATIONS {
+        for yaml in *configurations {
+            let factory = FACTORIES.processors.iter().find(|f| f.kind == *kind);
+            for signal in factory.unwrap().signals {
+                let processor = build(kind, yaml, *signal);
+                let batches = batches(*signal, Style::ANY);
+                for batch in conformance::check(processor, *signal, batches).unwrap() {
+                    for part in batch.parts() {
+                        let decoded = Batch::decode(*signal, part.bytes().clone()).unwrap();
+                        assert_eq!(decoded.items(), part.items(), "{kind} {yaml}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Random requests, with an empty one first, last and in between.
+fn batches(signal: Signal, style: Style) -> Vec<Batch> {
+    let request = match signal {
+        Signal::Metrics => otlp::metrics,
+        Signal::Traces => otlp::traces,
+        Signal::Logs => otlp::logs,
+    };
+    let mut batches = vec![Batch::empty(signal)];
+    for seed in 0..60 {
+        let mut batch = Batch::decode(signal, Bytes::from(request(seed, style))).unwrap();
+        if seed % 3 == 0 {
+            let more = Bytes::from(request(seed + 1000, style));
+            batch.append(Batch::decode(signal, more).unwrap());
+        }
+        batches.push(batch);
+        if seed % 10 == 9 {
+            batches.push(Batch::empty(signal));
+        }
+    }
+    batches
+}
+
+fn build(kind: &str, yaml: &str, signal: Signal) -> Box<dyn Processor> {
+    let factory = FACTORIES.processors.iter().find(|f| f.kind == kind);
+    let diagnostics = Diagnostics::new();
+    let node = parse(yaml, &Arc::from("test"), &diagnostics).unwrap();
+    let config = (factory.unwrap().configure)(&Value::root(&node, &diagnostics));
+    assert!(
+        diagnostics.problems().is_empty(),
+        "{kind} {yaml}: {:?}",
+        diagnostics.problems()
+    );
+    let context = BuildContext {
+        id: kind.parse().unwrap(),
+        telemetry: Telemetry::off(),
+        health: Health::new(),
+        routes: Routes::default(),
+    };
+    config.unwrap().build(&context, signal).unwrap()
+}
