@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
-#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/page.rs"]
 mod page;
 

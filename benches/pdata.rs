@@ -43,11 +43,11 @@ fn written(request: usize, time: SystemTime) -> Batch {
     ]);
     writer.scope("io.opentelemetry.http", "1.4.0");
     let mut route = String::new();
-    for metric in 0..10 {
+    for name in METRICS {
         writer.metric(
             MetricKind::Counter,
             Descriptor {
-                name: METRICS[metric],
+                name,
                 unit: "{request}",
                 description: "Requests by route and outcome.",
             },

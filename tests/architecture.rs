@@ -136,6 +136,12 @@ fn an_import_that_points_upwards_is_found_in_every_form() {
         &["pdata/a/mod.rs:1: pdata -> cli"],
     );
     f("pdata/a.rs", "mod tests { use super::*; }", &[]);
+    f("pdata/a.rs", "mod tests { use super::super::Batch; }", &[]);
+    f(
+        "pdata/a.rs",
+        "mod tests { }\nuse super::super::cli;",
+        &["pdata/a.rs:2: pdata -> cli"],
+    );
     f(
         "receivers/node/mod.rs",
         "use crate::receivers::scrape::Scraper;",
@@ -225,19 +231,54 @@ fn crate_paths(module: &[String], source: &str) -> Vec<(usize, Vec<String>)> {
             rest = after;
             up += 1;
         }
-        // A nested `mod tests` makes one `super` stay in the file: those resolve too low
-        // here, which can hide nothing, since the file's own imports are checked as well.
-        let Some(depth) = module.len().checked_sub(up) else {
+        let Some(depth) = (module.len() + inline_modules(&code, at)).checked_sub(up) else {
             continue;
         };
         members(rest, &mut |path| {
-            found.push((at, module[..depth].iter().cloned().chain(path).collect()));
+            found.push((at, module.iter().take(depth).cloned().chain(path).collect()));
         });
     }
     found
         .into_iter()
         .map(|(at, path)| (code[..at].matches('\n').count() + 1, path))
         .collect()
+}
+
+/// How many `mod name { ... }` of the file stand around a position. Each takes one `super`
+/// of a path to leave.
+fn inline_modules(code: &str, at: usize) -> usize {
+    let mut around = 0;
+    let mut from = 0;
+    while let Some(found) = code[from..at].find("mod ") {
+        let start = from + found;
+        from = start + "mod ".len();
+        let name = code[from..].find(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let Some(opening) = name.map(|end| from + end) else {
+            break;
+        };
+        let body = code[opening..].trim_start();
+        if body.starts_with('{') && closes_after(&code[opening..], at - opening) {
+            around += 1;
+        }
+    }
+    around
+}
+
+/// Whether the first brace in `code` is still open at a position. Braces in text are nearly
+/// always in pairs, so that they needn't be told apart.
+fn closes_after(code: &str, at: usize) -> bool {
+    let mut depth = 0;
+    for (i, c) in code.char_indices().take_while(|(i, _)| *i < at) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && c == '}' && i > 0 {
+            return false;
+        }
+    }
+    true
 }
 
 /// The first segments of each path in `rest`, which follows a `::`: one path, or one for

@@ -1,4 +1,10 @@
 //! A prometheus exporter outside an agent: batches in, pages out.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test needs another part of it, and fails by panicking"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};

@@ -3,6 +3,12 @@
 //! A machine that lacks one skips the test and says so loudly; with
 //! `FOGHORN_REQUIRE_PEERS=1` that is a failure instead, so that a machine which should
 //! have them can't pass by skipping.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::print_stdout,
+    reason = "each test needs another part of it, and a skip must be seen"
+)]
 
 use std::path::PathBuf;
 

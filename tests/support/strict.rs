@@ -1,5 +1,11 @@
 //! A strict reader of both text formats, written from their specifications and not from
 //! the encoder. It says what is wrong with a page, in terms of the line.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test needs another part of it, and fails by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

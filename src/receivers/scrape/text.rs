@@ -134,9 +134,12 @@ fn comment_line(comment: &str) -> Result<Option<Line<'_>>, &'static str> {
     }
 }
 
+/// Names and unescaped values.
+type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
 /// The labels and what follows their closing brace.
-fn take_labels(mut rest: &str) -> Result<(Vec<(&str, Cow<'_, str>)>, &str), &'static str> {
-    let mut labels: Vec<(&str, Cow<'_, str>)> = Vec::new();
+fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), &'static str> {
+    let mut labels = Labels::new();
     loop {
         rest = rest.trim_start_matches(BLANKS);
         if let Some(after) = rest.strip_prefix('}') {

@@ -9,7 +9,6 @@ use super::*;
 use crate::receivers::scrape::http::{Client, HttpConfig};
 use crate::receivers::scrape::testing::{Series, series};
 
-#[expect(unreachable_pub, reason = "the tests outside the crate share it")]
 #[path = "../../../../tests/support/peers.rs"]
 mod peers;
 
