@@ -29,5 +29,9 @@ advisories:
 peers:
     FOGHORN_REQUIRE_PEERS=1 cargo test
 
+# Every interleaving of the breaker's concurrent parts
+loom:
+    cargo test --release --manifest-path loom/Cargo.toml
+
 bench:
     cargo bench

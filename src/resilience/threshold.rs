@@ -28,9 +28,10 @@ const NEGLIGIBLE: f64 = 1e-18;
 pub(super) struct ErrorAverages {
     recent: Average,
     chronic: Average,
-    /// The chronic average at the last success: 0 for an endpoint that never succeeded,
-    /// whose errors no history explains.
-    explained: f64,
+    /// The chronic average at the last success: nothing for an endpoint that never
+    /// succeeded, whose errors no history explains. Kept undivided, since it is written at
+    /// every success and read at failures only.
+    explained: Average,
     attempts: u64,
 }
 
@@ -54,18 +55,23 @@ impl ErrorAverages {
         Self {
             recent: Average::NEW,
             chronic: Average::NEW,
-            explained: 0.0,
+            explained: Average::NEW,
             attempts: 0,
         }
     }
 
+    #[inline]
     pub(super) fn record(&mut self, success: bool, shape: &Shape) {
-        let error = if success { 0.0 } else { 1.0 };
         self.attempts += 1;
+        // Most endpoints have nothing but successes behind them: nothing moves then.
+        if success && self.recent.rests() && self.chronic.rests() && self.explained.rests() {
+            return;
+        }
+        let error = if success { 0.0 } else { 1.0 };
         self.recent.update(error, shape.alpha);
         self.chronic.update(error, shape.alpha / CHRONIC);
         if success {
-            self.explained = self.chronic.value();
+            self.explained = self.chronic;
         }
     }
 
@@ -80,8 +86,9 @@ impl ErrorAverages {
             return shape.base;
         }
         let slow = shape.alpha / CHRONIC;
-        let variance = self.explained * (1.0 - self.explained) * slow / (2.0 - slow);
-        let explained = self.explained + shape.sensitivity * variance.max(0.0).sqrt();
+        let explained = self.explained.value();
+        let variance = explained * (1.0 - explained) * slow / (2.0 - slow);
+        let explained = explained + shape.sensitivity * variance.max(0.0).sqrt();
         let chronic = self.recent.value().min(explained);
         let shrunk = if chronic > 0.7 {
             shape.base / 3
@@ -119,6 +126,11 @@ impl Average {
     fn update(&mut self, sample: f64, alpha: f64) {
         self.sum = negligible(self.sum + alpha * (sample - self.sum));
         self.missing = negligible(self.missing * (1.0 - alpha));
+    }
+
+    /// Whether another success would change nothing.
+    fn rests(&self) -> bool {
+        self.sum == 0.0 && self.missing == 0.0
     }
 
     fn value(&self) -> f64 {

@@ -61,7 +61,6 @@ pub(super) enum Decision {
 /// One breaker's memory.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) origin: Instant,
     pub(super) state: State,
     pub(super) generation: u64,
     pub(super) forced: bool,
@@ -99,7 +98,6 @@ pub(super) struct Counts {
 impl Core {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            origin: now,
             state: State::Healthy,
             generation: 0,
             forced: false,
@@ -108,7 +106,7 @@ impl Core {
             success_run: 0,
             low_score_run: 0,
             attempts: Attempts::default(),
-            latencies: Latencies::new(),
+            latencies: Latencies::new(now),
             averages: ErrorAverages::new(),
             exponent: 0,
             calm_since: now,
@@ -123,6 +121,7 @@ impl Core {
 
     /// Takes one event. `frozen` says that our own network is suspected, so that nobody's
     /// exponent grows.
+    #[inline(always)]
     pub(super) fn step(
         &mut self,
         settings: &BreakerSettings,
@@ -188,14 +187,18 @@ impl Core {
         health_score::score(
             self.attempts.successes(),
             self.attempts.count(),
-            self.latencies.summary(self.age(now)),
+            self.latencies.summary(now),
         )
     }
+}
 
-    /// The time since the breaker came to be.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.origin)
-    }
+/// A duration in nanoseconds; some five hundred years are for ever. Not `as_nanos`, which
+/// multiplies in 128 bits.
+pub(super) const fn nanos(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// One event being worked on.
@@ -209,6 +212,7 @@ pub(super) struct Step<'a, R> {
 }
 
 impl<R: Rng> Step<'_, R> {
+    #[cold]
     fn acquire(&mut self) {
         self.give_up_late_round();
         let gate = self.core.not_before.filter(|&gate| gate > self.now);
@@ -250,6 +254,7 @@ impl<R: Rng> Step<'_, R> {
         Decision::Admit(self.ticket(true))
     }
 
+    #[inline(always)]
     fn finish(&mut self, ticket: Ticket, completion: Completion) {
         self.give_up_late_round();
         let Completion {
@@ -277,8 +282,7 @@ impl<R: Rng> Step<'_, R> {
             Run::Same => {}
         }
         if outcome.has_latency() {
-            let age = core.age(self.now);
-            core.latencies.push(age, latency);
+            core.latencies.push(self.now, nanos(latency));
         }
         if let Some(success) = outcome.share() {
             let slow = outcome.has_latency() && latency >= self.settings.slow_call;
@@ -310,6 +314,7 @@ impl<R: Rng> Step<'_, R> {
     }
 
     /// Gives up a round of canaries whose deadline has passed.
+    #[inline]
     fn give_up_late_round(&mut self) {
         let late = self.core.until.is_some_and(|deadline| deadline <= self.now);
         if self.core.state == State::HalfOpen && late {
@@ -318,6 +323,7 @@ impl<R: Rng> Step<'_, R> {
         }
     }
 
+    #[cold]
     pub(super) fn open(&mut self, reason: Reason, failed_again: bool) {
         let core = &mut *self.core;
         if core.state == State::HalfOpen {
@@ -333,6 +339,7 @@ impl<R: Rng> Step<'_, R> {
         self.enter(State::CoolingDown, reason, Some(cooldown));
     }
 
+    #[cold]
     fn force(&mut self, force: Force) {
         let core = &mut *self.core;
         core.until = None;
@@ -368,6 +375,7 @@ impl<R: Rng> Step<'_, R> {
         self.change(to, reason, None);
     }
 
+    #[cold]
     fn change(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
         let core = &mut *self.core;
         let from = std::mem::replace(&mut core.state, to);
@@ -389,7 +397,7 @@ impl<R: Rng> Step<'_, R> {
             fail_count: core.fail_run,
             threshold: core.averages.threshold(&self.settings.shape),
             success_rate: core.attempts.success_share(),
-            latency_ms: core.latencies.mean(core.age(self.now)),
+            latency_ms: core.latencies.mean(self.now),
             health_score: core.score(self.now),
             cooldown,
         }));
@@ -416,7 +424,7 @@ impl Core {
     fn forget_attempts(&mut self) {
         self.fail_run = 0;
         self.attempts = Attempts::default();
-        self.latencies = Latencies::new();
+        self.latencies = Latencies::new(self.calm_since);
     }
 }
 

@@ -14,9 +14,6 @@ const SCORE_ATTEMPTS: u32 = 5;
 const SLOW_ATTEMPTS: u32 = 10;
 const OPENING_SCORE_ATTEMPTS: u32 = 10;
 
-/// Share of slow calls from which an endpoint is degraded.
-const SLOW_SHARE: f64 = 0.8;
-
 /// Attempts in a row whose score is too low that open a degraded endpoint's breaker, and
 /// successes in a row that make it healthy.
 const LOW_SCORES: u32 = 3;
@@ -26,6 +23,7 @@ const SUCCESSES: u32 = 3;
 const RECOVERED_SHARE: f64 = 0.7;
 
 impl<R: Rng> Step<'_, R> {
+    #[cold]
     pub(super) fn judge_canary(&mut self, verdict: Verdict) {
         let core = &mut *self.core;
         let first = core.passes + core.fails == 0;
@@ -49,11 +47,11 @@ impl<R: Rng> Step<'_, R> {
     }
 
     /// Draws the consequences of an attempt that fed the success share.
+    #[inline]
     pub(super) fn judge(&mut self, state: State, success: bool) {
         let settings = self.settings;
         let core = &*self.core;
         let attempts = core.attempts.count();
-        let share = core.attempts.success_share().unwrap_or(1.0);
         // A success ends the run of failures, and the threshold is dear.
         let (open_at, degrade_at) = if core.fail_run > 0 {
             let threshold = core.averages.threshold(&settings.shape);
@@ -64,21 +62,23 @@ impl<R: Rng> Step<'_, R> {
         if core.fail_run >= open_at {
             return self.open(Reason::ConsecutiveFailures, false);
         }
-        if attempts >= settings.sample_size && share < settings.min_success_rate {
+        if attempts >= settings.sample_size
+            && core.attempts.succeeded_less_than(settings.min_success_rate)
+        {
             return self.open(Reason::SuccessRate, false);
         }
         if state == State::Degraded {
-            return self.judge_degraded(success, share, attempts);
+            return self.judge_degraded(success, attempts);
         }
         let reason = if core.fail_run >= degrade_at {
             Reason::ConsecutiveFailures
         } else if attempts >= SCORE_ATTEMPTS
             // The other parts of the score only add to this one.
-            && SUCCESS_WEIGHT * share < settings.min_health_score
+            && core.attempts.succeeded_less_than(settings.min_health_score / SUCCESS_WEIGHT)
             && core.score(self.now) < settings.min_health_score
         {
             Reason::HealthScore
-        } else if attempts >= SLOW_ATTEMPTS && core.attempts.slow_share() >= SLOW_SHARE {
+        } else if attempts >= SLOW_ATTEMPTS && core.attempts.mostly_slow() {
             Reason::SlowCalls
         } else {
             return;
@@ -86,7 +86,8 @@ impl<R: Rng> Step<'_, R> {
         self.continue_as(State::Degraded, reason);
     }
 
-    fn judge_degraded(&mut self, success: bool, share: f64, attempts: u32) {
+    #[cold]
+    fn judge_degraded(&mut self, success: bool, attempts: u32) {
         let core = &mut *self.core;
         let score = core.score(self.now);
         core.low_score_run = if score < self.settings.min_health_score {
@@ -98,9 +99,9 @@ impl<R: Rng> Step<'_, R> {
         if core.low_score_run >= LOW_SCORES && attempts >= OPENING_SCORE_ATTEMPTS {
             self.open(Reason::HealthScore, false);
         } else if core.success_run >= SUCCESSES
-            && share > RECOVERED_SHARE
+            && core.attempts.success_share() > Some(RECOVERED_SHARE)
             && score > self.settings.recovery_score
-            && core.attempts.slow_share() < SLOW_SHARE
+            && !core.attempts.mostly_slow()
         {
             self.continue_as(State::Healthy, Reason::Recovered);
         }

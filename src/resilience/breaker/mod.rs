@@ -44,7 +44,7 @@ pub use permit::Permit;
 pub use snapshot::Snapshot;
 pub use state::{Completion, Force, Reason, RejectReason, Rejection, State, Transition};
 
-use self::core::{Core, Decision, Effects, Event};
+use self::core::{Core, Decision, Effects, Event, nanos};
 use self::state::Ticket;
 use self::word::Word;
 use super::isolation::Network;
@@ -189,7 +189,7 @@ impl Breaker {
             late_results: core.counts.late,
             transitions: core.counts.transitions.clone(),
             last_opened: (opened > 0).then(|| UNIX_EPOCH + Duration::from_nanos(opened)),
-            latency_ms: core.latencies.mean(core.age(now)),
+            latency_ms: core.latencies.mean(now),
             success_ratio: core.attempts.success_share(),
             health_score: core.score(now),
             threshold: core.averages.threshold(&self.settings.shape),
@@ -214,9 +214,7 @@ impl Breaker {
 
     /// The 95th percentile of the last fifty latencies, once there are fifty.
     pub(super) fn p95(&self, now: Instant) -> Option<Duration> {
-        let locked = lock(&self.locked);
-        let age = locked.core.age(now);
-        locked.core.latencies.p95(age)
+        lock(&self.locked).core.latencies.p95(now)
     }
 
     /// Whether it may reject.
@@ -251,16 +249,7 @@ impl Breaker {
         };
         self.count_rejection(rejection.reason);
         if self.settings.mode == Mode::Observe {
-            let word = self.load();
-            return Ok(Permit::new(
-                self,
-                Ticket {
-                    generation: word.generation(),
-                    canary: false,
-                },
-                word.state(),
-                false,
-            ));
+            return Ok(Permit::new(self, self.load(), false, false));
         }
         Err(rejection)
     }
@@ -348,12 +337,14 @@ impl Breaker {
         }
     }
 
+    // Each caller has one kind of event, and pays for that kind alone.
+    #[inline(always)]
     fn step(&self, now: Instant, event: Event, frozen: bool) -> Effects {
         let mut locked = lock(&self.locked);
         let Locked { core, rng } = &mut *locked;
         let effects = core.step(&self.settings, now, event, frozen, rng);
         if effects.times {
-            let nanos = |moment: Option<Instant>, none| moment.map_or(none, |at| self.nanos(at));
+            let nanos = |at: Option<Instant>, none| at.map_or(none, |at| self.nanos(at));
             let until = match core.state {
                 State::CoolingDown => &self.open_until,
                 _ => &self.round_until,
@@ -397,11 +388,7 @@ impl Breaker {
 
     #[inline]
     fn permit(&self, word: Word, canary: bool) -> Permit<'_> {
-        let ticket = Ticket {
-            generation: word.generation(),
-            canary,
-        };
-        Permit::new(self, ticket, word.state(), true)
+        Permit::new(self, word, canary, true)
     }
 
     fn permit_for(&self, ticket: Ticket) -> Permit<'_> {
@@ -410,12 +397,12 @@ impl Breaker {
         } else {
             self.state()
         };
-        Permit::new(self, ticket, state, true)
+        let word = Word::new(state, ticket.generation, false);
+        self.permit(word, ticket.canary)
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        let age = at.saturating_duration_since(self.origin);
-        u64::try_from(age.as_nanos()).unwrap_or(NEVER - 1)
+        nanos(at.saturating_duration_since(self.origin)).min(NEVER - 1)
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::Breaker;
 use super::state::{Completion, State, Ticket};
+use super::word::Word;
 
 /// The right to make one attempt, and the duty to say how it ended.
 ///
@@ -14,8 +15,9 @@ use super::state::{Completion, State, Ticket};
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
-    ticket: Ticket,
-    state: State,
+    /// The breaker's word when it was admitted.
+    word: Word,
+    canary: bool,
     /// Whether its outcome counts: not where the breaker would have rejected but may only
     /// observe.
     counts: bool,
@@ -23,52 +25,55 @@ pub struct Permit<'a> {
 
 impl<'a> Permit<'a> {
     #[inline]
-    pub(super) const fn new(
-        breaker: &'a Breaker,
-        ticket: Ticket,
-        state: State,
-        counts: bool,
-    ) -> Self {
+    pub(super) const fn new(breaker: &'a Breaker, word: Word, canary: bool, counts: bool) -> Self {
         Self {
             breaker,
-            ticket,
-            state,
+            word,
+            canary,
             counts,
         }
     }
 
     /// Tells the breaker how the attempt ended.
+    #[inline]
     pub fn record(mut self, now: Instant, completion: Completion) {
         if self.counts {
             // Before the breaker is told, so that a panic there can't give the slot back
             // twice.
             self.counts = false;
-            self.breaker.finish(self.ticket, now, completion);
+            self.breaker.finish(self.ticket(), now, completion);
         }
     }
 
     /// Whether the attempt is a canary.
     pub const fn is_canary(&self) -> bool {
-        self.ticket.canary
+        self.canary
     }
 
     /// The generation in which it was admitted. An outcome of an older generation than the
     /// breaker's comes too late.
     pub const fn generation(&self) -> u64 {
-        self.ticket.generation
+        self.word.generation()
     }
 
     /// The breaker's state when it was admitted.
     pub const fn state(&self) -> State {
-        self.state
+        self.word.state()
+    }
+
+    const fn ticket(&self) -> Ticket {
+        Ticket {
+            generation: self.word.generation(),
+            canary: self.canary,
+        }
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.counts && self.ticket.canary {
-            self.breaker.release(self.ticket, true);
+        if self.counts && self.canary {
+            self.breaker.release(self.ticket(), true);
         }
     }
 }

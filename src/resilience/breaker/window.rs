@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::resilience::health_score::Latency;
 
 /// Attempts that the success share looks back on.
@@ -25,6 +27,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    #[inline]
     pub(super) fn push(&mut self, success: bool, slow: bool) {
         if self.count == ATTEMPTS {
             const OLDEST: u128 = 1 << (ATTEMPTS - 1);
@@ -49,45 +52,48 @@ impl Attempts {
 
     /// Share of successes; `None` without attempts.
     pub(super) fn success_share(&self) -> Option<f64> {
-        self.share(self.successes)
+        (self.count > 0).then(|| f64::from(self.successes) / f64::from(self.count))
     }
 
-    /// Share of slow calls, 0 without attempts.
-    pub(super) fn slow_share(&self) -> f64 {
-        self.share(self.slow_count).unwrap_or(0.0)
+    /// Whether less than `share` of them succeeded. Without a division: it is asked at
+    /// every attempt.
+    pub(super) fn succeeded_less_than(&self, share: f64) -> bool {
+        f64::from(self.successes) < share * f64::from(self.count)
     }
 
-    fn share(&self, part: u32) -> Option<f64> {
-        (self.count > 0).then(|| f64::from(part) / f64::from(self.count))
+    /// Whether at least four in five were slow.
+    pub(super) fn mostly_slow(&self) -> bool {
+        self.count > 0 && self.slow_count * 5 >= self.count * 4
     }
 }
 
-/// The last fifty latencies, each with its time since the breaker's origin.
+/// The last fifty latencies, each with the time at which it was measured.
 #[derive(Debug, Clone)]
 pub(super) struct Latencies {
     milliseconds: [f32; LATENCIES],
-    taken: [Duration; LATENCIES],
+    taken: [Instant; LATENCIES],
     next: usize,
     count: usize,
 }
 
 impl Latencies {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             milliseconds: [0.0; LATENCIES],
-            taken: [Duration::ZERO; LATENCIES],
+            taken: [now; LATENCIES],
             next: 0,
             count: 0,
         }
     }
 
-    pub(super) fn push(&mut self, now: Duration, latency: Duration) {
+    #[inline]
+    pub(super) fn push(&mut self, now: Instant, latency: u64) {
         // `next` is always below the length; a slot that isn't there is never written.
         if let (Some(sample), Some(taken)) = (
             self.milliseconds.get_mut(self.next),
             self.taken.get_mut(self.next),
         ) {
-            *sample = latency.as_secs_f32() * 1_000.0;
+            *sample = latency as f32 * 1e-6;
             *taken = now;
         }
         self.next = if self.next + 1 == LATENCIES {
@@ -99,7 +105,7 @@ impl Latencies {
     }
 
     /// Mean and sample deviation of what isn't too old.
-    pub(super) fn summary(&self, now: Duration) -> Latency {
+    pub(super) fn summary(&self, now: Instant) -> Latency {
         let samples = || self.samples(now).map(f64::from);
         let count = samples().count();
         let sum: f64 = samples().sum();
@@ -119,7 +125,7 @@ impl Latencies {
     }
 
     /// Mean in ms; `None` without samples.
-    pub(super) fn mean(&self, now: Duration) -> Option<f64> {
+    pub(super) fn mean(&self, now: Instant) -> Option<f64> {
         match self.summary(now) {
             Latency::Unknown => None,
             Latency::Single(mean) | Latency::Spread { mean, .. } => Some(mean),
@@ -127,7 +133,7 @@ impl Latencies {
     }
 
     /// The 95th percentile, once the ring is full of samples that aren't too old.
-    pub(super) fn p95(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn p95(&self, now: Instant) -> Option<Duration> {
         let mut sorted: Vec<f32> = self.samples(now).collect();
         if sorted.len() < LATENCIES {
             return None;
@@ -137,12 +143,12 @@ impl Latencies {
         Some(Duration::from_secs_f32(*p95 / 1_000.0))
     }
 
-    fn samples(&self, now: Duration) -> impl Iterator<Item = f32> {
+    fn samples(&self, now: Instant) -> impl Iterator<Item = f32> {
         self.milliseconds
             .iter()
             .zip(&self.taken)
             .take(self.count)
-            .filter(move |(_, taken)| now.saturating_sub(**taken) <= LATENCY_AGE)
+            .filter(move |(_, taken)| now.saturating_duration_since(**taken) <= LATENCY_AGE)
             .map(|(sample, _)| *sample)
     }
 }
