@@ -16,7 +16,11 @@ pub const FACTORIES: Factories = Factories {
         receivers::node::FACTORY,
         receivers::otlp::FACTORY,
     ],
-    processors: &[processors::batch::FACTORY],
+    processors: &[
+        processors::attributes::FACTORY,
+        processors::batch::FACTORY,
+        processors::resource::FACTORY,
+    ],
     policies: &[processors::memory_limiter::FACTORY],
     exporters: &[
         exporters::debug::FACTORY,

@@ -76,6 +76,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
 /// Rooms inside a family of components that its members share.
 const SHARED_ROOMS: &[(&str, &str)] = &[
     ("processors", "actions"),
+    ("processors", "constant"),
     ("processors", "matching"),
     ("processors", "testing"),
     ("receivers", "scrape"),

@@ -20,15 +20,30 @@ use otlp::Style;
 
 /// Every processor that is built in, with configurations that make it do something. The
 /// test fails for one that isn't listed.
-const CONFIGURATIONS: &[(&str, &[&str])] = &[(
-    "batch",
-    &[
-        "{}",
-        "{send_batch_size: 5, send_batch_max_size: 7}",
-        "{send_batch_size: 0, send_batch_max_size: 1}",
-        "{timeout: 1h, send_batch_size: 1000000}",
-    ],
-)];
+const CONFIGURATIONS: &[(&str, &[&str])] = &[
+    (
+        "attributes",
+        &[
+            "{actions: [{action: insert, key: a, value: 1}, {action: insert, key: z, value: 1}]}",
+            "{actions: [{action: delete, pattern: '.'}]}",
+            "{include: {match_type: regexp, services: ['.']},
+              actions: [{action: hash, key: a}, {action: upsert, key: b, from_attribute: a}]}",
+        ],
+    ),
+    (
+        "batch",
+        &[
+            "{}",
+            "{send_batch_size: 5, send_batch_max_size: 7}",
+            "{send_batch_size: 0, send_batch_max_size: 1}",
+            "{timeout: 1h, send_batch_size: 1000000}",
+        ],
+    ),
+    (
+        "resource",
+        &["{attributes: [{action: upsert, key: a, value: lab}, {action: delete, key: host}]}"],
+    ),
+];
 
 #[test]
 fn every_processor_keeps_the_contract() {

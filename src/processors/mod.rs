@@ -3,7 +3,12 @@
 //!
 //! **Architecture Invariant:** no processor imports another, nor the pipeline.
 
+mod actions;
+pub mod attributes;
 pub mod batch;
+mod constant;
+mod matching;
 pub mod memory_limiter;
+pub mod resource;
 #[cfg(test)]
 mod testing;

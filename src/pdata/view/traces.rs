@@ -9,6 +9,7 @@ use crate::pdata::wire::{self, Fields};
 pub struct Span<'a> {
     raw: &'a [u8],
     name: &'a [u8],
+    kind: i32,
     attributes: Attributes<'a>,
 }
 
@@ -23,6 +24,12 @@ impl<'a> Span<'a> {
         text(self.name)
     }
 
+    /// From 1 (internal) to 5 (consumer), as `SpanKind` has them; 0 where the sender gave
+    /// none.
+    pub fn kind(&self) -> i32 {
+        self.kind
+    }
+
     /// Its attributes.
     pub fn attributes(&self) -> Attributes<'a> {
         self.attributes
@@ -32,10 +39,12 @@ impl<'a> Span<'a> {
 impl<'a> View<'a> for Span<'a> {
     fn parse(raw: &'a [u8]) -> Self {
         let mut name: &[u8] = &[];
+        let mut kind = 0;
         let mut attributes = Finder::new(raw, 9);
         for field in Fields::new(raw) {
             match (field.number, field.value) {
                 (5, wire::Value::Bytes(content)) => name = content,
+                (6, wire::Value::Varint(value)) => kind = value as i32,
                 (9, _) => attributes.add(field.raw),
                 _ => {}
             }
@@ -43,6 +52,7 @@ impl<'a> View<'a> for Span<'a> {
         Self {
             raw,
             name,
+            kind,
             attributes: attributes.finish(),
         }
     }

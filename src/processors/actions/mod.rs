@@ -1,0 +1,273 @@
+//! What `attributes` and `resource` do to attributes: the Collector's actions, in the order
+//! in which they are written.
+//!
+//! ```yaml
+//! - {action: insert, key: env, value: lab}       # where there is none
+//! - {action: update, key: env, value: lab}       # where there is one
+//! - {action: upsert, key: host, from_attribute: node, default_value: unknown}
+//! - {action: delete, key: password, pattern: "^secret\\."}
+//! - {action: hash, key: user, pattern: mail$}    # SHA-256 in hexadecimal
+//! - {action: extract, key: url, pattern: "^(?P<scheme>[a-z]+)://(?P<authority>[^/]+)"}
+//! - {action: convert, key: code, converted_type: int}   # string, int or double
+//! ```
+//!
+//! Values have the type that their YAML shows. A value that can't be converted stays as it
+//! is.
+
+mod config;
+mod draft;
+#[cfg(test)]
+mod tests;
+
+use regex::Regex;
+
+use self::draft::{Draft, Held};
+use super::constant::Constant;
+use crate::pdata::Replacement;
+use crate::pdata::view::{Attributes, Value as Attribute};
+use crate::yaml::{FromValue, Value};
+
+/// A list of actions, at least one.
+#[derive(Debug, Clone)]
+pub(super) struct Actions {
+    actions: Vec<Action>,
+    /// The actions once more, where each puts a value of the configuration under a key of
+    /// its own.
+    additions: Option<Vec<Addition>>,
+}
+
+#[derive(Debug, Clone)]
+struct Addition {
+    key: String,
+    value: Constant,
+    when: When,
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Put {
+        key: String,
+        source: Source,
+        when: When,
+    },
+    Delete {
+        key: Option<String>,
+        pattern: Option<Regex>,
+    },
+    Hash {
+        key: Option<String>,
+        pattern: Option<Regex>,
+    },
+    Extract {
+        key: String,
+        pattern: Regex,
+        /// Of its groups, in their order.
+        names: Vec<String>,
+    },
+    Convert {
+        key: String,
+        target: Target,
+    },
+}
+
+/// Where a value comes from: the attribute if it is there, or else the constant.
+#[derive(Debug, Clone)]
+struct Source {
+    attribute: Option<String>,
+    constant: Option<Constant>,
+}
+
+/// Whether the key must be there for a value to be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Absent,
+    Present,
+    Always,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Text,
+    Int,
+    Double,
+}
+
+impl FromValue for Actions {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let items = value.items()?;
+        if items.is_empty() {
+            return value.error("needs at least one action");
+        }
+        let read: Vec<Option<Action>> = items.iter().map(Value::read).collect();
+        Some(Self::new(read.into_iter().collect::<Option<_>>()?))
+    }
+}
+
+impl Actions {
+    fn new(actions: Vec<Action>) -> Self {
+        let additions = additions(&actions);
+        Self { actions, additions }
+    }
+
+    /// Writes what becomes of some attributes, where they change.
+    #[inline]
+    pub(super) fn apply(&self, attributes: Attributes<'_>, new: &mut Replacement) {
+        let added = self
+            .additions
+            .as_ref()
+            .is_some_and(|additions| add(additions, attributes, new));
+        if !added {
+            let mut draft = Draft::new(attributes);
+            for action in &self.actions {
+                action.apply(&mut draft);
+            }
+            draft.write(new);
+        }
+    }
+}
+
+/// The actions as additions, if they are nothing else.
+fn additions(actions: &[Action]) -> Option<Vec<Addition>> {
+    let mut additions: Vec<Addition> = Vec::new();
+    for action in actions {
+        let Action::Put { key, source, when } = action else {
+            return None;
+        };
+        if source.attribute.is_some() || additions.iter().any(|other| other.key == *key) {
+            return None;
+        }
+        additions.push(Addition {
+            key: key.clone(),
+            value: source.constant.clone()?,
+            when: *when,
+        });
+    }
+    Some(additions)
+}
+
+/// Puts new attributes behind those that are there, which are copied in one piece: several
+/// times as fast as looking at each. False where one that is there must change.
+fn add(additions: &[Addition], attributes: Attributes<'_>, new: &mut Replacement) -> bool {
+    let is_there = |addition: &Addition| attributes.get(&addition.key).is_some();
+    if additions
+        .iter()
+        .any(|addition| addition.when != When::Absent && is_there(addition))
+    {
+        return false;
+    }
+    let mut missing = additions
+        .iter()
+        .filter(|addition| addition.when != When::Present && !is_there(addition))
+        .peekable();
+    if missing.peek().is_some() {
+        let new = new.begin();
+        new.keep_all(attributes);
+        for addition in missing {
+            new.put(&addition.key, &addition.value.value());
+        }
+    }
+    true
+}
+
+impl Action {
+    fn apply<'a>(&'a self, draft: &mut Draft<'a>) {
+        match self {
+            Self::Put { key, source, when } => {
+                let fits = match when {
+                    When::Always => true,
+                    When::Absent => draft.get(key).is_none(),
+                    When::Present => draft.get(key).is_some(),
+                };
+                if fits && let Some(value) = source.value(draft) {
+                    draft.put(key, value);
+                }
+            }
+            Self::Delete { key, pattern } => draft.remove(|own| is(own, key, pattern)),
+            Self::Hash { key, pattern } => {
+                // One after the other, as in the Collector: what both name is hashed twice.
+                draft.hash(|own| is(own, key, &None));
+                draft.hash(|own| is(own, &None, pattern));
+            }
+            Self::Extract {
+                key,
+                pattern,
+                names,
+            } => {
+                let Some(Attribute::Str(text)) = draft.get(key).map(|value| value.value()) else {
+                    return;
+                };
+                let Some(found) = pattern.captures(text) else {
+                    return;
+                };
+                // A group that took no part in the match gives an empty text.
+                let texts = (1..=names.len()).map(|group| {
+                    let group = found.get(group);
+                    group.map_or_else(String::new, |found| found.as_str().to_owned())
+                });
+                let texts: Vec<String> = texts.collect();
+                for (name, text) in names.iter().zip(texts) {
+                    draft.put(name, Held::Text(text));
+                }
+            }
+            Self::Convert { key, target } => {
+                let converted = draft.get(key).and_then(|value| target.of(&value.value()));
+                if let Some(converted) = converted {
+                    draft.put(key, converted);
+                }
+            }
+        }
+    }
+}
+
+fn is(own: &str, key: &Option<String>, pattern: &Option<Regex>) -> bool {
+    key.as_deref() == Some(own)
+        || pattern
+            .as_ref()
+            .is_some_and(|pattern| pattern.is_match(own))
+}
+
+impl Source {
+    fn value<'a>(&'a self, draft: &Draft<'a>) -> Option<Held<'a>> {
+        let attribute = self.attribute.as_ref().and_then(|key| draft.get(key));
+        attribute.cloned().or_else(|| {
+            let constant = self.constant.as_ref()?;
+            Some(Held::As(constant.value()))
+        })
+    }
+}
+
+impl Target {
+    /// The value with this type; none where it has it, or can't have it.
+    fn of(self, value: &Attribute<'_>) -> Option<Held<'static>> {
+        match (self, *value) {
+            (Self::Text, Attribute::Str(_)) => None,
+            (Self::Text, _) => Some(Held::Text(value.to_string())),
+            (Self::Int, _) => int(value).map(|int| Held::As(Attribute::Int(int))),
+            (Self::Double, _) => double(value).map(|double| Held::As(Attribute::Double(double))),
+        }
+    }
+}
+
+fn int(value: &Attribute<'_>) -> Option<i64> {
+    match *value {
+        // Towards zero; what has no room becomes the nearest that has.
+        Attribute::Double(value) => Some(value as i64),
+        Attribute::Bool(value) => Some(i64::from(value)),
+        Attribute::Str(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn double(value: &Attribute<'_>) -> Option<f64> {
+    match *value {
+        Attribute::Int(value) => Some(value as f64),
+        Attribute::Bool(value) => Some(f64::from(u8::from(value))),
+        Attribute::Str(text) => {
+            let value: f64 = text.parse().ok()?;
+            // Too many digits aren't infinite; the word is.
+            let word = text.contains(['i', 'I']);
+            (value.is_finite() || value.is_nan() || word).then_some(value)
+        }
+        _ => None,
+    }
+}
