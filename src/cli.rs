@@ -32,8 +32,8 @@ pub const FAILED: u8 = 1;
     version,
     propagate_version = true,
     subcommand_precedence_over_arg = true,
-    after_help = "Without a command it runs, and without --config it collects this machine \
-                  and a Betanet at http://localhost:9000.\n\n\
+    after_help = "Without a command it runs, and without --config it collects this \
+                  machine, a Betanet at http://localhost:9000, and OTLP metrics on 127.0.0.1.\n\n\
                   Example: foghorn --config /etc/foghorn.yaml --set service.http.endpoint=127.0.0.1:9300"
 )]
 struct Cli {
@@ -214,8 +214,8 @@ fn welcome(config: &Config, urls: &[String]) -> String {
     for (id, exporter) in &config.exporters {
         row(&format!("exports by {id}"), &exporter.describe());
     }
-    for url in urls {
-        row("serves", url);
+    for (i, url) in urls.iter().enumerate() {
+        row(if i == 0 { "look at" } else { "" }, url);
     }
     text
 }

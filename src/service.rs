@@ -239,7 +239,7 @@ impl Running {
         self.health.clone()
     }
 
-    /// Every path that is served by HTTP, as a URL.
+    /// What is worth a look by HTTP, as URLs.
     pub fn urls(&self) -> &[String] {
         &self.urls
     }

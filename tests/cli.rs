@@ -7,11 +7,15 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 /// Keeps the default configuration off the ports and services of this machine.
-const APART: [&str; 4] = [
+const APART: [&str; 8] = [
     "--set",
     "service.http.endpoint=127.0.0.1:0",
     "--set",
     "receivers.betanet.endpoints=[http://127.0.0.1:9]",
+    "--set",
+    "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+    "--set",
+    "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
 ];
 
 #[test]
@@ -119,7 +123,7 @@ fn it_says_what_it_does_and_a_signal_ends_it_in_order() {
         let mut welcome = Vec::new();
         for line in lines.by_ref() {
             welcome.push(line.unwrap());
-            if welcome.last().is_some_and(|line| line.contains("/stats")) {
+            if welcome.last().is_some_and(|line| line.contains("/health")) {
                 break;
             }
         }
@@ -128,6 +132,8 @@ fn it_says_what_it_does_and_a_signal_ends_it_in_order() {
             "the built-in default",
             "collects betanet",
             "http://127.0.0.1:9 ",
+            "collects otlp",
+            "look at                http://127.0.0.1:",
         ] {
             assert!(welcome.contains(part), "{welcome}");
         }

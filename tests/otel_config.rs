@@ -32,7 +32,14 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         ],
     ),
     ("container", &["service.http.endpoint=127.0.0.1:0"]),
-    ("default", &["service.http.endpoint=127.0.0.1:0"]),
+    (
+        "default",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+        ],
+    ),
     (
         "file-and-debug",
         &[

@@ -18,8 +18,14 @@ use crate::component::{
 };
 use crate::telemetry::Telemetry;
 
+/// The owner of routes that nobody else can have.
+pub(super) const OWNER: &str = "service::http";
+
 /// The owner of routes that give way to a component's.
 pub(super) const FALLBACK: &str = "the agent";
+
+/// The paths that people look at, the most telling first.
+pub(super) const PAGES: [&str; 2] = ["/metrics", "/health"];
 
 /// The agent's own routes.
 pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
@@ -29,7 +35,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
         owner: owner.to_owned(),
         handler,
     };
-    let own = |path, handler| route("service::http", path, handler);
+    let own = |path, handler| route(OWNER, path, handler);
     let fallback = |path, handler| route(FALLBACK, path, handler);
     let (board, readiness, telemetry) = (health.clone(), health.clone(), telemetry.clone());
     vec![

@@ -61,11 +61,6 @@ impl Site {
         }
     }
 
-    /// The paths that are served.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.routes.keys().map(|path| &**path)
-    }
-
     /// Serves the requests of one connection; see [`drive`].
     pub(super) async fn serve<S>(self: Arc<Self>, socket: S, stop: CancellationToken)
     where

@@ -63,6 +63,8 @@ const LIMITS: Limits = Limits {
 /// Bound listeners and what they serve.
 pub struct Server {
     sites: Vec<(Listening, Arc<Site>)>,
+    /// What is worth a look on each of them, in that order.
+    pages: Vec<Vec<String>>,
     /// The position of the agent's own among them.
     agent: Option<usize>,
 }
@@ -152,7 +154,9 @@ impl Server {
             place(&mut groups, route, config)?;
         }
         let mut sites = Vec::with_capacity(groups.len());
+        let mut pages = Vec::with_capacity(groups.len());
         for group in groups {
+            pages.push(worth_a_look(&group.routes));
             let listening =
                 Listening::bind(&group.config, &group.owner, &[b"http/1.1"], telemetry).await?;
             let paths = paths(group.routes, listening.address())?;
@@ -161,6 +165,7 @@ impl Server {
         }
         Ok(Self {
             sites,
+            pages,
             agent: agent.map(|_| 0),
         })
     }
@@ -178,18 +183,20 @@ impl Server {
             .collect()
     }
 
-    /// Every path that is served, as a URL, for the first lines that the agent prints.
+    /// The URLs that are worth a look, `/metrics` and `/health` of the agent first, for the
+    /// first lines that it prints. Probes are left out, and what has nothing to show yet.
     pub fn urls(&self) -> Vec<String> {
-        self.sites
-            .iter()
-            .flat_map(|(listening, site)| {
+        let sites = self.sites.iter().zip(&self.pages);
+        sites
+            .flat_map(|((listening, _), pages)| {
                 let scheme = if listening.is_encrypted() {
                     "https"
                 } else {
                     "http"
                 };
                 let address = listening.address();
-                site.paths()
+                pages
+                    .iter()
                     .map(move |path| format!("{scheme}://{address}{path}"))
             })
             .collect()
@@ -234,6 +241,23 @@ fn place(groups: &mut Vec<Group>, route: Route, config: ListenerConfig) -> Resul
         }
     }
     Ok(())
+}
+
+/// The paths that are for people: all that components serve, and of the agent's own those
+/// that show something.
+fn worth_a_look(routes: &[Route]) -> Vec<String> {
+    let mut paths: Vec<&str> = routes
+        .iter()
+        .filter(|route| {
+            let is_agents = [agent::OWNER, agent::FALLBACK].contains(&route.owner.as_str());
+            !is_agents || agent::PAGES.contains(&route.path.as_str())
+        })
+        .map(|route| route.path.as_str())
+        .collect();
+    let rank = |path: &str| agent::PAGES.iter().position(|page| *page == path);
+    paths.sort_by_key(|path| (rank(path).unwrap_or(agent::PAGES.len()), *path));
+    paths.dedup();
+    paths.into_iter().map(str::to_owned).collect()
 }
 
 type Paths = BTreeMap<Arc<str>, Arc<dyn crate::component::Handler>>;

@@ -140,7 +140,7 @@ impl ExporterConfig for Config {
                 Stream::Stdout => "stdout",
             })
             .collect();
-        names.join(" and ")
+        format!("lines on {}", names.join(" and "))
     }
 }
 

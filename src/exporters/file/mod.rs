@@ -110,7 +110,7 @@ impl ExporterConfig for Config {
     }
 
     fn describe(&self) -> String {
-        self.path.display().to_string()
+        format!("lines of OTLP/JSON in {}", self.path.display())
     }
 }
 

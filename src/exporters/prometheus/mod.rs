@@ -109,7 +109,7 @@ impl ExporterConfig for Config {
 
     fn describe(&self) -> String {
         match &self.listener {
-            Listener::Agent => PATH.to_owned(),
+            Listener::Agent => format!("the page {PATH} of the agent"),
             Listener::At(listener) => {
                 let scheme = if listener.tls.is_some() {
                     "https"

@@ -59,6 +59,7 @@ use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Client, Fetch, Request};
 use crate::receivers::scrape::{Controller, Failure, Reach, Reason, Scrape, Scraper, Target};
+use crate::yaml::GoDuration;
 
 /// The factory of `node`.
 pub const FACTORY: ReceiverFactory = ReceiverFactory {
@@ -99,7 +100,7 @@ impl ReceiverConfig for Config {
             text.push_str(", ");
             text.push_str(&target.text);
         }
-        format!("{text} every {:?}", self.settings.interval)
+        format!("{text} every {}", GoDuration(self.settings.interval))
     }
 }
 

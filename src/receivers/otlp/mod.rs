@@ -36,6 +36,8 @@ mod ingest;
 mod rejection;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +51,8 @@ use tokio_util::sync::CancellationToken;
 use self::config::{GrpcConfig, HttpConfig, IfTaken, OtlpConfig};
 use self::ingest::Ingest;
 use crate::component::{
-    BuildContext, Intake, ListenerConfig, Receiver, ReceiverConfig, ReceiverFactory, Reporter,
-    Subject,
+    BuildContext, ComponentId, Intake, ListenerConfig, Receiver, ReceiverConfig, ReceiverFactory,
+    Reporter, Subject,
 };
 use crate::pdata::Signal;
 use crate::server::{BindError, Limits, Listening, Stream};
@@ -98,16 +100,18 @@ impl ReceiverConfig for OtlpConfig {
     }
 
     fn describe(&self) -> String {
-        let grpc = self
-            .grpc
-            .as_ref()
-            .map(|c| format!("gRPC on {}", c.listener.endpoint));
-        let http = self
-            .http
-            .as_ref()
-            .map(|c| format!("HTTP on {}", c.listener.endpoint));
-        let ports: Vec<String> = grpc.into_iter().chain(http).collect();
-        format!("OTLP by {}", ports.join(" and "))
+        let (grpc, http) = (self.grpc.as_ref(), self.http.as_ref());
+        let ports: Vec<String> = [
+            grpc.map(|c| format!("OTLP/gRPC on {}", c.listener.endpoint)),
+            http.map(|c| format!("OTLP/HTTP on {}", c.listener.endpoint)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let skips = grpc.is_some_and(|c| c.if_taken == IfTaken::Skip)
+            || http.is_some_and(|c| c.if_taken == IfTaken::Skip);
+        let where_free = if skips { ", where free" } else { "" };
+        format!("{}{where_free}", ports.join(" and "))
     }
 }
 
@@ -139,18 +143,31 @@ impl<C> Port<C> {
 impl Receiver for Otlp {
     fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
         Box::pin(async move {
+            let mut taken = Vec::new();
             if let Some(port) = &mut self.grpc {
                 let GrpcConfig {
                     listener, if_taken, ..
                 } = &port.config;
-                port.listening = bind(&self.context, "grpc", listener, *if_taken, &[b"h2"]).await?;
+                match bind(&self.context, "grpc", listener, &[b"h2"]).await {
+                    Err(error) if *if_taken == IfTaken::Skip && is_taken(&error) => {
+                        taken.push(("grpc", listener.endpoint));
+                    }
+                    bound => port.listening = Some(bound?),
+                }
             }
             if let Some(port) = &mut self.http {
                 let HttpConfig {
                     listener, if_taken, ..
                 } = &port.config;
-                port.listening =
-                    bind(&self.context, "http", listener, *if_taken, &[b"http/1.1"]).await?;
+                match bind(&self.context, "http", listener, &[b"http/1.1"]).await {
+                    Err(error) if *if_taken == IfTaken::Skip && is_taken(&error) => {
+                        taken.push(("http", listener.endpoint));
+                    }
+                    bound => port.listening = Some(bound?),
+                }
+            }
+            if let Some(warning) = without(&self.context.id, &taken) {
+                tracing::warn!("{warning}");
             }
             Ok(())
         })
@@ -184,37 +201,43 @@ impl Receiver for Otlp {
     }
 }
 
-/// Binds a protocol's listener. A port that is taken is an error, unless the configuration
-/// would rather do without it.
+/// Binds a protocol's listener, and puts it on the board of what works.
 async fn bind(
     context: &BuildContext,
     protocol: &str,
     listener: &ListenerConfig,
-    if_taken: IfTaken,
     alpn: &[&[u8]],
-) -> anyhow::Result<Option<(Listening, Reporter)>> {
+) -> Result<(Listening, Reporter), BindError> {
     let owner = format!("protocols::{protocol}::endpoint");
-    match Listening::bind(listener, &owner, alpn, &context.telemetry).await {
-        Ok(listening) => {
-            let url = format!("{protocol}://{}", listening.address());
-            let reporter = context
-                .health
-                .reporter(Subject::Endpoint, &context.id, &url);
-            reporter.working();
-            Ok(Some((listening, reporter)))
-        }
-        Err(BindError::Bind {
-            endpoint, source, ..
-        }) if if_taken == IfTaken::Skip && source.kind() == std::io::ErrorKind::AddrInUse => {
-            tracing::warn!(
-                "{endpoint} is taken, perhaps by a collector: OTLP/{protocol} is not served; \
-                 receivers::{}::{owner} moves it",
-                context.id
-            );
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let listening = Listening::bind(listener, &owner, alpn, &context.telemetry).await?;
+    let url = format!("{protocol}://{}", listening.address());
+    let reporter = context
+        .health
+        .reporter(Subject::Endpoint, &context.id, &url);
+    reporter.working();
+    Ok((listening, reporter))
+}
+
+fn is_taken(error: &BindError) -> bool {
+    matches!(error, BindError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// The one line about the protocols that go without a port, if any do.
+fn without(id: &ComponentId, taken: &[(&str, SocketAddr)]) -> Option<String> {
+    let (protocol, _) = taken.first()?;
+    let each: Vec<String> = taken
+        .iter()
+        .map(|(protocol, endpoint)| format!("{protocol} on {endpoint}"))
+        .collect();
+    let (verb, these) = match taken {
+        [_] => ("is", "that port is"),
+        _ => ("are", "those ports are"),
+    };
+    Some(format!(
+        "OTLP by {} {verb} not served, since {these} taken, perhaps by a collector; \
+         receivers::{id}::protocols::{protocol}::endpoint is where to choose another",
+        each.join(" and ")
+    ))
 }
 
 async fn serve_grpc(
@@ -282,4 +305,36 @@ async fn serve_http(
         async move { http::answer(request, &door).await }
     };
     listening.serve_http1(limits, stop, answer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_ports_make_one_warning() {
+        let id = "otlp".parse().unwrap();
+        let grpc = ("grpc", SocketAddr::from(([127, 0, 0, 1], 4317)));
+        let http = ("http", SocketAddr::from(([127, 0, 0, 1], 4318)));
+        let f = |taken: &[(&str, SocketAddr)], expected: Option<&str>| {
+            assert_eq!(without(&id, taken).as_deref(), expected);
+        };
+        f(&[], None);
+        f(
+            &[http],
+            Some(
+                "OTLP by http on 127.0.0.1:4318 is not served, since that port is taken, perhaps \
+                 by a collector; receivers::otlp::protocols::http::endpoint is where to choose \
+                 another",
+            ),
+        );
+        f(
+            &[grpc, http],
+            Some(
+                "OTLP by grpc on 127.0.0.1:4317 and http on 127.0.0.1:4318 are not served, since \
+                 those ports are taken, perhaps by a collector; \
+                 receivers::otlp::protocols::grpc::endpoint is where to choose another",
+            ),
+        );
+    }
 }

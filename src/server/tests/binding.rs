@@ -46,6 +46,27 @@ async fn one_address_is_shared_by_different_paths() {
 }
 
 #[tokio::test]
+async fn the_pages_to_look_at_are_named_and_no_probe_is() {
+    let agent = ListenerConfig::ephemeral();
+    let routes = vec![
+        route(Listener::Agent, "/stats", "processors::window"),
+        route(Listener::Agent, "/metrics", "exporters::prometheus"),
+    ];
+    let server = bind(Some(&agent), routes).await.unwrap();
+    let root = format!("http://{}", server.agent_address().unwrap());
+    assert_eq!(
+        server.urls(),
+        ["/metrics", "/health", "/stats"].map(|path| format!("{root}{path}"))
+    );
+    let bare = bind(Some(&agent), Vec::new()).await.unwrap();
+    let root = format!("http://{}", bare.agent_address().unwrap());
+    assert_eq!(
+        bare.urls(),
+        ["/metrics", "/health"].map(|path| format!("{root}{path}"))
+    );
+}
+
+#[tokio::test]
 async fn two_users_of_one_path_are_both_named() {
     let config = free().await;
     let routes = vec![
