@@ -19,6 +19,7 @@ pub const FACTORIES: Factories = Factories {
     processors: &[
         processors::attributes::FACTORY,
         processors::batch::FACTORY,
+        processors::filter::FACTORY,
         processors::resource::FACTORY,
     ],
     policies: &[processors::memory_limiter::FACTORY],

@@ -40,6 +40,18 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "filter",
+        &[
+            "{}",
+            "{metrics: {include: {match_type: regexp, metric_names: [a]}},
+              spans: {include: {match_type: strict, services: [host, a]}},
+              logs: {exclude: {match_type: strict, record_attributes: [{key: a}]}}}",
+            "{metrics: {exclude: {match_type: glob, datapoint_attributes: [{key: a}]}},
+              spans: {exclude: {match_type: regexp, span_names: ['']}},
+              logs: {include: {severity_number: {min: WARN}}}}",
+        ],
+    ),
+    (
         "resource",
         &["{attributes: [{action: upsert, key: a, value: lab}, {action: delete, key: host}]}"],
     ),

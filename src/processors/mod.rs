@@ -7,6 +7,7 @@ mod actions;
 pub mod attributes;
 pub mod batch;
 mod constant;
+pub mod filter;
 mod matching;
 pub mod memory_limiter;
 pub mod resource;

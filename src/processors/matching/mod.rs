@@ -199,6 +199,11 @@ fn names_property(value: &Value<'_>) -> bool {
 }
 
 impl Properties {
+    /// Whether none is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.named().next().is_none() && self.libraries.is_empty()
+    }
+
     /// The properties that are asked for, each with the only signal that has it, if it
     /// isn't one of resource or scope.
     fn named(&self) -> impl Iterator<Item = (&'static str, &'static [Signal])> {
