@@ -141,6 +141,22 @@ pub fn accepted() -> Response<Full<Bytes>> {
     Response::new(Full::default())
 }
 
+/// What a sink does instead of answering well; stands among an answer's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Never answers.
+    Silence,
+    /// Breaks off after the head of the answer and a part of its body.
+    Cut,
+}
+
+/// No answer, or half of one.
+pub fn trouble(trouble: Trouble) -> Response<Full<Bytes>> {
+    let mut response = accepted();
+    response.extensions_mut().insert(trouble);
+    response
+}
+
 impl Sink {
     /// A sink that takes everything.
     pub async fn accepting() -> Self {
@@ -151,6 +167,11 @@ impl Sink {
     /// get the status of their `grpc-status` header, or OK.
     pub async fn scripted(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening(listener, script)
+    }
+
+    /// A sink behind a listener that is there already.
+    pub fn listening(listener: TcpListener, script: Script) -> Self {
         let sink = Self {
             address: listener.local_addr().unwrap(),
             received: Arc::default(),
@@ -184,18 +205,14 @@ impl Sink {
         sink
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        script: &Script,
-    ) -> Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
+    async fn answer(&self, request: Request<Incoming>, script: &Script) -> Response<Boxed> {
         let (head, body) = request.into_parts();
         let grpc = head
             .headers
             .get("content-type")
             .is_some_and(|t| t == "application/grpc");
         let Ok(body) = body.collect().await else {
-            return Response::new(Full::default().boxed());
+            return accepted().map(whole);
         };
         let number = {
             let mut received = self.received.lock().unwrap();
@@ -208,14 +225,19 @@ impl Sink {
         };
         let answer = script(number);
         self.arrived.notify_waiters();
+        match answer.extensions().get() {
+            Some(Trouble::Silence) => return std::future::pending().await,
+            Some(Trouble::Cut) => return cut(grpc),
+            None => {}
+        }
         if !grpc {
-            return answer.map(BodyExt::boxed);
+            return answer.map(whole);
         }
         if answer.headers().contains_key("grpc-status") {
             let (mut head, _) = answer.into_parts();
             head.headers
                 .insert("content-type", "application/grpc".parse().unwrap());
-            return Response::from_parts(head, Full::default().boxed());
+            return Response::from_parts(head, whole(Full::default()));
         }
         let (_, message) = answer.into_parts();
         let Ok(message) = message.collect().await;
@@ -224,6 +246,7 @@ impl Sink {
         let body = Full::from(framed(&message.to_bytes(), false));
         let body = body
             .with_trailers(std::future::ready(Some(Ok(trailers))))
+            .map_err(|never| match never {})
             .boxed();
         let mut response = Response::new(body);
         response
@@ -250,6 +273,29 @@ impl Sink {
             arrived.await;
         }
     }
+}
+
+/// The body of an answer, which may break off.
+type Boxed = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+
+fn whole(body: Full<Bytes>) -> Boxed {
+    body.map_err(|never| match never {}).boxed()
+}
+
+/// The head of a good answer, three bytes of a body, and then the end of the connection.
+fn cut(grpc: bool) -> Response<Boxed> {
+    let frames = [
+        Ok(hyper::body::Frame::data(Bytes::from_static(&[0, 0, 0]))),
+        Err(std::io::Error::other("cut")),
+    ];
+    let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+    let mut response = Response::new(BodyExt::boxed(body));
+    let headers = response.headers_mut();
+    match grpc {
+        true => headers.insert("content-type", "application/grpc".parse().unwrap()),
+        false => headers.insert("content-length", "100".parse().unwrap()),
+    };
+    response
 }
 
 /// The messages of what a sink got over gRPC or HTTP, uncompressed, joined.

@@ -1,0 +1,366 @@
+//! Destinations in trouble: what was acknowledged is delivered as long as it may be, what is
+//! lost has a reason, and the books balance. Time is paused, so that an outage of a minute
+//! takes none.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/agent.rs"]
+mod agent;
+#[path = "support/wire.rs"]
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::Agent;
+use base64::Engine as _;
+use bytes::Bytes;
+use foghorn::component::DropReason;
+use foghorn::pdata::status::Status;
+use foghorn::pipeline::LegEntry;
+use http_body_util::Full;
+use hyper::Response;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data, number_data_point,
+};
+use prost::Message as _;
+use tokio::net::TcpSocket;
+use tokio::time::Instant;
+use wire::{
+    Answer, Client, Sink, Trouble, accepted, framed, grpc_path, http_path, messages, trouble,
+};
+
+const PROTOCOLS: [&str; 2] = ["grpc", "http"];
+
+type Reply = fn() -> Response<Full<Bytes>>;
+
+/// A request of so many points, which its number tells from the others.
+fn points(number: u32, count: u64) -> Vec<u8> {
+    let data_points = (0..count)
+        .map(|time_unix_nano| NumberDataPoint {
+            time_unix_nano,
+            value: Some(number_data_point::Value::AsDouble(f64::from(number))),
+            ..Default::default()
+        })
+        .collect();
+    let metric = Metric {
+        name: "m".to_owned(),
+        data: Some(Data::Gauge(Gauge { data_points })),
+        ..Default::default()
+    };
+    let scope_metrics = vec![ScopeMetrics {
+        metrics: vec![metric],
+        ..Default::default()
+    }];
+    let resource_metrics = vec![ResourceMetrics {
+        scope_metrics,
+        ..Default::default()
+    }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
+/// How many points these requests hold.
+fn count(bytes: &[u8]) -> u64 {
+    let request = ExportMetricsServiceRequest::decode(bytes).unwrap();
+    let metrics = request
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics)
+        .flat_map(|scope| &scope.metrics);
+    metrics
+        .map(|metric| match &metric.data {
+            Some(Data::Gauge(gauge)) => gauge.data_points.len() as u64,
+            other => panic!("{other:?}"),
+        })
+        .sum()
+}
+
+/// An agent that forwards metrics to an address. Waits don't vary, so that they can be
+/// foretold: 1 s, 2 s, 4 s and so on.
+async fn agent(protocol: &str, address: std::net::SocketAddr, queue: &str) -> Agent {
+    Agent::start(&format!(
+        "receivers:
+  otlp:
+    protocols:
+      grpc: {{endpoint: '127.0.0.1:0'}}
+      http: {{endpoint: '127.0.0.1:0'}}
+exporters:
+  otlp_{protocol}:
+    endpoint: 'http://{address}'
+    timeout: 5s
+    retry_on_failure: {{initial_interval: 1s, multiplier: 2, randomization_factor: 0}}
+    sending_queue: {queue}
+service:
+  http: {{endpoint: none}}
+  pipelines:
+    metrics: {{receivers: [otlp], exporters: [otlp_{protocol}]}}
+"
+    ))
+    .await
+}
+
+/// Sends over a connection of its own, as long silence ends one.
+async fn send(agent: &Agent, protocol: &str, request: &[u8]) -> Answer {
+    let address = agent.address(protocol);
+    if protocol == "grpc" {
+        let headers = [("content-type", "application/grpc")];
+        let mut client = Client::grpc(&address).await;
+        let body = framed(request, false);
+        client.post(grpc_path("metrics"), &headers, body).await
+    } else {
+        let headers = [("content-type", "application/x-protobuf")];
+        let mut client = Client::http(&address).await;
+        let body = request.to_vec();
+        client.post(&http_path("metrics"), &headers, body).await
+    }
+}
+
+fn is_accepted(answer: &Answer) -> bool {
+    answer.status == 200 && matches!(answer.grpc_status(), None | Some(0))
+}
+
+fn leg(agent: &Agent) -> LegEntry {
+    let snapshot = agent.ledger.snapshot();
+    snapshot.check().unwrap();
+    snapshot.legs[0].clone()
+}
+
+/// Waits until nothing of the agent is under way any more.
+async fn settled(agent: &Agent) -> LegEntry {
+    loop {
+        let snapshot = agent.ledger.snapshot();
+        if snapshot.pipelines[0].held == 0 && snapshot.legs[0].queued == 0 {
+            return leg(agent);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What became of eight points that met these answers, and then good ones.
+struct Outcome {
+    sent: u64,
+    lost: Option<(DropReason, u64)>,
+    /// Of what the sink got, request by request.
+    points: Vec<u64>,
+    seconds: u64,
+}
+
+async fn meet(protocol: &str, replies: &'static [Reply]) -> Outcome {
+    let sink = Sink::scripted(Arc::new(|n| {
+        replies.get(n).map_or_else(accepted, |reply| reply())
+    }))
+    .await;
+    let agent = agent(protocol, sink.address, "{}").await;
+    let begun = Instant::now();
+    assert!(is_accepted(&send(&agent, protocol, &points(7, 8)).await));
+    let leg = settled(&agent).await;
+    let seconds = begun.elapsed().as_secs();
+    agent.stop().await;
+    let lost = DropReason::ALL
+        .into_iter()
+        .map(|reason| (reason, leg.dropped.of(reason)))
+        .find(|(_, items)| *items > 0);
+    Outcome {
+        sent: leg.sent,
+        lost,
+        points: sink
+            .received()
+            .iter()
+            .map(|request| count(&messages(std::slice::from_ref(request))))
+            .collect(),
+        seconds,
+    }
+}
+
+fn http(status: u16) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .body(Full::default())
+        .unwrap()
+}
+
+fn unavailable_for_20s() -> Response<Full<Bytes>> {
+    let mut response = http(503);
+    let headers = response.headers_mut();
+    headers.insert("retry-after", "20".parse().unwrap());
+    response
+}
+
+fn grpc(code: u32, message: &str, advice: Option<u64>) -> Response<Full<Bytes>> {
+    let details = Status {
+        code,
+        message: message.to_owned(),
+        retry_after: advice.map(Duration::from_secs),
+    };
+    let details = base64::engine::general_purpose::STANDARD_NO_PAD.encode(details.encode());
+    Response::builder()
+        .header("grpc-status", code)
+        .header("grpc-message", message)
+        .header("grpc-status-details-bin", details)
+        .body(Full::default())
+        .unwrap()
+}
+
+fn rejecting_three() -> Response<Full<Bytes>> {
+    let answer = ExportMetricsServiceResponse {
+        partial_success: Some(ExportMetricsPartialSuccess {
+            rejected_data_points: 3,
+            error_message: "too old".to_owned(),
+        }),
+    };
+    Response::new(Full::from(answer.encode_to_vec()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_passes_costs_time_and_nothing_else() {
+    let f = async |protocol: &str, replies: &'static [Reply], seconds: u64| {
+        let outcome = meet(protocol, replies).await;
+        let what = format!("{protocol}, {seconds} s");
+        assert_eq!((outcome.sent, outcome.lost), (8, None), "{what}");
+        assert_eq!(outcome.points, vec![8; replies.len() + 1], "{what}");
+        assert_eq!(outcome.seconds, seconds, "{what}");
+    };
+    for protocol in PROTOCOLS {
+        f(protocol, &[], 0).await;
+        f(protocol, &[|| trouble(Trouble::Cut)], 1).await;
+        // The attempt's five seconds, and then the wait.
+        f(protocol, &[|| trouble(Trouble::Silence)], 6).await;
+    }
+    f("http", &[unavailable_for_20s], 20).await;
+    f("http", &[unavailable_for_20s, || http(503)], 22).await;
+    f("http", &[|| http(429), || http(502), || http(504)], 7).await;
+    f("grpc", &[|| grpc(14, "busy", Some(20))], 20).await;
+    f("grpc", &[|| grpc(14, "busy", None)], 1).await;
+    f("grpc", &[|| grpc(8, "quota", Some(20))], 20).await;
+    f(
+        "grpc",
+        &[
+            || grpc(1, "", None),
+            || grpc(4, "", None),
+            || grpc(10, "", None),
+        ],
+        7,
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_will_never_take_is_lost_once_and_counted() {
+    let f = async |protocol: &str, replies: &'static [Reply]| {
+        let outcome = meet(protocol, replies).await;
+        assert_eq!(outcome.lost, Some((DropReason::Permanent, 8)), "{protocol}");
+        assert_eq!((outcome.sent, outcome.points), (0, vec![8]));
+    };
+    for status in [|| http(400), || http(401), || http(404), || http(500)] as [Reply; 4] {
+        // A closure can't be promoted out of a loop.
+        f("http", Box::leak(Box::new([status]))).await;
+    }
+    f("grpc", &[|| grpc(8, "quota", None)]).await;
+    f("grpc", &[|| grpc(3, "no", Some(5))]).await;
+    f("grpc", &[|| grpc(12, "", None)]).await;
+    f("grpc", &[|| grpc(13, "", None)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_finds_too_large_comes_again_in_halves() {
+    let f = async |protocol: &str, replies: &'static [Reply], points: &[u64]| {
+        let outcome = meet(protocol, replies).await;
+        assert_eq!((outcome.sent, outcome.lost), (8, None));
+        assert_eq!(outcome.points, points, "{protocol}");
+        assert_eq!(outcome.seconds, 0, "halves don't wait");
+    };
+    f("http", &[|| http(413)], &[8, 4, 4]).await;
+    f("http", &[|| http(413), || http(413)], &[8, 4, 2, 2, 4]).await;
+    const LARGE: &str = "grpc: received message larger than max (9 vs. 8)";
+    f("grpc", &[|| grpc(8, LARGE, None)], &[8, 4, 4]).await;
+    f("grpc", &[|| grpc(11, LARGE, None)], &[8, 4, 4]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_rejects_of_a_request_is_counted_and_not_sent_again() {
+    for protocol in PROTOCOLS {
+        let outcome = meet(protocol, &[rejecting_three]).await;
+        assert_eq!(outcome.sent, 5, "{protocol}");
+        assert_eq!(outcome.lost, Some((DropReason::RejectedByPeer, 3)));
+        assert_eq!(outcome.points, [8]);
+    }
+}
+
+/// A request each second of a minute while nothing listens at the destination, which is
+/// back after that.
+async fn outage(protocol: &str, queue: &str) -> (usize, Vec<Answer>) {
+    // Bound and not listening: nobody else gets the port, and who connects is refused.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let agent = agent(protocol, socket.local_addr().unwrap(), queue).await;
+    let mut acknowledged = Vec::new();
+    let (mut count, mut refusals) = (0, Vec::new());
+    for number in 0..60 {
+        let request = points(number, 2);
+        let answer = send(&agent, protocol, &request).await;
+        if is_accepted(&answer) {
+            acknowledged.extend(request);
+            count += 1;
+        } else {
+            refusals.push(answer);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        leg(&agent);
+    }
+    let sink = Sink::listening(socket.listen(16).unwrap(), Arc::new(|_| accepted()));
+    let leg = settled(&agent).await;
+    assert_eq!((leg.sent, leg.dropped.total()), (2 * count, 0));
+    assert!(
+        messages(&sink.received()) == acknowledged,
+        "each once, in order"
+    );
+    agent.stop().await;
+    (usize::try_from(count).unwrap(), refusals)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_loses_nothing_while_the_queue_has_room() {
+    for protocol in PROTOCOLS {
+        let (acknowledged, refusals) = outage(protocol, "{queue_size: 100}").await;
+        assert_eq!(acknowledged, 60, "{protocol} {refusals:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_are_refused_with_advice_when_the_queue_is_full_and_nothing_else_is_lost() {
+    for protocol in PROTOCOLS {
+        let (acknowledged, refusals) = outage(protocol, "{queue_size: 25}").await;
+        assert_eq!((acknowledged, refusals.len()), (25, 35), "{protocol}");
+        for refusal in refusals {
+            let advice = if protocol == "grpc" {
+                assert_eq!(refusal.grpc_status(), Some(14));
+                let details = refusal.headers["grpc-status-details-bin"].as_bytes();
+                let details = base64::engine::general_purpose::STANDARD_NO_PAD
+                    .decode(details)
+                    .unwrap();
+                Status::decode(&details).unwrap().retry_after.unwrap()
+            } else {
+                assert_eq!(refusal.status, 503);
+                let seconds = refusal.headers["retry-after"].to_str().unwrap().parse();
+                Duration::from_secs(seconds.unwrap())
+            };
+            assert!(advice > Duration::ZERO, "{refusal:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_destination_never_took_is_lost_by_a_reason_when_patience_ends() {
+    let silent = Sink::scripted(Arc::new(|_| trouble(Trouble::Silence))).await;
+    let agent = agent("grpc", silent.address, "{}").await;
+    assert!(is_accepted(&send(&agent, "grpc", &points(1, 8)).await));
+    let begun = Instant::now();
+    let leg = settled(&agent).await;
+    assert_eq!(leg.dropped.of(DropReason::RetriesExhausted), 8);
+    let seconds = begun.elapsed().as_secs();
+    assert!((250..=300).contains(&seconds), "{seconds}");
+    agent.stop().await;
+}
