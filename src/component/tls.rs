@@ -76,7 +76,8 @@ impl ClientTls {
     ///
     /// # Errors
     ///
-    /// When a file can't be read or holds something else; names the file.
+    /// When a file can't be read or holds something else; names its key and path, never its
+    /// content.
     pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -87,10 +88,10 @@ impl ClientTls {
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         } else if let Some(ca_file) = &self.ca_file {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(ca_file)? {
+            for certificate in certificates("ca_file", ca_file)? {
                 roots
                     .add(certificate)
-                    .with_context(|| ca_file.display().to_string())?;
+                    .with_context(|| format!("tls::ca_file: {}", ca_file.display()))?;
             }
             builder.with_root_certificates(roots)
         } else {
@@ -99,25 +100,25 @@ impl ClientTls {
         Ok(match &self.identity {
             Some((cert_file, key_file)) => {
                 let key = PrivateKeyDer::from_pem_file(key_file)
-                    .with_context(|| format!("can't read a key from {}", key_file.display()))?;
+                    .with_context(|| format!("tls::key_file: {}", key_file.display()))?;
                 builder
-                    .with_client_auth_cert(certificates(cert_file)?, key)
-                    .with_context(|| format!("{} and its key don't fit", cert_file.display()))?
+                    .with_client_auth_cert(certificates("cert_file", cert_file)?, key)
+                    .with_context(|| format!("tls::cert_file: {}", cert_file.display()))?
             }
             None => builder.with_no_client_auth(),
         })
     }
 }
 
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let context = || format!("can't read certificates from {}", file.display());
+fn certificates(key: &str, file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let context = || format!("tls::{key}: {}", file.display());
     let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
         .with_context(context)?
         .collect::<Result<_, _>>()
         .with_context(context)?;
     anyhow::ensure!(
         !certificates.is_empty(),
-        "{} holds no certificate",
+        "tls::{key}: {}: there is no certificate in it",
         file.display()
     );
     Ok(certificates)
