@@ -1,6 +1,7 @@
 //! Sends a batch as one gRPC call, over one HTTP/2 connection that is made when it is
 //! needed, and made anew, with the name resolved anew, once it has failed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 
@@ -50,18 +51,36 @@ pub(super) struct Keepalive {
 /// The exporter.
 pub(super) struct Grpc {
     settings: Settings,
+    uris: BTreeMap<Signal, Uri>,
+    /// The headers of every request.
+    headers: HeaderMap,
     /// The connection that the next call uses. A std mutex: it is held for a clone.
     connection: Mutex<Option<SendRequest<Chunks>>>,
     partial: partial::Log,
 }
 
 impl Grpc {
-    pub(super) fn new(settings: Settings, partial: partial::Log) -> Self {
-        Self {
+    /// Fails where the endpoint can't stand in a URI.
+    pub(super) fn new(settings: Settings, partial: partial::Log) -> anyhow::Result<Self> {
+        let uri = |signal| Ok((signal, settings.endpoint.uri(path(signal))?));
+        let uris = Signal::ALL
+            .into_iter()
+            .map(uri)
+            .collect::<anyhow::Result<_>>()?;
+        let mut headers = settings.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(encoding) = settings.compression.header() {
+            headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
+        }
+        Ok(Self {
             settings,
+            uris,
+            headers,
             connection: Mutex::new(None),
             partial,
-        }
+        })
     }
 
     async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
@@ -103,27 +122,17 @@ impl Grpc {
     }
 
     fn request(&self, batch: &Batch) -> Result<Request<Chunks>, ExportError> {
-        let compression = self.settings.compression;
-        let body = payload::grpc(batch, compression).map_err(|error| ExportError::Permanent {
-            message: error.to_string(),
+        let body = payload::grpc(batch, self.settings.compression).map_err(|error| {
+            ExportError::Permanent {
+                message: error.to_string(),
+            }
         })?;
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self
-            .settings
-            .endpoint
-            .uri(path(batch.signal()))
-            .map_err(|error| ExportError::Permanent {
-                message: error.to_string(),
-            })?;
-        let headers = request.headers_mut();
-        headers.extend(self.settings.headers.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        if let Some(encoding) = compression.header() {
-            headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
-        }
+        // Cloned, not built: a request of ten points costs little more than its head.
+        let uri = self.uris.get(&batch.signal()).cloned();
+        *request.uri_mut() = uri.unwrap_or_default();
+        *request.headers_mut() = self.headers.clone();
         Ok(request)
     }
 }

@@ -159,7 +159,7 @@ impl ExporterConfig for GrpcConfig {
             exporter: Box::new(grpc::Grpc::new(
                 settings,
                 partial::Log::new(context.id.clone()),
-            )),
+            )?),
             delivery: self.common.delivery,
         })
     }

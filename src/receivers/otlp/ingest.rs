@@ -44,7 +44,7 @@ impl Ingest {
         Self {
             intakes,
             requests,
-            receiver: KeyValue::new("receiver", context.id.to_string()),
+            receiver: KeyValue::new("receiver", Arc::<str>::from(context.id.to_string())),
             transport: KeyValue::new("transport", transport),
         }
     }
