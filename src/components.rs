@@ -19,6 +19,7 @@ pub const FACTORIES: Factories = Factories {
     processors: &[
         processors::attributes::FACTORY,
         processors::batch::FACTORY,
+        processors::cardinality::FACTORY,
         processors::filter::FACTORY,
         processors::resource::FACTORY,
     ],

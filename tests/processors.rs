@@ -40,6 +40,14 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "cardinality",
+        &[
+            "{}",
+            "{max_series: 3, max_series_per_metric: 1}",
+            "{max_series_per_metric: 2, metric_expiration: 1s}",
+        ],
+    ),
+    (
         "filter",
         &[
             "{}",

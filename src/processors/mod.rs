@@ -6,6 +6,7 @@
 mod actions;
 pub mod attributes;
 pub mod batch;
+pub mod cardinality;
 mod constant;
 pub mod filter;
 mod matching;

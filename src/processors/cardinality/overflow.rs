@@ -1,0 +1,162 @@
+//! The series that stands for all that are over the budget.
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, InstrumentationScope, KeyValue, any_value::Value as Any,
+};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Metric as OwnedMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+    Sum, metric, number_data_point::Value as OwnedNumber,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource as OwnedResource;
+use prost::Message;
+
+use crate::pdata::view::{self, Attributes, Data, Number, NumberPoint, Resource, View};
+use crate::pdata::{Batch, Signal};
+
+/// Points in the making. They are few, one for each metric that is over its budget, so that
+/// prost's structs are good enough.
+#[derive(Debug)]
+pub(super) struct Overflow {
+    /// A resource that has the marker for its only attribute, encoded.
+    marker: Vec<u8>,
+    request: ExportMetricsServiceRequest,
+    /// Points that were added up.
+    added: u64,
+}
+
+/// The sum of some deltas.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Total {
+    pub(super) points: u64,
+    sum: Number,
+    start: u64,
+    end: u64,
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Self {
+            points: 0,
+            sum: Number::Int(0),
+            start: u64::MAX,
+            end: 0,
+        }
+    }
+}
+
+impl Total {
+    /// Adds a point; one without a value adds nothing.
+    pub(super) fn add(&mut self, point: &NumberPoint<'_>) {
+        let Some(value) = point.value() else { return };
+        self.points += 1;
+        self.sum = match (self.sum, value) {
+            (Number::Int(sum), Number::Int(value)) => match sum.checked_add(value) {
+                Some(sum) => Number::Int(sum),
+                None => Number::Double(sum as f64 + value as f64),
+            },
+            (sum, value) => Number::Double(sum.as_f64() + value.as_f64()),
+        };
+        self.start = self.start.min(point.start_time_unix_nano());
+        self.end = self.end.max(point.time_unix_nano());
+    }
+}
+
+impl Default for Overflow {
+    fn default() -> Self {
+        let marker = OwnedResource {
+            attributes: vec![marker()],
+            ..Default::default()
+        };
+        Self {
+            marker: marker.encode_to_vec(),
+            request: ExportMetricsServiceRequest::default(),
+            added: 0,
+        }
+    }
+}
+
+impl Overflow {
+    /// The attributes of every overflow series.
+    pub(super) fn attributes(&self) -> Attributes<'_> {
+        Resource::parse(&self.marker).attributes()
+    }
+
+    /// Adds the point of a metric whose last one ended at `until`, or 0 where it is the
+    /// first. Returns when this one ends.
+    pub(super) fn push(
+        &mut self,
+        resource: &view::ResourceMetrics<'_>,
+        scope: &view::ScopeMetrics<'_>,
+        metric: &view::Metric<'_>,
+        total: &Total,
+        until: u64,
+    ) -> u64 {
+        let monotonic = matches!(
+            metric.data(),
+            Data::Sum {
+                monotonic: true,
+                ..
+            }
+        );
+        // A late batch must not reach back into what was told already.
+        let start = if until > 0 { until } else { total.start };
+        let end = total.end.max(start.saturating_add(1));
+        let point = NumberDataPoint {
+            attributes: vec![marker()],
+            start_time_unix_nano: start,
+            time_unix_nano: end,
+            value: Some(match total.sum {
+                Number::Int(sum) => OwnedNumber::AsInt(sum),
+                Number::Double(sum) => OwnedNumber::AsDouble(sum),
+            }),
+            ..Default::default()
+        };
+        let metric = OwnedMetric {
+            name: metric.name().to_owned(),
+            description: metric.description().to_owned(),
+            unit: metric.unit().to_owned(),
+            data: Some(metric::Data::Sum(Sum {
+                data_points: vec![point],
+                aggregation_temporality: AggregationTemporality::Delta as i32,
+                is_monotonic: monotonic,
+            })),
+            ..Default::default()
+        };
+        // The walk has seen both, so they can be read.
+        let owned_scope = InstrumentationScope::decode(scope.scope().raw()).unwrap_or_default();
+        let owned = OwnedResource::decode(resource.resource().raw()).unwrap_or_default();
+        self.request.resource_metrics.push(ResourceMetrics {
+            resource: Some(owned),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(owned_scope),
+                metrics: vec![metric],
+                schema_url: scope.schema_url().to_owned(),
+            }],
+            schema_url: resource.schema_url().to_owned(),
+        });
+        self.added += total.points;
+        end
+    }
+
+    /// How many points were added up, and what they came to.
+    pub(super) fn take(&mut self) -> (u64, Option<Batch>) {
+        let request = std::mem::take(&mut self.request);
+        let added = std::mem::take(&mut self.added);
+        if request.resource_metrics.is_empty() {
+            return (added, None);
+        }
+        let encoded = request.encode_to_vec().into();
+        (added, Batch::decode(Signal::Metrics, encoded).ok())
+    }
+}
+
+fn marker() -> KeyValue {
+    KeyValue {
+        key: "otel.metric.overflow".to_owned(),
+        value: Some(AnyValue {
+            value: Some(Any::BoolValue(true)),
+        }),
+        ..Default::default()
+    }
+}
