@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The keys, actions and properties are those of the Collector's processor;
-//! [`actions`](super::actions) and [`matching`](super::matching) show them all. Without
-//! `include` and `exclude` everything is edited. What isn't edited keeps its bytes.
+//! `processors/actions` and `processors/matching` show them all, `docs/processors.md` each
+//! difference. Without `include` and `exclude` everything is edited. What isn't edited keeps
+//! its bytes.
 //!
 //! Metrics: those of every processor.
 

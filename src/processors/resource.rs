@@ -8,8 +8,8 @@
 //!       - {action: insert, key: service.instance.id, from_attribute: host.name}
 //! ```
 //!
-//! The actions are those of the Collector's processor; [`actions`](super::actions) shows
-//! them all. Everything but the resources keeps its bytes.
+//! The actions are those of the Collector's processor; `processors/actions` shows them all.
+//! Everything but the resources keeps its bytes.
 //!
 //! Metrics: those of every processor.
 

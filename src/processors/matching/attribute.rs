@@ -9,7 +9,7 @@ use crate::yaml::{Fields, Value};
 
 /// Attributes that must all be there, some with a value that matches.
 #[derive(Debug, Clone)]
-pub(in crate::processors) struct WantedAttributes(Vec<Wanted>);
+pub(crate) struct WantedAttributes(Vec<Wanted>);
 
 #[derive(Debug, Clone)]
 struct Wanted {
@@ -26,7 +26,7 @@ enum WantedValue {
 
 impl WantedAttributes {
     /// Reads a list of `{key, value}`; none where it isn't written or is empty.
-    pub(in crate::processors) fn optional(
+    pub(crate) fn optional(
         fields: &mut Fields<'_>,
         key: &'static str,
         match_type: MatchType,
@@ -40,7 +40,7 @@ impl WantedAttributes {
     }
 
     /// Whether all of them are among these.
-    pub(in crate::processors) fn match_all(&self, attributes: Attributes<'_>) -> bool {
+    pub(crate) fn match_all(&self, attributes: Attributes<'_>) -> bool {
         self.0.iter().all(|wanted| {
             attributes
                 .get(&wanted.key)
