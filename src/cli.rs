@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::component::Factories;
 use crate::components::FACTORIES;
-use crate::config::{Config, Environment, Loaded, Sources};
+use crate::config::{Config, Environment, Loaded, LogEncoding, Sources};
 use crate::pdata::Signal;
 use crate::service::Service;
 use crate::telemetry::{self, Telemetry, logs};
@@ -150,8 +150,13 @@ pub fn prepare(
         return Err(ExitCode::SUCCESS);
     }
     if command == Command::Run {
-        let level = &loaded.config.service.telemetry.log_level;
-        logs::init(level, logs::Format::Auto).map_err(|error| {
+        let own = &loaded.config.service.telemetry;
+        let format = match own.log_encoding {
+            LogEncoding::Auto => logs::Format::Auto,
+            LogEncoding::Console => logs::Format::Text,
+            LogEncoding::Json => logs::Format::Json,
+        };
+        logs::init(&own.log_level, format).map_err(|error| {
             say(err, format_args!("{error}\n"));
             ExitCode::from(WRONG_USAGE)
         })?;

@@ -29,9 +29,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::tasks::{Outcome, TaskEnd};
 use self::tasks::{Role, Tasks};
 use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
-use crate::config::{Config, ShutdownConfig};
+use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
-use crate::server::{BindError, Server};
+use crate::server::{self, BindError, Server};
 use crate::telemetry::Telemetry;
 
 /// How long receivers have to finish what they have accepted, before the pipelines close
@@ -48,6 +48,7 @@ pub struct Service {
     surroundings: Surroundings,
     telemetry: Telemetry,
     http: Option<ListenerConfig>,
+    pages: Vec<MetricsPage>,
     shutdown: ShutdownConfig,
 }
 
@@ -125,6 +126,7 @@ impl Service {
                 surroundings,
                 telemetry: telemetry.clone(),
                 http: config.service.http.listener.clone(),
+                pages: config.service.telemetry.pages.clone(),
                 shutdown: config.service.shutdown,
             }),
             _ => Err(BuildErrors(errors)),
@@ -159,6 +161,7 @@ impl Service {
             surroundings,
             telemetry,
             http,
+            pages,
             shutdown,
         } = self;
         let Graph {
@@ -189,6 +192,10 @@ impl Service {
 
         // Last, because starting is when components register what they serve.
         let health = surroundings.health;
+        for MetricsPage { owner, listener } in pages {
+            let page = server::metrics_page(listener, owner, &telemetry);
+            surroundings.routes.register(page);
+        }
         let server = Server::bind(http.as_ref(), &surroundings.routes, &health, &telemetry).await?;
 
         let mut tasks = Tasks::default();

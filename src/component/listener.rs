@@ -85,6 +85,12 @@ impl ListenerConfig {
             Some(default) => Some(fields.or("endpoint", Endpoint(default))),
             None => fields.required::<Endpoint>("endpoint"),
         };
+        Self::at(endpoint.map(|Endpoint(address)| address), fields)
+    }
+
+    /// Reads the keys beside the address, where that is written in another way. They are
+    /// read without one as well, so that every problem shows.
+    pub fn at(endpoint: Option<SocketAddr>, fields: &mut crate::yaml::Fields<'_>) -> Option<Self> {
         let allow_insecure_bind = fields.or("allow_insecure_bind", false);
         let tls = fields.value("tls").filter(|value| !value.is_null());
         let auth = fields.value("auth").filter(|value| !value.is_null());
@@ -92,7 +98,7 @@ impl ListenerConfig {
         let tls = tls.map(|value| value.read::<TlsConfig>());
         let auth = auth.map(|value| value.read::<AuthConfig>());
         let config = Self {
-            endpoint: endpoint?.0,
+            endpoint: endpoint?,
             allow_insecure_bind,
             tls: transposed(tls)?,
             auth: transposed(auth)?,
@@ -105,6 +111,12 @@ impl ListenerConfig {
              `auth`, or set allow_insecure_bind: true",
             config.endpoint
         ))
+    }
+
+    /// Reads an address as the Collector writes it, where an empty host means every
+    /// interface.
+    pub fn endpoint(value: &Value<'_>) -> Option<SocketAddr> {
+        value.read().map(|Endpoint(address)| address)
     }
 
     /// Whether nobody can get in who shouldn't: only this machine reaches it, or clients

@@ -9,10 +9,11 @@ mod merge;
 mod model;
 mod resolve;
 mod service;
+mod telemetry;
 
 pub use expand::Environment;
 pub use load::{DEFAULT, Invalid, Loaded, Sources};
 pub use model::{
-    Config, HttpConfig, PipelineConfig, PipelineId, ServiceConfig, ShutdownConfig, Stage,
-    TelemetryConfig,
+    Config, HttpConfig, LogEncoding, MetricsPage, PipelineConfig, PipelineId, ServiceConfig,
+    ShutdownConfig, Stage, TelemetryConfig,
 };

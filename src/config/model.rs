@@ -93,10 +93,34 @@ pub struct HttpConfig {
 pub struct TelemetryConfig {
     /// `logs.level`: a filter as in `RUST_LOG`, which takes precedence.
     pub log_level: String,
+    /// `logs.encoding`: how lines look.
+    pub log_encoding: LogEncoding,
     /// Whether the agent's own metrics are on (`metrics.level` is not `none`).
     pub metrics: bool,
+    /// Where they are shown beside the agent's own HTTP server.
+    pub pages: Vec<MetricsPage>,
     /// Attributes that `resource` adds to the agent's own resource.
     pub resource: BTreeMap<String, String>,
+}
+
+/// How the lines of the agent's log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogEncoding {
+    /// As a terminal or a machine wants it, whichever reads.
+    Auto,
+    /// Text for people.
+    Console,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A page of the agent's own metrics, on a listener that the configuration asks for.
+#[derive(Debug, Clone)]
+pub struct MetricsPage {
+    /// The configuration path of the key that asks for it.
+    pub owner: String,
+    /// Where it is served, as `/metrics`.
+    pub listener: ListenerConfig,
 }
 
 /// `service.shutdown`.
@@ -112,7 +136,9 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             log_level: "info".to_owned(),
+            log_encoding: LogEncoding::Auto,
             metrics: true,
+            pages: Vec::new(),
             resource: BTreeMap::new(),
         }
     }

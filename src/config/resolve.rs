@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Config, PipelineConfig, PipelineId, ServiceConfig, Stage, service};
+use super::{Config, PipelineConfig, PipelineId, ServiceConfig, Stage, service, telemetry};
 use crate::component::{ComponentId, Factories};
 use crate::pdata::Signal;
 use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, nearest};
@@ -94,7 +94,7 @@ pub(super) fn resolve(
         }
     };
     let http = service::http(service.value("http"));
-    let telemetry = service::telemetry(service.value("telemetry"));
+    let telemetry = telemetry::telemetry(service.value("telemetry"));
     let shutdown = service::shutdown(service.value("shutdown"));
     service.finish();
 

@@ -3,6 +3,7 @@
 //! `/metrics`, `/metrics/aggregated` and `/stats` are here until a component registers
 //! better ones: the agent's own families alone, and a plain word.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use crate::component::{
-    Health, HealthReport, Listener, Phase, PipelineReport, Response, Route, Snapshot, Status,
-    Subject, full_body, handler,
+    Handler, Health, HealthReport, Listener, ListenerConfig, Phase, PipelineReport, Response,
+    Route, Snapshot, Status, Subject, full_body, handler,
 };
 use crate::telemetry::Telemetry;
 
@@ -25,7 +26,9 @@ pub(super) const OWNER: &str = "service::http";
 pub(super) const FALLBACK: &str = "the agent";
 
 /// The paths that people look at, the most telling first.
-pub(super) const PAGES: [&str; 2] = ["/metrics", "/health"];
+pub(super) const PAGES: [&str; 2] = [METRICS, "/health"];
+
+const METRICS: &str = "/metrics";
 
 /// The agent's own routes.
 pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
@@ -37,7 +40,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
     };
     let own = |path, handler| route(OWNER, path, handler);
     let fallback = |path, handler| route(FALLBACK, path, handler);
-    let (board, readiness, telemetry) = (health.clone(), health.clone(), telemetry.clone());
+    let (board, readiness) = (health.clone(), health.clone());
     vec![
         own(
             "/livez",
@@ -54,19 +57,31 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
                 std::future::ready(well(&board.snapshot(now), now))
             }),
         ),
-        fallback(
-            "/metrics",
-            handler(move |_| {
-                let telemetry = telemetry.clone();
-                async move { page(&telemetry.gather().await) }
-            }),
-        ),
+        fallback(METRICS, own_metrics(telemetry)),
         fallback(
             "/metrics/aggregated",
             handler(async |_| nothing_aggregated()),
         ),
         fallback("/stats", handler(async |_| nothing_aggregated())),
     ]
+}
+
+/// The page of the agent's own metrics, on a listener that the configuration asks for.
+pub fn metrics_page(config: ListenerConfig, owner: String, telemetry: &Telemetry) -> Route {
+    Route {
+        listener: Listener::At(config),
+        path: METRICS.to_owned(),
+        owner,
+        handler: own_metrics(telemetry),
+    }
+}
+
+fn own_metrics(telemetry: &Telemetry) -> Arc<dyn Handler> {
+    let telemetry = telemetry.clone();
+    handler(move |_| {
+        let telemetry = telemetry.clone();
+        async move { page(&telemetry.gather().await) }
+    })
 }
 
 fn ready(phase: Phase) -> Response {

@@ -45,6 +45,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 pub use accept::Limits;
+pub use agent::metrics_page;
 pub use auth::Credentials;
 pub use listening::{Listening, Stream};
 
