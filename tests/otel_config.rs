@@ -24,13 +24,18 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         "collector",
         &[
             "service.http.endpoint=127.0.0.1:0",
+            "service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: 0}}}}]",
+            "extensions.health_check.endpoint=127.0.0.1:0",
             "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
             "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
             "exporters.otlp.endpoint=127.0.0.1:9",
+            "exporters.otlphttp.endpoint=http://127.0.0.1:9",
             "exporters.prometheus.endpoint=127.0.0.1:0",
             "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
         ],
     ),
+    // Everything else it takes from its environment.
+    ("collector-local", &["service.http.endpoint=127.0.0.1:0"]),
     ("container", &["service.http.endpoint=127.0.0.1:0"]),
     (
         "default",
@@ -44,6 +49,20 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         "file-and-debug",
         &[
             "service.http.endpoint=127.0.0.1:0",
+            "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
+        ],
+    ),
+    (
+        "gateway",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.grpc.tls.cert_file=${env:DIRECTORY}/server.pem",
+            "receivers.otlp.protocols.grpc.tls.key_file=${env:DIRECTORY}/server.key",
+            "receivers.otlp.protocols.http.tls.cert_file=${env:DIRECTORY}/server.pem",
+            "receivers.otlp.protocols.http.tls.key_file=${env:DIRECTORY}/server.key",
+            "exporters.otlp_grpc.endpoint=http://127.0.0.1:9",
             "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
         ],
     ),
@@ -69,6 +88,13 @@ fn every_configuration_for_use_loads_without_a_warning_and_starts() {
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let directory = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(directory.path().join("server.pem"), own.cert.pem()).unwrap();
+        fs::write(
+            directory.path().join("server.key"),
+            own.signing_key.serialize_pem(),
+        )
+        .unwrap();
         let overrides = OVERRIDES.iter().find(|(known, _)| *known == name);
         let (_, sets) = overrides.unwrap_or_else(|| panic!("{name} has no overrides"));
         let loaded = load(&file, sets, directory.path());
@@ -104,6 +130,34 @@ fn every_configuration_for_use_loads_without_a_warning_and_starts() {
             assert!(drained.tasks.len() >= 3, "{name}: {:?}", drained.tasks);
         });
     }
+}
+
+#[tokio::test]
+async fn a_reader_of_the_collector_shows_the_agents_own_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, sets) = OVERRIDES
+        .iter()
+        .find(|(name, _)| *name == "collector")
+        .unwrap();
+    let loaded = load(&folder().join("collector.yaml"), sets, directory.path());
+    let telemetry = Telemetry::new(&foghorn::telemetry::Settings::default()).unwrap();
+    let service = Service::build(&loaded.config, &telemetry).unwrap();
+    let running = service.start().await.unwrap();
+    let metrics = |url: &&String| url.ends_with("/metrics");
+    let pages: Vec<String> = running.urls().iter().filter(metrics).cloned().collect();
+    // The agent's own, the exporter's, and the reader's.
+    assert_eq!(pages.len(), 3, "{pages:?}");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let agent =
+        tokio::spawn(running.run(async move { drop(stopped.await) }, std::future::pending()));
+    let mut with_own = 0;
+    for page in pages {
+        let text = reqwest::get(&page).await.unwrap().text().await.unwrap();
+        with_own += usize::from(text.contains("\notelcol_process_uptime"));
+    }
+    assert_eq!(with_own, 2);
+    stop.send(()).unwrap();
+    agent.await.unwrap();
 }
 
 #[test]
@@ -164,6 +218,11 @@ fn load(file: &Path, sets: &[&str], directory: &Path) -> Loaded {
     };
     let environment = |name: &str| match name {
         "DIRECTORY" => directory.to_str().map(str::to_owned),
+        "OUT_FILE" => Some(format!("{}/out.jsonl", directory.display())),
+        "HEALTH_PORT" | "OTLP_GRPC_PORT" | "OTLP_HTTP_PORT" | "PROMETHEUS_PORT" => {
+            Some("0".to_owned())
+        }
+        "GATEWAY_TOKEN" | "UPSTREAM_TOKEN" => Some("s3cret".to_owned()),
         "BETANET_URL" => Some("http://127.0.0.1:9".to_owned()),
         _ => None,
     };

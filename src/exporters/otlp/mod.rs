@@ -120,6 +120,9 @@ impl FromValue for GrpcConfig {
 impl FromValue for HttpConfig {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
+        let is_written = fields
+            .value("endpoint")
+            .is_some_and(|value| !value.is_null());
         let base = fields.optional::<HttpUrl>("endpoint");
         let mut urls = BTreeMap::new();
         for (signal, key) in [
@@ -139,6 +142,9 @@ impl FromValue for HttpConfig {
             fields.map().error::<()>("encoding: only proto is sent")?;
         }
         fields.finish();
+        if is_written && base.is_none() {
+            return None;
+        }
         if urls.is_empty() {
             return value.error("`endpoint` is missing: use a URL such as http://collector:4318");
         }

@@ -185,10 +185,6 @@ impl FromValue for Keepalive {
 
 impl FromValue for IfTaken {
     fn from_value(value: &Value<'_>) -> Option<Self> {
-        match value.text() {
-            Some("fail") => Some(Self::Fail),
-            Some("skip") => Some(Self::Skip),
-            _ => value.error("expected fail or skip"),
-        }
+        value.choice(&[("fail", Self::Fail), ("skip", Self::Skip)])
     }
 }
