@@ -5,10 +5,12 @@
 //! "billion laughs". Tags beyond YAML's own are refused, because nothing here would act on
 //! them.
 
+mod words;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span};
 
@@ -416,7 +418,7 @@ impl Builder<'_> {
             let at = self.span(Marker::new(0, line, column));
             return (at, "a tab can't indent in YAML: use spaces".to_owned());
         }
-        (self.span(*marker), plain_words(error.kind()))
+        (self.span(*marker), words::plain(error.kind()))
     }
 }
 
@@ -443,66 +445,6 @@ fn merge(node: Node, at: Span, merged: &mut Vec<Entry>) -> Result<(), Fatal> {
 
 fn too_deep() -> String {
     format!("lists and maps nest deeper than {MAX_DEPTH} levels")
-}
-
-/// A syntax error as somebody would say it who sees the text.
-fn plain_words(kind: &ErrorKind) -> String {
-    use ErrorKind as E;
-    match kind {
-        E::MappingValueNotAllowed => {
-            "a `:` can't stand here: quote the value that contains it, or mend the \
-             indentation of this line, or the line above lacks its `:`"
-        }
-        E::InvalidColonPlacement => {
-            "a `:` can't stand here: is a bracket or a brace before it still open?"
-        }
-        E::SimpleKeyExpected | E::InvalidSimpleKey => {
-            "expected `key: value`: a `:` with a space behind it is missing"
-        }
-        E::ExpectedBlockMappingKey | E::InvalidIndentation => {
-            "expected a key: is this line indented like the other keys of its map?"
-        }
-        E::ExpectedBlockSequenceEntry => {
-            "expected `- ` and an item: is this line indented like the other items of its list?"
-        }
-        E::BlockSequenceEntryNotAllowed | E::BlockEntryInFlowCollection => {
-            "a list item can't stand here: begin the list on a line of its own"
-        }
-        E::UnclosedFlowCollection { open } => return format!("`{open}` is never closed"),
-        E::UnexpectedEofFlowSequence => "`[` is never closed",
-        E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => "`{` is never closed",
-        E::ExpectedFlowSequenceSeparator => "expected `,` or `]`",
-        E::ExpectedFlowMappingSeparator => "expected `,` or `}`",
-        E::MisplacedFlowCollectionEnd => "a bracket or brace is closed that was never opened",
-        E::MismatchedFlowCollectionEnd { open, close } => {
-            return format!("`{open}` is closed by `{close}`");
-        }
-        E::UnclosedQuotedScalar => "a quote is never closed",
-        E::InvalidQuotedScalarIndent => {
-            "a quote is not closed on its line, and what follows is not indented"
-        }
-        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => {
-            "something follows the closing quote: put the whole value in quotes"
-        }
-        E::UnknownQuotedScalarEscape => {
-            "unknown escape in double quotes: write a backslash as `\\\\`, or use single quotes"
-        }
-        E::UnexpectedCharacter { character } => {
-            return format!(
-                "a value can't begin with `{}`: put it in quotes",
-                character.escape_default()
-            );
-        }
-        E::UnknownAnchor => "this alias has no anchor before it: quote the value if `*` is meant",
-        E::TabNotAllowed
-        | E::TabInBlockIndentation
-        | E::TabInIndentation
-        | E::TabInPlainScalar
-        | E::TabAtBlockScalarStart => "a tab can't stand here: use spaces",
-        E::RecursionLimitExceeded => return too_deep(),
-        other => return format!("not valid YAML: {other}"),
-    }
-    .to_owned()
 }
 
 #[cfg(test)]
