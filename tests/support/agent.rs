@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 pub struct Agent {
     pub health: Health,
     pub ledger: Ledger,
+    /// What it serves by HTTP.
+    pub urls: Vec<String>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Drained>,
 }
@@ -35,6 +37,7 @@ impl Agent {
         let service = Service::build(&loaded.config, &telemetry).unwrap_or_else(|e| panic!("{e}"));
         let running = service.start().await.unwrap_or_else(|e| panic!("{e}"));
         let (health, ledger) = (running.health(), running.ledger());
+        let urls = running.urls().to_vec();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             let _ = stopped.await;
@@ -43,6 +46,7 @@ impl Agent {
         Self {
             health,
             ledger,
+            urls,
             stop,
             running,
         }

@@ -1,5 +1,6 @@
 //! From OTLP to the page.
 
+mod head;
 mod life;
 mod names;
 mod values;
