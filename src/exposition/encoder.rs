@@ -66,10 +66,10 @@ impl Encoder {
         self.out.is_empty()
     }
 
-    /// Takes what was written, between two series.
-    pub fn take(&mut self) -> Vec<u8> {
-        // What comes next is about as long: room for it now saves growing step by step.
-        let next = Vec::with_capacity(self.out.len());
+    /// Takes what was written, between two series, and goes on in `next`, whose content is
+    /// dropped and whose room is kept.
+    pub fn take(&mut self, mut next: Vec<u8>) -> Vec<u8> {
+        next.clear();
         std::mem::replace(&mut self.out, next)
     }
 

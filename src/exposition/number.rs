@@ -6,9 +6,10 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// Appends a sample's value: the shortest digits that read back the same.
 #[inline]
 pub(super) fn value(out: &mut Vec<u8>, number: f64) {
-    if number.abs() < EXACT && number.trunc() == number {
-        // Minus zero loses its sign here, which no scraper can tell from zero.
-        let whole = number as i64;
+    // Compared this way round, since `trunc` is a call where the processor's baseline lacks
+    // the instruction. Minus zero loses its sign here, which no scraper can tell from zero.
+    let whole = number as i64;
+    if number.abs() < EXACT && whole as f64 == number {
         if whole < 0 {
             out.push(b'-');
         }

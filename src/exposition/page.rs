@@ -1,5 +1,6 @@
 //! A page in pieces, compressed where the scraper takes that.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -15,11 +16,20 @@ use super::{Accepted, Encoder, Family, Format, Kind, Names};
 #[derive(Debug)]
 pub struct Chunks {
     gzip: Option<GzEncoder<Vec<u8>>>,
+    /// Texts whose room can be used again, once they are compressed or sent: a page takes
+    /// the memory of two pieces, however long it is.
+    used: VecDeque<Bytes>,
 }
 
 impl Chunks {
     /// Bytes of text in a piece, before compression.
     pub const SIZE: usize = 64 * 1024;
+
+    /// Room for a piece. The series that crosses [`SIZE`](Self::SIZE) still goes into it.
+    const ROOM: usize = Self::SIZE + 4 * 1024;
+
+    /// Pieces whose room is kept: one is on its way while the next is written.
+    const USED: usize = 2;
 
     /// A body for a scraper.
     pub fn new(gzip: bool) -> Self {
@@ -27,13 +37,27 @@ impl Chunks {
             // The fastest level: it takes a tenth of the time of the usual one, and pages
             // repeat themselves so much that the size is hardly different.
             gzip: gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+            used: VecDeque::with_capacity(Self::USED),
+        }
+    }
+
+    /// Room to write the next piece in.
+    pub fn room(&mut self) -> Vec<u8> {
+        match self.used.iter().position(Bytes::is_unique) {
+            Some(free) => self.used.remove(free).map(Vec::from).unwrap_or_default(),
+            None => Vec::with_capacity(Self::ROOM),
         }
     }
 
     /// Turns text into the next piece, which is empty while the compressor holds it back.
     pub fn push(&mut self, text: Vec<u8>) -> Bytes {
+        let text = Bytes::from(text);
+        if self.used.len() == Self::USED {
+            self.used.pop_front();
+        }
+        self.used.push_back(text.clone());
         match &mut self.gzip {
-            None => text.into(),
+            None => text,
             Some(gzip) => {
                 // Writing to a vector can't fail.
                 let _ = gzip.write_all(&text);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use foghorn::component::{
-    BuildContext, BuiltExporter, Discards, DropReason, Health, Now, Routes, Sink,
+    BuildContext, BuiltExporter, Discards, DropReason, Health, Now, Response, Routes, Sink,
 };
 use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
@@ -88,8 +88,8 @@ impl Exporter {
         self.sink.consume(batch, self.now, &mut self.lost);
     }
 
-    /// The page, as a scraper with this `Accept` header gets it.
-    pub async fn page(&self, accept: &str) -> Vec<u8> {
+    /// The answer to a scraper with this `Accept` header.
+    pub async fn answer(&self, accept: &str) -> Response {
         let (parts, ()) = Request::builder()
             .uri("/metrics")
             .header(ACCEPT, accept)
@@ -97,13 +97,12 @@ impl Exporter {
             .unwrap()
             .into_parts();
         let handler = Arc::clone(&self.routes.all()[0].handler);
-        let response = handler.handle(parts).await;
-        response
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes()
-            .to_vec()
+        handler.handle(parts).await
+    }
+
+    /// The page that such a scraper gets.
+    pub async fn page(&self, accept: &str) -> Vec<u8> {
+        let body = self.answer(accept).await.into_body();
+        body.collect().await.unwrap().to_bytes().to_vec()
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct Pages {
     /// Whose families stand on the page beside the pipeline's.
     own: Option<Telemetry>,
     /// One page gathers those at a time. Writing needs no bound of its own: it happens on
-    /// the runtime's workers, so there is never more of it than there are workers.
+    /// the runtime's workers, so there is never more of it than there are workers, and a
+    /// page in the making is two pieces of memory. A bound would let those who read slowly
+    /// keep the others waiting.
     gathering: Arc<Semaphore>,
 }
 
@@ -133,7 +135,9 @@ impl Page {
                 self.parts.pop_front();
             }
             if encoder.len() >= Chunks::SIZE {
-                let chunk = self.chunks.as_mut()?.push(encoder.take());
+                let chunks = self.chunks.as_mut()?;
+                let text = encoder.take(chunks.room());
+                let chunk = chunks.push(text);
                 if !chunk.is_empty() {
                     return Some(chunk);
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
@@ -61,6 +62,11 @@ struct Family {
     born: u64,
     slots: Slots<Slot>,
     by_text: HashMap<u128, usize, RandomState>,
+    /// Where the next series' text goes. A shelf is freed with the last text on it.
+    shelf: BytesMut,
+    /// Bytes of the texts that are shown, and of those that left since the last tidying.
+    live: usize,
+    left: usize,
     /// Of the last new histogram: most of a family have the same.
     bounds: Option<Arc<Bounds>>,
 }
@@ -70,7 +76,6 @@ struct Slot {
     state: State,
     updated: Instant,
     born: u64,
-    key: u128,
 }
 
 /// A newcomer for the page.
@@ -134,6 +139,9 @@ impl Store {
             born: self.born,
             slots: Slots::default(),
             by_text: HashMap::default(),
+            shelf: BytesMut::new(),
+            live: 0,
+            left: 0,
             bounds: None,
         });
         self.by_name.insert(name, index);
@@ -163,7 +171,7 @@ impl Store {
         let Some(family) = self.families.get_mut(index) else {
             return Err(DropReason::Unsupported);
         };
-        let series = match &reading.value {
+        let mut series = match &reading.value {
             Value::Number(value) => Series::number(&family.descriptor.name, labels, *value),
             Value::Histogram(value) => {
                 family.bounds = Some(Arc::clone(&value.bounds));
@@ -189,11 +197,11 @@ impl Store {
         self.lines += lines;
         self.series += 1;
         self.born += 1;
+        family.shelve(&mut series);
         let slot = family.slots.insert(Slot {
             state: State::new(series, reading, owner, timestamps),
             updated: now,
             born: self.born,
-            key,
         });
         family.by_text.insert(key, slot);
         Ok(SlotRef {
@@ -339,11 +347,17 @@ impl Store {
         if let Some(held) = self.families.get_mut(family)
             && let Some(slot) = held.slots.remove(slot)
         {
-            held.by_text.remove(&slot.key);
+            let text = slot.state.series.text();
+            held.by_text.remove(&key(&self.hash, text));
+            held.live -= text.len();
+            held.left += text.len();
             self.lines -= lines(&slot.state.series.value);
             self.series -= 1;
         }
         self.drop_if_empty(family);
+        if let Some(held) = self.families.get_mut(family) {
+            held.tidy();
+        }
     }
 
     fn drop_if_empty(&mut self, family: usize) {
@@ -360,6 +374,34 @@ impl Store {
     /// Drops a family that was made for a series which then found no place.
     pub(super) fn settle(&mut self, family: usize) {
         self.drop_if_empty(family);
+    }
+}
+
+impl Family {
+    /// Bytes of the largest shelf: some 100 texts. Smaller families have smaller ones.
+    const SHELF: usize = 16 * 1024;
+
+    fn shelve(&mut self, series: &mut Series) {
+        let length = series.text().len();
+        if self.shelf.capacity() < length {
+            self.shelf = BytesMut::with_capacity(length.max(self.live.min(Self::SHELF)));
+        }
+        series.shelve(&mut self.shelf);
+        self.live += length;
+    }
+
+    /// Puts the texts together anew once more of them have left than stayed, since one that
+    /// stays keeps its whole shelf.
+    fn tidy(&mut self) {
+        if self.left <= self.live + Self::SHELF {
+            return;
+        }
+        (self.live, self.left) = (0, 0);
+        let mut slots = std::mem::take(&mut self.slots);
+        for slot in slots.entries.iter_mut().flatten() {
+            self.shelve(&mut slot.state.series);
+        }
+        self.slots = slots;
     }
 }
 

@@ -171,3 +171,25 @@ fn a_page_in_the_making_shows_each_series_once() {
     assert_eq!(text.matches("\ng{").count(), 2_000, "none twice");
     assert!(!text.contains("zz"));
 }
+
+#[test]
+fn series_that_stay_are_whole_after_most_have_left() {
+    let mut rig = Rig::new("");
+    let text = "x".repeat(100);
+    let series = |n: usize, time| with(number(time, 1.0), &[("n", &n.to_string()), ("x", &text)]);
+    rig.send(vec![gauge("g", (0..1_000).map(|n| series(n, 1)).collect())]);
+    let whole = rig.lines();
+    let stays = |n: &usize| n.is_multiple_of(50);
+    let tombstones = (0..1_000).filter(|n| !stays(n)).map(|n| NumberDataPoint {
+        flags: 1,
+        ..series(n, 2)
+    });
+    rig.send(vec![gauge("g", tombstones.collect())]);
+    let kept: Vec<String> = whole.into_iter().step_by(50).collect();
+    assert_eq!(rig.lines(), kept);
+    assert_eq!(kept.len(), 20);
+    // Each is still found by its labels, and new ones find room beside it.
+    rig.send(vec![gauge("g", (0..1_000).map(|n| series(n, 3)).collect())]);
+    let lines: std::collections::BTreeSet<String> = rig.lines().into_iter().collect();
+    assert_eq!(lines.len(), 1_000);
+}
