@@ -18,12 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent::Agent;
 use betanet_server::{Dialects, Options, Server};
 use reqwest::header::ACCEPT;
 use strict::Samples;
+use tokio::time::Instant;
 
 /// A name and its labels.
 type Series = (String, BTreeMap<String, String>);

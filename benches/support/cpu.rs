@@ -16,7 +16,7 @@ type Samples = Vec<(&'static str, Vec<f64>)>;
 static SAMPLES: Mutex<BTreeMap<&str, Samples>> = Mutex::new(BTreeMap::new());
 
 /// Measures work on so many items.
-pub fn measure<R>(
+pub(crate) fn measure<R>(
     c: &mut Criterion,
     group: &'static str,
     name: &'static str,
@@ -38,7 +38,7 @@ pub fn measure<R>(
 
 /// Prints medians and minima, and the ratio of the minima to the first of their group.
 #[expect(clippy::print_stdout, reason = "it is what a bench is for")]
-pub fn table(_: &mut Criterion) {
+pub(crate) fn table(_: &mut Criterion) {
     let Ok(mut samples) = SAMPLES.lock() else {
         return;
     };
