@@ -22,7 +22,7 @@
 //! | TLS handshake | 10 s | closed, `tls_handshake` |
 //! | ending at shutdown | 1 s | aborted |
 //!
-//! Emits the [`metrics`] of every listener.
+//! Emits the `metrics` of every listener.
 //!
 //! **Architecture Invariant:** this module knows routes, never what is behind them.
 

@@ -16,7 +16,7 @@
 //! Collector's `otelcol_*` don't, and the exporter adds neither suffixes nor units, since
 //! its switches are for all instruments or none.
 //!
-//! Emits [`process`] figures, and `target_info` with the agent's resource.
+//! Emits the figures of the process, and `target_info` with the agent's resource.
 //!
 //! **Architecture Invariant:** this module imports only `exposition`.
 

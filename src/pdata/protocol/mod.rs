@@ -6,7 +6,7 @@
 //! was rejected for this: it loses `"NaN"` without an error and refuses null lists, and
 //! it needs the owned structs that the pipeline avoids.
 //!
-//! [`visit`] reads an encoded message by the table and reports what it finds in the order
+//! [`visit()`] reads an encoded message by the table and reports what it finds in the order
 //! of the table, whatever the order on the wire.
 
 mod tables;
