@@ -137,9 +137,10 @@ impl FromValue for HttpConfig {
             }
         }
         let common = Common::from_fields(&mut fields);
-        let encoding: Option<String> = fields.optional("encoding");
-        if encoding.is_some_and(|encoding| encoding != "proto") {
-            fields.map().error::<()>("encoding: only proto is sent")?;
+        if let Some(encoding) = fields.value("encoding")
+            && encoding.text() != Some("proto")
+        {
+            encoding.error::<()>("only proto is sent");
         }
         fields.finish();
         if is_written && base.is_none() {

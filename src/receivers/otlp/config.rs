@@ -91,9 +91,10 @@ impl FromValue for GrpcConfig {
         let body_timeout = body_timeout(&mut fields);
         let keepalive = fields.optional("keepalive").unwrap_or_default();
         let if_taken = fields.or("if_taken", IfTaken::Fail);
-        let transport: Option<String> = fields.optional("transport");
-        if transport.is_some_and(|transport| transport != "tcp") {
-            fields.map().error::<()>("transport: only tcp is served")?;
+        if let Some(transport) = fields.value("transport")
+            && transport.text() != Some("tcp")
+        {
+            transport.error::<()>("only tcp is served");
         }
         fields.finish();
         Some(Self {
