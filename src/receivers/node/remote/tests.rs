@@ -177,12 +177,13 @@ async fn a_real_node_exporter_is_read_as_its_host_is() {
             .unwrap(),
     );
     let log = BufReader::new(exporter.0.stderr.take().unwrap());
-    let address = log
-        .lines()
-        .map_while(Result::ok)
+    let mut lines = log.lines().map_while(Result::ok);
+    let address = lines
         .find(|line| line.contains("Listening on"))
         .and_then(|line| Some(line.rsplit_once("address=")?.1.to_owned()))
         .unwrap();
+    // It dies of the next line that it can't write, so the pipe is read to its end.
+    std::thread::spawn(move || lines.for_each(drop));
     let url = format!("http://{address}/metrics");
     let parsed = Url::parse(&url).unwrap();
     let timeout = Duration::from_secs(10);
