@@ -104,7 +104,7 @@ impl Pipeline {
             processors: Vec::new(),
             exporters: ids,
         });
-        let graph = Graph::build(&config, &Telemetry::off(), &Surroundings::default()).unwrap();
+        let graph = Graph::build(&config, &Telemetry::off(), &Surroundings::new(1)).unwrap();
         let grace = GraceControl::new();
         for exporter in graph.exporters {
             runtime.spawn(exporter.run(grace.grace()));

@@ -28,7 +28,7 @@
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
-//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `yaml` |
+//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `resilience`, `yaml` |
 //! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`extensions`] | what runs beside the pipelines | `component`, `server`, `telemetry`, `yaml` |

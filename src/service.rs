@@ -21,6 +21,7 @@ mod tests;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -98,7 +99,7 @@ impl Service {
     ///
     /// Names every component that could not be built.
     pub fn build(config: &Config, telemetry: &Telemetry) -> Result<Self, BuildErrors> {
-        let surroundings = Surroundings::default();
+        let surroundings = Surroundings::new(config.service.max_endpoints);
         let mut errors = Vec::new();
         let graph = Graph::build(config, telemetry, &surroundings)
             .map_err(|BuildErrors(found)| errors.extend(found))
@@ -110,6 +111,8 @@ impl Service {
                 telemetry: telemetry.clone(),
                 health: surroundings.health.clone(),
                 routes: surroundings.routes.clone(),
+                endpoints: Arc::clone(&surroundings.endpoints),
+                guard: None,
             };
             match extension.build(&context) {
                 Ok(extension) => extensions.push((id.to_string(), extension)),

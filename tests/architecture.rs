@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What every component is made of.
     ("telemetry", &["exposition"]),
     ("component", &["pdata", "resilience", "telemetry", "yaml"]),
-    ("config", &["component", "pdata", "yaml"]),
+    ("config", &["component", "pdata", "resilience", "yaml"]),
     ("server", &["component", "exposition", "telemetry", "yaml"]),
     // The components. None knows another, and none knows the pipeline.
     ("receivers", COMPONENTS_IMPORT),

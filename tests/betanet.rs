@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foghorn::component::{Admission, BuildContext, Health, Intake, Origin, Refusal, Routes, State};
+use foghorn::component::{Admission, BuildContext, Health, Intake, Origin, Refusal, State};
 use foghorn::pdata::{Batch, Signal};
 use foghorn::receivers::betanet;
 use foghorn::telemetry::{Settings, Telemetry};
@@ -79,10 +79,8 @@ impl Rig {
         let telemetry = Telemetry::new(&Settings::default()).unwrap();
         let health = Health::new();
         let context = BuildContext {
-            id: "betanet/test".parse().unwrap(),
-            telemetry: telemetry.clone(),
             health: health.clone(),
-            routes: Routes::new(),
+            ..BuildContext::standalone("betanet/test".parse().unwrap(), telemetry.clone())
         };
         let intake: Arc<dyn Intake> = Arc::new(Pass(sender));
         let intakes = BTreeMap::from([(Signal::Metrics, intake)]);

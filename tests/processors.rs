@@ -9,7 +9,7 @@ mod otlp;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foghorn::component::{BuildContext, Health, Processor, Routes};
+use foghorn::component::{BuildContext, Processor};
 use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
 use foghorn::pipeline::conformance;
@@ -138,11 +138,6 @@ fn build(kind: &str, yaml: &str, signal: Signal) -> Box<dyn Processor> {
         "{kind} {yaml}: {:?}",
         diagnostics.problems()
     );
-    let context = BuildContext {
-        id: kind.parse().unwrap(),
-        telemetry: Telemetry::off(),
-        health: Health::new(),
-        routes: Routes::default(),
-    };
+    let context = BuildContext::standalone(kind.parse().unwrap(), Telemetry::off());
     config.unwrap().build(&context, signal).unwrap()
 }

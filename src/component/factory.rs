@@ -13,6 +13,7 @@ use super::{
     Routes, Sink,
 };
 use crate::pdata::Signal;
+use crate::resilience::{self, Endpoints};
 use crate::telemetry::Telemetry;
 use crate::yaml::Value;
 
@@ -173,6 +174,8 @@ pub trait ExtensionConfig: fmt::Debug + Send + Sync {
 pub enum Policy {
     /// Bounds what is in flight; applied on admission.
     MemoryLimiter(MemoryLimit),
+    /// Guards every fetch of the pull receivers.
+    Resilience(Arc<resilience::Config>),
 }
 
 /// The bounds of `memory_limiter`.
@@ -197,4 +200,24 @@ pub struct BuildContext {
     pub health: Health,
     /// Where it registers what it serves by HTTP.
     pub routes: Routes,
+    /// Where it registers the remote endpoints that it guards.
+    pub endpoints: Arc<Endpoints>,
+    /// How its fetches are guarded, if it pulls and a pipeline of its has `resilience`.
+    pub guard: Option<Arc<resilience::Config>>,
+}
+
+impl BuildContext {
+    /// What a component is built with that runs outside a service, such as in a test:
+    /// shared with nobody, and without a guard.
+    pub fn standalone(id: ComponentId, telemetry: Telemetry) -> Self {
+        let stop = tokio_util::sync::CancellationToken::new();
+        Self {
+            id,
+            telemetry,
+            health: Health::new(),
+            routes: Routes::new(),
+            endpoints: Arc::new(Endpoints::new(resilience::DEFAULT_MAX_ENDPOINTS, stop)),
+            guard: None,
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::component::{
     ReceiverConfig,
 };
 use crate::pdata::Signal;
+use crate::resilience::DEFAULT_MAX_ENDPOINTS;
 
 /// A configuration that can be run: every component is valid, every reference resolves,
 /// and every component that is listed here stands in a pipeline.
@@ -38,7 +39,7 @@ pub enum Stage {
 }
 
 /// The `service` part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ServiceConfig {
     /// Pipelines in the order of the document.
     pub pipelines: Vec<PipelineConfig>,
@@ -48,6 +49,8 @@ pub struct ServiceConfig {
     pub telemetry: TelemetryConfig,
     /// How long shutting down may take.
     pub shutdown: ShutdownConfig,
+    /// How many remote endpoints may be guarded.
+    pub max_endpoints: usize,
 }
 
 /// `signal[/name]`, which names a pipeline.
@@ -130,6 +133,18 @@ pub struct ShutdownConfig {
     pub grace: Duration,
     /// How long aborted tasks are waited for.
     pub abort: Duration,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            pipelines: Vec::new(),
+            http: HttpConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            max_endpoints: DEFAULT_MAX_ENDPOINTS,
+        }
+    }
 }
 
 impl Default for TelemetryConfig {

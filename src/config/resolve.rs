@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Config, PipelineConfig, PipelineId, ServiceConfig, Stage, service, telemetry};
 use crate::component::{ComponentId, Factories};
 use crate::pdata::Signal;
+use crate::resilience::DEFAULT_MAX_ENDPOINTS;
 use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, nearest};
 
 /// Reads the whole tree. The result is for use only where no error was reported.
@@ -96,6 +97,7 @@ pub(super) fn resolve(
     let http = service::http(service.value("http"));
     let telemetry = telemetry::telemetry(service.value("telemetry"));
     let shutdown = service::shutdown(service.value("shutdown"));
+    let max_endpoints = service.within("max_endpoints", DEFAULT_MAX_ENDPOINTS, 1..=1_000_000);
     service.finish();
 
     Some(Config {
@@ -108,6 +110,7 @@ pub(super) fn resolve(
             http,
             telemetry,
             shutdown,
+            max_endpoints,
         },
         sources: Vec::new(),
     })

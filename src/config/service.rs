@@ -8,6 +8,7 @@
 //!   shutdown:
 //!     grace: 5s
 //!     abort: 2s
+//!   max_endpoints: 10000         # remote endpoints that may be guarded
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -258,10 +258,8 @@ mod tests {
             bodies: Bodies::default(),
         };
         let context = BuildContext {
-            id: "health_check".parse().unwrap(),
-            telemetry: Telemetry::off(),
-            health: Health::new(),
             routes: routes.clone(),
+            ..BuildContext::standalone("health_check".parse().unwrap(), Telemetry::off())
         };
         config.build(&context).unwrap();
         let server = Server::bind(None, &routes, &context.health, &context.telemetry).await;

@@ -23,10 +23,12 @@ use super::status::ExporterStatus;
 use super::worker::PipelineTask;
 use super::{Ending, metrics};
 use crate::component::{
-    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, Routes, WhenFull,
+    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, ReceiverConfig,
+    Routes, WhenFull,
 };
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
+use crate::resilience::{self, Endpoints};
 use crate::telemetry::Telemetry;
 
 /// Requests that may wait before a pipeline's first processor. A few, so that a receiver
@@ -34,12 +36,29 @@ use crate::telemetry::Telemetry;
 const INPUT_CAPACITY: usize = 32;
 
 /// What components share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Surroundings {
     /// Where components report whether they work.
     pub health: Health,
     /// Where they register what they serve.
     pub routes: Routes,
+    /// The remote endpoints that they guard.
+    pub endpoints: Arc<Endpoints>,
+    /// Cancelled when nothing new is to be admitted and no fetch goes on.
+    pub stopping: CancellationToken,
+}
+
+impl Surroundings {
+    /// Where as many endpoints as `max_endpoints` have room.
+    pub fn new(max_endpoints: usize) -> Self {
+        let stopping = CancellationToken::new();
+        Self {
+            health: Health::new(),
+            routes: Routes::new(),
+            endpoints: Arc::new(Endpoints::new(max_endpoints, stopping.clone())),
+            stopping,
+        }
+    }
 }
 
 /// Everything that a configuration asks for, built and wired, with nothing running.
@@ -114,7 +133,7 @@ impl Graph {
             outlets: BTreeMap::new(),
             budgets: BTreeMap::new(),
             stages: Vec::new(),
-            stopping: CancellationToken::new(),
+            stopping: surroundings.stopping.clone(),
             closing: CancellationToken::new(),
         };
         let exporters = builder.exporters();
@@ -375,7 +394,11 @@ impl<'a> Builder<'a> {
                 let intake = ReceiverIntake::new(account, gates, self.stopping.clone());
                 intakes.insert(signal, Arc::new(intake));
             }
-            match receiver.build(&self.context(id), intakes) {
+            let context = BuildContext {
+                guard: self.guard(id, receiver.as_ref()),
+                ..self.context(id)
+            };
+            match receiver.build(&context, intakes) {
                 Ok(receiver) => receivers.push((id.clone(), receiver)),
                 Err(error) => self.fail("receivers", id, error),
             }
@@ -389,7 +412,27 @@ impl<'a> Builder<'a> {
             telemetry: self.telemetry.clone(),
             health: self.surroundings.health.clone(),
             routes: self.surroundings.routes.clone(),
+            endpoints: Arc::clone(&self.surroundings.endpoints),
+            guard: None,
         }
+    }
+
+    /// Lowers `resilience` onto a pull receiver of the pipeline that it stands in.
+    fn guard(
+        &self,
+        id: &ComponentId,
+        receiver: &dyn ReceiverConfig,
+    ) -> Option<Arc<resilience::Config>> {
+        let mut pipelines = self.config.service.pipelines.iter();
+        let blocks = pipelines.by_ref().filter(|p| p.receivers.contains(id));
+        let mut blocks = blocks.flat_map(|pipeline| &pipeline.processors);
+        if !receiver.pulls() {
+            return None;
+        }
+        blocks.find_map(|id| match self.config.processors.get(id) {
+            Some(Stage::Policy(Policy::Resilience(config))) => Some(Arc::clone(config)),
+            _ => None,
+        })
     }
 
     fn fail(&mut self, section: &str, id: &ComponentId, error: anyhow::Error) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::component::{BuildContext, DropReason, Health, Output, Routes};
+use crate::component::{BuildContext, DropReason, Output};
 use crate::pdata::samples::{self, Style};
 use crate::pdata::{Batch, Signal};
 use crate::telemetry::Telemetry;
@@ -66,10 +66,5 @@ impl Recorder {
 
 /// What a processor of this id is built with.
 pub(super) fn context(id: &str) -> BuildContext {
-    BuildContext {
-        id: id.parse().unwrap(),
-        telemetry: Telemetry::off(),
-        health: Health::new(),
-        routes: Routes::default(),
-    }
+    BuildContext::standalone(id.parse().unwrap(), Telemetry::off())
 }

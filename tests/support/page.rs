@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use foghorn::component::{
-    BuildContext, BuiltExporter, Discards, DropReason, Health, Now, Response, Routes, Sink,
+    BuildContext, BuiltExporter, Discards, DropReason, Now, Response, Routes, Sink,
 };
 use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
@@ -57,10 +57,8 @@ impl Exporter {
         let config = (factory.configure)(&Value::root(&node, &diagnostics)).unwrap();
         let routes = Routes::new();
         let built = config.build(&BuildContext {
-            id: "prometheus".parse().unwrap(),
-            telemetry,
-            health: Health::new(),
             routes: routes.clone(),
+            ..BuildContext::standalone("prometheus".parse().unwrap(), telemetry)
         });
         let Ok(BuiltExporter::Local(mut sink)) = built else {
             panic!("the exporter is a local one");
