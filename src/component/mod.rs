@@ -11,6 +11,7 @@
 
 mod delivery;
 mod factory;
+mod guard;
 mod health;
 mod http;
 mod id;
@@ -30,6 +31,7 @@ pub use factory::{
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
     ProcessorFactory, ReceiverConfig, ReceiverFactory,
 };
+pub use guard::{GuardConfig, Places, destination};
 pub use health::{
     Health, HealthReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot, State, Status,
     Subject,
