@@ -5,6 +5,8 @@
 
 #[path = "support/agent.rs"]
 mod agent;
+#[path = "support/pki.rs"]
+mod pki;
 #[path = "support/otlp.rs"]
 mod samples;
 #[path = "support/wire.rs"]
@@ -22,42 +24,10 @@ use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Sources};
 use foghorn::service::Service;
 use foghorn::telemetry::{Settings, Telemetry};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::TempDir;
+use pki::Pki;
 use wire::{Client, Sink, framed, grpc_path, messages};
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http"];
-
-/// An authority with a certificate for the server and one for a client, and a stranger's
-/// client.
-fn pki() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let authority = issue_authority(dir.path(), "ca");
-    issue(dir.path(), "server", &authority);
-    issue(dir.path(), "client", &authority);
-    let stranger = issue_authority(dir.path(), "stranger-ca");
-    issue(dir.path(), "stranger", &stranger);
-    dir
-}
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn issue_authority(dir: &Path, name: &str) -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(dir.join(format!("{name}.pem")), authority.pem()).unwrap();
-    authority
-}
-
-fn issue(dir: &Path, name: &str, authority: &Authority) {
-    let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let params = CertificateParams::new(names).unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-    std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-}
 
 /// Takes OTLP over TLS from clients of the authority that know the token.
 async fn guarded(pki: &Path, sink: SocketAddr) -> Agent {
@@ -131,11 +101,11 @@ fn client_tls(pki: &Path, ca: &str, client: Option<&str>) -> String {
 
 #[tokio::test]
 async fn agents_with_certificates_and_the_token_talk() {
-    let pki = pki();
+    let pki = Pki::new();
     for protocol in PROTOCOLS {
         let sink = Sink::accepting().await;
-        let behind = guarded(pki.path(), sink.address).await;
-        let tls = client_tls(pki.path(), "ca", Some("client"));
+        let behind = guarded(pki.dir(), sink.address).await;
+        let tls = client_tls(pki.dir(), "ca", Some("client"));
         let address = behind.address(protocol);
         let sender = Agent::start(&sender_yaml(protocol, &address, &tls, "s3cret")).await;
         let sent = send(&sender).await;
@@ -148,12 +118,12 @@ async fn agents_with_certificates_and_the_token_talk() {
 
 #[tokio::test]
 async fn without_the_right_certificate_nothing_passes_and_the_reason_is_told() {
-    let pki = pki();
+    let pki = Pki::new();
     let f = async |ca: &str, client: Option<&str>, words: &str| {
         for protocol in PROTOCOLS {
             let sink = Sink::accepting().await;
-            let behind = guarded(pki.path(), sink.address).await;
-            let tls = client_tls(pki.path(), ca, client);
+            let behind = guarded(pki.dir(), sink.address).await;
+            let tls = client_tls(pki.dir(), ca, client);
             let address = behind.address(protocol);
             let sender = Agent::start(&sender_yaml(protocol, &address, &tls, "s3cret")).await;
             send(&sender).await;
@@ -171,12 +141,42 @@ async fn without_the_right_certificate_nothing_passes_and_the_reason_is_told() {
 }
 
 #[tokio::test]
+async fn another_name_than_the_hosts_is_what_the_server_must_prove() {
+    let pki = Pki::new();
+    for protocol in PROTOCOLS {
+        let sink = Sink::accepting().await;
+        let behind = guarded(pki.dir(), sink.address).await;
+        let address = behind.address(protocol);
+        let tls = client_tls(pki.dir(), "ca", Some("client"));
+        let named = |name: &str| {
+            let tls = tls.trim_end_matches('}');
+            let tls = format!("{tls}, server_name_override: {name}}}");
+            sender_yaml(protocol, &address, &tls, "s3cret")
+        };
+        let mistaken = Agent::start(&named("elsewhere.example")).await;
+        send(&mistaken).await;
+        let complaint = complaint(&mistaken).await;
+        assert!(
+            complaint.contains("not valid for name"),
+            "{protocol}: {complaint}"
+        );
+        mistaken.stop().await;
+        assert!(sink.received().is_empty());
+        let sender = Agent::start(&named("localhost")).await;
+        let sent = send(&sender).await;
+        assert!(messages(&sink.wait_for(1).await) == sent, "{protocol}");
+        sender.stop().await;
+        behind.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_token_is_refused_for_good() {
-    let pki = pki();
+    let pki = Pki::new();
     for (protocol, answered) in [("grpc", "UNAUTHENTICATED"), ("http", "HTTP 401")] {
         let sink = Sink::accepting().await;
-        let behind = guarded(pki.path(), sink.address).await;
-        let tls = client_tls(pki.path(), "ca", Some("client"));
+        let behind = guarded(pki.dir(), sink.address).await;
+        let tls = client_tls(pki.dir(), "ca", Some("client"));
         let address = behind.address(protocol);
         let sender = Agent::start(&sender_yaml(protocol, &address, &tls, "gu3ssed")).await;
         send(&sender).await;
@@ -214,9 +214,9 @@ async fn refusal(yaml: &str) -> String {
 
 #[tokio::test]
 async fn files_that_are_no_certificates_are_named_with_their_keys() {
-    let pki = pki();
-    let dir = pki.path().display().to_string();
-    std::fs::write(pki.path().join("empty.pem"), "").unwrap();
+    let pki = Pki::new();
+    let dir = pki.dir().display().to_string();
+    std::fs::write(pki.path("empty.pem"), "").unwrap();
     let f = async |tls: String, key: &str, file: &str| {
         for protocol in PROTOCOLS {
             let message = refusal(&sender_yaml(protocol, "127.0.0.1:1", &tls, "s3cret")).await;
@@ -299,12 +299,12 @@ fn secrets_of_headers_stand_in_no_log_line() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let pki = pki();
+            let pki = Pki::new();
             for (protocol, token) in [("grpc", "gu3ssed"), ("http", "gu3ssed"), ("grpc", "s3cret")]
             {
                 let sink = Sink::accepting().await;
-                let behind = guarded(pki.path(), sink.address).await;
-                let tls = client_tls(pki.path(), "ca", Some("client"));
+                let behind = guarded(pki.dir(), sink.address).await;
+                let tls = client_tls(pki.dir(), "ca", Some("client"));
                 let address = behind.address(protocol);
                 let sender = Agent::start(&sender_yaml(protocol, &address, &tls, token)).await;
                 send(&sender).await;

@@ -17,6 +17,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::ServerTls;
 use crate::yaml::{FromValue, Secret, Value};
 
 /// Where to listen, and under which protection.
@@ -27,20 +28,9 @@ pub struct ListenerConfig {
     /// Allows an address beyond loopback without TLS and authentication.
     pub allow_insecure_bind: bool,
     /// The certificate to show; none for plain text.
-    pub tls: Option<TlsConfig>,
+    pub tls: Option<Box<ServerTls>>,
     /// What a client must show; none lets everybody in.
     pub auth: Option<AuthConfig>,
-}
-
-/// The server's side of TLS. Files are PEM, and read when the listener is bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// The certificate and its chain.
-    pub cert_file: PathBuf,
-    /// The certificate's key.
-    pub key_file: PathBuf,
-    /// The authorities that vouch for clients; clients without a certificate are refused.
-    pub client_ca_file: Option<PathBuf>,
 }
 
 /// What the `authorization` header of a request must carry.
@@ -95,7 +85,7 @@ impl ListenerConfig {
         let tls = fields.value("tls").filter(|value| !value.is_null());
         let auth = fields.value("auth").filter(|value| !value.is_null());
         // Both are read whatever becomes of the other, so that every problem shows.
-        let tls = tls.map(|value| value.read::<TlsConfig>());
+        let tls = tls.map(|value| value.read().map(Box::new));
         let auth = auth.map(|value| value.read::<AuthConfig>());
         let config = Self {
             endpoint: endpoint?,
@@ -122,10 +112,7 @@ impl ListenerConfig {
     /// Whether nobody can get in who shouldn't: only this machine reaches it, or clients
     /// prove who they are over an encrypted connection.
     fn is_protected(&self) -> bool {
-        let certificates = self
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_ca_file.is_some());
+        let certificates = self.tls.as_ref().is_some_and(|tls| tls.is_mutual());
         self.endpoint.ip().to_canonical().is_loopback()
             || certificates
             || (self.tls.is_some() && self.auth.is_some())
@@ -138,21 +125,6 @@ impl FromValue for ListenerConfig {
         let config = Self::from_fields(&mut fields, None);
         fields.finish();
         config
-    }
-}
-
-impl FromValue for TlsConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let mut fields = value.fields()?;
-        let cert_file = fields.required("cert_file");
-        let key_file = fields.required("key_file");
-        let client_ca_file = fields.optional("client_ca_file");
-        fields.finish();
-        Some(Self {
-            cert_file: cert_file?,
-            key_file: key_file?,
-            client_ca_file,
-        })
     }
 }
 

@@ -39,8 +39,10 @@ pub use health::{
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
-pub use listener::{AuthConfig, ListenerConfig, TlsConfig};
-pub use tls::ClientTls;
+pub use listener::{AuthConfig, ListenerConfig};
+#[cfg(test)]
+pub(crate) use tls::pki;
+pub use tls::{ClientTls, Identity, Pem, ServerTls};
 
 use crate::pdata::Batch;
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::{self, Limits};
 use super::auth::Credentials;
 use super::metrics::{Metrics, Rejection};
-use super::{BindError, connection, tls};
+use super::{BindError, connection};
 use crate::component::{ListenerConfig, Response};
 use crate::telemetry::Telemetry;
 
@@ -65,7 +65,11 @@ impl Listening {
             reason,
         };
         let tls = match &config.tls {
-            Some(tls) => Some(Tls(tls::acceptor(tls, alpn).map_err(unusable)?)),
+            Some(tls) => {
+                let tls = tls.server_config(alpn);
+                let tls = tls.map_err(|error| unusable(format!("{error:#}")))?;
+                Some(Tls(TlsAcceptor::from(Arc::new(tls))))
+            }
             None => None,
         };
         let credentials = match &config.auth {

@@ -33,7 +33,6 @@ mod connection;
 mod deadlines;
 mod listening;
 mod metrics;
-mod tls;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -255,6 +255,22 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes a key that changes nothing here, so that the configuration of another program
+    /// starts unchanged, and warns unless it asks for what is the case anyway: `is_so`, or
+    /// nothing at all. `why` follows "this has no effect". Tells whether it is written.
+    pub fn without_effect(
+        &mut self,
+        key: &'static str,
+        is_so: impl Fn(&Value<'_>) -> bool,
+        why: &str,
+    ) -> bool {
+        let value = self.value(key).filter(|value| !value.is_null());
+        if let Some(value) = value.as_ref().filter(|value| !is_so(value)) {
+            value.warn(format_args!("this has no effect: {why}"));
+        }
+        value.is_some()
+    }
+
     /// Reports keys that nobody asked for, with the nearest that exists.
     pub fn finish(self) {
         for entry in self.entries {

@@ -99,12 +99,12 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     );
     f(
         "tls: {cert_file: c.pem}",
-        "tls: cert_file and key_file go together: set both",
+        "tls: `key_file` is missing: a certificate goes with its key",
     );
     f(
         "tls: {insecure_skip_verify: true}",
-        "tls::insecure_skip_verify: anyone on the way can read and change what is \
-         scraped: use ca_file",
+        "tls::insecure_skip_verify: anyone on the way can read and change what passes: use \
+         ca_file",
     );
     f(
         "follow_redirects: all",

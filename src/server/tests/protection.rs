@@ -1,10 +1,7 @@
 //! Certificates and credentials.
 
-use std::path::Path;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -14,37 +11,21 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
-use crate::component::{AuthConfig, TlsConfig};
+use crate::component::pki::Pki;
+use crate::component::{AuthConfig, Identity, Pem, ServerTls};
 use crate::yaml::Secret;
 
-/// An authority with a certificate for the server, one for a client, and one for a client
-/// that it doesn't know.
-struct Pki {
-    dir: TempDir,
-}
-
 impl Pki {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let authority = issue_authority(dir.path(), "ca");
-        issue(dir.path(), "server", &authority);
-        issue(dir.path(), "client", &authority);
-        let stranger = issue_authority(dir.path(), "stranger-ca");
-        issue(dir.path(), "stranger", &stranger);
-        Self { dir }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
     fn listener(&self, mutual: bool) -> ListenerConfig {
         ListenerConfig {
-            tls: Some(TlsConfig {
-                cert_file: self.path("server.pem"),
-                key_file: self.path("server.key"),
-                client_ca_file: mutual.then(|| self.path("ca.pem")),
-            }),
+            tls: Some(Box::new(ServerTls {
+                identity: Identity {
+                    certificate: Pem::file("cert_file", self.path("server.pem")),
+                    key: Pem::file("key_file", self.path("server.key")),
+                },
+                client_ca: mutual.then(|| Pem::file("client_ca_file", self.path("ca.pem"))),
+                versions: Default::default(),
+            })),
             ..ListenerConfig::ephemeral()
         }
     }
@@ -80,22 +61,6 @@ impl Pki {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     }
-}
-
-fn issue_authority(dir: &Path, name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(dir.join(format!("{name}.pem")), authority.pem()).unwrap();
-    authority
-}
-
-fn issue(dir: &Path, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-    std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }
 
 #[tokio::test]
@@ -142,7 +107,7 @@ async fn a_handshake_that_never_begins_is_cut_off() {
 async fn files_that_can_not_be_used_are_named_with_their_key() {
     let pki = Pki::new();
     std::fs::write(pki.path("empty.pem"), "").unwrap();
-    let f = async |change: fn(&mut TlsConfig, &Pki), key: &str| {
+    let f = async |change: fn(&mut ServerTls, &Pki), key: &str| {
         let mut config = pki.listener(false);
         change(config.tls.as_mut().unwrap(), &pki);
         let (routes, health) = (Routes::new(), Health::new());
@@ -154,28 +119,28 @@ async fn files_that_can_not_be_used_are_named_with_their_key() {
         );
     };
     f(
-        |tls, _| tls.cert_file = "/nowhere.pem".into(),
+        |tls, _| tls.identity.certificate = Pem::file("cert_file", "/nowhere.pem"),
         "tls::cert_file",
     )
     .await;
     f(
-        |tls, pki| tls.cert_file = pki.path("empty.pem"),
+        |tls, pki| tls.identity.certificate = Pem::file("cert_file", pki.path("empty.pem")),
         "tls::cert_file",
     )
     .await;
     // A key of another certificate.
     f(
-        |tls, pki| tls.key_file = pki.path("client.key"),
+        |tls, pki| tls.identity.key = Pem::file("key_file", pki.path("client.key")),
         "tls::cert_file",
     )
     .await;
     f(
-        |tls, pki| tls.key_file = pki.path("server.pem"),
+        |tls, pki| tls.identity.key = Pem::file("key_file", pki.path("server.pem")),
         "tls::key_file",
     )
     .await;
     f(
-        |tls, pki| tls.client_ca_file = Some(pki.path("empty.pem")),
+        |tls, pki| tls.client_ca = Some(Pem::file("client_ca_file", pki.path("empty.pem"))),
         "tls::client_ca_file",
     )
     .await;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio_rustls::rustls;
 
 use super::FetchError;
 use crate::receivers::scrape::Reason;
@@ -47,6 +48,14 @@ pub(super) fn error(error: &reqwest::Error) -> FetchError {
         innermost = error_now;
         if let Some(dns) = error_now.downcast_ref::<DnsError>() {
             return FetchError::new(Reason::Dns, dns.to_string());
+        }
+        // A server says that it doesn't like our certificate after the handshake is over, when
+        // its answer is due. An `io::Error` hides what it wraps from `source`.
+        let wrapped = error_now
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(tls) = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()) {
+            return FetchError::new(Reason::Tls, format!("TLS failed: {tls}"));
         }
         if let Some(io) = error_now.downcast_ref::<io::Error>()
             && let Some(found) = by_kind(io, error.is_connect())

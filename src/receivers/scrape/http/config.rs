@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, ClientBuilder, Identity, Url};
 
+use crate::component::ClientTls;
 use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
 
 /// What `max_body_size` may be.
@@ -21,7 +22,7 @@ pub struct HttpConfig {
     /// `auth`.
     pub auth: Option<AuthConfig>,
     /// `tls`.
-    pub tls: TlsConfig,
+    pub tls: ClientTls,
     /// `follow_redirects`.
     pub redirects: Redirects,
     /// `max_body_size`, in bytes, decoded.
@@ -60,17 +61,6 @@ pub enum Credential {
     File(PathBuf),
 }
 
-/// Whom to trust, and with which certificate to come.
-#[derive(Debug, Clone, Default)]
-pub struct TlsConfig {
-    /// `ca_file`: the only roots that are trusted, instead of the system's.
-    pub ca: Option<PathBuf>,
-    /// `cert_file` and `key_file`.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// `insecure_skip_verify`.
-    pub skip_verify: bool,
-}
-
 impl HttpConfig {
     /// Reads the client's keys among a receiver's own.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
@@ -90,7 +80,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             auth: None,
-            tls: TlsConfig::default(),
+            tls: ClientTls::default(),
             redirects: Redirects::None,
             max_body: 10 << 20,
         }
@@ -152,36 +142,6 @@ impl Credential {
     }
 }
 
-impl TlsConfig {
-    pub(super) fn apply(
-        &self,
-        mut builder: ClientBuilder,
-        secure: bool,
-    ) -> anyhow::Result<ClientBuilder> {
-        if !secure {
-            // An empty list of roots, so that none are loaded.
-            return Ok(builder.tls_certs_only([]));
-        }
-        if let Some(path) = &self.ca {
-            let roots = Certificate::from_pem_bundle(&read(path)?)
-                .with_context(|| format!("{} holds no PEM certificates", path.display()))?;
-            builder = builder.tls_certs_only(roots);
-        }
-        if let Some((cert, key)) = &self.identity {
-            let pem = [read(cert)?, b"\n".to_vec(), read(key)?].concat();
-            let identity = Identity::from_pem(&pem).with_context(|| {
-                format!(
-                    "{} and {} are no PEM certificate and key",
-                    cert.display(),
-                    key.display()
-                )
-            })?;
-            builder = builder.identity(identity);
-        }
-        Ok(builder.tls_danger_accept_invalid_certs(self.skip_verify))
-    }
-}
-
 /// Reads an `http` or `https` URL without credentials, query and fragment, and gives it
 /// back with the text as it was written.
 pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
@@ -203,10 +163,6 @@ pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
         ));
     }
     Some((text, url))
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("can't read {}", path.display()))
 }
 
 impl FromValue for Redirects {
@@ -253,30 +209,5 @@ impl FromValue for BasicAuth {
             return value.error("`password` or `password_file` is missing");
         };
         Some(Self(username?, password))
-    }
-}
-
-impl FromValue for TlsConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let mut fields = value.fields()?;
-        let ca = fields.optional("ca_file");
-        let cert: Option<PathBuf> = fields.optional("cert_file");
-        let key: Option<PathBuf> = fields.optional("key_file");
-        let skip = fields.value("insecure_skip_verify");
-        let skip_verify = skip.as_ref().and_then(Value::read).unwrap_or(false);
-        fields.finish();
-        if skip_verify && let Some(skip) = skip {
-            skip.warn("anyone on the way can read and change what is scraped: use ca_file");
-        }
-        let identity = match (cert, key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            _ => return value.error("cert_file and key_file go together: set both"),
-        };
-        Some(Self {
-            ca,
-            identity,
-            skip_verify,
-        })
     }
 }

@@ -7,9 +7,8 @@
 //!   basic: {username: u, password: p}    # or password_file
 //! tls:
 //!   ca_file: ca.pem              # instead of the system's roots
-//!   cert_file: client.pem
+//!   cert_file: client.pem      # and the other keys of a client
 //!   key_file: client.key
-//!   insecure_skip_verify: false
 //! follow_redirects: none         # none | same_origin
 //! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
 //! ```
@@ -29,7 +28,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, HeaderValue};
 use reqwest::{Response, StatusCode, Url, redirect};
 
-pub use config::{AuthConfig, Credential, HttpConfig, Redirects, TlsConfig, parse_endpoint};
+pub use config::{AuthConfig, Credential, HttpConfig, Redirects, parse_endpoint};
 
 use super::{Failure, Reason};
 use crate::yaml::{ByteSize, GoDuration};
@@ -121,7 +120,7 @@ impl Client {
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
         let secure = urls.into_iter().any(|url| url.scheme() == "https");
-        let builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(classify::Resolver))
             .no_proxy()
@@ -131,8 +130,14 @@ impl Client {
                 Redirects::None => redirect::Policy::none(),
                 Redirects::SameOrigin => redirect::Policy::custom(follow_same_origin),
             });
+        builder = if secure {
+            builder.tls_backend_preconfigured(config.tls.client_config()?)
+        } else {
+            // An empty list of roots, so that none are loaded.
+            builder.tls_certs_only([])
+        };
         Ok(Self {
-            inner: config.tls.apply(builder, secure)?.build()?,
+            inner: builder.build()?,
             authorization: config.auth.as_ref().map(Authorization::new).transpose()?,
             timeout,
             max_body: config.max_body,

@@ -1,6 +1,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
+
+mod tls;
 
 /// Listens on loopback and lets `answer` deal with each connection whose request head has
 /// been read. Everything ends when the set is dropped.
@@ -286,6 +290,21 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
         auth: Some(AuthConfig::Bearer(Credential::File(file.path().to_owned()))),
         ..HttpConfig::default()
     };
+    let basic = HttpConfig {
+        auth: Some(AuthConfig::Basic {
+            username: "u".to_owned(),
+            password: Credential::File(file.path().to_owned()),
+        }),
+        ..HttpConfig::default()
+    };
+    assert_eq!(
+        ask_as(basic, &url).await.unwrap(),
+        format!(
+            "authorization: basic {}",
+            STANDARD.encode("u:first").to_lowercase()
+        )
+        .as_bytes()
+    );
     let client = Client::new(&config, Duration::from_secs(5), [&url]).unwrap();
     let request = Request { url, accept: "*/*" };
     let sent = async || String::from_utf8(client.fetch(&request).await.unwrap()).unwrap();

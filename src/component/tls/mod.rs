@@ -1,0 +1,216 @@
+//! TLS: the same keys for everything that connects, and for everything that listens.
+//!
+//! ```yaml
+//! tls:                             # of a client
+//!   insecure: false                # true = no TLS at all, where the URL doesn't say
+//!   insecure_skip_verify: false    # accepts any certificate; warns
+//!   ca_file: /etc/foghorn/ca.pem   # instead of the system's authorities
+//!   include_system_ca_certs_pool: false   # beside ca_file
+//!   cert_file: client.pem          # with key_file: what we prove to be
+//!   key_file: client.key
+//!   server_name_override: collector.example
+//!   min_version: "1.2"             # 1.2 or 1.3
+//!   max_version: "1.3"
+//! tls:                             # of a listener
+//!   cert_file: server.pem
+//!   key_file: server.key
+//!   client_ca_file: clients.pem    # clients must show a certificate
+//! ```
+//!
+//! `ca_pem`, `cert_pem` and `key_pem` hold the text itself instead of a file's path. Other
+//! keys of the Collector's are taken with a warning that says what is the case instead.
+//! rustls with aws-lc-rs is the one provider in this process.
+
+mod pem;
+mod verify;
+mod version;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustls_platform_verifier::Verifier;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::server::{
+    NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier,
+};
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+
+use self::verify::{AnyCertificate, OtherName};
+use self::version::Versions;
+use crate::yaml::{FromValue, Value};
+
+pub use self::pem::{Identity, Pem};
+
+/// What a client does about TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Whether to speak plain text where the URL's scheme doesn't decide.
+    pub insecure: bool,
+    /// Whether any certificate will do.
+    pub insecure_skip_verify: bool,
+    /// Authorities to trust instead of the system's.
+    pub ca: Option<Pem>,
+    /// Whether the system's authorities are trusted beside `ca`.
+    pub include_system_ca: bool,
+    /// The client's own certificate.
+    pub identity: Option<Identity>,
+    /// The name that the server must prove, where it isn't the host's.
+    pub server_name_override: Option<String>,
+    /// The versions that are offered.
+    pub versions: Versions,
+}
+
+/// What a listener does about TLS. Files are read when it is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The certificate to show.
+    pub identity: Identity,
+    /// The authorities that vouch for clients; clients without a certificate are refused.
+    pub client_ca: Option<Pem>,
+    /// The versions that are accepted.
+    pub versions: Versions,
+}
+
+impl FromValue for ClientTls {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let skip_verify = fields.value("insecure_skip_verify");
+        let identity = Identity::from_fields(&mut fields);
+        let server_name_override: Option<String> = fields.optional("server_name_override");
+        let tls = Self {
+            insecure: fields.or("insecure", false),
+            insecure_skip_verify: fields.or("insecure_skip_verify", false),
+            ca: Pem::from_fields(&mut fields, "ca_file", "ca_pem"),
+            include_system_ca: fields.or("include_system_ca_certs_pool", false),
+            identity: identity.ok()?,
+            server_name_override: server_name_override.filter(|name| !name.is_empty()),
+            versions: Versions::from_fields(&mut fields),
+        };
+        fields.finish();
+        if tls.insecure_skip_verify
+            && let Some(key) = skip_verify
+        {
+            key.warn("anyone on the way can read and change what passes: use ca_file");
+        }
+        Some(tls)
+    }
+}
+
+impl ClientTls {
+    /// Reads the files and builds the configuration of a client. Where the client names the
+    /// host that it connects to, the overriding name is asked for nevertheless.
+    ///
+    /// # Errors
+    ///
+    /// When a file can't be read or holds something else; names its key and path, never its
+    /// content.
+    pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut verifier: Arc<dyn ServerCertVerifier> = match &self.ca {
+            _ if self.insecure_skip_verify => Arc::new(AnyCertificate(Arc::clone(&provider))),
+            Some(ca) if self.include_system_ca => Arc::new(
+                Verifier::new_with_extra_roots(ca.certificates()?, Arc::clone(&provider))
+                    .with_context(|| ca.place())?,
+            ),
+            Some(ca) => WebPkiServerVerifier::builder_with_provider(
+                Arc::new(ca.authorities()?),
+                Arc::clone(&provider),
+            )
+            .build()
+            .with_context(|| ca.place())?,
+            None => Arc::new(Verifier::new(Arc::clone(&provider))?),
+        };
+        if let Some(name) = &self.server_name_override {
+            let name = ServerName::try_from(name.clone()).with_context(|| {
+                format!(
+                    "tls::server_name_override: `{name}` is no name that a certificate can prove"
+                )
+            })?;
+            let inner = verifier;
+            verifier = Arc::new(OtherName { name, inner });
+        }
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(self.versions.supported())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        Ok(match &self.identity {
+            Some(identity) => {
+                let (chain, key) = identity.load()?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .with_context(|| identity.certificate.place())?
+            }
+            None => builder.with_no_client_auth(),
+        })
+    }
+}
+
+impl FromValue for ServerTls {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let identity = Identity::from_fields(&mut fields);
+        let client_ca = Pem::from_fields(&mut fields, "client_ca_file", "client_ca_pem");
+        let versions = Versions::from_fields(&mut fields);
+        let once = "certificates are read once, at the start";
+        fields.without_effect("client_ca_file_reload", is_false, once);
+        let whom = "clients are checked against client_ca_file";
+        fields.without_effect("ca_file", |_| false, whom);
+        fields.without_effect("ca_pem", |_| false, whom);
+        fields.without_effect("include_system_ca_certs_pool", is_false, whom);
+        fields.finish();
+        let Some(identity) = identity.ok()? else {
+            return value.error("`cert_file` is missing: a listener shows a certificate");
+        };
+        Some(Self {
+            identity,
+            client_ca,
+            versions,
+        })
+    }
+}
+
+impl ServerTls {
+    /// Whether clients must show a certificate.
+    pub fn is_mutual(&self) -> bool {
+        self.client_ca.is_some()
+    }
+
+    /// Reads the files and prepares handshakes that offer the protocols of `alpn`.
+    ///
+    /// # Errors
+    ///
+    /// When a file can't be read or used; names its key and path, never its content.
+    pub fn server_config(&self, alpn: &[&[u8]]) -> anyhow::Result<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients: Arc<dyn ClientCertVerifier> = match &self.client_ca {
+            None => Arc::new(NoClientAuth),
+            Some(ca) => WebPkiClientVerifier::builder_with_provider(
+                Arc::new(ca.authorities()?),
+                Arc::clone(&provider),
+            )
+            .build()
+            .with_context(|| ca.place())?,
+        };
+        let (chain, key) = self.identity.load()?;
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(self.versions.supported())?
+            .with_client_cert_verifier(clients)
+            .with_single_cert(chain, key)
+            .with_context(|| self.identity.certificate.place())?;
+        server.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(server)
+    }
+}
+
+fn is_false(value: &Value<'_>) -> bool {
+    value.text() == Some("false")
+}
+
+#[cfg(test)]
+#[path = "../../../tests/support/pki.rs"]
+pub(crate) mod pki;
+#[cfg(test)]
+mod tests;

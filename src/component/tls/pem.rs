@@ -1,0 +1,136 @@
+//! Certificates and keys as PEM, in a file or in the configuration itself.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::yaml::{Fields, Secret};
+
+/// PEM, and the key under which the user wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pem {
+    key: &'static str,
+    source: Source,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// Read when the component is built.
+    File(PathBuf),
+    Inline(Secret),
+}
+
+/// What one side of a connection proves to be: a certificate with its chain, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `cert_file` or `cert_pem`.
+    pub certificate: Pem,
+    /// `key_file` or `key_pem`.
+    pub key: Pem,
+}
+
+impl Pem {
+    /// The file that stands under `key`.
+    pub fn file(key: &'static str, path: impl Into<PathBuf>) -> Self {
+        Self {
+            key,
+            source: Source::File(path.into()),
+        }
+    }
+
+    /// Reads a key for a file and its twin for the text itself, of which one may be written.
+    pub(super) fn from_fields(
+        fields: &mut Fields<'_>,
+        file_key: &'static str,
+        text_key: &'static str,
+    ) -> Option<Self> {
+        let file: Option<PathBuf> = fields.optional(file_key);
+        let text = fields.optional(text_key).map(|text| Self {
+            key: text_key,
+            source: Source::Inline(text),
+        });
+        if file.is_some() && text.is_some() {
+            fields.map().error::<()>(format_args!(
+                "`{file_key}` and `{text_key}` are both set: keep one"
+            ));
+        }
+        file.map(|path| Self::file(file_key, path)).or(text)
+    }
+
+    /// Where it is written, for errors: the key and the path, never the content.
+    pub(super) fn place(&self) -> String {
+        match &self.source {
+            Source::File(path) => format!("tls::{}: {}", self.key, path.display()),
+            Source::Inline(_) => format!("tls::{}", self.key),
+        }
+    }
+
+    /// The certificates in it, of which there is at least one.
+    pub(super) fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let certificates = match &self.source {
+            Source::File(path) => CertificateDer::pem_file_iter(path).and_then(Iterator::collect),
+            Source::Inline(text) => {
+                CertificateDer::pem_slice_iter(text.expose().as_bytes()).collect()
+            }
+        };
+        let certificates: Vec<_> = certificates.with_context(|| self.place())?;
+        anyhow::ensure!(
+            !certificates.is_empty(),
+            "{}: there is no certificate in it",
+            self.place()
+        );
+        Ok(certificates)
+    }
+
+    /// The authorities in it.
+    pub(super) fn authorities(&self) -> anyhow::Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).with_context(|| self.place())?;
+        }
+        Ok(roots)
+    }
+
+    fn private_key(&self) -> anyhow::Result<PrivateKeyDer<'static>> {
+        match &self.source {
+            Source::File(path) => PrivateKeyDer::from_pem_file(path),
+            Source::Inline(text) => PrivateKeyDer::from_pem_slice(text.expose().as_bytes()),
+        }
+        .with_context(|| self.place())
+    }
+}
+
+impl Identity {
+    /// Reads the keys of a certificate and of its key, which go together. `Err` where one is
+    /// written without the other, which is reported.
+    pub(super) fn from_fields(fields: &mut Fields<'_>) -> Result<Option<Self>, ()> {
+        let certificate = Pem::from_fields(fields, "cert_file", "cert_pem");
+        let key = Pem::from_fields(fields, "key_file", "key_pem");
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                fields
+                    .map()
+                    .error::<()>("`key_file` is missing: a certificate goes with its key");
+                Err(())
+            }
+            (None, Some(_)) => {
+                fields
+                    .map()
+                    .error::<()>("`cert_file` is missing: a key goes with its certificate");
+                Err(())
+            }
+        }
+    }
+
+    /// The chain and the key. Whether they belong together shows when they are used.
+    pub(super) fn load(
+        &self,
+    ) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        Ok((self.certificate.certificates()?, self.key.private_key()?))
+    }
+}

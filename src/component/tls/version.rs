@@ -1,0 +1,95 @@
+//! Which versions of TLS are spoken, and the keys beside them that change nothing here.
+
+use tokio_rustls::rustls::SupportedProtocolVersion;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+
+use crate::yaml::{Fields, FromValue, Value};
+
+/// `min_version` to `max_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    min: Version,
+    max: Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Version {
+    /// 1.0 or 1.1: may be named as the lowest, and isn't spoken.
+    Old,
+    V12,
+    V13,
+}
+
+impl Versions {
+    /// Reads the two keys, and takes those of the Collector's that choose what rustls offers
+    /// no choice in.
+    pub(super) fn from_fields(fields: &mut Fields<'_>) -> Self {
+        let default = Self::default();
+        let min_key = fields.value("min_version");
+        let versions = Self {
+            min: fields.or("min_version", default.min),
+            max: fields.or("max_version", default.max),
+        };
+        if versions.max == Version::Old {
+            let max_key = fields.value("max_version");
+            if let Some(value) = max_key {
+                value.error::<()>("TLS 1.2 is the lowest that is spoken");
+            }
+        } else if versions.min > versions.max {
+            fields
+                .map()
+                .error::<()>("min_version is higher than max_version");
+        } else if versions.min == Version::Old
+            && let Some(value) = min_key
+        {
+            value.warn("TLS 1.2 is the lowest that is spoken");
+        }
+        let is_empty = |value: &Value<'_>| value.items().is_some_and(|items| items.is_empty());
+        let is_false = |value: &Value<'_>| value.text() == Some("false");
+        let safe = "rustls offers none that isn't safe";
+        fields.without_effect("cipher_suites", is_empty, safe);
+        fields.without_effect("include_insecure_cipher_suites", is_false, safe);
+        fields.without_effect("curve_preferences", is_empty, safe);
+        let is_zero = |value: &Value<'_>| matches!(value.text(), Some("0" | "0s"));
+        let once = "certificates are read once, at the start";
+        fields.without_effect("reload_interval", is_zero, once);
+        if let Some(tpm) = fields.value("tpm") {
+            let mut keys = tpm.entries().into_iter().flatten();
+            if keys.any(|(key, value)| key.key == "enabled" && value.text() != Some("false")) {
+                tpm.error::<()>("keys are not read from a TPM: use key_file or key_pem");
+            }
+        }
+        versions
+    }
+
+    pub(super) fn supported(self) -> &'static [&'static SupportedProtocolVersion] {
+        const LATEST: &[&SupportedProtocolVersion] = &[&TLS13];
+        const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
+        const EARLIER: &[&SupportedProtocolVersion] = &[&TLS12];
+        match (self.min, self.max) {
+            (Version::V13, _) => LATEST,
+            (_, Version::V13) => BOTH,
+            _ => EARLIER,
+        }
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self {
+            min: Version::V12,
+            max: Version::V13,
+        }
+    }
+}
+
+impl FromValue for Version {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.text() {
+            Some("1.0" | "1.1") => Some(Self::Old),
+            Some("1.2") => Some(Self::V12),
+            Some("1.3") => Some(Self::V13),
+            _ => value.error("expected 1.2 or 1.3"),
+        }
+    }
+}
