@@ -29,6 +29,23 @@ pub struct Config {
     pub sources: Vec<String>,
 }
 
+/// Label sets that one endpoint, component or leg has at most in a family of the agent's
+/// own metrics: transitions have the most, by where from, where to, and why.
+const LABEL_SETS: usize = 32;
+
+impl Config {
+    /// The series that a family of the agent's own metrics has at most.
+    pub fn own_series(&self) -> usize {
+        let asked = self.receivers.values().map(|receiver| receiver.endpoints());
+        let legs = self.service.pipelines.iter().map(|p| p.exporters.len());
+        let subjects = asked.chain(legs).sum::<usize>()
+            + self.receivers.len()
+            + self.processors.len()
+            + self.exporters.len();
+        LABEL_SETS * subjects
+    }
+}
+
 /// What may stand in a pipeline's list of processors.
 #[derive(Debug)]
 pub enum Stage {

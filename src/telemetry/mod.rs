@@ -33,13 +33,8 @@ use opentelemetry_sdk::metrics::{Instrument, InstrumentKind, SdkMeterProvider, S
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use prometheus::proto::MetricFamily;
 
-/// Families that have a series for every endpoint, of which there may be thousands. The
-/// SDK folds what is beyond its limit into one series, which means nothing for a gauge.
-const PER_ENDPOINT: &str = "circuit_breaker_";
-
-/// Series that a family of [`PER_ENDPOINT`] may have. The SDK allots a table of this size
-/// to each such instrument when it is made, so it isn't raised for the others.
-const PER_ENDPOINT_LIMIT: usize = 20_000;
+/// Room in every family, whatever the configuration.
+const FEW_SERIES: usize = 128;
 
 /// What the agent's own metrics are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +44,10 @@ pub struct Settings {
     /// Attributes for the agent's resource. They win over `OTEL_RESOURCE_ATTRIBUTES`,
     /// which wins over the agent's own.
     pub resource: BTreeMap<String, String>,
+    /// Series that one family needs at most, as far as the configuration tells. The SDK
+    /// allots a table of that size to each instrument when it is made, and folds what is
+    /// beyond it into one series, which means nothing for a gauge.
+    pub series: usize,
 }
 
 impl Default for Settings {
@@ -56,6 +55,7 @@ impl Default for Settings {
         Self {
             metrics: true,
             resource: BTreeMap::new(),
+            series: FEW_SERIES,
         }
     }
 }
@@ -91,9 +91,10 @@ impl Telemetry {
             .scope_info_enabled(false)
             .build()
             .map_err(|error| SetupError(error.to_string()))?;
+        let series = settings.series.max(FEW_SERIES);
         let provider = SdkMeterProvider::builder()
             .with_resource(resource(&settings.resource))
-            .with_view(room_for_endpoints)
+            .with_view(move |instrument: &Instrument| room_for(series, instrument))
             .with_reader(reader)
             .build();
         let telemetry = Self { provider, registry };
@@ -143,15 +144,13 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-fn room_for_endpoints(instrument: &Instrument) -> Option<Stream> {
+fn room_for(series: usize, instrument: &Instrument) -> Option<Stream> {
     // A stream of our own would replace a histogram's bucket boundaries, too.
-    if instrument.kind() == InstrumentKind::Histogram
-        || !instrument.name().starts_with(PER_ENDPOINT)
-    {
+    if instrument.kind() == InstrumentKind::Histogram {
         return None;
     }
     Stream::builder()
-        .with_cardinality_limit(PER_ENDPOINT_LIMIT)
+        .with_cardinality_limit(series)
         .build()
         .ok()
 }
@@ -229,11 +228,11 @@ mod tests {
     #[test]
     fn the_resource_names_the_agent_and_what_the_user_added() {
         let settings = Settings {
-            metrics: true,
             resource: BTreeMap::from([
                 ("service.name".to_owned(), "edge".to_owned()),
                 ("site".to_owned(), "north\"1".to_owned()),
             ]),
+            ..Settings::default()
         };
         let page = text(&Telemetry::new(&settings).unwrap());
         let line = page
@@ -262,8 +261,12 @@ mod tests {
     }
 
     #[test]
-    fn breakers_of_thousands_of_endpoints_keep_their_own_series() {
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    fn thousands_of_endpoints_keep_their_own_series() {
+        let telemetry = Telemetry::new(&Settings {
+            series: 5_000,
+            ..Settings::default()
+        })
+        .unwrap();
         let gauge = telemetry
             .meter("test")
             .u64_gauge("circuit_breaker_state")
