@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +126,22 @@ fn platform(series: &Series) -> Vec<&str> {
     names.filter(|name| name.starts_with("betanet_")).collect()
 }
 
+/// The names of the series that are in the one and not in the other. Of a name, all of them
+/// are or none is.
+fn missing<'a>(whole: &'a Series, found: &Series) -> Vec<&'a str> {
+    let name = |series: &'a str| series.split('{').next().unwrap_or(series);
+    let (mut gone, mut left) = (BTreeSet::new(), BTreeSet::new());
+    for series in platform(whole) {
+        let names = match found.contains_key(series) {
+            true => &mut left,
+            false => &mut gone,
+        };
+        names.insert(name(series));
+    }
+    assert!(gone.is_disjoint(&left), "{gone:?}, but not all of them");
+    gone.into_iter().collect()
+}
+
 /// How often each reason was counted.
 fn reasons(series: &Series) -> BTreeMap<&str, f64> {
     let counted = series.iter().filter_map(|(name, count)| {
@@ -158,11 +174,7 @@ async fn troubles(dialects: Dialects, keys: &str, path: &str, absent: &[&str]) {
             (1.0, 1.0),
             "{case}"
         );
-        let missing: Vec<&str> = platform(&whole)
-            .into_iter()
-            .filter(|name| !found.contains_key(*name))
-            .collect();
-        assert_eq!(missing, absent, "{case}");
+        assert_eq!(missing(&whole, &found), absent, "{case}");
         for (counted, count) in reasons(&found) {
             let grown = count - reasons(&between)[counted];
             assert_eq!(grown, f64::from(counted == reason), "{counted}: {case}");
@@ -217,6 +229,29 @@ async fn a_path_in_trouble_leaves_the_others_and_its_own_metrics_absent() {
         ),
         troubles(
             Dialects::Native,
+            "dialect: native, parts: [mixnodes, metrics, status]",
+            "/mixnodes",
+            // What `/metrics` knows as well comes from one of the two only: their counts
+            // differ, and a change between them would look like a restart.
+            &[
+                "betanet_connected_peers",
+                "betanet_latency",
+                "betanet_message_latency_seconds",
+                "betanet_message_latency_seconds_sum",
+                "betanet_messages_total",
+                "betanet_mixnode_active",
+                "betanet_mixnode_latency_seconds",
+                "betanet_mixnode_packets_dropped_total",
+                "betanet_mixnode_packets_forwarded_total",
+                "betanet_mixnode_packets_processed_total",
+                "betanet_mixnode_uptime_seconds",
+                "betanet_packets_dropped",
+                "betanet_packets_dropped_total",
+                "betanet_packets_processed",
+            ],
+        ),
+        troubles(
+            Dialects::Native,
             "dialect: native, parts: [metrics, status]",
             "/metrics",
             &[
@@ -257,6 +292,38 @@ async fn the_native_server_is_asked_for_its_mixnodes_alone() {
         of("/mixnodes") >= 3,
         "a connection for each, closed unannounced"
     );
+}
+
+#[tokio::test]
+async fn without_its_only_part_a_source_is_down_and_all_of_it_is_absent() {
+    let mut rig = Rig::start(Dialects::Native, "dialect: native").await;
+    assert_eq!(rig.poll().await["up"], 1.0);
+    for (trouble, reason) in [
+        (Trouble::Fail, "status"),
+        (Trouble::Hang, "timeout"),
+        (Trouble::Garbage, "parse"),
+        (Trouble::Huge(50 << 20), "limit"),
+        (Trouble::Drop, "reset"),
+    ] {
+        rig.server.set("/mixnodes", Some(trouble));
+        let between = rig.next_poll().await;
+        let found = rig.poll().await;
+        assert_eq!(
+            (found["up"], platform(&found)),
+            (0.0, vec![]),
+            "{trouble:?}"
+        );
+        for (counted, count) in reasons(&found) {
+            let grown = count - reasons(&between)[counted];
+            assert_eq!(
+                grown,
+                f64::from(counted == reason),
+                "{counted}: {trouble:?}"
+            );
+        }
+    }
+    rig.server.set("/mixnodes", None);
+    assert_eq!(rig.next_poll().await["betanet_connected_peers"], 6.0);
 }
 
 #[tokio::test]
