@@ -5,6 +5,7 @@
 mod counters;
 mod levels;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use super::epochs::Epochs;
 use super::page::Page;
 pub(super) use super::page::Semconv;
-use super::proc::{CPU_MODES, Interface, busy, passed};
+use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
 use super::reading::{Reading, each_device_once};
 use super::summary::{Summary, percent};
 use crate::component::Now;
@@ -51,9 +52,13 @@ pub(super) struct Host {
     /// it moves with its clock.
     booted: Option<SystemTime>,
     started: Option<SystemTime>,
-    cpus: Epochs<{ CPU_MODES.len() }>,
-    disks: Epochs<9>,
-    interfaces: Epochs<8>,
+    /// By the processor's number.
+    cpus: Epochs<u32, { CPU_MODES.len() }>,
+    /// Of disks and interfaces, by name.
+    disks: Epochs<String, 9>,
+    interfaces: Epochs<String, 8>,
+    /// The filesystems that have series.
+    mounts: BTreeSet<Mount>,
     /// Whether metrics were written before.
     written: bool,
 }
@@ -69,6 +74,7 @@ impl Host {
             cpus: Epochs::new(),
             disks: Epochs::new(),
             interfaces: Epochs::new(),
+            mounts: BTreeSet::new(),
             written: false,
         }
     }
@@ -93,19 +99,30 @@ impl Host {
         self.write_cpus(&mut page, &reading, since);
         levels::write_memory(&mut page, &reading);
         self.write_disks(&mut page, &reading, since);
-        levels::write_filesystems(&mut page, &reading);
+        let gone = self.unmounted(&reading);
+        levels::write_filesystems(&mut page, &reading, &gone);
         self.write_interfaces(&mut page, &reading, since);
         levels::write_connections(&mut page, &reading);
         levels::write_load(&mut page, &reading);
         self.write_process(&mut page, &reading, now);
 
         let summary = self.summary(&reading, now.monotonic);
-        self.cpus.forget_the_gone();
-        self.disks.forget_the_gone();
-        self.interfaces.forget_the_gone();
         self.written = true;
         self.previous = Some((now, reading));
         summary
+    }
+
+    /// The filesystems whose series end here, because the host lists them no longer. One
+    /// that is listed and doesn't answer may answer again.
+    fn unmounted(&mut self, reading: &Reading) -> Vec<Mount> {
+        let shown = reading.filesystems.iter().map(|shown| shown.mount.clone());
+        self.mounts.extend(shown);
+        let Some(listed) = &reading.mounts else {
+            return Vec::new();
+        };
+        let listed: BTreeSet<&Mount> = listed.iter().collect();
+        let gone = self.mounts.extract_if(.., |mount| !listed.contains(mount));
+        gone.collect()
     }
 
     fn summary(&self, reading: &Reading, now: Instant) -> Summary {
@@ -127,7 +144,10 @@ impl Host {
         }
         let network = previous.and_then(|(before, last)| {
             let seconds = now.duration_since(before.monotonic).as_secs_f64();
-            let bytes = received_and_transmitted(&last.interfaces, &reading.interfaces)?;
+            let bytes = received_and_transmitted(
+                last.interfaces.as_deref()?,
+                reading.interfaces.as_deref()?,
+            )?;
             (seconds > 0.0).then(|| bytes.map(|bytes| bytes as f64 / seconds))
         });
         Summary {

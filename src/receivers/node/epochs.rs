@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// The starts of groups of `N` counters, by name.
+/// The starts of groups of `N` counters, by what they belong to.
 #[derive(Debug)]
-pub(super) struct Epochs<const N: usize> {
-    groups: BTreeMap<String, Group<N>>,
+pub(super) struct Epochs<K, const N: usize> {
+    groups: BTreeMap<K, Group<N>>,
 }
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Group<const N: usize> {
     seen: bool,
 }
 
-impl<const N: usize> Epochs<N> {
+impl<K: Ord, const N: usize> Epochs<K, N> {
     pub(super) fn new() -> Self {
         Self {
             groups: BTreeMap::new(),
@@ -33,11 +33,11 @@ impl<const N: usize> Epochs<N> {
     /// of the last.
     pub(super) fn starts(
         &mut self,
-        name: &str,
+        owner: K,
         values: [u64; N],
         since: SystemTime,
     ) -> [SystemTime; N] {
-        let group = self.groups.entry(name.to_owned()).or_insert_with(|| Group {
+        let group = self.groups.entry(owner).or_insert_with(|| Group {
             last: values,
             starts: [since; N],
             seen: true,
@@ -52,11 +52,13 @@ impl<const N: usize> Epochs<N> {
         group.starts
     }
 
-    /// Forgets the groups that the last reading didn't have: what comes back under the
-    /// name is something new.
-    pub(super) fn forget_the_gone(&mut self) {
+    /// Takes out the groups that this reading didn't have, with their start times, so that
+    /// their series can end: what comes back under the name is something new.
+    pub(super) fn take_gone(&mut self) -> Vec<(K, [SystemTime; N])> {
         self.groups
-            .retain(|_, group| std::mem::take(&mut group.seen));
+            .extract_if(.., |_, group| !std::mem::take(&mut group.seen))
+            .map(|(owner, group)| (owner, group.starts))
+            .collect()
     }
 }
 
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_goes_backwards_begins_a_new_epoch_alone() {
-        let mut epochs = Epochs::<2>::new();
+        let mut epochs = Epochs::<_, 2>::new();
         let mut f = |values: [u64; 2], since: u64, expected: [u64; 2]| {
             let starts = epochs.starts("eth0", values, at(since));
             assert_eq!(starts, expected.map(at), "{values:?}");
@@ -85,13 +87,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten() {
-        let mut epochs = Epochs::<1>::new();
+    fn what_is_gone_is_told_once_and_forgotten() {
+        let mut epochs = Epochs::<_, 1>::new();
         epochs.starts("a", [1], at(1));
         epochs.starts("b", [1], at(1));
-        epochs.forget_the_gone();
+        assert_eq!(epochs.take_gone(), []);
         epochs.starts("b", [1], at(2));
-        epochs.forget_the_gone();
+        assert_eq!(epochs.take_gone(), [("a", [at(1)])]);
+        epochs.starts("b", [1], at(2));
+        assert_eq!(epochs.take_gone(), []);
         assert_eq!(epochs.starts("a", [5], at(3)), [at(3)]);
         assert_eq!(epochs.starts("b", [5], at(3)), [at(1)]);
     }

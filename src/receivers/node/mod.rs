@@ -22,6 +22,8 @@
 //! What the host doesn't show is absent, never 0: a container with half a `/proc` gives
 //! the other half. A filesystem that doesn't answer within `timeout` is a failed part with
 //! the reason `timeout`, holds up nobody else, and isn't asked again before it answers.
+//! A disk, filesystem, interface or processor that is listed no longer ends its series with
+//! a tombstone; a file that can't be read for once ends none.
 //! At most 512 disks, interfaces and filesystems each are read; more count as a failed
 //! part with the reason `limit`.
 //!
@@ -265,7 +267,7 @@ impl Scraper for Local {
             let asked = PARTS + to_ask.len();
             let answers = self.ask(to_ask, deadline, &mut failures).await;
             reading.filesystems.extend(answers);
-            if reading == Reading::default() {
+            if reading.is_empty() {
                 // Every part failed, or there is no part at all.
                 return Scrape::parts(failures.len(), failures);
             }

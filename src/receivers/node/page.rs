@@ -37,12 +37,12 @@ pub(super) struct Metric {
 }
 
 /// One series, with its attributes in either version. Without attributes it is written
-/// once where the names agree.
+/// once where the names agree. Without a value it ends here.
 pub(super) struct Row<'a> {
     pub(super) v1: Vec<Attribute<'a>>,
     pub(super) v0: Vec<Attribute<'a>>,
     pub(super) start: Option<SystemTime>,
-    pub(super) value: Number,
+    pub(super) value: Option<Number>,
 }
 
 /// What is being written.
@@ -86,7 +86,7 @@ impl Page<'_> {
         start: Option<SystemTime>,
         value: Option<Number>,
     ) {
-        if let Some(value) = value {
+        if value.is_some() {
             let row = Row {
                 v1: Vec::new(),
                 v0: Vec::new(),
@@ -111,7 +111,7 @@ impl Page<'_> {
             attributes,
             start: row.start,
             time: self.time,
-            value: Some(row.value),
+            value: row.value,
         });
     }
 }

@@ -14,20 +14,35 @@ use crate::receivers::scrape::{Failure, Reason};
 /// as a failure with the reason `limit`.
 pub(super) const MAX_PARTS: usize = 512;
 
-/// What was read. What isn't there is none or empty.
+/// What was read. What can't be read is none, and what isn't there none or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Reading {
     pub(super) cpus: Option<Cpus>,
     pub(super) memory: Option<Memory>,
     pub(super) load: Option<[f64; 3]>,
     pub(super) uptime: Option<f64>,
-    pub(super) disks: Vec<Disk>,
-    pub(super) interfaces: Vec<Interface>,
+    pub(super) disks: Option<Vec<Disk>>,
+    pub(super) interfaces: Option<Vec<Interface>>,
     pub(super) connections: Option<Connections>,
+    /// The filesystems that are mounted and counted.
+    pub(super) mounts: Option<Vec<Mount>>,
+    /// Those of them that answered.
     pub(super) filesystems: Vec<Filesystem>,
     pub(super) process: Option<Process>,
     /// File descriptors that the agent holds.
     pub(super) descriptors: Option<u64>,
+}
+
+impl Reading {
+    /// Whether nothing was found in it. Lists that could be read and are empty say nothing
+    /// about the host.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut rest = self.clone();
+        rest.disks = rest.disks.filter(|disks| !disks.is_empty());
+        rest.interfaces = rest.interfaces.filter(|interfaces| !interfaces.is_empty());
+        rest.mounts = None;
+        rest == Self::default()
+    }
 }
 
 /// A mounted filesystem and its room in bytes.
@@ -99,16 +114,16 @@ impl Reader {
         let mounts = failures.parse("filesystems", self.mounts_file(), |text| {
             Some(proc::mounts(text))
         });
-        let chosen = self.choose(mounts.unwrap_or_default(), &mut failures);
+        reading.mounts = mounts.map(|mounts| self.choose(mounts, &mut failures));
         let mut to_ask = Vec::new();
-        for mount in chosen {
+        for mount in reading.mounts.clone().unwrap_or_default() {
             if mount.may_hang() {
                 to_ask.push(mount);
             } else if let Some(filesystem) = self.room(mount) {
                 reading.filesystems.push(filesystem);
             }
         }
-        if reading == Reading::default() && to_ask.is_empty() {
+        if reading.is_empty() && to_ask.is_empty() {
             failures.0.push(Failure::new(
                 "proc",
                 Reason::Refused,
@@ -131,20 +146,22 @@ impl Reader {
         let disks = failures.parse("disks", self.root.read("diskstats"), |text| {
             Some(proc::disks(text))
         });
-        reading.disks = disks.unwrap_or_default();
-        reading
-            .disks
-            .retain(|disk| self.disks.admits(&disk.name, is_whole_disk(&disk.name)));
-        failures.limit("disks", &mut reading.disks);
+        reading.disks = disks.map(|mut disks| {
+            disks.retain(|disk| self.disks.admits(&disk.name, is_whole_disk(&disk.name)));
+            failures.limit("disks", &mut disks);
+            disks
+        });
         let interfaces = failures.parse("networks", self.root.read_namespaced("net/dev"), |text| {
             Some(proc::interfaces(text))
         });
-        reading.interfaces = interfaces.unwrap_or_default();
-        reading.interfaces.retain(|interface| {
-            self.networks
-                .admits(&interface.name, interface.name != "lo")
+        reading.interfaces = interfaces.map(|mut interfaces| {
+            interfaces.retain(|interface| {
+                self.networks
+                    .admits(&interface.name, interface.name != "lo")
+            });
+            failures.limit("networks", &mut interfaces);
+            interfaces
         });
-        failures.limit("networks", &mut reading.interfaces);
     }
 
     fn connections(&self, failures: &mut Failures) -> Option<Connections> {

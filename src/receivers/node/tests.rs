@@ -1,6 +1,5 @@
 use std::fs;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -10,12 +9,14 @@ use tempfile::TempDir;
 
 use super::config::Filter;
 use super::emit::Semconv;
-use super::proc::Cpus;
 use super::*;
 use crate::pdata::Batch;
 use crate::receivers::scrape::Settings;
 use crate::receivers::scrape::http::HttpConfig;
 use crate::receivers::scrape::testing::{Series, series};
+
+mod life;
+mod machine;
 
 /// What a test compares: a small host of round numbers.
 const FILES: [(&str, &str); 9] = [
@@ -326,27 +327,6 @@ async fn what_is_garbled_is_a_failed_part_and_the_rest_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counters_that_fall_begin_a_new_epoch_and_no_negative_value() {
-    let mut fixture = Fixture::new();
-    fixture.start();
-    let (batch, _) = fixture.poll().await;
-    assert_eq!(starts(&batch, "system.network.io"), [1000, 1000]);
-    assert_eq!(starts(&batch, "system.cpu.time"), [1000; 8]);
-    // The interface was reset and has received 300 bytes since.
-    fixture.set("net/dev", "eth0: 300 0 0 0 0 0 0 0 500 0 0 0 0 0 0 0\n");
-    fixture.set("stat", "cpu 1 0 0 0 0 0 0 0\ncpu0 1 0 100 700 100 0 0 0\n");
-    let (batch, _) = fixture.poll().await;
-    assert_eq!(starts(&batch, "system.network.io"), [2010, 1000]);
-    assert_eq!(starts(&batch, "system.cpu.time")[..2], [2010, 1000]);
-    let series = series(&batch);
-    assert_eq!(series[r#"node_network_io{node_id="n1"}"#], 30.0);
-    assert!(
-        !names(&series).contains(&"node_cpu_usage"),
-        "absent, not negative"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_host_that_shows_nothing_is_down() {
     let mut fixture = Fixture::empty(|_| {});
     fixture.start();
@@ -383,125 +363,6 @@ async fn a_filesystem_that_hangs_is_a_failed_part_and_is_not_asked_again() {
     assert_eq!(answers.len(), 1, "the other one answers");
     assert_eq!(failures, [hangs("/net")]);
     drop(release);
-}
-
-/// Percent of the time with work between two texts of `/proc/stat`, by code of its own.
-fn independent_cpu(before: &str, after: &str) -> f64 {
-    let line = |text: &str| -> Vec<f64> {
-        let line = text.lines().find(|line| line.starts_with("cpu ")).unwrap();
-        line.split_whitespace()
-            .skip(1)
-            .take(8)
-            .map(|n| n.parse().unwrap())
-            .collect()
-    };
-    let passed: Vec<f64> = line(after)
-        .iter()
-        .zip(line(before))
-        .map(|(a, b)| a - b)
-        .collect();
-    let all: f64 = passed.iter().sum();
-    100.0 * (all - passed[3] - passed[4]) / all
-}
-
-/// Bytes received and transmitted by all interfaces but the loopback.
-fn independent_bytes(text: &str) -> f64 {
-    let mut sum = 0.0;
-    for line in text.lines().filter(|line| line.contains(':')) {
-        let fields: Vec<&str> = line
-            .split([':', ' '])
-            .filter(|field| !field.is_empty())
-            .collect();
-        if fields[0] != "lo" {
-            sum += fields[1].parse::<f64>().unwrap() + fields[9].parse::<f64>().unwrap();
-        }
-    }
-    sum
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_summary_agrees_with_an_independent_reading_of_this_machine() {
-    let real = |file: &str| fs::read_to_string(Path::new("/proc").join(file));
-    let Ok(stat) = real("stat") else {
-        println!("SKIPPED: this machine has no /proc");
-        return;
-    };
-    let mut fixture = Fixture::empty(|_| {});
-    let dev = real("net/dev").unwrap();
-    fixture.set("stat", &stat);
-    fixture.set("net/dev", &dev);
-    fixture.start();
-    // Until enough ticks have passed to tell busy from idle.
-    let later = loop {
-        let text = real("stat").unwrap();
-        let ticks = |text: &str| {
-            Cpus::parse(text)
-                .unwrap()
-                .total
-                .unwrap()
-                .iter()
-                .sum::<u64>()
-        };
-        if ticks(&text) > ticks(&stat) + 20 {
-            break text;
-        }
-    };
-    let (dev_later, memory) = (real("net/dev").unwrap(), real("meminfo").unwrap());
-    fixture.set("stat", &later);
-    fixture.set("net/dev", &dev_later);
-    fixture.set("meminfo", &memory);
-    let series = fixture.series().await;
-    let close = |key: &str, expected: f64| {
-        let found = series[key];
-        assert!(
-            (found - expected).abs() < 1e-6,
-            "{key}: {found}, not {expected}"
-        );
-    };
-    close(
-        r#"node_cpu_usage{node_id="n1"}"#,
-        independent_cpu(&stat, &later),
-    );
-    let bytes = independent_bytes(&dev_later) - independent_bytes(&dev);
-    close(r#"node_network_io{node_id="n1"}"#, bytes / 10.0);
-    let field = |name: &str| -> f64 {
-        let line = memory.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    let total = field("MemTotal:");
-    let used = 100.0 * (total - field("MemAvailable:")) / total;
-    close(r#"node_memory_usage{node_id="n1"}"#, used);
-}
-
-#[tokio::test(start_paused = true)]
-async fn this_machine_is_read_whole() {
-    if !Path::new("/proc/stat").exists() {
-        println!("SKIPPED: this machine has no /proc");
-        return;
-    }
-    let mut fixture = Fixture::empty(|config| config.root_path = "/".into());
-    fixture.start();
-    let (batch, scrape) = fixture.poll().await;
-    assert_eq!(scrape.failures(), []);
-    let series = series(&batch);
-    let found = names(&series);
-    for name in [
-        "system.cpu.time",
-        "system.memory.usage",
-        "system.uptime",
-        "process.cpu.time",
-    ] {
-        assert!(found.contains(&name), "{name} in {found:?}");
-    }
-    assert!(series["process.memory.usage"] > 100_000.0);
-    let uptime = series[r#"system_uptime{node_id="n1"}"#];
-    let booted = starts(&batch, "system.cpu.time")[0] as f64;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs_f64();
-    // This fixture's wall clock stands in 1970, so the boot is after it.
-    assert!(uptime > 0.0 && booted <= now);
 }
 
 proptest! {

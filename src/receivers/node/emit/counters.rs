@@ -16,16 +16,27 @@ const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
 impl Host {
     pub(super) fn write_cpus(&mut self, page: &mut Page<'_>, reading: &Reading, since: SystemTime) {
         let Some(cpus) = &reading.cpus else { return };
-        let names: Vec<String> = cpus.each.iter().map(|(n, _)| format!("cpu{n}")).collect();
-        let mut times = Vec::new();
-        let mut utilizations = Vec::new();
         let last = self
             .previous
             .as_ref()
             .and_then(|(_, last)| last.cpus.as_ref());
-        for ((number, ticks), name) in cpus.each.iter().zip(&names) {
-            let starts = self.cpus.starts(name, *ticks, since);
+        let mut all = Vec::new();
+        for (number, ticks) in &cpus.each {
+            let starts = self.cpus.starts(*number, *ticks, since);
             let passed = last.and_then(|last| passed(ticks_of(last, *number)?, ticks));
+            all.push((
+                *number,
+                format!("cpu{number}"),
+                starts,
+                Some((ticks, passed)),
+            ));
+        }
+        for (number, starts) in self.cpus.take_gone() {
+            all.push((number, format!("cpu{number}"), starts, None));
+        }
+        let mut times = Vec::new();
+        let mut utilizations = Vec::new();
+        for (number, name, starts, counted) in &all {
             for (mode, (v1, v0)) in CPU_MODES.into_iter().enumerate() {
                 let row = |start, value| Row {
                     v1: vec![
@@ -37,12 +48,18 @@ impl Host {
                     ],
                     v0: vec![("cpu", name.as_str().into()), ("state", v0.into())],
                     start,
-                    value: Number::Double(value),
+                    value,
                 };
-                times.push(row(Some(starts[mode]), self.scale.seconds(ticks[mode])));
-                if let Some(passed) = passed {
-                    let part = passed[mode] as f64 / total(&passed) as f64;
-                    utilizations.push(row(None, part));
+                let seconds = counted.map(|(ticks, _)| self.scale.seconds(ticks[mode]));
+                times.push(row(Some(starts[mode]), seconds.map(Number::Double)));
+                match counted {
+                    Some((_, Some(passed))) => {
+                        let part = passed[mode] as f64 / total(passed) as f64;
+                        utilizations.push(row(None, Some(Number::Double(part))));
+                    }
+                    // There is no interval yet.
+                    Some((_, None)) => {}
+                    None => utilizations.push(row(None, None)),
                 }
             }
         }
@@ -117,31 +134,36 @@ impl Host {
                 In::Units(1),
             ),
         ];
-        let mut starts = Vec::new();
-        for disk in &reading.disks {
+        let Some(disks) = &reading.disks else { return };
+        let mut all = Vec::new();
+        for disk in disks {
             let [read, write] = disk.directions;
-            let mut all = [0; 9];
-            all[..4].copy_from_slice(&read);
-            all[4..8].copy_from_slice(&write);
-            all[8] = disk.busy_ms;
-            starts.push(self.disks.starts(&disk.name, all, since));
+            let mut counts = [0; 9];
+            counts[..4].copy_from_slice(&read);
+            counts[4..8].copy_from_slice(&write);
+            counts[8] = disk.busy_ms;
+            let starts = self.disks.starts(disk.name.clone(), counts, since);
+            all.push((disk.name.clone(), starts, Some(counts)));
+        }
+        for (name, starts) in self.disks.take_gone() {
+            all.push((name, starts, None));
         }
         for (name, unit, description, place, counted) in METRICS {
             let mut rows = Vec::new();
-            for (disk, starts) in reading.disks.iter().zip(&starts) {
+            for (disk, starts, counts) in &all {
                 for (way, direction) in DIRECTIONS.into_iter().enumerate() {
-                    let count = disk.directions[way][place];
+                    let place = 4 * way + place;
                     rows.push(Row {
                         v1: vec![
-                            ("system.device", disk.name.as_str().into()),
+                            ("system.device", disk.as_str().into()),
                             ("disk.io.direction", direction.into()),
                         ],
                         v0: vec![
-                            ("device", disk.name.as_str().into()),
+                            ("device", disk.as_str().into()),
                             ("direction", direction.into()),
                         ],
-                        start: Some(starts[4 * way + place]),
-                        value: counted.number(count),
+                        start: Some(starts[place]),
+                        value: counts.map(|counts| counted.number(counts[place])),
                     });
                 }
             }
@@ -154,15 +176,13 @@ impl Host {
             };
             page.write(&metric, &rows);
         }
-        let busy: Vec<Row<'_>> = reading
-            .disks
+        let busy: Vec<Row<'_>> = all
             .iter()
-            .zip(&starts)
-            .map(|(disk, starts)| Row {
-                v1: vec![("system.device", disk.name.as_str().into())],
-                v0: vec![("device", disk.name.as_str().into())],
+            .map(|(disk, starts, counts)| Row {
+                v1: vec![("system.device", disk.as_str().into())],
+                v0: vec![("device", disk.as_str().into())],
                 start: Some(starts[8]),
-                value: Number::Double(disk.busy_ms as f64 / 1000.0),
+                value: counts.map(|counts| In::Millis.number(counts[8])),
             })
             .collect();
         page.write(
@@ -214,29 +234,38 @@ impl Host {
                 "network.interface.name",
             ),
         ];
-        let mut starts = Vec::new();
-        for interface in &reading.interfaces {
+        let Some(interfaces) = &reading.interfaces else {
+            return;
+        };
+        let mut all = Vec::new();
+        for interface in interfaces {
             let [received, transmitted] = interface.directions;
-            let mut all = [0; 8];
-            all[..4].copy_from_slice(&received);
-            all[4..].copy_from_slice(&transmitted);
-            starts.push(self.interfaces.starts(&interface.name, all, since));
+            let mut counts = [0; 8];
+            counts[..4].copy_from_slice(&received);
+            counts[4..].copy_from_slice(&transmitted);
+            let name = interface.name.clone();
+            let starts = self.interfaces.starts(name.clone(), counts, since);
+            all.push((name, starts, Some(counts)));
+        }
+        for (name, starts) in self.interfaces.take_gone() {
+            all.push((name, starts, None));
         }
         for (place, (v1, v0, unit, description, key)) in METRICS.into_iter().enumerate() {
             let mut rows = Vec::new();
-            for (interface, starts) in reading.interfaces.iter().zip(&starts) {
+            for (interface, starts, counts) in &all {
                 for (way, direction) in NETWORK_DIRECTIONS.into_iter().enumerate() {
+                    let place = 4 * way + place;
                     rows.push(Row {
                         v1: vec![
-                            (key, interface.name.as_str().into()),
+                            (key, interface.as_str().into()),
                             ("network.io.direction", direction.into()),
                         ],
                         v0: vec![
-                            ("device", interface.name.as_str().into()),
+                            ("device", interface.as_str().into()),
                             ("direction", direction.into()),
                         ],
-                        start: Some(starts[4 * way + place]),
-                        value: int(interface.directions[way][place]),
+                        start: Some(starts[place]),
+                        value: counts.map(|counts| int(counts[place])),
                     });
                 }
             }
@@ -268,7 +297,7 @@ impl Host {
                 v1: vec![("cpu.mode", mode.into())],
                 v0: vec![("state", mode.into())],
                 start: self.started,
-                value: Number::Double(self.scale.seconds(ticks)),
+                value: Some(Number::Double(self.scale.seconds(ticks))),
             })
             .collect();
         page.write(

@@ -1,7 +1,7 @@
 //! Metrics of what the host has at a moment: memory, filesystems, sockets and load.
 
 use super::super::page::{Metric, Page, Row, int};
-use super::super::proc::TCP_STATES;
+use super::super::proc::{Mount, TCP_STATES};
 use super::super::reading::Reading;
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
 use crate::pdata::writer::Number;
@@ -21,7 +21,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
         v1: vec![("system.memory.state", v1.into())],
         v0: vec![("state", v0.into())],
         start: None,
-        value,
+        value: Some(value),
     };
     let mut usage = Vec::new();
     let mut utilization = Vec::new();
@@ -85,7 +85,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
             v1: vec![("system.memory.linux.slab.state", state.into())],
             v0: vec![("state", state.into())],
             start: None,
-            value: int(bytes?),
+            value: Some(int(bytes?)),
         })
     })
     .collect();
@@ -101,16 +101,20 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
     );
 }
 
-pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading) {
+/// Writes the filesystems of a reading, and the end of those in `gone`.
+pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading, gone: &[Mount]) {
     let mut usage = Vec::new();
     let mut utilization = Vec::new();
-    for filesystem in &reading.filesystems {
-        let (mount, room) = (&filesystem.mount, filesystem.room);
+    let answered = reading
+        .filesystems
+        .iter()
+        .map(|filesystem| (&filesystem.mount, Some(filesystem.room)));
+    for (mount, room) in answered.chain(gone.iter().map(|mount| (mount, None))) {
         let mode = if mount.read_only { "ro" } else { "rw" };
         let states = [
-            ("used", room.used()),
-            ("free", room.available),
-            ("reserved", room.reserved),
+            ("used", room.map(|room| room.used())),
+            ("free", room.map(|room| room.available)),
+            ("reserved", room.map(|room| room.reserved)),
         ];
         for (state, bytes) in states {
             let row = |value| Row {
@@ -134,8 +138,10 @@ pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading) {
                 start: None,
                 value,
             };
-            usage.push(row(int(bytes)));
-            utilization.push(row(Number::Double(bytes as f64 / room.total as f64)));
+            usage.push(row(bytes.map(int)));
+            let part = bytes.zip(room);
+            let part = part.map(|(bytes, room)| Number::Double(bytes as f64 / room.total as f64));
+            utilization.push(row(part));
         }
     }
     page.write(
@@ -174,14 +180,14 @@ pub(super) fn write_connections(page: &mut Page<'_>, reading: &Reading) {
             ],
             v0: vec![("protocol", "tcp".into()), ("state", v0.into())],
             start: None,
-            value: int(count),
+            value: Some(int(count)),
         })
         .collect();
     rows.push(Row {
         v1: vec![("network.transport", "udp".into())],
         v0: vec![("protocol", "udp".into())],
         start: None,
-        value: int(connections.udp),
+        value: Some(int(connections.udp)),
     });
     page.write(
         &Metric {

@@ -1,7 +1,7 @@
 //! `/proc/mounts`.
 
 /// A mounted filesystem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct Mount {
     /// What is mounted, such as `/dev/vda`.
     pub(in super::super) device: String,
