@@ -33,6 +33,7 @@
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`extensions`] | what runs beside the pipelines | `component`, `server`, `telemetry`, `yaml` |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
+//! | [`breakers`] | by what breakers are seen: metrics and log | `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
@@ -42,6 +43,7 @@
 //! reasons.
 #![forbid(unsafe_code)]
 
+pub mod breakers;
 pub mod cli;
 pub mod component;
 pub mod components;

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::tasks::{Outcome, TaskEnd};
 use self::tasks::{Role, Tasks};
+use crate::breakers::Watch;
 use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
@@ -47,6 +48,7 @@ pub struct Service {
     graph: Graph,
     extensions: Vec<(String, Box<dyn Extension>)>,
     surroundings: Surroundings,
+    watch: Watch,
     telemetry: Telemetry,
     http: Option<ListenerConfig>,
     pages: Vec<MetricsPage>,
@@ -99,7 +101,8 @@ impl Service {
     ///
     /// Names every component that could not be built.
     pub fn build(config: &Config, telemetry: &Telemetry) -> Result<Self, BuildErrors> {
-        let surroundings = Surroundings::new(config.service.max_endpoints);
+        let watch = Watch::new();
+        let surroundings = Surroundings::observed(config.service.max_endpoints, watch.observer());
         let mut errors = Vec::new();
         let graph = Graph::build(config, telemetry, &surroundings)
             .map_err(|BuildErrors(found)| errors.extend(found))
@@ -127,6 +130,7 @@ impl Service {
                 graph,
                 extensions,
                 surroundings,
+                watch,
                 telemetry: telemetry.clone(),
                 http: config.service.http.listener.clone(),
                 pages: config.service.telemetry.pages.clone(),
@@ -162,6 +166,7 @@ impl Service {
             graph,
             mut extensions,
             surroundings,
+            watch,
             telemetry,
             http,
             pages,
@@ -192,6 +197,8 @@ impl Service {
             let started = extension.start().await;
             started.map_err(|error| failed("extensions", id, error))?;
         }
+
+        watch.begin(&telemetry, &surroundings.endpoints);
 
         // Last, because starting is when components register what they serve.
         let health = surroundings.health;

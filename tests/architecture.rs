@@ -31,6 +31,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "pipeline",
         &["component", "config", "pdata", "resilience", "telemetry"],
     ),
+    // Watches the breakers from beside the pipelines.
+    ("breakers", &["resilience", "telemetry"]),
     // What ties it all together.
     (
         "components",
@@ -60,6 +62,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
 ];
 
 const ANYTHING_BUT_MAIN: &[&str] = &[
+    "breakers",
     "component",
     "components",
     "config",

@@ -118,11 +118,6 @@ pub trait ReceiverConfig: fmt::Debug + Send + Sync {
         false
     }
 
-    /// How many remote endpoints it asks at most; none for one that is sent to.
-    fn endpoints(&self) -> usize {
-        0
-    }
-
     /// What it collects and from where, for the first lines that the agent prints, such as
     /// `http://localhost:9000 every 15s`.
     fn describe(&self) -> String;

@@ -29,16 +29,17 @@ pub struct Config {
     pub sources: Vec<String>,
 }
 
-/// Label sets that one endpoint, component or leg has at most in a family of the agent's
-/// own metrics: transitions have the most, by where from, where to, and why.
+/// Label sets that one component or leg has at most in a family of the agent's own metrics:
+/// the items of a pipeline have the most, by outcome and reason.
 const LABEL_SETS: usize = 32;
 
 impl Config {
-    /// The series that a family of the agent's own metrics has at most.
+    /// The series that a family of the agent's own metrics has at most, but for those of
+    /// endpoints.
     pub fn own_series(&self) -> usize {
-        let asked = self.receivers.values().map(|receiver| receiver.endpoints());
         let legs = self.service.pipelines.iter().map(|p| p.exporters.len());
-        let subjects = asked.chain(legs).sum::<usize>()
+        let subjects = legs.sum::<usize>()
+            + self.service.pipelines.len()
             + self.receivers.len()
             + self.processors.len()
             + self.exporters.len();

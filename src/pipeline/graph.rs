@@ -52,10 +52,22 @@ impl Surroundings {
     /// Where as many endpoints as `max_endpoints` have room.
     pub fn new(max_endpoints: usize) -> Self {
         let stopping = CancellationToken::new();
+        let endpoints = Endpoints::new(max_endpoints, stopping.clone());
+        Self::around(endpoints, stopping)
+    }
+
+    /// The same, with somebody who is told what happens at the endpoints.
+    pub fn observed(max_endpoints: usize, observer: Arc<dyn resilience::Observer>) -> Self {
+        let stopping = CancellationToken::new();
+        let endpoints = Endpoints::new(max_endpoints, stopping.clone()).observed_by(observer);
+        Self::around(endpoints, stopping)
+    }
+
+    fn around(endpoints: Endpoints, stopping: CancellationToken) -> Self {
         Self {
             health: Health::new(),
             routes: Routes::new(),
-            endpoints: Arc::new(Endpoints::new(max_endpoints, stopping.clone())),
+            endpoints: Arc::new(endpoints),
             stopping,
         }
     }

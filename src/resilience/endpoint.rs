@@ -18,8 +18,9 @@ use super::settings::BreakerSettings;
 /// What names an endpoint: the labels `component` and `endpoint`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId {
-    component: Box<str>,
-    url: Box<str>,
+    // Shared by every copy of the name and by the labels of its metrics.
+    component: Arc<str>,
+    url: Arc<str>,
 }
 
 impl EndpointId {
@@ -55,6 +56,11 @@ impl EndpointId {
     /// The URL without credentials and query.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Component and URL as shared texts, for labels: cloning them copies nothing.
+    pub fn labels(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.component), Arc::clone(&self.url))
     }
 
     /// Host and port, for what is common to all endpoints of one peer.
@@ -154,6 +160,7 @@ pub struct Endpoint {
     peer: Box<str>,
     breaker: Breaker,
     retrying: Mutex<Retrying>,
+    polled: bool,
     cache: Mutex<Option<CacheStatus>>,
     retries: [AtomicU64; RetryResult::ALL.len()],
     cached: [AtomicU64; CacheResult::ALL.len()],
@@ -171,7 +178,7 @@ impl Endpoint {
     pub(super) fn new(
         id: EndpointId,
         settings: BreakerSettings,
-        budget: BudgetSettings,
+        budget: Option<BudgetSettings>,
         seed: u64,
         network: Arc<Network>,
         observer: Option<Arc<dyn Observer>>,
@@ -189,9 +196,13 @@ impl Endpoint {
             id,
             breaker,
             retrying: Mutex::new(Retrying {
-                budget: Budget::new(budget),
+                budget: Budget::new(budget.unwrap_or(BudgetSettings {
+                    capacity: 0,
+                    per_success: 0.0,
+                })),
                 rng: SmallRng::seed_from_u64(seed),
             }),
+            polled: budget.is_some(),
             cache: Mutex::new(None),
             retries: Default::default(),
             cached: Default::default(),
@@ -214,6 +225,11 @@ impl Endpoint {
     /// [`Endpoint::breaker`] by itself tells the network too.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Whether a guard polls it: only then it has a retry budget and a cache.
+    pub fn is_polled(&self) -> bool {
+        self.polled
     }
 
     /// Retry tokens left.

@@ -1,5 +1,6 @@
 //! What endpoints tell whoever watches them: metrics, logs and spans are made of these.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +16,15 @@ use super::outcome::Outcome;
 pub trait Observer: Send + Sync {
     /// Something happened at an endpoint.
     fn on_event(&self, endpoint: &EndpointId, event: &Event<'_>);
+}
+
+/// Several, told one after the other in that order.
+impl Observer for Vec<Arc<dyn Observer>> {
+    fn on_event(&self, endpoint: &EndpointId, event: &Event<'_>) {
+        for observer in self {
+            observer.on_event(endpoint, event);
+        }
+    }
 }
 
 /// What happened.

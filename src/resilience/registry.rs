@@ -48,6 +48,7 @@ pub struct Endpoints {
     endpoints: Mutex<HashMap<EndpointId, Arc<Endpoint>>>,
     registration_failures: AtomicU64,
     tasks: ActiveTasks,
+    pollers: ActiveTasks,
     network: Arc<Network>,
     observer: Option<Arc<dyn Observer>>,
     stop: CancellationToken,
@@ -63,6 +64,7 @@ impl Endpoints {
             endpoints: Mutex::default(),
             registration_failures: AtomicU64::new(0),
             tasks: ActiveTasks::default(),
+            pollers: ActiveTasks::default(),
             network: Arc::default(),
             observer: None,
             stop,
@@ -95,7 +97,7 @@ impl Endpoints {
     where
         T: Clone + Send + Sync + 'static,
     {
-        let endpoint = self.insert(id, settings.breaker.clone(), settings.retry.budget)?;
+        let endpoint = self.insert(id, settings.breaker.clone(), Some(settings.retry.budget))?;
         Ok(Guard::new(
             endpoint,
             settings,
@@ -115,11 +117,7 @@ impl Endpoints {
         id: EndpointId,
         settings: BreakerSettings,
     ) -> Result<Arc<Endpoint>, RegistrationError> {
-        let budget = BudgetSettings {
-            capacity: 0,
-            per_success: 0.0,
-        };
-        self.insert(id, settings, budget)
+        self.insert(id, settings, None)
     }
 
     /// Takes an endpoint, and with it its series, off the page. Whoever still holds it may
@@ -166,6 +164,22 @@ impl Endpoints {
         &self.tasks
     }
 
+    /// The counter of what polls: whoever asks an endpoint again and again is in it for as
+    /// long as that goes on.
+    pub fn pollers(&self) -> &ActiveTasks {
+        &self.pollers
+    }
+
+    /// How many are registered.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The bound on their number.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// What is known about our own network.
     pub fn network(&self) -> &Arc<Network> {
         &self.network
@@ -175,7 +189,7 @@ impl Endpoints {
         &self,
         id: EndpointId,
         settings: BreakerSettings,
-        budget: BudgetSettings,
+        budget: Option<BudgetSettings>,
     ) -> Result<Arc<Endpoint>, RegistrationError> {
         let mut endpoints = self.lock();
         let problem = if endpoints.contains_key(&id) {
@@ -220,7 +234,7 @@ impl Endpoints {
 impl fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoints")
-            .field("count", &self.lock().len())
+            .field("count", &self.count())
             .field("max", &self.max)
             .finish_non_exhaustive()
     }

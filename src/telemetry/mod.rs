@@ -25,16 +25,29 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{Instrument, InstrumentKind, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
+};
 use opentelemetry_sdk::resource::EnvResourceDetector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Metric, MetricFamily};
 
 /// Room in every family, whatever the configuration.
 const FEW_SERIES: usize = 128;
+
+/// Families that have a series for every endpoint, of which there may be thousands.
+const PER_ENDPOINT: &str = "circuit_breaker_";
+
+/// Bounds of the buckets in seconds of the histograms of [`PER_ENDPOINT`]: those that
+/// Prometheus recommends, and what the longest patience for a request comes to.
+const DURATIONS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 /// What the agent's own metrics are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +57,8 @@ pub struct Settings {
     /// Attributes for the agent's resource. They win over `OTEL_RESOURCE_ATTRIBUTES`,
     /// which wins over the agent's own.
     pub resource: BTreeMap<String, String>,
-    /// Series that one family needs at most, as far as the configuration tells. The SDK
+    /// Series that one family needs at most, as far as the configuration tells; those of
+    /// endpoints are for [`Telemetry::make_room`]. The SDK
     /// allots a table of that size to each instrument when it is made, and folds what is
     /// beyond it into one series, which means nothing for a gauge.
     pub series: usize,
@@ -66,7 +80,13 @@ impl Default for Settings {
 pub struct Telemetry {
     provider: SdkMeterProvider,
     registry: prometheus::Registry,
+    /// Series that the next instrument of [`PER_ENDPOINT`] may have.
+    room: Arc<AtomicUsize>,
+    retained: Arc<Mutex<Vec<Retained>>>,
 }
+
+/// A family, and what takes those of its series off the page that are over.
+type Retained = (&'static str, Arc<dyn Fn(&mut Vec<Metric>) + Send + Sync>);
 
 /// The agent's own metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +112,26 @@ impl Telemetry {
             .build()
             .map_err(|error| SetupError(error.to_string()))?;
         let series = settings.series.max(FEW_SERIES);
+        let room = Arc::new(AtomicUsize::new(series));
+        let of_endpoints = Arc::clone(&room);
+        let view = move |instrument: &Instrument| {
+            if instrument.name().starts_with(PER_ENDPOINT) {
+                room_for_endpoints(of_endpoints.load(Ordering::Relaxed), instrument)
+            } else {
+                room_for(series, instrument)
+            }
+        };
         let provider = SdkMeterProvider::builder()
             .with_resource(resource(&settings.resource))
-            .with_view(move |instrument: &Instrument| room_for(series, instrument))
+            .with_view(view)
             .with_reader(reader)
             .build();
-        let telemetry = Self { provider, registry };
+        let telemetry = Self {
+            provider,
+            registry,
+            room,
+            retained: Arc::default(),
+        };
         process::observe(&telemetry.meter("foghorn.process"));
         Ok(telemetry)
     }
@@ -109,7 +143,28 @@ impl Telemetry {
                 .with_resource(Resource::builder_empty().build())
                 .build(),
             registry: prometheus::Registry::new(),
+            room: Arc::default(),
+            retained: Arc::default(),
         }
+    }
+
+    /// Lets the instruments for endpoints that are made from now on have as many `series`.
+    ///
+    /// Those of an endpoint can't be told from the configuration, only from the endpoints
+    /// that are there once the components are built. Room for as many as are allowed would
+    /// cost every agent megabytes.
+    pub fn make_room(&self, series: usize) {
+        self.room.store(series.max(FEW_SERIES), Ordering::Relaxed);
+    }
+
+    /// Lets `retain` take series off the `family` whenever it is gathered: instruments that
+    /// are recorded and not observed never forget one themselves.
+    pub fn retain(
+        &self,
+        family: &'static str,
+        retain: impl Fn(&mut Vec<Metric>) + Send + Sync + 'static,
+    ) {
+        self.retained().push((family, Arc::new(retain)));
     }
 
     /// The meter for a component of the agent.
@@ -127,14 +182,29 @@ impl Telemetry {
     ///
     /// Cancel safe: the gathering goes on and its result is dropped.
     pub async fn gather(&self) -> Vec<MetricFamily> {
-        let registry = self.registry.clone();
-        match tokio::task::spawn_blocking(move || registry.gather()).await {
+        let telemetry = self.clone();
+        match tokio::task::spawn_blocking(move || telemetry.gather_now()).await {
             Ok(families) => families,
             Err(error) => {
                 tracing::error!(%error, "the agent's own metrics could not be gathered");
                 Vec::new()
             }
         }
+    }
+
+    /// The same on this thread.
+    pub fn gather_now(&self) -> Vec<MetricFamily> {
+        let mut families = self.registry.gather();
+        for (name, retain) in self.retained().clone() {
+            if let Some(family) = families.iter_mut().find(|family| family.name() == name) {
+                retain(family.mut_metric());
+            }
+        }
+        families
+    }
+
+    fn retained(&self) -> MutexGuard<'_, Vec<Retained>> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,6 +223,18 @@ fn room_for(series: usize, instrument: &Instrument) -> Option<Stream> {
         .with_cardinality_limit(series)
         .build()
         .ok()
+}
+
+fn room_for_endpoints(series: usize, instrument: &Instrument) -> Option<Stream> {
+    let mut stream = Stream::builder().with_cardinality_limit(series);
+    if instrument.kind() == InstrumentKind::Histogram {
+        // A stream replaces the boundaries that an instrument asks for, so they are ours.
+        stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
+            boundaries: DURATIONS.to_vec(),
+            record_min_max: false,
+        });
+    }
+    stream.build().ok()
 }
 
 fn resource(configured: &BTreeMap<String, String>) -> Resource {
@@ -262,11 +344,8 @@ mod tests {
 
     #[test]
     fn thousands_of_endpoints_keep_their_own_series() {
-        let telemetry = Telemetry::new(&Settings {
-            series: 5_000,
-            ..Settings::default()
-        })
-        .unwrap();
+        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        telemetry.make_room(5_000);
         let gauge = telemetry
             .meter("test")
             .u64_gauge("circuit_breaker_state")

@@ -201,10 +201,6 @@ impl ReceiverConfig for Config {
         true
     }
 
-    fn endpoints(&self) -> usize {
-        self.endpoints.len() * (Part::V1.len() + self.parts.len())
-    }
-
     fn describe(&self) -> String {
         let endpoints: Vec<&str> = self.endpoints.iter().map(|e| e.text.as_str()).collect();
         format!(

@@ -96,10 +96,6 @@ impl ReceiverConfig for Config {
         true
     }
 
-    fn endpoints(&self) -> usize {
-        self.targets.len()
-    }
-
     fn describe(&self) -> String {
         let mut text = format!("this host as {}", self.node_id());
         for target in &self.targets {

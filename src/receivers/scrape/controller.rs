@@ -18,6 +18,7 @@ use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
 };
 use crate::pdata::writer::{Attribute, MetricsWriter};
+use crate::resilience::{ActiveTask, ActiveTasks};
 
 /// What a first poll is taken to need in bytes; later ones, what the last one needed.
 const FIRST_GUESS: u64 = 4096;
@@ -52,6 +53,7 @@ pub struct Controller {
     intake: Arc<dyn Intake>,
     health: Health,
     instruments: Instruments,
+    pollers: ActiveTasks,
     targets: Vec<Target>,
 }
 
@@ -67,6 +69,7 @@ impl Controller {
             context.id.clone(),
             context.health.clone(),
             &context.telemetry.meter("foghorn/scrape"),
+            context.endpoints.pollers().clone(),
             settings,
             intake,
             targets,
@@ -77,6 +80,7 @@ impl Controller {
         id: ComponentId,
         health: Health,
         meter: &Meter,
+        pollers: ActiveTasks,
         settings: Settings,
         intake: Arc<dyn Intake>,
         targets: Vec<Target>,
@@ -87,6 +91,7 @@ impl Controller {
             settings,
             intake,
             health,
+            pollers,
             targets,
         }
     }
@@ -119,6 +124,7 @@ impl Receiver for Controller {
                     id: self.id.clone(),
                     intake: Arc::clone(&self.intake),
                     instruments: self.instruments.clone(),
+                    _polling: self.pollers.enter(),
                     target,
                 };
                 poller.target.scraper.start(now);
@@ -169,6 +175,8 @@ struct Poller {
     failing: BTreeSet<String>,
     /// Bytes that the next poll will need, judged by the last.
     expected: u64,
+    /// Counts this one among those that poll.
+    _polling: ActiveTask,
 }
 
 impl Poller {

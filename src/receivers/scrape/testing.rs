@@ -9,6 +9,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::{Controller, Settings, Target};
 use crate::component::{Admission, Health, Intake, Origin, Refusal};
 use crate::pdata::Batch;
+use crate::resilience::ActiveTasks;
 
 #[path = "../../../tests/support/series.rs"]
 mod samples;
@@ -75,6 +76,7 @@ pub(crate) fn controller(
         id.parse().unwrap(),
         health,
         &SdkMeterProvider::default().meter("test"),
+        ActiveTasks::default(),
         settings,
         intake,
         targets,

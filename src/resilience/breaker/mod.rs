@@ -143,6 +143,11 @@ impl Breaker {
         self.load().state()
     }
 
+    /// What it may do.
+    pub fn mode(&self) -> Mode {
+        self.settings.mode
+    }
+
     /// When an attempt beyond the regular ones makes sense: when a canary is due, when the
     /// endpoint's advice runs out, or at once after recovery. May lie in the past.
     pub fn wake_at(&self) -> Option<Instant> {

@@ -1,0 +1,58 @@
+//! Everything by which the breakers of an agent are seen: their metrics and their log.
+//!
+//! Breakers decide and tell, and know nothing of whoever watches. This room stands beside
+//! the pipelines and watches: it reads the registry of endpoints when somebody asks for
+//! metrics, and hears every event as an [`Observer`].
+//!
+//! - [`Watch`] is what the registry tells its events to: a histogram of attempts, and the
+//!   log of transitions and rejections.
+//! - [`Watch::begin`] registers the instruments, once every component is built.
+//!
+//! Emits the `circuit_breaker_*` metrics; [`metrics`] lists them.
+//!
+//! **Architecture Invariant:** this module imports only `resilience` and `telemetry`, and
+//! nothing imports it but `service`.
+
+mod durations;
+mod log;
+mod metrics;
+mod readings;
+
+use std::sync::Arc;
+
+use self::durations::Durations;
+use self::log::Log;
+use crate::resilience::{Endpoints, Observer};
+use crate::telemetry::Telemetry;
+
+/// Watches over the breakers of one agent.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    durations: Arc<Durations>,
+    log: Arc<Log>,
+}
+
+impl Watch {
+    /// One that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the registry tells its events to.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        let observers: Vec<Arc<dyn Observer>> =
+            vec![Arc::clone(&self.durations) as _, Arc::clone(&self.log) as _];
+        Arc::new(observers)
+    }
+
+    /// Registers the instruments. Called when every component has been built and started:
+    /// the SDK allots tables for as many series as there may be, so they are made for the
+    /// endpoints that there are.
+    pub fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>) {
+        metrics::observe(telemetry, endpoints);
+        self.durations.begin(telemetry, endpoints);
+    }
+}
+
+#[cfg(test)]
+mod tests;

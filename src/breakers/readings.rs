@@ -1,0 +1,106 @@
+//! What all breakers show at one moment, taken once for all instruments.
+//!
+//! Every instrument has a callback of its own, and each could ask the endpoints itself.
+//! Then a page could say that a breaker is open in one line and closed in the next, and
+//! every line would cost the lock of its breaker. So the first instrument of a collection
+//! takes the readings, the others use them, and the last lets them go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use crate::resilience::{
+    CacheResult, CacheStatus, Endpoint, Endpoints, Mode, RetryResult, Snapshot,
+};
+
+/// One endpoint at one moment.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// `component` and `endpoint`.
+    pub(super) labels: [KeyValue; 2],
+    pub(super) breaker: Snapshot,
+    /// Whether the breaker rejects, and doesn't only observe.
+    pub(super) enforces: bool,
+    pub(super) retries: [u64; RetryResult::ALL.len()],
+    pub(super) cache_requests: [u64; CacheResult::ALL.len()],
+    /// Of an endpoint that is polled.
+    pub(super) budget_tokens: Option<f64>,
+    /// While the cache holds something.
+    pub(super) cache: Option<CacheStatus>,
+    pub(super) at: Instant,
+}
+
+impl Reading {
+    fn of(endpoint: &Endpoint, at: Instant) -> Self {
+        Self {
+            labels: labels(endpoint),
+            breaker: endpoint.breaker().snapshot(at),
+            enforces: endpoint.breaker().mode() == Mode::Enforce,
+            retries: endpoint.retries(),
+            cache_requests: endpoint.cache_requests(),
+            budget_tokens: endpoint.is_polled().then(|| endpoint.budget_tokens()),
+            cache: endpoint.cache(),
+            at,
+        }
+    }
+}
+
+fn labels(endpoint: &Endpoint) -> [KeyValue; 2] {
+    let (component, url) = endpoint.id().labels();
+    [
+        KeyValue::new("component", component),
+        KeyValue::new("endpoint", url),
+    ]
+}
+
+/// The readings of the collection that is under way.
+///
+/// Two readers of the SDK may collect at the same time and share them. Whoever finds none
+/// takes new ones, so nobody ever sees those of an earlier collection.
+#[derive(Debug)]
+pub(super) struct Readings {
+    endpoints: Arc<Endpoints>,
+    taken: Mutex<Option<Arc<[Reading]>>>,
+}
+
+impl Readings {
+    pub(super) fn new(endpoints: &Arc<Endpoints>) -> Self {
+        Self {
+            endpoints: Arc::clone(endpoints),
+            taken: Mutex::new(None),
+        }
+    }
+
+    /// Takes new ones: a collection begins.
+    pub(super) fn begin(&self) -> Arc<[Reading]> {
+        let now = Instant::now();
+        let endpoints = self.endpoints.all();
+        let readings: Arc<[Reading]> = endpoints
+            .iter()
+            .map(|endpoint| Reading::of(endpoint, now))
+            .collect();
+        *self.lock() = Some(Arc::clone(&readings));
+        readings
+    }
+
+    /// Those of this collection.
+    pub(super) fn current(&self) -> Arc<[Reading]> {
+        let taken = self.lock().clone();
+        taken.unwrap_or_else(|| self.begin())
+    }
+
+    /// Those of this collection, for the last time.
+    pub(super) fn end(&self) -> Arc<[Reading]> {
+        let taken = self.lock().take();
+        taken.unwrap_or_else(|| {
+            let readings = self.begin();
+            self.lock().take();
+            readings
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[Reading]>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,372 @@
+//! What is seen of a breaker that goes through an outage.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, advance};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+use crate::resilience::{
+    BreakerConfig, Config, EndpointId, FetchError, Force, Guard, Mode, Outcome, PollConfig,
+    Transport, Trigger,
+};
+use crate::telemetry::Settings;
+
+/// One guarded endpoint, watched.
+struct Scene {
+    endpoints: Arc<Endpoints>,
+    guard: Guard<u32>,
+    telemetry: Telemetry,
+}
+
+impl Scene {
+    fn new(config: &Config) -> Self {
+        Self::at("http://user:secret@a:9000/m?token=x", config)
+    }
+
+    fn at(url: &str, config: &Config) -> Self {
+        let watch = Watch::new();
+        let stop = CancellationToken::new();
+        let endpoints = Endpoints::new(2, stop).seeded(1);
+        let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
+        let settings = config.resolve(&PollConfig::default()).unwrap();
+        let guard = endpoints
+            .guard(EndpointId::new("betanet", url), settings)
+            .unwrap();
+        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        watch.begin(&telemetry, &endpoints);
+        Self {
+            endpoints,
+            guard,
+            telemetry,
+        }
+    }
+
+    /// A poll whose attempts all take 40 ms and come to this.
+    async fn poll(&self, outcome: Outcome) {
+        let fetch = move |_| async move {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            match outcome {
+                Outcome::Success => Ok(1),
+                outcome => Err(FetchError::new(outcome, "no")),
+            }
+        };
+        self.guard.poll(Trigger::Tick, fetch).await;
+    }
+
+    /// Polls every 15 s that are refused, until the breaker opens.
+    async fn outage(&self) {
+        while self.guard.endpoint().breaker().state().is_closed() {
+            self.poll(Outcome::Transport(Transport::Refused)).await;
+            advance(Duration::from_secs(15)).await;
+        }
+    }
+
+    /// The page's samples as `name{label=value,...}`, without the prefix and the labels
+    /// that all have.
+    fn page(&self) -> Vec<(String, f64)> {
+        let mut samples = Vec::new();
+        for family in self.telemetry.gather_now() {
+            let Some(name) = family.name().strip_prefix("circuit_breaker_") else {
+                continue;
+            };
+            for metric in family.get_metric() {
+                let labels: Vec<String> = metric
+                    .get_label()
+                    .iter()
+                    .filter(|l| !["component", "endpoint"].contains(&l.name()))
+                    .map(|label| format!("{}={}", label.name(), label.value()))
+                    .collect();
+                let value = metric.get_counter().get_value()
+                    + metric.get_gauge().get_value()
+                    + metric.get_histogram().get_sample_count() as f64;
+                samples.push((format!("{name}{{{}}}", labels.join(",")), value));
+            }
+        }
+        samples
+    }
+
+    fn sample(&self, name: &str) -> Option<f64> {
+        let page = self.page();
+        let mut samples = page.iter();
+        samples.find(|(n, _)| n == name).map(|(_, value)| *value)
+    }
+}
+
+/// Whether the page has these samples; NaN stands for "not there".
+fn shows(scene: &Scene, expected: &[(&str, f64)]) {
+    let page = scene.page();
+    for (name, value) in expected {
+        let shown = page
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| *value);
+        let same = match shown {
+            None => value.is_nan(),
+            Some(shown) => (shown - value).abs() < 1e-9,
+        };
+        assert!(same, "{name}: {shown:?} and not {value} on {page:#?}");
+    }
+}
+
+const ABSENT: f64 = f64::NAN;
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_was_never_asked_shows_what_is_known_of_it() {
+    let scene = Scene::new(&Config::default());
+    shows(
+        &scene,
+        &[
+            ("state{}", 0.0),
+            ("enforcing{}", 1.0),
+            ("failures_total{}", 0.0),
+            ("requests_total{outcome=success}", 0.0),
+            ("requests_total{outcome=timeout}", ABSENT),
+            ("rejected_total{reason=open}", 0.0),
+            ("retries_total{result=success}", 0.0),
+            ("cache_requests_total{result=fresh}", 0.0),
+            ("late_results_total{}", 0.0),
+            ("health_score{}", 1.0),
+            ("threshold{}", 5.0),
+            ("ewma_error_ratio{}", 0.0),
+            ("open_remaining_seconds{}", 0.0),
+            ("half_open_in_flight{}", 0.0),
+            ("retry_budget_tokens{}", 10.0),
+            ("success_ratio{}", ABSENT),
+            ("latency_ms{}", ABSENT),
+            ("last_opened{}", ABSENT),
+            ("cache_age_seconds{}", ABSENT),
+            ("cache_stale{}", ABSENT),
+            ("request_duration_seconds{}", ABSENT),
+            ("registration_failures_total{}", 0.0),
+            ("monitoring_task_count{}", 0.0),
+            ("active_tasks{}", 0.0),
+            ("network_suspected{}", 0.0),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_shows_in_every_metric() {
+    let scene = Scene::new(&Config::default());
+    scene.poll(Outcome::Success).await;
+    advance(Duration::from_secs(15)).await;
+    scene.outage().await;
+    scene.poll(Outcome::Success).await;
+    shows(
+        &scene,
+        &[
+            ("state{}", 2.0),
+            ("failures_total{}", 5.0),
+            ("requests_total{outcome=success}", 1.0),
+            ("requests_total{outcome=transport}", 5.0),
+            ("rejected_total{reason=open}", 1.0),
+            ("retries_total{result=failure}", 3.0),
+            ("retries_total{result=rejected}", 2.0),
+            ("retry_budget_tokens{}", 7.0),
+            (
+                "transitions_total{from=Healthy,reason=consecutive_failures,to=Degraded}",
+                1.0,
+            ),
+            (
+                "transitions_total{from=Degraded,reason=consecutive_failures,to=CoolingDown}",
+                1.0,
+            ),
+            ("success_ratio{}", 1.0 / 6.0),
+            ("latency_ms{}", 40.0),
+            ("cache_requests_total{result=miss}", 4.0),
+            ("cache_requests_total{result=stale}", 3.0),
+            ("cache_stale{}", 1.0),
+            ("request_duration_seconds{}", 6.0),
+        ],
+    );
+    assert!(scene.sample("open_remaining_seconds{}").unwrap() > 10.0);
+    assert!(scene.sample("cache_age_seconds{}").unwrap() > 45.0);
+    assert!(scene.sample("last_opened{}").unwrap() > 1.7e9);
+
+    let id = scene.guard.endpoint().id();
+    scene.endpoints.force(id, Force::Open, Instant::now());
+    shows(&scene, &[("open_remaining_seconds{}", ABSENT)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_gone_is_gone_from_the_page() {
+    let scene = Scene::new(&Config::default());
+    scene.outage().await;
+    let before = scene.page().len();
+    let removed = scene.endpoints.remove(scene.guard.endpoint().id());
+    assert!(before > 20 && removed.is_some());
+    let page = scene.page();
+    let of_agent = ["registration_", "monitoring_", "active_tasks", "network_"];
+    assert!(
+        page.iter()
+            .all(|(name, _)| of_agent.iter().any(|start| name.starts_with(start))),
+        "{page:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_registered_is_counted() {
+    let scene = Scene::new(&Config::default());
+    let register = |name: &str| {
+        let id = EndpointId::new("otlp", name);
+        scene.endpoints.breaker(id, Default::default())
+    };
+    register("a:4317").unwrap();
+    let error = register("b:4317").unwrap_err().to_string();
+    assert!(error.contains("service.max_endpoints"), "{error}");
+    shows(&scene, &[("registration_failures_total{}", 1.0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_only_observes_says_so() {
+    let config = Config {
+        breaker: BreakerConfig {
+            mode: Some(Mode::Observe),
+            ..BreakerConfig::default()
+        },
+        ..Config::default()
+    };
+    let scene = Scene::new(&config);
+    scene.outage().await;
+    scene.poll(Outcome::Success).await;
+    shows(
+        &scene,
+        &[
+            ("state{}", 2.0),
+            ("enforcing{}", 0.0),
+            ("requests_total{outcome=transport}", 5.0),
+            ("request_duration_seconds{}", 6.0),
+        ],
+    );
+    assert!(scene.sample("rejected_total{reason=open}").unwrap() > 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_carry_no_credentials_and_survive_what_is_hostile() {
+    let hostile = "http://u:secret@a/\u{1b}[0m\"} 1\n# TYPE x counter\\";
+    let scene = Scene::at(hostile, &Config::default());
+    scene.outage().await;
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&scene.telemetry.gather_now())
+        .unwrap();
+    assert!(!text.contains("secret"));
+    assert!(!text.contains("\n# TYPE x counter"), "{text}");
+}
+
+#[tokio::test]
+async fn without_metrics_there_are_no_instruments() {
+    let watch = Watch::new();
+    let endpoints = Arc::new(Endpoints::new(1, CancellationToken::new()));
+    let telemetry = Telemetry::off();
+    watch.begin(&telemetry, &endpoints);
+    assert!(telemetry.gather().await.is_empty());
+}
+
+/// Collects the lines of the log.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// What was logged at a level, as JSON.
+    fn of(&self, level: &str) -> Vec<serde_json::Value> {
+        let bytes = self.0.lock().unwrap().clone();
+        String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .filter(|line| line["level"] == level)
+            .collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_one_warning_one_error_and_a_rejection_a_minute() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(lines.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let scene = Scene::new(&Config::default());
+    let began = Instant::now();
+    scene.poll(Outcome::Success).await;
+    advance(Duration::from_secs(15)).await;
+    scene.outage().await;
+    // Ten minutes of ticks, with a canary whenever one is due, and then it is back.
+    let breaker = scene.guard.endpoint().breaker();
+    for _ in 0..40 {
+        scene.poll(Outcome::Transport(Transport::Refused)).await;
+        advance(Duration::from_secs(15)).await;
+    }
+    while !breaker.state().is_closed() {
+        let fetch = async |_| Ok(1);
+        let fetch = move |attempt| fetch(attempt);
+        scene.guard.poll(Trigger::Wake, fetch).await;
+        advance(Duration::from_secs(15)).await;
+    }
+    for _ in 0..3 {
+        scene.poll(Outcome::Success).await;
+        advance(Duration::from_secs(15)).await;
+    }
+
+    let warnings = lines.of("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["state_transition"], "Healthy -> Degraded");
+    let errors = lines.of("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let error = &errors[0];
+    assert_eq!(error["component"], "betanet");
+    assert_eq!(error["endpoint"], "http://a:9000/m");
+    assert_eq!(error["state_transition"], "Degraded -> CoolingDown");
+    assert_eq!(error["reason"], "consecutive_failures");
+    assert_eq!(error["fail_count"], 5);
+    assert_eq!(error["threshold"], 5);
+    assert_eq!(error["success_rate"], 0.167);
+    assert_eq!(error["latency_ms"], 40.0);
+    assert!(error["health_score"].as_f64().unwrap() < 1.0);
+    assert!(error["cooldown_s"].as_f64().unwrap() >= 42.0);
+    assert_eq!(error["generation"], 1);
+    assert_eq!(error["seq"], 2);
+
+    let infos = lines.of("INFO");
+    let last = infos.last().unwrap();
+    assert_eq!(last["state_transition"], "Degraded -> Healthy");
+    let rejections: Vec<_> = infos
+        .iter()
+        .filter(|line| line["rejections"].is_u64())
+        .collect();
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!(
+        (5..=minutes).contains(&(rejections.len() as u64)),
+        "{rejections:?}"
+    );
+    let told: u64 = rejections
+        .iter()
+        .filter_map(|line| line["rejections"].as_u64())
+        .sum();
+    assert!(told > 25, "{told} rejections are told of");
+}
