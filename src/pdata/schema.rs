@@ -36,6 +36,15 @@ pub(super) struct Schema {
     fields: [Field; Self::SLOTS],
     /// The bits of all oneof members, with [`ONEOF`].
     pub(super) oneof: u32,
+    pub(super) shape: Shape,
+}
+
+/// Which messages the walk may tell at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Any,
+    Attribute,
+    NumberPoint,
 }
 
 impl Schema {
@@ -52,6 +61,7 @@ impl Schema {
         let mut schema = Self {
             fields: [UNKNOWN; Self::SLOTS],
             oneof: 0,
+            shape: Shape::Any,
         };
         let mut index = 0;
         while index < fields.len() {
@@ -67,6 +77,11 @@ impl Schema {
             index += 1;
         }
         schema
+    }
+
+    const fn shaped(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
     }
 }
 
@@ -178,7 +193,8 @@ static KEY_VALUE: Schema = Schema::new(&[
     (1, one("key", Str)),
     (2, one("value", Message(&ANY_VALUE))),
     (3, one("key_strindex", Varint)),
-]);
+])
+.shaped(Shape::Attribute);
 static ANY_VALUE: Schema = Schema::new(&[
     (1, member("string_value", Str)),
     (2, member("bool_value", Varint)),
@@ -229,7 +245,8 @@ static NUMBER_POINT: Schema = Schema::new(&[
     (6, member("as_int", Fixed64)),
     (7, many("attributes", Message(&KEY_VALUE))),
     (8, one("flags", Varint)),
-]);
+])
+.shaped(Shape::NumberPoint);
 static HISTOGRAM_POINT: Schema = Schema::new(&[
     (2, one("start_time_unix_nano", Fixed64)),
     (3, one("time_unix_nano", Fixed64)),

@@ -172,6 +172,70 @@ fn nested(arrays: usize, core: &[u8]) -> Vec<u8> {
     field(1, &field(2, &field(2, &field(5, &value))))
 }
 
+/// A request with one point of a gauge, whose attributes are of every plain type.
+fn plain() -> Vec<u8> {
+    let attribute = |key: &str, value: &[u8]| {
+        let content = [field(1, key.as_bytes()), field(2, value)].concat();
+        field(7, &content)
+    };
+    let point = [
+        &[
+            0x11, 1, 2, 3, 4, 5, 6, 7, 0x88, 0x19, 1, 2, 3, 4, 5, 6, 7, 0x88,
+        ][..],
+        &[0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        &attribute("a.long.key", &field(1, b"text")),
+        &attribute("i", &[0x18, 0xc8, 0x01]),
+        &attribute("b", &[0x10, 1]),
+        &attribute("d", &[0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f]),
+    ]
+    .concat();
+    field(1, &field(2, &field(2, &field(5, &field(1, &point)))))
+}
+
+#[test]
+fn what_is_nearly_plain_is_read_as_prost_reads_it() {
+    let original = plain();
+    assert!(walk::request(Signal::Metrics, &original).unwrap().regular);
+    for at in 0..original.len() {
+        for byte in 0..=u8::MAX {
+            let mut bytes = original.clone();
+            bytes[at] = byte;
+            agrees_with_prost(Signal::Metrics, &bytes);
+            if walk::request(Signal::Metrics, &bytes).is_ok_and(|walked| walked.regular) {
+                agrees_with_views(&bytes);
+            }
+        }
+    }
+}
+
+/// Reads the points of a regular request by views and by prost.
+fn agrees_with_views(bytes: &[u8]) {
+    let batch = decode(Signal::Metrics, bytes.to_vec());
+    let views = batch
+        .resource_metrics()
+        .flat_map(|resource| resource.scopes())
+        .flat_map(|scope| scope.metrics())
+        .flat_map(|metric| metric.data().points())
+        .map(|point| (point.time_unix_nano(), point.attributes().iter().count()));
+    let structs = ExportMetricsServiceRequest::decode(bytes).unwrap();
+    let structs = structs
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics)
+        .flat_map(|scope| &scope.metrics)
+        .flat_map(|metric| match &metric.data {
+            Some(Data::Gauge(data)) => data.data_points.as_slice(),
+            Some(Data::Sum(data)) => &data.data_points,
+            _ => &[],
+        })
+        .map(|point| (point.time_unix_nano, point.attributes.len()));
+    let read_by_views: Vec<_> = views.collect();
+    // Of other kinds of points every field is optional, so that anything reads as one.
+    if !read_by_views.is_empty() && structs.clone().count() == read_by_views.len() {
+        assert_eq!(read_by_views, structs.collect::<Vec<_>>(), "{bytes:02x?}");
+    }
+}
+
 #[test]
 fn messages_may_be_nested_as_deep_as_prost_allows() {
     let cores: [&[u8]; 4] = [

@@ -8,10 +8,12 @@
 //! stand in one record, and there are no groups. No encoder in use writes anything else;
 //! the format allows it though, and prost merges such fields.
 
+mod plain;
+
 use std::fmt;
 
 use super::Signal;
-use super::schema::{self, Field, Kind, ONEOF, Schema};
+use super::schema::{self, Field, Kind, ONEOF, Schema, Shape};
 use super::wire::{
     FIXED32, FIXED64, GROUP, GROUP_END, LEN, VARINT, fixed32, fixed64, skip_scalar, take, varint,
 };
@@ -116,6 +118,9 @@ impl Walk {
     ) -> Result<(), Box<Fault>> {
         let mut seen = 0;
         let items_before = self.items;
+        if schema.shape == Shape::NumberPoint && depth >= plain::DEPTH {
+            seen = plain::number_point(&mut buf);
+        }
         while !buf.is_empty() {
             let start = buf;
             let (number, wire) = key(&mut buf).map_err(|reason| fault(start, reason))?;
@@ -137,6 +142,12 @@ impl Walk {
                     .ok_or_else(|| within(fault(start, Reason::Truncated), field.name))?;
                 if depth == 0 {
                     return Err(within(fault(start, Reason::Depth), field.name));
+                }
+                if inner.shape == Shape::Attribute
+                    && depth >= plain::DEPTH
+                    && plain::is_attribute(content)
+                {
+                    continue;
                 }
                 self.items += u64::from(field.item);
                 self.message(inner, content, depth - 1)
