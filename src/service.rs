@@ -212,8 +212,11 @@ impl Service {
         let urls = server.urls();
         let grace = GraceControl::new();
         let ending = CancellationToken::new();
-        let run = completed(server.run(ending.clone()));
-        tasks.spawn(Role::Extension, "http server".to_owned(), run);
+        // Without a page there is nothing to serve, and its end would look like a failure.
+        if !urls.is_empty() {
+            let run = completed(server.run(ending.clone()));
+            tasks.spawn(Role::Extension, "http server".to_owned(), run);
+        }
         for exporter in exporters {
             let name = format!("exporter {}", exporter.id());
             tasks.spawn(Role::Exporter, name, exporter.run(grace.grace()));

@@ -37,6 +37,8 @@ async fn what_is_accepted_reaches_every_exporter() {
     assert_eq!(books.leg("metrics", "remote").unwrap().sent, 7);
     assert_eq!(books.leg("metrics", "local").unwrap().sent, 7);
     assert_eq!(local.taken(), [3, 4]);
+    let tasks: Vec<&str> = drained.tasks.iter().map(|end| end.task.as_str()).collect();
+    assert!(!tasks.contains(&"http server"), "nothing asked for one");
     assert!(
         drained
             .tasks
