@@ -237,6 +237,12 @@ pub trait Sink: Send {
     /// Writes out what is buffered: nothing more will come.
     fn close(&mut self, _now: Now, _out: &mut dyn Discards) {}
 
+    /// Items that were taken and may still turn out lost, such as lines in a buffer: they
+    /// count as queued until they are written. The oldest are written first.
+    fn unsettled(&self) -> u64 {
+        0
+    }
+
     /// Whether `consume` may wait for something outside the process, such as a disk or a
     /// terminal. It is then given a thread of its own.
     fn may_block(&self) -> bool {
@@ -246,7 +252,8 @@ pub trait Sink: Send {
 
 /// Where a sink reports what it could not keep.
 pub trait Discards {
-    /// Gives up items of the batches that the sink took; what isn't given up counts as sent.
+    /// Gives up items of the batches that the sink took, of those that are not settled yet;
+    /// what isn't given up counts as sent once it is settled.
     fn discard(&mut self, items: u64, reason: DropReason);
 }
 

@@ -327,15 +327,6 @@ impl LegAccount {
         }
     }
 
-    /// What was taken for sent and turned out lost, such as lines that a file's buffer
-    /// could not write out.
-    pub(super) fn lost_after_all(&self, items: u64, reason: DropReason) -> u64 {
-        let lost = items.min(read(&self.sent));
-        subtract(&self.sent, lost);
-        self.dropped.add(reason, lost);
-        lost
-    }
-
     fn claim(self: &Arc<Self>, items: u64) -> Claim {
         add(&self.queued, items);
         Claim {
@@ -348,10 +339,6 @@ impl LegAccount {
 impl Claim {
     pub(super) fn items(&self) -> u64 {
         self.items
-    }
-
-    pub(super) fn account(&self) -> &Arc<LegAccount> {
-        &self.account
     }
 
     /// Takes `items` of these, or all where there are fewer.

@@ -6,6 +6,7 @@
 //! thread is left behind.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::alarm::Alarm;
 use super::grace::Grace;
-use super::ledger::{Claim, LegAccount};
+use super::ledger::Claim;
 use super::queue::{JoinBounds, Queue, Request};
 use super::status::ExporterStatus;
 use super::{Ending, panic_message};
@@ -50,10 +51,11 @@ enum State {
 
 type Panic = Box<dyn Any + Send>;
 
-/// The items of the request that the sink is consuming.
-// Std: the section moves a claim.
+/// The items of the request that the sink is consuming, and of those that it may still lose:
+/// a counter of what was sent never goes back.
+// Std: the sections move claims.
 #[derive(Debug, Default)]
-struct InHand(Mutex<Option<Claim>>);
+struct InHand(Mutex<VecDeque<Claim>>);
 
 impl SinkTask {
     pub(super) fn new(sink: Box<dyn Sink>, queue: Arc<Queue>, status: Arc<ExporterStatus>) -> Self {
@@ -102,7 +104,6 @@ impl SinkTask {
                         queue,
                         in_hand,
                         status,
-                        legs: Vec::new(),
                     };
                     runtime.block_on(worker.run());
                 }));
@@ -145,7 +146,6 @@ impl SinkTask {
                         queue: Arc::clone(&self.queue),
                         in_hand: Arc::clone(&self.in_hand),
                         status: Arc::clone(&self.status),
-                        legs: Vec::new(),
                     };
                     worker.run().await;
                     Ending::Completed
@@ -173,7 +173,7 @@ struct LastWords {
 impl LastWords {
     fn say(&self, reason: DropReason) {
         self.queue.close(reason);
-        if let Some(claim) = self.in_hand.take() {
+        for claim in self.in_hand.take() {
             claim.discard(reason);
         }
     }
@@ -192,8 +192,6 @@ struct Worker {
     queue: Arc<Queue>,
     in_hand: Arc<InHand>,
     status: Arc<ExporterStatus>,
-    /// Whose items a late loss may be, the latest last.
-    legs: Vec<Arc<LegAccount>>,
 }
 
 impl Worker {
@@ -204,7 +202,7 @@ impl Worker {
             let requests = tokio::select! {
                 biased;
                 () = alarm.ring() => {
-                    self.late(|sink, now, out| sink.on_deadline(now, out));
+                    self.call(|sink, now, out| sink.on_deadline(now, out));
                     continue;
                 }
                 requests = self.queue.pop(ONE) => requests,
@@ -214,7 +212,7 @@ impl Worker {
                 self.consume(request);
             }
         }
-        self.late(|sink, now, out| sink.close(now, out));
+        self.call(|sink, now, out| sink.close(now, out));
     }
 
     fn consume(&mut self, request: Request) {
@@ -225,53 +223,21 @@ impl Worker {
             slot: _slot,
             since: _,
         } = request;
-        self.remember(claim.account());
         self.in_hand.put(claim);
+        self.call(|sink, now, lost| sink.consume(batch, now, lost));
+    }
+
+    /// Lets the sink work, and books what it lost and what it has settled.
+    fn call(&mut self, work: impl FnOnce(&mut dyn Sink, Now, &mut dyn Discards)) {
         let mut lost = Lost::default();
-        self.sink.consume(batch, Now::read(), &mut lost);
-        // Gone, when the grace ended while a disk hung.
-        let Some(mut claim) = self.in_hand.take() else {
-            return;
-        };
-        self.report(&lost);
-        for (items, reason) in lost.0 {
-            claim.take(items).discard(reason);
-        }
-        claim.sent();
-    }
-
-    fn late(&mut self, call: impl FnOnce(&mut dyn Sink, Now, &mut dyn Discards)) {
-        let mut lost = Lost::default();
-        call(self.sink.as_mut(), Now::read(), &mut lost);
-        if lost.0.is_empty() {
-            return;
-        }
-        self.report(&lost);
-        for (mut items, reason) in lost.0 {
-            for leg in self.legs.iter().rev() {
-                items -= leg.lost_after_all(items, reason);
-            }
-        }
-    }
-
-    fn remember(&mut self, leg: &Arc<LegAccount>) {
-        if self.legs.last().is_none_or(|last| !Arc::ptr_eq(last, leg)) {
-            self.legs.retain(|known| !Arc::ptr_eq(known, leg));
-            self.legs.push(Arc::clone(leg));
-        }
-    }
-
-    fn report(&self, lost: &Lost) {
-        let failed: u64 = lost
-            .0
-            .iter()
-            .filter(|(_, reason)| *reason == DropReason::WriteFailed)
-            .map(|(items, _)| items)
-            .sum();
+        work(self.sink.as_mut(), Now::read(), &mut lost);
+        let failed = lost.of(DropReason::WriteFailed);
+        let sent = self.in_hand.settle(lost, self.sink.unsettled());
         if failed > 0 {
             self.status.failing("items could not be written");
             self.status.lost(failed, DropReason::WriteFailed);
-        } else {
+        } else if sent > 0 {
+            // What only waits to be written proves nothing yet.
             self.status.working();
         }
     }
@@ -279,16 +245,59 @@ impl Worker {
 
 impl InHand {
     fn put(&self, claim: Claim) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(claim);
+        self.claims().push_back(claim);
     }
 
-    fn take(&self) -> Option<Claim> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take(&self) -> VecDeque<Claim> {
+        std::mem::take(&mut *self.claims())
+    }
+
+    /// Books the losses, the latest items first, and as sent what is older than the last
+    /// `unsettled` items; returns how many those were. There is nothing left to book when
+    /// the grace ended while a disk hung.
+    fn settle(&self, lost: Lost, unsettled: u64) -> u64 {
+        let mut claims = self.claims();
+        for (mut items, reason) in lost.0 {
+            while items > 0
+                && let Some(mut latest) = claims.pop_back()
+            {
+                let part = latest.take(items);
+                items -= part.items();
+                part.discard(reason);
+                if latest.items() > 0 {
+                    claims.push_back(latest);
+                }
+            }
+        }
+        let open: u64 = claims.iter().map(Claim::items).sum();
+        let sent = open.saturating_sub(unsettled);
+        let mut settled = sent;
+        while let Some(mut oldest) = claims.pop_front() {
+            let part = oldest.take(settled);
+            settled -= part.items();
+            part.sent();
+            if oldest.items() > 0 {
+                claims.push_front(oldest);
+                break;
+            }
+        }
+        sent
+    }
+
+    fn claims(&self) -> std::sync::MutexGuard<'_, VecDeque<Claim>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Default)]
 struct Lost(Vec<(u64, DropReason)>);
+
+impl Lost {
+    fn of(&self, reason: DropReason) -> u64 {
+        let of_it = self.0.iter().filter(|(_, other)| *other == reason);
+        of_it.map(|(items, _)| items).sum()
+    }
+}
 
 impl Discards for Lost {
     fn discard(&mut self, items: u64, reason: DropReason) {

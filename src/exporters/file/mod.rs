@@ -33,6 +33,7 @@
 mod output;
 mod rotation;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -145,11 +146,11 @@ impl FileSink {
         if self.lines.is_empty() {
             return;
         }
-        let Some(output) = &mut self.output else {
-            out.discard(self.items, DropReason::WriteFailed);
-            return;
+        let written = match &mut self.output {
+            Some(output) => output.write(&self.lines, now.wall),
+            None => Err(io::Error::other("it was never opened")),
         };
-        match output.write(&self.lines, now.wall) {
+        match written {
             Ok(()) => {
                 if let Some(lost) = self.outage.take() {
                     tracing::info!(component = %self.id, lost, "the file can be written again");
@@ -225,6 +226,10 @@ impl Sink for FileSink {
 
     fn close(&mut self, now: Now, out: &mut dyn Discards) {
         self.flush(now, out);
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.items
     }
 
     fn may_block(&self) -> bool {

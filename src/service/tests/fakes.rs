@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -255,6 +256,12 @@ pub(super) struct Local {
     start: Arc<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
     may_block: bool,
     taken: Shared<Vec<u64>>,
+    /// How long it holds items before it writes them, if at all.
+    delay: Option<Duration>,
+    held: u64,
+    due: Option<Instant>,
+    /// Whether what it holds can't be written.
+    full: Arc<AtomicBool>,
 }
 
 impl Local {
@@ -264,6 +271,10 @@ impl Local {
             start: Arc::new(|| Ok(())),
             may_block: false,
             taken: Arc::default(),
+            delay: None,
+            held: 0,
+            due: None,
+            full: Arc::default(),
         }
     }
 
@@ -278,6 +289,17 @@ impl Local {
     pub(super) fn blocking(mut self) -> Self {
         self.may_block = true;
         self
+    }
+
+    /// Holds items before it writes them.
+    pub(super) fn buffering(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Whether the disk is full when what it holds is due.
+    pub(super) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// Items of every batch that was consumed.
@@ -307,10 +329,34 @@ impl Sink for Local {
         (self.start)()
     }
 
-    fn consume(&mut self, batch: Batch, _: Now, out: &mut dyn Discards) {
+    fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
         let lost = (self.consume)(&batch);
         self.taken.lock().unwrap().push(batch.items());
         out.discard(lost, DropReason::WriteFailed);
+        if let Some(delay) = self.delay {
+            self.held += batch.items() - lost;
+            self.due.get_or_insert(now.monotonic + delay);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn on_deadline(&mut self, _: Now, out: &mut dyn Discards) {
+        self.due = None;
+        let held = std::mem::take(&mut self.held);
+        if self.full.load(Ordering::Relaxed) {
+            out.discard(held, DropReason::WriteFailed);
+        }
+    }
+
+    fn close(&mut self, now: Now, out: &mut dyn Discards) {
+        self.on_deadline(now, out);
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.held
     }
 
     fn may_block(&self) -> bool {

@@ -19,6 +19,43 @@ async fn a_sink_accounts_for_what_it_could_not_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_a_buffer_is_queued_until_it_is_written_and_never_sent_in_vain() {
+    let second = Duration::from_secs(1);
+    let disk = Local::new(|batch| u64::from(batch.items() == 4)).buffering(second);
+    let rigged = Rig::new()
+        .sink("disk", &disk)
+        .and_pipeline("metrics/other", "disk")
+        .start()
+        .await;
+    let f = async |full: bool, push: usize, buffered: u64, sent: u64, lost: u64| {
+        disk.set_full(full);
+        rigged.push(push).await.unwrap();
+        rigged.settle().await;
+        let sent_before = rigged.leg("disk").sent;
+        for pipeline in ["metrics", "metrics/other"] {
+            let books = rigged.books();
+            assert_eq!(books.leg(pipeline, "disk").unwrap().queued, buffered);
+        }
+        tokio::time::sleep(second).await;
+        rigged.settle().await;
+        let leg = rigged.leg("disk");
+        assert!(leg.sent >= sent_before, "it never goes back");
+        let dropped = leg.dropped.of(DropReason::WriteFailed);
+        assert_eq!((leg.queued, leg.sent, dropped), (0, sent, lost));
+    };
+    f(false, 3, 3, 3, 0).await;
+    f(true, 5, 5, 3, 5).await;
+    // One of each four is lost at once.
+    f(false, 4, 3, 6, 6).await;
+    // What is in the buffer at the end is written, or lost.
+    disk.set_full(true);
+    rigged.push(2).await.unwrap();
+    let drained = rigged.shutdown().await;
+    let books = drained.ledger.snapshot();
+    assert_eq!(books.leg("metrics", "disk").unwrap().sent, 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_disk_stalls_nobody_and_is_left_behind() {
     let (hung, mut entered) = Gatekeeper::new();
     let (disk, fine) = (hung.sink(), Remote::script([]));
