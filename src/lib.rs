@@ -33,7 +33,7 @@
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`extensions`] | what runs beside the pipelines | `component`, `server`, `telemetry`, `yaml` |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
-//! | [`breakers`] | by what breakers are seen: metrics and log | `resilience`, `telemetry` |
+//! | [`breakers`] | by what breakers are seen and commanded | `component`, `resilience`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |

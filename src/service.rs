@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::tasks::{Outcome, TaskEnd};
 use self::tasks::{Role, Tasks};
-use crate::breakers::Watch;
+use crate::breakers::{self, Watch};
 use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
@@ -199,6 +199,11 @@ impl Service {
         }
 
         watch.begin(&telemetry, &surroundings.endpoints);
+        if let Some(listener) = &http {
+            for route in breakers::routes(server::OWNER, &surroundings.endpoints, listener) {
+                surroundings.routes.register(route);
+            }
+        }
 
         // Last, because starting is when components register what they serve.
         let health = surroundings.health;
@@ -208,7 +213,7 @@ impl Service {
         }
         let server = Server::bind(http.as_ref(), &surroundings.routes, &health, &telemetry).await?;
 
-        let mut tasks = Tasks::default();
+        let mut tasks = Tasks::new(&telemetry.meter("foghorn.service"));
         let urls = server.urls();
         let grace = GraceControl::new();
         let ending = CancellationToken::new();

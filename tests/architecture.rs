@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["component", "config", "pdata", "resilience", "telemetry"],
     ),
     // Watches the breakers from beside the pipelines.
-    ("breakers", &["resilience", "telemetry"]),
+    ("breakers", &["component", "resilience", "telemetry"]),
     // What ties it all together.
     (
         "components",

@@ -18,10 +18,11 @@
 //! - `circuit_breaker_open_remaining_seconds`: until an attempt can be admitted; absent
 //!   while it is forced open, since no time ends that
 //! - `circuit_breaker_half_open_in_flight`: canaries
+//! - `circuit_breaker_retries_total{result}`
 //!
 //! and for those that are polled:
 //!
-//! - `circuit_breaker_retries_total{result}`, `circuit_breaker_retry_budget_tokens`
+//! - `circuit_breaker_retry_budget_tokens`
 //! - `circuit_breaker_cache_requests_total{result}`
 //! - `circuit_breaker_cache_age_seconds`, `circuit_breaker_cache_stale`: while the cache
 //!   holds something
@@ -190,14 +191,8 @@ const FAMILIES: &[Family] = &[
         "circuit_breaker_retries_total",
         "Retries, and those that were not made.",
         |r, emit| {
-            if r.budget_tokens.is_some() {
-                happened(
-                    "result",
-                    &RetryResult::ALL.map(RetryResult::as_str),
-                    &r.retries,
-                    emit,
-                );
-            }
+            let results = RetryResult::ALL.map(RetryResult::as_str);
+            happened("result", &results, &r.retries, emit);
         },
     ),
     (

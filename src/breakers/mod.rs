@@ -1,4 +1,5 @@
-//! Everything by which the breakers of an agent are seen: their metrics and their log.
+//! Everything by which the breakers of an agent are seen and commanded: their metrics, their
+//! log, and what an operator does to them by HTTP.
 //!
 //! Breakers decide and tell, and know nothing of whoever watches. This room stands beside
 //! the pipelines and watches: it reads the registry of endpoints when somebody asks for
@@ -7,13 +8,15 @@
 //! - [`Watch`] is what the registry tells its events to: a histogram of attempts, and the
 //!   log of transitions and rejections.
 //! - [`Watch::begin`] registers the instruments, once every component is built.
+//! - [`routes`] are the list of breakers, and the commands of an operator.
 //!
 //! Emits the `circuit_breaker_*` metrics; [`metrics`] lists them.
 //!
-//! **Architecture Invariant:** this module imports only `resilience` and `telemetry`, and
-//! nothing imports it but `service`.
+//! **Architecture Invariant:** this module imports only `component`, `resilience` and
+//! `telemetry`, and nothing imports it but `service`.
 
 mod durations;
+mod http;
 mod log;
 mod metrics;
 mod readings;
@@ -21,6 +24,7 @@ mod readings;
 use std::sync::Arc;
 
 use self::durations::Durations;
+pub use self::http::routes;
 use self::log::Log;
 use crate::resilience::{Endpoints, Observer};
 use crate::telemetry::Telemetry;

@@ -24,7 +24,7 @@ pub(super) struct Reading {
     pub(super) enforces: bool,
     pub(super) retries: [u64; RetryResult::ALL.len()],
     pub(super) cache_requests: [u64; CacheResult::ALL.len()],
-    /// Of an endpoint that is polled.
+    /// Of an endpoint that is polled; the retries of a destination have no budget.
     pub(super) budget_tokens: Option<f64>,
     /// While the cache holds something.
     pub(super) cache: Option<CacheStatus>,
@@ -32,7 +32,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    fn of(endpoint: &Endpoint, at: Instant) -> Self {
+    pub(super) fn of(endpoint: &Endpoint, at: Instant) -> Self {
         Self {
             labels: labels(endpoint),
             breaker: endpoint.breaker().snapshot(at),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::http;
+use hyper::{Method, http};
 
 use super::ListenerConfig;
 
@@ -19,7 +19,13 @@ pub type Response = http::Response<Body>;
 
 /// Answers the requests of one route.
 pub trait Handler: Send + Sync {
-    /// Answers a GET or HEAD request; the server strips the body for HEAD.
+    /// What it answers; anything else gets a 405.
+    fn methods(&self) -> &'static [Method] {
+        &[Method::GET, Method::HEAD]
+    }
+
+    /// Answers a request of these methods. Its body is never read, and the server strips
+    /// that of the answer to HEAD.
     fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response>;
 }
 
@@ -37,7 +43,8 @@ pub enum Listener {
 pub struct Route {
     /// Where.
     pub listener: Listener,
-    /// The path, such as `/metrics`.
+    /// The path, such as `/metrics`. A segment in braces, as in `/breakers/{id}/reset`,
+    /// stands for any that isn't empty.
     pub path: String,
     /// The configuration path of the key that asked for it, for errors that name both of
     /// two users of one path, such as `exporters::prometheus::endpoint`.

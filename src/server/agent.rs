@@ -20,7 +20,7 @@ use crate::component::{
 use crate::telemetry::Telemetry;
 
 /// The owner of routes that nobody else can have.
-pub(super) const OWNER: &str = "service::http";
+pub const OWNER: &str = "service::http";
 
 /// The owner of routes that give way to a component's.
 pub(super) const FALLBACK: &str = "the agent";

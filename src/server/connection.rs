@@ -1,4 +1,4 @@
-//! One connection: HTTP/1 with bounded heads, bounded waits, and GET and HEAD only.
+//! One connection: HTTP/1 with bounded heads, bounded waits, and no bodies of requests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -30,6 +30,9 @@ const HEADERS: usize = 100;
 
 /// What a connection buffers of its answer before it waits for the client.
 const BUFFER_SIZE: usize = 64 << 10;
+
+/// What may be asked of a path that nobody serves.
+const READ: [Method; 2] = [Method::GET, Method::HEAD];
 
 const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(10),
@@ -78,17 +81,26 @@ impl Site {
         // No route reads a body. hyper ends the connection after the answer if more of it
         // is under way than it can skip at once.
         let (head, _body) = request.into_parts();
-        let route = self.routes.get_key_value(head.uri.path());
+        let route = self.route(head.uri.path());
         let label = route.map_or(&self.other, |(path, _)| path);
         let response = match route {
             _ if !self.admits(&head) => self.unauthorized(),
-            _ if head.method != Method::GET && head.method != Method::HEAD => method_not_allowed(),
+            Some((_, handler)) if !handler.methods().contains(&head.method) => {
+                method_not_allowed(handler.methods())
+            }
             Some((_, handler)) => handler.handle(head).await,
+            None if !READ.contains(&head.method) => method_not_allowed(&READ),
             None if head.uri.path() == "/" => plain(StatusCode::OK, self.index()),
             None => plain(StatusCode::NOT_FOUND, self.not_found()),
         };
         self.metrics.answered(label, response.status().as_u16());
         response
+    }
+
+    /// The route of a path: the one that is exactly this, or else the first pattern.
+    fn route(&self, path: &str) -> Option<(&Arc<str>, &Arc<dyn Handler>)> {
+        let pattern = || self.routes.iter().find(|(route, _)| matches(route, path));
+        self.routes.get_key_value(path).or_else(pattern)
     }
 
     fn admits(&self, head: &hyper::http::request::Parts) -> bool {
@@ -190,10 +202,23 @@ pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
     response
 }
 
-fn method_not_allowed() -> Response {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n");
-    let allowed = HeaderValue::from_static("GET, HEAD");
-    response.headers_mut().insert(ALLOW, allowed);
+/// Whether a path has the segments of a route, those in braces being any.
+fn matches(route: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    route.split('/').all(|expected| {
+        let any = expected.starts_with('{');
+        let found = segments.next();
+        found.is_some_and(|found| found == expected || (any && !found.is_empty()))
+    }) && segments.next().is_none()
+}
+
+fn method_not_allowed(methods: &[Method]) -> Response {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let text = format!("use {}\n", names.join(" or "));
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+    if let Ok(allowed) = HeaderValue::try_from(names.join(", ")) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
     response
 }
 

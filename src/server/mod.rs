@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Components register [`Route`]s; [`Server::bind`] groups them by address and binds, and
-//! [`Server::run`] answers. GET and HEAD only: nothing can be changed from outside.
+//! [`Server::run`] answers: GET and HEAD, where a route doesn't say otherwise. Bodies of
+//! requests are never read.
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|
@@ -44,7 +45,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 pub use accept::Limits;
-pub use agent::metrics_page;
+pub use agent::{OWNER, metrics_page};
 pub use auth::Credentials;
 pub use listening::{Listening, Stream};
 

@@ -6,7 +6,9 @@ mod protection;
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use futures_util::future::BoxFuture;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use super::*;
-use crate::component::{Phase, Subject, handler};
+use crate::component::{Handler, Phase, Response, Subject, handler};
 use crate::telemetry::Settings;
 
 /// A running server with the agent's own routes, and `/big`, `/panic`.
@@ -33,6 +35,10 @@ impl Rig {
         routes.register(Route {
             handler: handler(async |_| panic!("a handler that breaks")),
             ..route(Listener::Agent, "/panic", "test")
+        });
+        routes.register(Route {
+            handler: Arc::new(Told),
+            ..route(Listener::Agent, "/things/{id}/tell", "test")
         });
         let (health, telemetry) = (Health::new(), Telemetry::new(&Settings::default()).unwrap());
         let server = Server::bind(Some(&config), &routes, &health, &telemetry)
@@ -82,6 +88,19 @@ impl Rig {
         line.unwrap_or_else(|| panic!("no {start} in {page}"))
             .parse()
             .unwrap()
+    }
+}
+
+/// Is told things by POST.
+struct Told;
+
+impl Handler for Told {
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST]
+    }
+
+    fn handle(&self, _: Parts) -> BoxFuture<'static, Response> {
+        Box::pin(std::future::ready(plain(StatusCode::OK, "told\n")))
     }
 }
 
@@ -244,6 +263,36 @@ async fn a_body_is_never_read() {
         .ask("GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\nstart")
         .await;
     assert!(answer.ends_with("alive\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_route_has_its_own_methods_and_segments_that_may_be_anything() {
+    let rig = Rig::start(ListenerConfig::ephemeral()).await;
+    let f = async |request: &str, status: &str, body: &str| {
+        let close = "HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = rig.ask(&format!("{request} {close}")).await;
+        let start = format!("HTTP/1.1 {status}");
+        assert!(answer.starts_with(&start), "{request}: {answer}");
+        assert!(answer.contains(body), "{request}: {answer}");
+    };
+    f("POST /things/a%2Fb:c/tell", "200", "told").await;
+    f("GET /things/a/tell", "405", "allow: POST\r\n").await;
+    f("DELETE /things/a/tell", "405", "use POST\n").await;
+    f("POST /things//tell", "405", "allow: GET, HEAD").await;
+    f("GET /things//tell", "404", "  /things/{id}/tell\n").await;
+    f("GET /things/a", "404", "").await;
+    f("GET /things/a/tell/b", "404", "").await;
+    f("GET /things/a/b/tell", "404", "").await;
+    f("POST /nothing", "405", "allow: GET, HEAD").await;
+    let line = "foghorn_http_requests_total{code=\"200\"";
+    let page = rig.metrics();
+    let line = page.lines().find(|l| l.starts_with(line)).unwrap();
+    assert!(line.contains("path=\"/things/{id}/tell\""), "{line}");
+
+    let answer = rig
+        .ask("POST /things/a/tell HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n")
+        .await;
+    assert!(answer.ends_with("told\n"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

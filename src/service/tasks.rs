@@ -1,9 +1,16 @@
 //! The agent's tasks: one name, one outcome and one log line each.
+//!
+//! - `circuit_breaker_shutdown_tasks_total{outcome}`: how those ended that the shutdown
+//!   found running
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
@@ -50,6 +57,8 @@ pub(super) struct Tasks {
     running: HashMap<Id, Task>,
     ends: Vec<TaskEnd>,
     shutting_down: Option<Instant>,
+    /// Ends after the shutdown began, by [`Outcome::NAMES`].
+    counts: Arc<[AtomicU64; Outcome::NAMES.len()]>,
 }
 
 #[derive(Debug)]
@@ -61,13 +70,19 @@ struct Task {
 }
 
 impl Outcome {
-    /// The word in logs.
+    const NAMES: [&str; 4] = ["completed", "cancelled", "panicked", "aborted"];
+
+    /// The word in logs and labels.
     pub fn as_str(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    fn index(&self) -> usize {
         match self {
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::Panicked(_) => "panicked",
-            Self::Aborted => "aborted",
+            Self::Completed => 0,
+            Self::Cancelled => 1,
+            Self::Panicked(_) => 2,
+            Self::Aborted => 3,
         }
     }
 }
@@ -82,6 +97,23 @@ impl Role {
 }
 
 impl Tasks {
+    /// None yet; their ends at shutdown are counted by `meter`'s instruments.
+    pub(super) fn new(meter: &Meter) -> Self {
+        let tasks = Self::default();
+        let counts = Arc::clone(&tasks.counts);
+        meter
+            .u64_observable_counter("circuit_breaker_shutdown_tasks_total")
+            .with_description("Tasks that the shutdown found running, by how they ended.")
+            .with_callback(move |observer| {
+                for (outcome, count) in Outcome::NAMES.into_iter().zip(counts.iter()) {
+                    let label = KeyValue::new("outcome", outcome);
+                    observer.observe(count.load(Ordering::Relaxed), &[label]);
+                }
+            })
+            .build();
+        tasks
+    }
+
     pub(super) fn spawn(
         &mut self,
         role: Role,
@@ -171,6 +203,9 @@ impl Tasks {
                     "task ended: what it held is lost",
                 );
             }
+        }
+        if self.shutting_down.is_some() {
+            self.counts[end.outcome.index()].fetch_add(1, Ordering::Relaxed);
         }
         self.ends.push(end.clone());
         end

@@ -253,7 +253,7 @@ impl Breaker {
             }
         };
         self.count_rejection(rejection.reason);
-        if self.settings.mode == Mode::Observe {
+        if !self.enforces() {
             return Ok(Permit::new(self, self.load(), false, false));
         }
         Err(rejection)

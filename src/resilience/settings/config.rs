@@ -138,6 +138,17 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// The word for it in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Which end of the agent a breaker guards: it decides two defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {

@@ -1,6 +1,7 @@
 //! The books as the agent's own page shows them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::fakes::{Local, Remote, Reply, each};
 use super::rig::Rig;
@@ -132,4 +133,26 @@ async fn the_page_shows_the_books_under_the_collectors_names_and_ours() {
     f("otelcol_exporter_queue_capacity{exporter=remote}", 2.0);
     f("otelcol_exporter_in_flight_requests{exporter=remote}", 0.0);
     rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_a_shutdown_found_running_are_counted_by_their_end() {
+    let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    let mut rig = Rig::new();
+    rig.telemetry = telemetry.clone();
+    // It outlives the grace.
+    let hanging =
+        Remote::rule(|_| Reply::Hang).with(|delivery| delivery.timeout = Duration::from_secs(3600));
+    let rigged = rig.exporter("remote", &hanging).start().await;
+    rigged.push(1).await.unwrap();
+    rigged.settle().await;
+    let counted = |outcome: &str| {
+        page(&telemetry)[&format!("circuit_breaker_shutdown_tasks_total{{outcome={outcome}}}")]
+    };
+    let outcomes = ["completed", "cancelled", "panicked", "aborted"];
+    assert!(outcomes.iter().all(|outcome| counted(outcome) == 0.0));
+
+    rigged.shutdown().await;
+    // The server and the pipeline; the receiver had ended before.
+    assert_eq!(outcomes.map(counted), [2.0, 1.0, 0.0, 0.0]);
 }

@@ -494,6 +494,8 @@ fn off_is_off() {
     bench.attempts(1_000, REFUSED);
     assert_eq!(bench.state(), State::Healthy);
     assert_eq!(bench.transitions(), []);
+    bench.breaker.force(Force::Open, bench.now);
+    assert!(bench.breaker.acquire(bench.now).is_ok());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is seen of a breaker that goes through an outage.
 
+mod http;
+
 use std::io;
 use std::sync::Mutex;
 use std::time::Duration;

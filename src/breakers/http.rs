@@ -1,0 +1,271 @@
+//! Breakers seen and commanded by HTTP, on the agent's own server.
+//!
+//! - `GET /breakers`: every breaker as it stands, with its id, as JSON
+//! - `POST /breakers/{id}/force_open`: rejects everything, until forced closed or reset
+//! - `POST /breakers/{id}/force_closed`: admits everything, until forced open or reset
+//! - `POST /breakers/{id}/reset`: as new, with no memory of the endpoint
+//!
+//! An id is the component and the URL, each percent-encoded as `encodeURIComponent` does,
+//! with a colon between: `betanet:http%3A%2F%2Flocalhost%3A9000%2Fmetrics`. So it is the
+//! same after a restart, and a script can write it without asking.
+//!
+//! Whoever can command a breaker can take a source away, so this needs two things at once:
+//! a listener that only this machine reaches, and `service.http.auth`. Without either the
+//! answer says which one is missing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use futures_util::future::BoxFuture;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, StatusCode, http};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::readings::Reading;
+use crate::component::{Handler, Listener, ListenerConfig, Response, Route, full_body, handler};
+use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
+
+const LIST: &str = "/breakers";
+
+const COMMANDS: [(&str, Force); 3] = [
+    ("force_open", Force::Open),
+    ("force_closed", Force::Closed),
+    ("reset", Force::Reset),
+];
+
+/// The routes, for the agent's own server that listens as `listener` says. `owner` is
+/// whose they are.
+pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig) -> Vec<Route> {
+    let route = |path: String, handler| Route {
+        listener: Listener::Agent,
+        path,
+        owner: owner.to_owned(),
+        handler,
+    };
+    let registry = Arc::clone(endpoints);
+    let list = handler(move |_| {
+        let registry = Arc::clone(&registry);
+        async move {
+            // Ten thousand take a while.
+            let list = tokio::task::spawn_blocking(move || list(&registry, Instant::now()));
+            list.await.unwrap_or_else(|_| {
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the list could not be made\n",
+                )
+            })
+        }
+    });
+    let mut routes = vec![route(LIST.to_owned(), list)];
+    routes.extend(COMMANDS.map(|(name, force)| {
+        let command = Command {
+            name,
+            force,
+            refusal: refusal(listener),
+            endpoints: Arc::clone(endpoints),
+        };
+        route(format!("{LIST}/{{id}}/{name}"), Arc::new(command))
+    }));
+    routes
+}
+
+/// Why nothing is commanded here.
+fn refusal(listener: &ListenerConfig) -> Option<&'static str> {
+    let address: IpAddr = listener.endpoint.ip().to_canonical();
+    if !address.is_loopback() {
+        return Some(
+            "breakers are commanded from this machine alone: set service.http.endpoint to an \
+             address of loopback, such as 127.0.0.1:9200\n",
+        );
+    }
+    if listener.auth.is_none() {
+        return Some("commanding breakers needs a token: configure service.http.auth\n");
+    }
+    None
+}
+
+/// One thing to do to a breaker.
+struct Command {
+    name: &'static str,
+    force: Force,
+    refusal: Option<&'static str>,
+    endpoints: Arc<Endpoints>,
+}
+
+impl Handler for Command {
+    fn methods(&self) -> &'static [Method] {
+        &[Method::POST]
+    }
+
+    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
+        Box::pin(std::future::ready(self.obey(request.uri.path())))
+    }
+}
+
+impl Command {
+    fn obey(&self, path: &str) -> Response {
+        if let Some(refusal) = self.refusal {
+            return plain(StatusCode::FORBIDDEN, refusal);
+        }
+        let endpoint = path
+            .split('/')
+            .nth(2)
+            .and_then(parse_id)
+            .and_then(|id| self.endpoints.find(&id));
+        let Some(endpoint) = endpoint else {
+            return plain(
+                StatusCode::NOT_FOUND,
+                "there is no breaker of this id; GET /breakers lists them\n",
+            );
+        };
+        let now = Instant::now();
+        endpoint.breaker().force(self.force, now);
+        let line = Line::of(&endpoint, now);
+        tracing::info!(
+            component = line.component,
+            endpoint = line.endpoint,
+            command = self.name,
+            state = line.state,
+            "circuit breaker commanded over HTTP"
+        );
+        json(&line)
+    }
+}
+
+/// Every breaker.
+#[derive(Debug, Serialize)]
+struct All<'a> {
+    network_suspected: bool,
+    max_endpoints: usize,
+    breakers: Vec<Line<'a>>,
+}
+
+fn list(endpoints: &Endpoints, now: Instant) -> Response {
+    let all = endpoints.all();
+    json(&All {
+        network_suspected: endpoints.network().suspected(now),
+        max_endpoints: endpoints.max(),
+        breakers: all.iter().map(|endpoint| Line::of(endpoint, now)).collect(),
+    })
+}
+
+/// One breaker.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    id: String,
+    component: &'a str,
+    endpoint: &'a str,
+    mode: &'static str,
+    state: &'static str,
+    generation: u64,
+    consecutive_failures: u32,
+    threshold: u32,
+    failures: u64,
+    success_ratio: Option<f64>,
+    ewma_error_ratio: f64,
+    health_score: f64,
+    latency_ms: Option<f64>,
+    /// Null while it is forced open, since no time ends that.
+    open_remaining_seconds: Option<f64>,
+    /// Unix seconds.
+    last_opened: Option<f64>,
+    /// Null for destinations, whose retries have no budget, and which have no cache.
+    retry_budget_tokens: Option<f64>,
+    cache_age_seconds: Option<f64>,
+    cache_stale: Option<bool>,
+}
+
+impl<'a> Line<'a> {
+    fn of(endpoint: &'a Endpoint, now: Instant) -> Self {
+        let reading = Reading::of(endpoint, now);
+        let breaker = reading.breaker;
+        Self {
+            id: id(endpoint.id()),
+            component: endpoint.id().component(),
+            endpoint: endpoint.id().url(),
+            mode: endpoint.breaker().mode().as_str(),
+            state: breaker.state.as_str(),
+            generation: breaker.generation,
+            consecutive_failures: breaker.consecutive_failures,
+            threshold: breaker.threshold,
+            failures: breaker.failures,
+            success_ratio: breaker.success_ratio,
+            ewma_error_ratio: breaker.ewma_error_ratio,
+            health_score: breaker.health_score,
+            latency_ms: breaker.latency_ms,
+            open_remaining_seconds: breaker.open_remaining.map(|left| left.as_secs_f64()),
+            last_opened: breaker
+                .last_opened
+                .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+                .map(|at| at.as_secs_f64()),
+            retry_budget_tokens: reading.budget_tokens,
+            cache_age_seconds: reading
+                .cache
+                .map(|cache| now.saturating_duration_since(cache.fetched).as_secs_f64()),
+            cache_stale: reading.cache.map(|cache| cache.stale),
+        }
+    }
+}
+
+/// An endpoint's id in paths.
+fn id(endpoint: &EndpointId) -> String {
+    let mut text = String::new();
+    encode(&mut text, endpoint.component());
+    text.push(':');
+    encode(&mut text, endpoint.url());
+    text
+}
+
+/// The endpoint that a path means, if it means any.
+fn parse_id(id: &str) -> Option<EndpointId> {
+    let (component, url) = id.split_once(':')?;
+    Some(EndpointId::new(&decode(component)?, &decode(url)?))
+}
+
+fn encode(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 0xf)]));
+        }
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let value = digit(rest.next())? * 16 + digit(rest.next())?;
+            bytes.push(u8::try_from(value).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn json(value: &impl Serialize) -> Response {
+    // Strings and numbers always have a JSON form.
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    body.push(b'\n');
+    let mut response = Response::new(full_body(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(full_body(text));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}

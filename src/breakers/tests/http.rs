@@ -1,0 +1,196 @@
+//! The list of breakers and the commands, without a socket.
+
+use std::net::SocketAddr;
+
+use http_body_util::BodyExt as _;
+use hyper::{Method, Request, StatusCode};
+
+use super::*;
+use crate::component::{AuthConfig, ListenerConfig, Route};
+use crate::resilience::State;
+use crate::yaml::Secret;
+
+const GUARDED: &str = "betanet:http%3A%2F%2Fa%3A9000%2Fm";
+
+fn listener(address: &str, auth: bool) -> ListenerConfig {
+    ListenerConfig {
+        auth: auth.then(|| AuthConfig::BearerToken(Secret::new("t0ken"))),
+        ..ListenerConfig::plain(address.parse::<SocketAddr>().unwrap())
+    }
+}
+
+impl Scene {
+    fn routes(&self) -> Vec<Route> {
+        routes("test", &self.endpoints, &listener("127.0.0.1:0", true))
+    }
+
+    async fn list(&self) -> serde_json::Value {
+        let routes = self.routes();
+        let list = routes.iter().find(|route| route.path == "/breakers");
+        let (status, body) = ask(list.unwrap(), "/breakers").await;
+        assert_eq!(status, StatusCode::OK);
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn command(&self, id: &str, command: &str) -> (StatusCode, String) {
+        let routes = self.routes();
+        let path = format!("/breakers/{{id}}/{command}");
+        let route = routes.iter().find(|route| route.path == path).unwrap();
+        assert_eq!(route.handler.methods(), [Method::POST]);
+        ask(route, &format!("/breakers/{id}/{command}")).await
+    }
+}
+
+async fn ask(route: &Route, path: &str) -> (StatusCode, String) {
+    let (parts, ()) = Request::get(path).body(()).unwrap().into_parts();
+    let response = route.handler.handle(parts).await;
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_tells_all_about_a_breaker() {
+    let scene = Scene::new(&Config::default());
+    scene.poll(Outcome::Success).await;
+    advance(Duration::from_secs(15)).await;
+    scene.outage().await;
+    let list = scene.list().await;
+    assert_eq!(list["network_suspected"], false);
+    assert_eq!(list["max_endpoints"], 2);
+    let line = &list["breakers"][0];
+    assert_eq!(line["id"], GUARDED);
+    assert_eq!(line["component"], "betanet");
+    assert_eq!(line["endpoint"], "http://a:9000/m");
+    assert_eq!(line["mode"], "enforce");
+    assert_eq!(line["state"], "CoolingDown");
+    assert_eq!(line["generation"], 1);
+    assert_eq!(line["consecutive_failures"], 5);
+    assert_eq!(line["failures"], 5);
+    assert_eq!(line["threshold"], 5);
+    assert_eq!(line["latency_ms"], 40.0);
+    assert_eq!(line["cache_stale"], true);
+    assert_eq!(line["retry_budget_tokens"], 7.0);
+    for name in [
+        "open_remaining_seconds",
+        "last_opened",
+        "success_ratio",
+        "health_score",
+    ] {
+        assert!(line[name].as_f64().unwrap() > 0.0, "{name} in {line}");
+    }
+    assert_eq!(list["breakers"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_done_and_answered_with_what_came_of_it() {
+    let scene = Scene::new(&Config::default());
+    let breaker = scene.guard.endpoint().breaker();
+    let f = async |command: &str, state: State, remaining: bool| {
+        let (status, body) = scene.command(GUARDED, command).await;
+        let line: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, breaker.state()), (StatusCode::OK, state));
+        assert_eq!(line["id"], GUARDED);
+        assert_eq!(line["state"], state.as_str());
+        assert_eq!(line["open_remaining_seconds"].is_f64(), remaining, "{line}");
+    };
+    f("force_open", State::CoolingDown, false).await;
+    assert!(breaker.acquire(Instant::now()).is_err());
+    f("force_closed", State::Healthy, true).await;
+    assert!(breaker.acquire(Instant::now()).is_ok());
+    scene.poll(Outcome::Timeout).await;
+    f("reset", State::Healthy, true).await;
+    assert_eq!(breaker.snapshot(Instant::now()).consecutive_failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_means_no_breaker_is_not_found() {
+    let scene = Scene::new(&Config::default());
+    for id in [
+        "betanet",
+        "node:http%3A%2F%2Fa%3A9000%2Fm",
+        "betanet:http%3A%2F%2Fb%3A9000%2Fm",
+        "betanet:%",
+        "betanet:%4",
+        "betanet:%zz",
+        "betanet:%ff",
+        ":",
+        "%",
+    ] {
+        let (status, body) = scene.command(id, "force_open").await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{id}");
+        assert!(body.contains("GET /breakers"), "{body}");
+    }
+    assert_eq!(scene.guard.endpoint().breaker().state(), State::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_survive_what_is_hostile() {
+    for url in [
+        "http://[::1]:9000/a b/%2F?x",
+        "grpc.example:4317",
+        "ü\u{1b}\"\\:",
+    ] {
+        let scene = Scene::at(url, &Config::default());
+        let list = scene.list().await;
+        let id = list["breakers"][0]["id"].as_str().unwrap().to_owned();
+        assert!(
+            format!("/breakers/{id}/reset")
+                .parse::<hyper::Uri>()
+                .is_ok()
+        );
+        let (status, _) = scene.command(&id, "force_open").await;
+        assert_eq!(status, StatusCode::OK, "{id}");
+        assert_eq!(scene.guard.endpoint().breaker().state(), State::CoolingDown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_need_a_token_and_loopback_and_say_so() {
+    let scene = Scene::new(&Config::default());
+    let f = async |address: &str, auth: bool, expected: Option<&str>| {
+        for route in &routes("test", &scene.endpoints, &listener(address, auth))[1..] {
+            let path = route.path.replace("{id}", GUARDED);
+            let (status, body) = ask(route, &path).await;
+            match expected {
+                None => assert_eq!(status, StatusCode::OK, "{body}"),
+                Some(word) => {
+                    assert_eq!(status, StatusCode::FORBIDDEN);
+                    assert!(body.contains(word), "{body}");
+                }
+            }
+        }
+    };
+    f("127.0.0.1:9200", false, Some("service.http.auth")).await;
+    f("[::1]:9200", false, Some("service.http.auth")).await;
+    f("0.0.0.0:9200", true, Some("service.http.endpoint")).await;
+    f("192.0.2.1:9200", false, Some("service.http.endpoint")).await;
+    assert_eq!(scene.guard.endpoint().breaker().state(), State::Healthy);
+    f("127.0.0.1:9200", true, None).await;
+    f("[::1]:9200", true, None).await;
+    f("[::ffff:127.0.0.1]:9200", true, None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_logged_without_the_token() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(lines.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let scene = Scene::new(&Config::default());
+    scene.command(GUARDED, "force_open").await;
+    let infos = lines.of("INFO");
+    assert!(infos.iter().any(|line| line["command"] == "force_open"
+        && line["endpoint"] == "http://a:9000/m"
+        && line["state"] == "CoolingDown"));
+    assert!(
+        infos
+            .iter()
+            .any(|line| line["state_transition"] == "Healthy -> CoolingDown")
+    );
+    assert!(lines.of("ERROR").is_empty(), "it was asked for");
+    assert!(!format!("{infos:?}").contains("t0ken"));
+}
