@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use super::breaker::{self, Breaker, Transition};
+use super::breaker::{self, Breaker, Completion, Permit, Transition};
 use super::budget::{Budget, BudgetSettings};
 use super::cache::CacheStatus;
-use super::events::{Event, Observer};
+use super::events::{Attempt, Event, Observer};
 use super::isolation::Network;
 use super::settings::BreakerSettings;
 
@@ -166,6 +168,7 @@ pub struct Endpoint {
     cached: [AtomicU64; CacheResult::ALL.len()],
     network: Arc<Network>,
     observer: Option<Arc<dyn Observer>>,
+    changed: Arc<Notify>,
 }
 
 /// What retries spend and are spread by.
@@ -184,13 +187,16 @@ impl Endpoint {
         observer: Option<Arc<dyn Observer>>,
         now: Instant,
     ) -> Self {
-        let mut breaker = Breaker::new(settings, seed, now).on_network(Arc::clone(&network));
-        if let Some(observer) = &observer {
-            breaker = breaker.observed_by(Arc::new(Named {
-                id: id.clone(),
-                observer: Arc::clone(observer),
-            }));
-        }
+        let changed = Arc::new(Notify::new());
+        let herald = Herald {
+            changed: Arc::clone(&changed),
+            observer: observer
+                .as_ref()
+                .map(|observer| (id.clone(), Arc::clone(observer))),
+        };
+        let breaker = Breaker::new(settings, seed, now)
+            .on_network(Arc::clone(&network))
+            .observed_by(Arc::new(herald));
         Self {
             peer: id.peer().into(),
             id,
@@ -208,6 +214,7 @@ impl Endpoint {
             cached: Default::default(),
             network,
             observer,
+            changed,
         }
     }
 
@@ -219,6 +226,35 @@ impl Endpoint {
     /// Its breaker.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Tells the network, the breaker and the observer how an attempt ended that began at
+    /// `started` with `permit`. For those who drive the breaker without a guard: recording
+    /// on the permit alone would leave the network out.
+    pub fn conclude(
+        &self,
+        permit: Permit<'_>,
+        attempt: Attempt,
+        started: Instant,
+        completion: Completion,
+    ) {
+        let now = Instant::now();
+        let outcome = completion.outcome;
+        self.network.record(now, &self.peer, outcome);
+        permit.record(now, completion);
+        self.publish(&Event::Attempted {
+            attempt,
+            outcome,
+            started,
+            took: now.saturating_duration_since(started),
+        });
+    }
+
+    /// Resolves at the next transition of the breaker, from the moment of this call on. For
+    /// those who wait for an attempt to be admitted: [`Breaker::wake_at`] says when that is
+    /// unless somebody forces the breaker or records on it meanwhile. Cancel safe.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// The network that it shares with the others; whoever records on
@@ -256,10 +292,6 @@ impl Endpoint {
             .map(|count| count.load(Ordering::Relaxed))
     }
 
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
-    }
-
     pub(super) fn retrying(&self) -> MutexGuard<'_, Retrying> {
         self.retrying.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,7 +300,8 @@ impl Endpoint {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn count_retry(&self, result: RetryResult) {
+    /// Counts a retry that somebody made, or didn't.
+    pub fn count_retry(&self, result: RetryResult) {
         if let Some(count) = self.retries.get(result as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -280,7 +313,8 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn publish(&self, event: &Event<'_>) {
+    /// Tells the observer of something that happened here.
+    pub fn publish(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.on_event(&self.id, event);
         }
@@ -296,15 +330,17 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Tells an endpoint's observer of its breaker's transitions.
-struct Named {
-    id: EndpointId,
-    observer: Arc<dyn Observer>,
+/// Tells of a breaker's transitions: whoever waits for one, and the endpoint's observer.
+struct Herald {
+    changed: Arc<Notify>,
+    observer: Option<(EndpointId, Arc<dyn Observer>)>,
 }
 
-impl breaker::Observer for Named {
+impl breaker::Observer for Herald {
     fn on_transition(&self, transition: &Transition) {
-        self.observer
-            .on_event(&self.id, &Event::Transition(transition));
+        self.changed.notify_waiters();
+        if let Some((id, observer)) = &self.observer {
+            observer.on_event(id, &Event::Transition(transition));
+        }
     }
 }

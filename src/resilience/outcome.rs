@@ -18,6 +18,9 @@
 //! | malformed, too large | 0 | no | no | yes | pass | no |
 //! | cancelled, local fault | as it was | no | no | no | slot back | no |
 
+use std::error::Error;
+use std::io;
+
 /// What one wire attempt came to.
 ///
 /// A status is classified before the body is read: [`Outcome::of_http_status`].
@@ -130,6 +133,29 @@ impl Outcome {
         }
     }
 
+    /// Classifies an error below HTTP by the first I/O error among its causes. What has
+    /// none is [`Transport::Other`]; that this machine is out of file descriptors is
+    /// nobody else's fault.
+    pub fn of_error(error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let Some(io) = error.downcast_ref::<io::Error>() else {
+                next = error.source();
+                continue;
+            };
+            // EMFILE and ENFILE, which have no kind.
+            if matches!(io.raw_os_error(), Some(23 | 24)) {
+                return Self::Local;
+            }
+            match (Transport::of_kind(io.kind()), io.get_ref()) {
+                (Some(transport), _) => return Self::Transport(transport),
+                // Not `source`, which skips the error that was wrapped.
+                (None, wrapped) => next = wrapped.map(|wrapped| wrapped as _),
+            }
+        }
+        Self::Transport(Transport::Other)
+    }
+
     /// The value of the `outcome` label.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -229,6 +255,23 @@ impl Outcome {
                 Run::Ended | Run::Same => Verdict::Pass,
             },
         }
+    }
+}
+
+impl Transport {
+    fn of_kind(kind: io::ErrorKind) -> Option<Self> {
+        use io::ErrorKind as Kind;
+        Some(match kind {
+            Kind::ConnectionRefused => Self::Refused,
+            Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::NotConnected
+            | Kind::UnexpectedEof => Self::Reset,
+            // What TLS makes of bytes that it doesn't understand or believe.
+            Kind::InvalidData => Self::Tls,
+            _ => return None,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::resilience::backoff;
 use crate::resilience::health_score;
 use crate::resilience::outcome::{Outcome, Run, Verdict};
 use crate::resilience::retry_after;
-use crate::resilience::settings::BreakerSettings;
+use crate::resilience::settings::{BreakerSettings, Edge};
 use crate::resilience::threshold::ErrorAverages;
 
 /// From a canary that ended to the next.
@@ -318,9 +318,22 @@ impl<R: Rng> Step<'_, R> {
     fn give_up_late_round(&mut self) {
         let late = self.core.until.is_some_and(|deadline| deadline <= self.now);
         if self.core.state == State::HalfOpen && late {
-            let failed = self.core.fails > 0;
-            self.open(Reason::HalfOpenTimeout, failed);
+            self.end_late_round();
         }
+    }
+
+    #[cold]
+    fn end_late_round(&mut self) {
+        let core = &mut *self.core;
+        let failed = core.fails > 0;
+        // Who sends once in a minute has no second canary within the deadline. Opening
+        // again for that would hold back each request of his, and for ever.
+        if self.settings.edge == Edge::Destination && core.passes > 0 && !failed {
+            core.until = Some(self.now + self.settings.half_open_timeout);
+            self.effects.times = true;
+            return;
+        }
+        self.open(Reason::HalfOpenTimeout, failed);
     }
 
     #[cold]

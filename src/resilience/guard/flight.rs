@@ -253,26 +253,16 @@ impl<T: Clone> Shared<T> {
                 "cut short by the deadline of the poll",
             )),
         };
-        let now = Instant::now();
-        let took = now.saturating_duration_since(started);
         let (outcome, advice) = match &result {
             Ok(_) => (Outcome::Success, None),
             Err(error) => (error.outcome, error.retry_after),
         };
         let latency = match outcome {
             Outcome::Timeout => self.settings.timeout,
-            _ => took,
+            _ => started.elapsed(),
         };
-        self.endpoint
-            .network()
-            .record(now, self.endpoint.peer(), outcome);
-        permit.record(now, Completion::new(outcome, latency).advised(advice));
-        self.endpoint.publish(&Event::Attempted {
-            attempt,
-            outcome,
-            started,
-            took,
-        });
+        let completion = Completion::new(outcome, latency).advised(advice);
+        self.endpoint.conclude(permit, attempt, started, completion);
         result
     }
 

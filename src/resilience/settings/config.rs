@@ -149,10 +149,13 @@ impl Mode {
     }
 }
 
-/// Which end of the agent a breaker guards: it decides two defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which end of the agent a breaker guards. It decides two defaults, and what becomes of a
+/// round of canaries that nobody comes to finish: a poller always comes, so that its
+/// round is given up at the deadline, while a destination waits for something to send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Edge {
     /// A source that is polled: cooldowns of 60s, up to 300s.
+    #[default]
     Source,
     /// A destination: 5s, up to 60s, since a probe costs one request that was waiting
     /// anyway.
@@ -241,6 +244,7 @@ impl BreakerConfig {
         let (min_health_score, recovery_score) = self.scores(check);
         let (canary_count, canary_required, canary_concurrency) = self.canaries(simple, check);
         BreakerSettings {
+            edge,
             mode: self.mode.unwrap_or_default(),
             shape: Shape {
                 base: threshold,

@@ -89,6 +89,7 @@ impl Default for Settings {
 /// What a breaker goes by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreakerSettings {
+    pub(super) edge: Edge,
     pub(super) mode: Mode,
     pub(super) shape: Shape,
     pub(super) min_health_score: f64,
@@ -104,6 +105,15 @@ pub struct BreakerSettings {
 }
 
 impl BreakerSettings {
+    /// What an empty `breaker:` means at that end.
+    pub fn defaults(edge: Edge) -> Self {
+        // Nothing written is nothing wrong: a test holds this to it.
+        match BreakerConfig::default().resolve(edge, Duration::ZERO) {
+            Ok(settings) => settings,
+            Err(problems) => unreachable!("the defaults contradict each other: {problems}"),
+        }
+    }
+
     /// What the breaker may do.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -117,7 +127,7 @@ impl BreakerSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Settings::default().breaker
+        Self::defaults(Edge::Source)
     }
 }
 

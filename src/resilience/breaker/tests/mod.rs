@@ -56,9 +56,11 @@ impl Bench {
     }
 
     pub(super) fn seeded(config: BreakerConfig, seed: u64) -> Self {
-        let settings = config
-            .resolve(Edge::Source, Duration::from_secs(5))
-            .unwrap();
+        Self::at(Edge::Source, config, seed)
+    }
+
+    pub(super) fn at(edge: Edge, config: BreakerConfig, seed: u64) -> Self {
+        let settings = config.resolve(edge, Duration::from_secs(5)).unwrap();
         let now = Instant::now();
         let seen = Arc::new(Seen::default());
         let breaker = Breaker::new(settings, seed, now).observed_by(seen.clone());

@@ -353,6 +353,42 @@ fn a_result_after_the_deadline_finds_the_round_over() {
 }
 
 #[test]
+fn a_destination_finishes_its_round_when_it_has_something_to_send() {
+    let f = |edge, expected| {
+        let mut bench = Bench::at(edge, BreakerConfig::default(), 1);
+        bench.open();
+        bench.cool_down();
+        bench.attempt(Outcome::Success);
+        bench.wait(600);
+        let next = bench.breaker.acquire(bench.now);
+        assert_eq!(bench.state(), expected, "{edge:?}");
+        if let Ok(canary) = next {
+            // Longer than a round, too.
+            bench.now += seconds(31);
+            canary.record(bench.now, Completion::new(Outcome::Success, seconds(31)));
+            assert_eq!(bench.state(), State::Degraded);
+        }
+    };
+    f(Edge::Source, State::CoolingDown);
+    f(Edge::Destination, State::HalfOpen);
+}
+
+#[test]
+fn a_destinations_round_that_has_failed_once_ends_at_its_deadline() {
+    let mut bench = Bench::at(Edge::Destination, BreakerConfig::default(), 1);
+    bench.open();
+    bench.cool_down();
+    bench.attempt(Outcome::Success);
+    bench.wait(1);
+    bench.attempt(REFUSED);
+    let exponent = bench.exponent();
+    bench.wait(31);
+    assert_eq!(bench.reject().reason, RejectReason::Open);
+    assert_eq!(bench.last().reason, Reason::HalfOpenTimeout);
+    assert_eq!(bench.exponent(), exponent + 1);
+}
+
+#[test]
 fn a_late_result_changes_nothing_else() {
     let bench = Bench::new(BreakerConfig::default());
     let late = bench.breaker.acquire(bench.now).unwrap();
