@@ -33,6 +33,7 @@ use crate::breakers::{self, Watch};
 use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
+use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
 use crate::telemetry::Telemetry;
 
@@ -148,6 +149,11 @@ impl Service {
     /// The board on which components report.
     pub fn health(&self) -> Health {
         self.surroundings.health.clone()
+    }
+
+    /// Every remote endpoint that has a breaker.
+    pub fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::clone(&self.surroundings.endpoints)
     }
 
     /// What the components serve by HTTP. Complete once the service has started.

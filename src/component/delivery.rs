@@ -24,13 +24,16 @@
 
 use std::time::Duration;
 
+use crate::resilience::{BreakerSettings, Edge};
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
 
 /// How requests are queued, joined, attempted and retried.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeliverySettings {
     /// How long one attempt may take.
     pub timeout: Duration,
+    /// When no attempt is made at all.
+    pub breaker: BreakerSettings,
     /// What happens after a failed attempt that may work later.
     pub retry: RetrySettings,
     /// What waits for its attempt.
@@ -93,6 +96,7 @@ impl DeliverySettings {
             timeout: fields
                 .optional("timeout")
                 .map_or(default.timeout, |TimeoutKey(timeout)| timeout),
+            breaker: default.breaker,
             retry: fields.or("retry_on_failure", default.retry),
             queue: fields.or("sending_queue", default.queue),
         }
@@ -103,6 +107,7 @@ impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(5),
+            breaker: BreakerSettings::defaults(Edge::Destination),
             retry: RetrySettings::default(),
             queue: QueueSettings::default(),
         }

@@ -131,6 +131,12 @@ pub trait ProcessorConfig: fmt::Debug + Send + Sync {
     ///
     /// When something outside the configuration is missing.
     fn build(&self, context: &BuildContext, signal: Signal) -> anyhow::Result<Box<dyn Processor>>;
+
+    /// The most items of a batch that leaves it, where it bounds them. An exporter behind
+    /// it joins no requests beyond that.
+    fn max_items(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// An exporter's valid configuration.
@@ -152,6 +158,9 @@ pub enum BuiltExporter {
     Remote {
         /// What makes the attempts.
         exporter: Box<dyn Exporter>,
+        /// The destination as it is configured, one for all signals: what names its breaker
+        /// and what other endpoints on the same host and port are told from.
+        endpoint: String,
         /// What the user chose about everything around them.
         delivery: DeliverySettings,
     },

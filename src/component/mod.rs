@@ -19,7 +19,7 @@ mod intake;
 mod listener;
 mod tls;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -45,6 +45,7 @@ pub(crate) use tls::pki;
 pub use tls::{ClientTls, Identity, Pem, ServerTls};
 
 use crate::pdata::Batch;
+use crate::resilience::Outcome;
 
 /// Monotonic and wall time, read together once per batch or poll and handed down.
 #[derive(Debug, Clone, Copy)]
@@ -192,29 +193,49 @@ pub struct Delivered {
     pub rejected: u64,
 }
 
-/// Why an attempt failed, shaped by what the caller does next.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The same request may work later.
-    #[error("{message}")]
-    Retry {
-        /// What happened.
-        message: String,
-        /// The peer's advice on how long to wait.
-        after: Option<std::time::Duration>,
-    },
-    /// Smaller requests may work.
-    #[error("{message}")]
-    Split {
-        /// What happened.
-        message: String,
-    },
-    /// This request will never work.
-    #[error("{message}")]
-    Permanent {
-        /// What happened.
-        message: String,
-    },
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExportError {
+    /// What helps.
+    pub remedy: Remedy,
+    /// What the circuit breaker learns from it.
+    pub outcome: Outcome,
+    /// The peer's advice on how long to leave it alone.
+    pub retry_after: Option<Duration>,
+    /// What happened: no credentials, no bodies.
+    pub message: String,
+}
+
+/// What helps a request whose attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Another attempt, later.
+    Retry,
+    /// Two smaller requests.
+    Split,
+    /// Nothing: this request will never work.
+    None,
+}
+
+impl ExportError {
+    /// A failure without advice.
+    pub fn new(remedy: Remedy, outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            remedy,
+            outcome,
+            retry_after: None,
+            message: message.into(),
+        }
+    }
+
+    /// The same with the peer's advice.
+    pub fn advised(self, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..self
+        }
+    }
 }
 
 /// Delivers to a place in this process or on this machine: synchronous, and it cannot

@@ -28,7 +28,7 @@ use crate::component::{
 };
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
-use crate::resilience::{self, Endpoints};
+use crate::resilience::{self, EndpointId, Endpoints, RegistrationError};
 use crate::telemetry::Telemetry;
 
 /// Requests that may wait before a pipeline's first processor. A few, so that a receiver
@@ -238,21 +238,42 @@ impl<'a> Builder<'a> {
         let mut tasks = Vec::new();
         for (id, exporter) in &config.exporters {
             match exporter.build(&self.context(id)) {
-                Ok(built) => tasks.push(self.exporter(id, built)),
+                Ok(built) => match self.exporter(id, built) {
+                    Ok(task) => tasks.push(task),
+                    Err(error) => self.fail("exporters", id, error.into()),
+                },
                 Err(error) => self.fail("exporters", id, error),
             }
         }
         tasks
     }
 
-    fn exporter(&mut self, id: &ComponentId, built: BuiltExporter) -> ExporterTask {
+    fn exporter(
+        &mut self,
+        id: &ComponentId,
+        built: BuiltExporter,
+    ) -> Result<ExporterTask, RegistrationError> {
         let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
         let (queue, vote, kind) = match built {
-            BuiltExporter::Remote { exporter, delivery } => {
+            BuiltExporter::Remote {
+                exporter,
+                endpoint,
+                mut delivery,
+            } => {
+                let endpoints = &self.surroundings.endpoints;
+                let name = EndpointId::new(id.as_str(), &endpoint);
+                let endpoint = endpoints.breaker(name, delivery.breaker.clone())?;
                 let queue = Queue::new(DeliveryTask::bounds(&delivery));
-                let task =
-                    DeliveryTask::new(exporter, delivery, Arc::clone(&queue), Arc::clone(&status));
                 let vote = (delivery.queue.when_full, delivery.queue.block_on_overflow);
+                delivery.queue.join_items = self.join_items(id, delivery.queue.join_items);
+                let task = DeliveryTask::new(
+                    exporter,
+                    delivery,
+                    Arc::clone(&queue),
+                    Arc::clone(&status),
+                    endpoint,
+                    endpoints.tasks().clone(),
+                );
                 (queue, Some(vote), ExporterKind::Remote(task))
             }
             BuiltExporter::Local(sink) => {
@@ -273,10 +294,24 @@ impl<'a> Builder<'a> {
                 legs: Vec::new(),
             },
         );
-        ExporterTask {
+        Ok(ExporterTask {
             id: id.clone(),
             kind,
-        }
+        })
+    }
+
+    /// Up to how many items an exporter joins requests: no more than the batches have that
+    /// its pipelines cut to a size.
+    fn join_items(&self, exporter: &ComponentId, max_items: u64) -> u64 {
+        let pipelines = self.config.service.pipelines.iter();
+        pipelines
+            .filter(|pipeline| pipeline.exporters.contains(exporter))
+            .flat_map(|pipeline| &pipeline.processors)
+            .filter_map(|id| match self.config.processors.get(id) {
+                Some(Stage::Processor(processor)) => processor.max_items(),
+                _ => None,
+            })
+            .fold(max_items, u64::min)
     }
 
     fn pipelines(&mut self) -> (Vec<PipelineTask>, Gates<'a>) {

@@ -82,6 +82,10 @@ impl ProcessorConfig for Config {
         let triggers = Triggers::new(context);
         Ok(Box::new(Batcher::new(*self, signal, triggers)))
     }
+
+    fn max_items(&self) -> Option<u64> {
+        self.max_size
+    }
 }
 
 /// Holds what has come since the last batch left.

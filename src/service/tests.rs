@@ -5,6 +5,7 @@ mod admission;
 mod delivery;
 mod fakes;
 mod metrics;
+mod outages;
 mod rig;
 mod sinks;
 

@@ -1,4 +1,4 @@
-//! What a peer's answer means for the request that it answers.
+//! What a peer's answer means for the request that it answers, and for the breaker.
 //!
 //! The OTLP specification says which statuses a sender retries. Two things go beyond it.
 //! Peers that find a request too large say so in different ways, of which one is a status
@@ -6,16 +6,17 @@
 //! request is then split. And a failure without any status from the peer is transport, and
 //! can be retried whatever the library calls it.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use prost::Message;
 
-use crate::component::{Delivered, ExportError};
+use crate::component::{Delivered, ExportError, Remedy};
 use crate::pdata::status::Status;
-
-/// The longest advice that is followed, so that a peer can't silence its senders for ever.
-const MAX_ADVICE: Duration = Duration::from_secs(300);
+use crate::resilience::outcome::{of_push_grpc, of_push_http};
+use crate::resilience::{Outcome, Retry, Transport, retry_after};
 
 /// How much of a peer's message is kept.
 const MAX_MESSAGE: usize = 200;
@@ -38,20 +39,18 @@ pub(super) fn delivered(response: &Bytes) -> (Delivered, Option<String>) {
 }
 
 /// What an HTTP status other than 2xx means.
-pub(super) fn http_error(status: u16, retry_after: Option<Duration>, body: &Bytes) -> ExportError {
+pub(super) fn http_error(status: u16, headers: &HeaderMap, body: &Bytes) -> ExportError {
     let detail = match Status::decode(body) {
         Some(status) if !status.message.is_empty() => format!(": {}", shorten(&status.message)),
         _ => String::new(),
     };
     let message = format!("the peer answered HTTP {status}{detail}");
-    match status {
-        429 | 502 | 503 | 504 => ExportError::Retry {
-            message,
-            after: retry_after.map(|after| after.min(MAX_ADVICE)),
-        },
-        413 => ExportError::Split { message },
-        _ => ExportError::Permanent { message },
-    }
+    let (outcome, retry) = of_push_http(status);
+    let remedy = match status {
+        413 => Remedy::Split,
+        _ => remedy(retry),
+    };
+    ExportError::new(remedy, outcome, message).advised(advice(headers, SystemTime::now()))
 }
 
 /// What a gRPC status other than OK means. `details` is the decoded value of
@@ -65,38 +64,53 @@ pub(super) fn grpc_error(code: u32, text: &str, details: &[u8]) -> ExportError {
         text if text.is_empty() => format!("the peer answered {name}"),
         text => format!("the peer answered {name}: {text}"),
     };
+    if matches!(code, RESOURCE_EXHAUSTED | OUT_OF_RANGE) && is_about_size(text) {
+        return ExportError::new(Remedy::Split, Outcome::ClientError, message);
+    }
     let advice = Status::decode(details).and_then(|status| status.retry_after);
-    let after = advice.map(|after| after.min(MAX_ADVICE));
-    match code {
-        RESOURCE_EXHAUSTED | OUT_OF_RANGE if is_about_size(text) => ExportError::Split { message },
-        // A peer that is out of resources for good gives no advice.
-        RESOURCE_EXHAUSTED if after.is_none() => ExportError::Permanent { message },
-        CANCELLED | DEADLINE_EXCEEDED | RESOURCE_EXHAUSTED | ABORTED | OUT_OF_RANGE
-        | UNAVAILABLE | DATA_LOSS => ExportError::Retry { message, after },
-        _ => ExportError::Permanent { message },
-    }
+    let (outcome, retry) = of_push_grpc(code, advice.is_some());
+    ExportError::new(remedy(retry), outcome, message)
+        .advised(advice.map(|advice| advice.min(retry_after::LONGEST)))
 }
 
-/// Reads `Retry-After`: seconds or a date in any of HTTP's forms. Anything else is no advice.
-pub(super) fn retry_after(value: &str, wall: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(wall).unwrap_or(Duration::ZERO))
+/// The answer broke off, or there was none: it isn't known whether the peer took the
+/// request.
+pub(super) fn cut_short(message: impl Into<String>) -> ExportError {
+    let outcome = Outcome::Transport(Transport::Reset);
+    ExportError::new(Remedy::Retry, outcome, message)
 }
 
-/// A failure without a status from the peer.
-pub(super) fn transport(error: impl std::fmt::Display) -> ExportError {
-    ExportError::Retry {
-        message: error.to_string(),
-        after: None,
+/// Any other failure without a status from the peer.
+pub(super) fn transport(error: &(dyn Error + 'static)) -> ExportError {
+    ExportError::new(Remedy::Retry, Outcome::of_error(error), describe(error))
+}
+
+/// The peer took longer than it may.
+pub(super) fn timed_out(limit: Duration) -> ExportError {
+    let message = format!("no answer within {limit:?}");
+    ExportError::new(Remedy::Retry, Outcome::Timeout, message)
+}
+
+/// The request can't be made, whoever it is for.
+pub(super) fn unsendable(error: impl ToString) -> ExportError {
+    ExportError::new(Remedy::None, Outcome::Local, error.to_string())
+}
+
+/// Reads `Retry-After`, a date of which is measured against the answer's own.
+fn advice(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    retry_after::parse(text(RETRY_AFTER)?, text(DATE), wall)
+}
+
+fn remedy(retry: Retry) -> Remedy {
+    match retry {
+        Retry::Never => Remedy::None,
+        Retry::Allowed | Retry::OnAdvice => Remedy::Retry,
     }
 }
 
 /// An error with what caused it: hyper's own text is often only "connection error".
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
+fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -106,13 +120,8 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-const CANCELLED: u32 = 1;
-const DEADLINE_EXCEEDED: u32 = 4;
 const RESOURCE_EXHAUSTED: u32 = 8;
-const ABORTED: u32 = 10;
 const OUT_OF_RANGE: u32 = 11;
-const UNAVAILABLE: u32 = 14;
-const DATA_LOSS: u32 = 15;
 
 /// The names of gRPC's codes, by number.
 const CODES: [&str; 17] = [
@@ -173,15 +182,9 @@ struct PartialSuccess {
 mod tests {
     use super::*;
 
-    fn kind(error: &ExportError) -> (&'static str, Option<u64>) {
-        match error {
-            ExportError::Retry { after, .. } => ("retry", after.map(|after| after.as_secs())),
-            ExportError::Split { .. } => ("split", None),
-            ExportError::Permanent { .. } => ("permanent", None),
-        }
-    }
+    use Outcome::{ClientError, Local, ServerError, Throttled, Timeout, Unavailable};
 
-    fn advice(seconds: u64) -> Vec<u8> {
+    fn advice_of(seconds: u64) -> Vec<u8> {
         let retry_after = Some(Duration::from_secs(seconds));
         Status {
             retry_after,
@@ -190,31 +193,55 @@ mod tests {
         .encode()
     }
 
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
+    }
+
     #[test]
     fn grpc_statuses_are_retried_as_the_specification_says() {
-        let f = |code: u32, details: &[u8], expected| {
-            assert_eq!(kind(&grpc_error(code, "", details)), expected, "{code}");
+        let f = |code: u32, details: &[u8], remedy, outcome, advice: Option<u64>| {
+            let error = grpc_error(code, "", details);
+            assert_eq!((error.remedy, error.outcome), (remedy, outcome), "{code}");
+            assert_eq!(error.retry_after, advice.map(Duration::from_secs), "{code}");
         };
-        for code in [1, 4, 10, 11, 14, 15] {
-            f(code, b"", ("retry", None));
-            f(code, &advice(7), ("retry", Some(7)));
+        let retryable = [
+            (1, ServerError),
+            (4, Timeout),
+            (10, ServerError),
+            (11, ClientError),
+            (14, Unavailable),
+            (15, ServerError),
+        ];
+        for (code, outcome) in retryable {
+            f(code, b"", Remedy::Retry, outcome, None);
+            f(code, &advice_of(7), Remedy::Retry, outcome, Some(7));
         }
-        for code in [2, 3, 5, 6, 7, 9, 12, 13, 16, 99] {
-            f(code, &advice(7), ("permanent", None));
+        for code in [3, 5, 6, 7, 9, 12, 16] {
+            f(code, &advice_of(7), Remedy::None, ClientError, Some(7));
         }
-        f(8, b"", ("permanent", None));
-        f(8, &advice(7), ("retry", Some(7)));
-        f(14, &advice(100_000), ("retry", Some(300)));
+        for code in [2, 13, 99] {
+            f(code, b"", Remedy::None, ServerError, None);
+        }
+        f(8, b"", Remedy::None, Throttled, None);
+        f(8, &advice_of(7), Remedy::Retry, Throttled, Some(7));
+        f(
+            14,
+            &advice_of(100_000),
+            Remedy::Retry,
+            Unavailable,
+            Some(300),
+        );
     }
 
     #[test]
     fn a_request_that_is_too_large_is_split_whatever_the_peer_calls_it() {
         let f = |code: u32, text: &str| {
-            assert_eq!(
-                kind(&grpc_error(code, text, b"")),
-                ("split", None),
-                "{text}"
-            );
+            let error = grpc_error(code, text, b"");
+            // The peer is well: the breaker has nothing to hold against it.
+            assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
         };
         f(
             8,
@@ -229,45 +256,69 @@ mod tests {
             8,
             "the request is larger than 4194304 bytes, which is the limit here",
         );
-        assert_eq!(kind(&http_error(413, None, &Bytes::new())), ("split", None));
+        let error = http_error(413, &HeaderMap::new(), &Bytes::new());
+        assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
     }
 
     #[test]
     fn http_statuses_are_retried_as_the_specification_says() {
-        for status in [429, 502, 503, 504] {
-            let after = Some(Duration::from_secs(9));
-            assert_eq!(
-                kind(&http_error(status, after, &Bytes::new())),
-                ("retry", Some(9))
-            );
+        let f = |status: u16, remedy, outcome| {
+            let headers = headers(&[(RETRY_AFTER, "9")]);
+            let error = http_error(status, &headers, &Bytes::new());
+            assert_eq!((error.remedy, error.outcome), (remedy, outcome), "{status}");
+            // Whatever becomes of this request, the peer wants a pause.
+            assert_eq!(error.retry_after, Some(Duration::from_secs(9)));
+        };
+        f(429, Remedy::Retry, Throttled);
+        for status in [502, 503, 504] {
+            f(status, Remedy::Retry, Unavailable);
         }
-        for status in [301, 400, 401, 403, 404, 408, 500, 501] {
-            assert_eq!(
-                kind(&http_error(status, None, &Bytes::new())),
-                ("permanent", None)
-            );
+        f(408, Remedy::None, Timeout);
+        for status in [500, 501, 599] {
+            f(status, Remedy::None, ServerError);
+        }
+        for status in [301, 400, 401, 403, 404] {
+            f(status, Remedy::None, ClientError);
         }
     }
 
     #[test]
-    fn advice_is_seconds_or_a_date() {
-        let wall = httpdate::parse_http_date("Fri, 20 Nov 2026 10:00:00 GMT").unwrap();
-        let f = |value: &str, expected: Option<u64>| {
-            assert_eq!(
-                retry_after(value, wall).map(|after| after.as_secs()),
-                expected,
-                "{value}"
-            );
+    fn advice_is_seconds_or_a_date_by_the_peers_own_clock() {
+        let wall = SystemTime::UNIX_EPOCH;
+        let f = |pairs: &[(HeaderName, &str)], expected: Option<u64>| {
+            let found = advice(&headers(pairs), wall);
+            assert_eq!(found, expected.map(Duration::from_secs), "{pairs:?}");
         };
-        f("120", Some(120));
-        f(" 0 ", Some(0));
-        f("Fri, 20 Nov 2026 10:00:30 GMT", Some(30));
-        f("Friday, 20-Nov-26 10:00:30 GMT", Some(30));
-        f("Fri, 20 Nov 2026 09:00:00 GMT", Some(0));
-        f("-1", None);
-        f("1.5", None);
-        f("soon", None);
-        f("", None);
+        f(&[(RETRY_AFTER, "120")], Some(120));
+        f(&[(RETRY_AFTER, "soon")], None);
+        f(&[(DATE, "Fri, 20 Nov 2026 10:00:00 GMT")], None);
+        let date = (RETRY_AFTER, "Fri, 20 Nov 2026 10:00:30 GMT");
+        f(&[date.clone()], Some(300));
+        f(&[date, (DATE, "Fri, 20 Nov 2026 10:00:00 GMT")], Some(30));
+    }
+
+    #[test]
+    fn what_happens_below_http_is_told_apart() {
+        use std::io;
+        let f = |error: io::Error, outcome| assert_eq!(transport(&error).outcome, outcome);
+        let kind = |kind| io::Error::new(kind, "as scripted");
+        f(
+            kind(io::ErrorKind::ConnectionRefused),
+            Outcome::Transport(Transport::Refused),
+        );
+        f(
+            io::Error::other(kind(io::ErrorKind::BrokenPipe)),
+            Outcome::Transport(Transport::Reset),
+        );
+        f(
+            io::Error::other("no reason"),
+            Outcome::Transport(Transport::Other),
+        );
+        f(io::Error::from_raw_os_error(24), Local);
+        assert_eq!(
+            transport(&io::Error::from_raw_os_error(24)).remedy,
+            Remedy::Retry
+        );
     }
 
     #[test]
@@ -276,7 +327,7 @@ mod tests {
             message: format!("a\n{}", "b".repeat(1000)),
             ..Status::default()
         };
-        let message = http_error(400, None, &status.encode().into()).to_string();
+        let message = http_error(400, &HeaderMap::new(), &status.encode().into()).to_string();
         assert!(
             message.starts_with("the peer answered HTTP 400: a b"),
             "{message}"

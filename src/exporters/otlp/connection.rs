@@ -7,11 +7,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use hyper::{Uri, http};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::component::ClientTls;
+use super::answer;
+use crate::component::{ClientTls, ExportError, Remedy};
+use crate::resilience::{Outcome, Transport};
 
 /// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,17 @@ impl Target {
             port,
             tls,
         })
+    }
+}
+
+impl Target {
+    /// The destination as a name, with the scheme if it has one.
+    pub(super) fn endpoint(&self) -> String {
+        match self.tls {
+            Some(true) => format!("https://{self}"),
+            Some(false) => format!("http://{self}"),
+            None => self.to_string(),
+        }
     }
 }
 
@@ -113,15 +126,30 @@ impl Endpoint {
     }
 
     /// Resolves the name and connects.
-    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let socket = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, ExportError> {
+        let transport = |error: io::Error| answer::transport(&error);
+        let name = (self.target.host.as_str(), self.target.port);
+        let addresses: Vec<_> = lookup_host(name).await.map_err(unresolved)?.collect();
+        let socket = TcpStream::connect(&*addresses).await.map_err(transport)?;
         // A request is one write: waiting for more only delays it.
-        socket.set_nodelay(true)?;
-        Ok(match &self.tls {
-            Some((connector, name)) => Box::new(connector.connect(name.clone(), socket).await?),
-            None => Box::new(socket),
-        })
+        socket.set_nodelay(true).map_err(transport)?;
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Box::new(socket));
+        };
+        match connector.connect(name.clone(), socket).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(transport(error)),
+        }
     }
+}
+
+/// The system says what it can't resolve in no way that a program could tell.
+fn unresolved(error: io::Error) -> ExportError {
+    let outcome = match Outcome::of_error(&error) {
+        Outcome::Local => Outcome::Local,
+        _ => Outcome::Transport(Transport::Dns),
+    };
+    ExportError::new(Remedy::Retry, outcome, error.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! needed, and made anew, with the name resolved anew, once it has failed.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,19 +84,19 @@ impl Grpc {
 
     async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
         let request = self.request(batch)?;
-        let mut connection = self.connection().await.map_err(answer::transport)?;
+        let mut connection = self.connection().await?;
         let response = match connection.send_request(request).await {
             Ok(response) => response,
             Err(error) => {
                 self.disconnect();
-                return Err(answer::transport(answer::describe(&error)));
+                return Err(answer::transport(&error));
             }
         };
         let (head, body) = response.into_parts();
         if head.status != hyper::StatusCode::OK {
             // A proxy that knows nothing of gRPC.
-            let none = Bytes::new();
-            return Err(answer::http_error(head.status.as_u16(), None, &none));
+            let (status, none) = (head.status.as_u16(), Bytes::new());
+            return Err(answer::http_error(status, &head.headers, &none));
         }
         // A status without a message stands in the headers.
         if let Some(status) = head.headers.get(GRPC_STATUS) {
@@ -108,11 +107,11 @@ impl Grpc {
             .await
             .map_err(|error| {
                 self.disconnect();
-                answer::transport(error)
+                answer::transport(&*error)
             })?;
         let trailers = collected.trailers().cloned().unwrap_or_default();
         let Some(status) = trailers.get(GRPC_STATUS) else {
-            return Err(answer::transport(
+            return Err(answer::cut_short(
                 "the peer's answer ended without a status",
             ));
         };
@@ -122,11 +121,7 @@ impl Grpc {
     }
 
     fn request(&self, batch: &Batch) -> Result<Request<Chunks>, ExportError> {
-        let body = payload::grpc(batch, self.settings.compression).map_err(|error| {
-            ExportError::Permanent {
-                message: error.to_string(),
-            }
-        })?;
+        let body = payload::grpc(batch, self.settings.compression).map_err(answer::unsendable)?;
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         // Cloned, not built: a request of ten points costs little more than its head.
@@ -139,7 +134,7 @@ impl Grpc {
 
 impl Grpc {
     /// The connection that is there, or a new one.
-    async fn connection(&self) -> io::Result<SendRequest<Chunks>> {
+    async fn connection(&self) -> Result<SendRequest<Chunks>, ExportError> {
         let present = self.slot().clone();
         if let Some(mut connection) = present
             && connection.ready().await.is_ok()
@@ -162,7 +157,7 @@ impl Grpc {
         let (connection, driver) = builder
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(io::Error::other)?;
+            .map_err(|error| answer::transport(&error))?;
         // It ends when the last handle to the connection is dropped, or with the peer; what
         // it fails with, the calls on it are told.
         tokio::spawn(async move {
@@ -196,9 +191,7 @@ impl Exporter for Grpc {
                 Err(_) => {
                     // A peer that hangs once is asked on a new connection.
                     self.disconnect();
-                    Err(answer::transport(format_args!(
-                        "no answer within {limit:?}"
-                    )))
+                    Err(answer::timed_out(limit))
                 }
             }
         })
@@ -246,7 +239,7 @@ fn conclude(
             let details = base64(details).unwrap_or_default();
             Err(answer::grpc_error(code, &percent_decode(text), &details))
         }
-        None => Err(answer::transport("the peer's status is no number")),
+        None => Err(answer::cut_short("the peer's status is no number")),
     }
 }
 

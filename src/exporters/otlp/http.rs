@@ -1,11 +1,11 @@
 //! Sends a batch as one HTTP request in protobuf.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Limited};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 
 use super::payload::{self, Compression};
@@ -45,12 +45,10 @@ impl Http {
     async fn post(&self, batch: &Batch) -> Result<Delivered, ExportError> {
         let Some(url) = self.settings.urls.get(&batch.signal()) else {
             let message = format!("there is no URL for {}", batch.signal());
-            return Err(ExportError::Permanent { message });
+            return Err(answer::unsendable(message));
         };
         let compression = self.settings.compression;
-        let body = payload::http(batch, compression).map_err(|error| ExportError::Permanent {
-            message: error.to_string(),
-        })?;
+        let body = payload::http(batch, compression).map_err(answer::unsendable)?;
         let mut request = self
             .client
             .post(url.clone())
@@ -64,25 +62,35 @@ impl Http {
         if let Some(encoding) = compression.header() {
             request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        let response = request.send().await.map_err(transport)?;
+        let sent = request.send().await;
+        let mut response = sent.map_err(|error| self.transport(error))?;
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| answer::retry_after(value.to_str().ok()?, SystemTime::now()));
+        let headers = std::mem::take(response.headers_mut());
         let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER);
         let body = body.collect().await.map(|body| body.to_bytes());
         match (status.is_success(), body) {
             (true, Ok(body)) => Ok(self.partial.note(answer::delivered(&body))),
-            // The connection broke before the peer had said all it wanted to: it may not
-            // have taken the request.
-            (true, Err(error)) => Err(answer::transport(error)),
+            (true, Err(error)) => match error.downcast::<reqwest::Error>() {
+                // The connection broke before the peer had said all it wanted to: it may
+                // not have taken the request.
+                Ok(error) => Err(self.transport(*error)),
+                // What is too long can't be read, and counts as what can't be read does.
+                Err(_) => Ok(Delivered::default()),
+            },
             (false, body) => Err(answer::http_error(
                 status.as_u16(),
-                retry_after,
+                &headers,
                 &body.unwrap_or_default(),
             )),
         }
+    }
+
+    /// reqwest's own text names the URL, which may hold a secret in its query.
+    fn transport(&self, error: reqwest::Error) -> ExportError {
+        if error.is_timeout() {
+            return answer::timed_out(self.settings.timeout);
+        }
+        answer::transport(&error.without_url())
     }
 }
 
@@ -98,9 +106,4 @@ impl Exporter for Http {
     fn shutdown(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
-}
-
-/// reqwest's own text names the URL, which may hold a secret in its query.
-fn transport(error: reqwest::Error) -> ExportError {
-    answer::transport(answer::describe(&error.without_url()))
 }

@@ -76,6 +76,8 @@ struct GrpcConfig {
 /// A valid `otlp_http`.
 #[derive(Debug)]
 struct HttpConfig {
+    /// What names the destination: `endpoint`, or without it the first signal's.
+    endpoint: String,
     urls: BTreeMap<Signal, Url>,
     common: Common,
 }
@@ -146,10 +148,18 @@ impl FromValue for HttpConfig {
         if is_written && base.is_none() {
             return None;
         }
-        if urls.is_empty() {
+        let Some(first) = base
+            .as_ref()
+            .map(|HttpUrl(url)| url)
+            .or(urls.values().next())
+        else {
             return value.error("`endpoint` is missing: use a URL such as http://collector:4318");
-        }
-        Some(Self { urls, common })
+        };
+        Some(Self {
+            endpoint: first.as_str().trim_end_matches('/').to_owned(),
+            urls,
+            common,
+        })
     }
 }
 
@@ -167,7 +177,8 @@ impl ExporterConfig for GrpcConfig {
                 settings,
                 partial::Log::new(context.id.clone()),
             )?),
-            delivery: self.common.delivery,
+            endpoint: self.target.endpoint(),
+            delivery: self.common.delivery.clone(),
         })
     }
 
@@ -196,7 +207,8 @@ impl ExporterConfig for HttpConfig {
         let partial = partial::Log::new(context.id.clone());
         Ok(BuiltExporter::Remote {
             exporter: Box::new(http::Http::new(settings, client.build()?, partial)),
-            delivery: self.common.delivery,
+            endpoint: self.endpoint.clone(),
+            delivery: self.common.delivery.clone(),
         })
     }
 

@@ -1,24 +1,30 @@
-//! The task of a remote exporter: queue, join, attempt, retry, split.
+//! The task of a remote exporter: queue, join, attempt, retry, split, behind a breaker.
 //!
 //! What waits is joined into one request as far as `sending_queue.batch` allows, without
 //! ever delaying anything, so that a slow link is filled by bigger requests. A request
 //! stays at the head until it has met its end, so order is kept, retries included.
+//!
+//! While the destination is given up nothing is attempted and nothing is lost: what bounds
+//! the waiting is the queue. See [`gate`] for the attempts that are made, and for what
+//! becomes of the rest when the agent ends.
 
+mod attempts;
+mod gate;
 mod retry;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
-use self::retry::Retry;
+use self::attempts::Verdict;
+use self::gate::Gate;
 use super::Ending;
 use super::grace::Grace;
 use super::queue::{Bounds, JoinBounds, Queue, Request};
 use super::status::ExporterStatus;
-use crate::component::{Delivered, DeliverySettings, DropReason, ExportError, Exporter};
-use crate::pdata::Batch;
+use crate::component::{Delivered, DeliverySettings, DropReason, Exporter};
+use crate::resilience::{ActiveTasks, Endpoint};
 
 /// A remote exporter's task.
 pub(super) struct DeliveryTask {
@@ -26,30 +32,26 @@ pub(super) struct DeliveryTask {
     settings: DeliverySettings,
     queue: Arc<Queue>,
     status: Arc<ExporterStatus>,
-}
-
-/// How a request met its end, or what is to be done with it in pieces.
-enum Verdict {
-    Delivered(Delivered),
-    TooLarge,
-    Refused,
-    GivenUp(DropReason),
-    /// The grace is over.
-    Cancelled,
+    gate: Gate,
 }
 
 impl DeliveryTask {
+    /// `tasks` counts the attempts that are under way.
     pub(super) fn new(
         exporter: Box<dyn Exporter>,
         settings: DeliverySettings,
         queue: Arc<Queue>,
         status: Arc<ExporterStatus>,
+        endpoint: Arc<Endpoint>,
+        tasks: ActiveTasks,
     ) -> Self {
+        let (mode, consumers) = (settings.breaker.mode(), settings.queue.num_consumers);
         Self {
             exporter,
             settings,
             queue,
             status,
+            gate: Gate::new(endpoint, mode, tasks, consumers),
         }
     }
 
@@ -141,61 +143,6 @@ impl DeliveryTask {
         }
     }
 
-    /// Attempts until there is a verdict.
-    async fn bring(&self, load: &[Request], grace: &Grace) -> Verdict {
-        let Some(batch) = join(load) else {
-            return Verdict::Delivered(Delivered::default());
-        };
-        let mut retry = Retry::new(self.settings.retry, Instant::now());
-        let mut over = pin!(grace.is_over());
-        loop {
-            let outcome = tokio::select! {
-                biased;
-                () = &mut over => return Verdict::Cancelled,
-                outcome = self.attempt(&batch) => outcome,
-            };
-            let advice = match outcome {
-                Ok(delivered) => {
-                    self.status.working();
-                    return Verdict::Delivered(delivered);
-                }
-                Err(error) => {
-                    self.status.failing(&error.to_string());
-                    match error {
-                        ExportError::Retry { after, .. } => after,
-                        ExportError::Split { .. } => return Verdict::TooLarge,
-                        ExportError::Permanent { .. } => return Verdict::Refused,
-                    }
-                }
-            };
-            // One attempt each is all that a shutdown leaves time for.
-            if grace.has_begun() {
-                return Verdict::GivenUp(DropReason::Shutdown);
-            }
-            let Some(wait) = retry.next(Instant::now(), advice, &mut rand::rng()) else {
-                return Verdict::GivenUp(DropReason::RetriesExhausted);
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = grace.begins() => {}
-            }
-        }
-    }
-
-    /// Makes one attempt. Every attempt passes here, so this is where a circuit breaker
-    /// stands: its permit is asked for before the call and told the outcome after it.
-    async fn attempt(&self, batch: &Batch) -> Result<Delivered, ExportError> {
-        let _under_way = self.status.under_way();
-        let limit = self.settings.timeout;
-        match tokio::time::timeout(limit, self.exporter.export(batch)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ExportError::Retry {
-                message: format!("no answer within {limit:?}"),
-                after: None,
-            }),
-        }
-    }
-
     fn settle(&self, load: Vec<Request>, delivered: Delivered) {
         let mut rejected = delivered.rejected;
         if rejected > 0 {
@@ -238,15 +185,6 @@ impl Request {
         self.batch = second;
         Ok((front, self))
     }
-}
-
-fn join(load: &[Request]) -> Option<Batch> {
-    let (first, rest) = load.split_first()?;
-    let mut batch = first.batch.clone();
-    for request in rest {
-        batch.append(request.batch.clone());
-    }
-    Some(batch)
 }
 
 struct LastWords {

@@ -1,4 +1,5 @@
-//! How long to wait before a request is attempted again. Pure: time and chance come in.
+//! How long to wait before a request is attempted again, and for how long at all. Pure: time
+//! and chance come in.
 
 use std::time::Duration;
 
@@ -28,12 +29,19 @@ impl Retry {
         }
     }
 
+    /// Gives the request more time, since for so long no attempt was allowed.
+    pub(super) fn excuse(&mut self, forbidden: Duration) {
+        self.gives_up = self.gives_up.map(|end| end + forbidden);
+    }
+
     /// How long to wait after an attempt that failed now; `None` when the request has been
-    /// tried for long enough. A peer's advice is never undercut.
+    /// tried for long enough. A peer's advice is never undercut. `forbidden` is how long
+    /// from now on no attempt is allowed, which isn't the request's fault.
     pub(super) fn next(
         &mut self,
         now: Instant,
         advice: Option<Duration>,
+        forbidden: Duration,
         rng: &mut impl Rng,
     ) -> Option<Duration> {
         if !self.settings.enabled {
@@ -48,7 +56,8 @@ impl Retry {
             .mul_f64(self.settings.multiplier)
             .min(self.settings.max_interval);
         let wait = drawn.max(advice.unwrap_or_default().min(LONGEST_ADVICE));
-        let in_time = self.gives_up.is_none_or(|end| now + wait <= end);
+        let counted = wait.saturating_sub(forbidden);
+        let in_time = self.gives_up.is_none_or(|end| now + counted <= end);
         in_time.then_some(wait)
     }
 }
@@ -59,6 +68,9 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
+
+    /// Nothing forbids an attempt.
+    const FREELY: Duration = Duration::ZERO;
 
     fn settings() -> RetrySettings {
         RetrySettings {
@@ -74,7 +86,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let mut now = start;
         let mut waits = Vec::new();
-        while let Some(wait) = retry.next(now, None, &mut rng) {
+        while let Some(wait) = retry.next(now, None, FREELY, &mut rng) {
             waits.push(wait.as_secs_f64());
             now += wait;
         }
@@ -95,6 +107,7 @@ mod tests {
             let wait = Retry::new(unbounded, start).next(
                 start,
                 Some(Duration::from_secs(advice)),
+                FREELY,
                 &mut StdRng::seed_from_u64(1),
             );
             assert_eq!(wait, Some(Duration::from_secs(expected)), "advice {advice}");
@@ -111,7 +124,7 @@ mod tests {
         for _ in 0..1000 {
             let start = Instant::now();
             let wait = Retry::new(RetrySettings::default(), start)
-                .next(start, None, &mut rng)
+                .next(start, None, FREELY, &mut rng)
                 .unwrap();
             assert!((2.5..=7.5).contains(&wait.as_secs_f64()), "{wait:?}");
         }
@@ -125,6 +138,21 @@ mod tests {
         };
         let now = Instant::now();
         let mut rng = StdRng::seed_from_u64(1);
-        assert_eq!(Retry::new(off, now).next(now, None, &mut rng), None);
+        assert_eq!(Retry::new(off, now).next(now, None, FREELY, &mut rng), None);
+    }
+
+    #[test]
+    fn time_in_which_nothing_was_allowed_does_not_count() {
+        let start = Instant::now();
+        let hour = Duration::from_secs(3600);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut retry = Retry::new(settings(), start);
+        let five = Duration::from_secs(5);
+        let almost = start + Duration::from_secs(299);
+        assert_eq!(retry.next(almost, None, hour, &mut rng), Some(five));
+        retry.excuse(hour);
+        assert!(retry.next(almost + hour, None, FREELY, &mut rng).is_none());
+        retry.excuse(hour);
+        assert!(retry.next(almost + hour, None, FREELY, &mut rng).is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::component::{
     BuildContext, BuiltExporter, Delivered, DeliverySettings, Discards, DropReason, ExportError,
     Exporter, ExporterConfig, Intake, Now, Output, Processor, ProcessorConfig, Receiver,
-    ReceiverConfig, RetrySettings, Sink,
+    ReceiverConfig, Remedy, RetrySettings, Sink,
 };
 use crate::pdata::{Batch, Signal};
+use crate::resilience::{BreakerConfig, Edge, Mode, Outcome, Transport};
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 
@@ -131,10 +132,21 @@ impl Processor for Hoard {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reply {
     Take,
+    /// Takes its time first, in seconds.
+    TakeAfter(u64),
     Reject(u64),
+    /// Says to come back later, after so many seconds.
     Retry(Option<u64>),
+    /// Isn't there.
+    Refuse,
+    /// Wants fewer requests.
+    Throttle(u64),
+    /// Was never asked.
+    Local,
     Split,
     Permanent,
+    /// Will never take this one, and wants nothing for so many seconds.
+    RefuseFor(u64),
     Hang,
     Panic,
 }
@@ -145,7 +157,16 @@ pub(super) struct Remote {
     pub(super) delivery: DeliverySettings,
     script: Shared<VecDeque<Reply>>,
     rule: Arc<dyn Fn(&Batch) -> Reply + Send + Sync>,
-    attempts: Shared<Vec<(Instant, u64)>>,
+    attempts: Shared<Vec<Attempt>>,
+    under_way: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy)]
+struct Attempt {
+    at: Instant,
+    items: u64,
+    /// Others that were under way when it began, and itself.
+    side_by_side: usize,
 }
 
 impl Remote {
@@ -169,7 +190,32 @@ impl Remote {
             script: Arc::default(),
             rule: Arc::new(rule),
             attempts: Arc::default(),
+            under_way: Arc::default(),
         }
+    }
+
+    /// A destination that is there, or isn't, by the time since now.
+    pub(super) fn up_when(up: impl Fn(Duration) -> bool + Send + Sync + 'static) -> Self {
+        let begun = Instant::now();
+        Self::rule(move |_| match up(begun.elapsed()) {
+            true => Reply::Take,
+            false => Reply::Refuse,
+        })
+    }
+
+    /// With another breaker.
+    pub(super) fn breaker(self, config: BreakerConfig) -> Self {
+        self.with(|delivery| {
+            delivery.breaker = config.resolve(Edge::Destination, delivery.timeout).unwrap();
+        })
+    }
+
+    /// Without a breaker.
+    pub(super) fn unguarded(self) -> Self {
+        self.breaker(BreakerConfig {
+            mode: Some(Mode::Off),
+            ..BreakerConfig::default()
+        })
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut DeliverySettings)) -> Self {
@@ -184,18 +230,36 @@ impl Remote {
 
     /// Items of every attempt.
     pub(super) fn attempts(&self) -> Vec<u64> {
-        let attempts = self.attempts.lock().unwrap();
-        attempts.iter().map(|(_, items)| *items).collect()
+        self.each(|attempt| attempt.items)
+    }
+
+    /// Seconds between the first attempt and each.
+    pub(super) fn times(&self) -> Vec<f64> {
+        let first = self.attempts.lock().unwrap()[0].at;
+        self.each(|attempt| attempt.at.duration_since(first).as_secs_f64())
     }
 
     /// Whole seconds between the first attempt and each.
     pub(super) fn seconds(&self) -> Vec<u64> {
-        let attempts = self.attempts.lock().unwrap();
-        let first = attempts[0].0;
-        attempts
-            .iter()
-            .map(|(at, _)| at.duration_since(first).as_secs())
-            .collect()
+        self.times().into_iter().map(|at| at as u64).collect()
+    }
+
+    /// How many attempts were under way when each began, with itself.
+    pub(super) fn side_by_side(&self) -> Vec<usize> {
+        self.each(|attempt| attempt.side_by_side)
+    }
+
+    fn each<T>(&self, read: impl FnMut(&Attempt) -> T) -> Vec<T> {
+        self.attempts.lock().unwrap().iter().map(read).collect()
+    }
+}
+
+/// Counts an attempt while it lives.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -206,10 +270,12 @@ impl fmt::Debug for Remote {
 }
 
 impl ExporterConfig for Remote {
-    fn build(&self, _: &BuildContext) -> anyhow::Result<BuiltExporter> {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
         Ok(BuiltExporter::Remote {
             exporter: Box::new(self.clone()),
-            delivery: self.delivery,
+            // A host of its own for each.
+            endpoint: format!("http://{}:4318", context.id.as_str().replace('/', ".")),
+            delivery: self.delivery.clone(),
         })
     }
 
@@ -225,19 +291,35 @@ impl Exporter for Remote {
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
         Box::pin(async move {
-            let attempt = (Instant::now(), batch.items());
-            self.attempts.lock().unwrap().push(attempt);
+            let side_by_side = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            let _under_way = UnderWay(Arc::clone(&self.under_way));
+            self.attempts.lock().unwrap().push(Attempt {
+                at: Instant::now(),
+                items: batch.items(),
+                side_by_side,
+            });
             let scripted = self.script.lock().unwrap().pop_front();
-            let message = "as scripted".to_owned();
+            let fail = |remedy, outcome, after: Option<u64>| {
+                let advice = after.map(Duration::from_secs);
+                Err(ExportError::new(remedy, outcome, "as scripted").advised(advice))
+            };
             match scripted.unwrap_or_else(|| (self.rule)(batch)) {
                 Reply::Take => Ok(Delivered { rejected: 0 }),
+                Reply::TakeAfter(seconds) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(Delivered { rejected: 0 })
+                }
                 Reply::Reject(rejected) => Ok(Delivered { rejected }),
-                Reply::Retry(after) => Err(ExportError::Retry {
-                    message,
-                    after: after.map(Duration::from_secs),
-                }),
-                Reply::Split => Err(ExportError::Split { message }),
-                Reply::Permanent => Err(ExportError::Permanent { message }),
+                Reply::Retry(after) => fail(Remedy::Retry, Outcome::Unavailable, after),
+                Reply::Refuse => {
+                    let refused = Outcome::Transport(Transport::Refused);
+                    fail(Remedy::Retry, refused, None)
+                }
+                Reply::Throttle(after) => fail(Remedy::Retry, Outcome::Throttled, Some(after)),
+                Reply::Local => fail(Remedy::Retry, Outcome::Local, None),
+                Reply::Split => fail(Remedy::Split, Outcome::ClientError, None),
+                Reply::Permanent => fail(Remedy::None, Outcome::ClientError, None),
+                Reply::RefuseFor(after) => fail(Remedy::None, Outcome::ClientError, Some(after)),
                 Reply::Hang => pending().await,
                 Reply::Panic => panic!("the exporter broke"),
             }

@@ -14,6 +14,7 @@ use crate::config::{Config, PipelineConfig, PipelineId, Stage};
 use crate::pdata::Signal;
 use crate::pipeline::testing::points;
 use crate::pipeline::{Ledger, LegEntry, PipelineEntry, Snapshot};
+use crate::resilience::{Endpoint, Endpoints, State};
 use crate::service::{Drained, Service};
 use crate::telemetry::Telemetry;
 
@@ -28,6 +29,7 @@ pub(super) struct Rig {
 pub(super) struct Rigged {
     pub(super) ledger: Ledger,
     pub(super) health: Health,
+    pub(super) endpoints: Arc<Endpoints>,
     intakes: BTreeMap<String, Arc<dyn Intake>>,
     shutdown: oneshot::Sender<()>,
     abort: CancellationToken,
@@ -115,6 +117,7 @@ impl Rig {
 
     pub(super) async fn start(self) -> Rigged {
         let service = self.build().unwrap();
+        let endpoints = service.endpoints();
         let running = service.start().await.unwrap();
         let (shutdown, told) = oneshot::channel();
         let abort = CancellationToken::new();
@@ -122,6 +125,7 @@ impl Rig {
         Rigged {
             ledger: running.ledger(),
             health: running.health(),
+            endpoints,
             intakes: self.intakes.lock().unwrap().clone(),
             shutdown,
             abort,
@@ -174,6 +178,17 @@ impl Rigged {
             tokio::time::sleep(Duration::from_micros(50)).await;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The endpoint of an exporter.
+    pub(super) fn endpoint(&self, exporter: &str) -> Arc<Endpoint> {
+        let mut all = self.endpoints.all().into_iter();
+        all.find(|endpoint| endpoint.id().component() == exporter)
+            .unwrap()
+    }
+
+    pub(super) fn breaker(&self, exporter: &str) -> State {
+        self.endpoint(exporter).breaker().state()
     }
 
     pub(super) fn abort(&self) {

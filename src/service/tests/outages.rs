@@ -1,0 +1,426 @@
+//! Destinations that go away and come back: how often they are asked meanwhile, and that
+//! everything arrives afterwards, in order.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::fakes::{Remote, Reply};
+use super::rig::{Rig, Rigged};
+use crate::component::DropReason;
+use crate::resilience::{
+    BreakerConfig, EndpointId, FetchError, Force, Outcome, Settings, State, Transport, Trigger,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Each request is an attempt of its own, so that order shows.
+fn one_by_one(remote: Remote) -> Remote {
+    remote.with(|delivery| delivery.queue.join_items = 0)
+}
+
+async fn rigged(remote: &Remote) -> Rigged {
+    Rig::new().exporter("remote", remote).start().await
+}
+
+/// Pushes requests of 1, 2, 3 and so on items, one every `interval`, with books that
+/// balance after each.
+async fn push(rigged: &Rigged, requests: std::ops::RangeInclusive<u64>, interval: Duration) {
+    for items in requests {
+        rigged.push(items as usize).await.unwrap();
+        sleep(interval).await;
+        rigged.books();
+    }
+}
+
+/// The most attempts that a destination sees which is down for so long: those that open
+/// the breaker, and a canary after each cooldown, if all are drawn as short as may be.
+fn allowance(down: Duration) -> usize {
+    let longest = 60.0 / 1.3;
+    let cooldowns = (0..).map(|exponent| f64::min(5.0 * 2_f64.powi(exponent), longest) * 0.7);
+    let canaries = cooldowns.scan(0.0, |at, cooldown| {
+        *at += cooldown;
+        (*at < down.as_secs_f64()).then_some(())
+    });
+    5 + canaries.count()
+}
+
+/// Attempts of the first so many seconds.
+fn within(remote: &Remote, seconds: f64) -> usize {
+    let times = remote.times();
+    times.iter().filter(|at| **at < seconds).count()
+}
+
+/// What was taken last: the last attempt of each request.
+fn taken(remote: &Remote) -> Vec<u64> {
+    let mut taken = remote.attempts();
+    taken.dedup();
+    taken
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
+    let remote = one_by_one(Remote::up_when(|at| at >= 600 * SECOND));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=300, 2 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, 0);
+    let (attempts, allowed) = (within(&remote, 600.0), allowance(600 * SECOND));
+    assert!(attempts <= allowed, "{attempts} of {allowed}");
+    // Five that open it, and then one a minute at least.
+    assert!(attempts >= 14, "{attempts}");
+    // The longest cooldown and the second between two canaries.
+    sleep(63 * SECOND).await;
+    let leg = rigged.leg("remote");
+    assert_eq!((leg.queued, leg.dropped.total()), (0, 0));
+    assert_eq!(leg.sent, (1..=300).sum::<u64>());
+    assert_eq!(taken(&remote), (1..=300).collect::<Vec<_>>(), "in order");
+    assert_eq!(rigged.breaker("remote"), State::Healthy);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_costs_a_timeout_now_and_then() {
+    let begun = Instant::now();
+    let remote = one_by_one(Remote::rule(move |_| {
+        match begun.elapsed() >= 600 * SECOND {
+            true => Reply::Take,
+            false => Reply::Hang,
+        }
+    }));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=100, 6 * SECOND).await;
+    assert!(within(&remote, 600.0) <= allowance(600 * SECOND));
+    sleep(70 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, (1..=100).sum::<u64>());
+    assert_eq!(taken(&remote), (1..=100).collect::<Vec<_>>());
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_is_joined_once_the_destination_is_back() {
+    let remote = Remote::up_when(|at| at >= 120 * SECOND);
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=60, 2 * SECOND).await;
+    sleep(60 * SECOND).await;
+    let all = (1..=60).sum::<u64>();
+    assert_eq!(rigged.leg("remote").sent, all);
+    // The first was alone when it was first tried, and stays as it is.
+    let attempts = remote.attempts();
+    assert_eq!(attempts[attempts.len() - 2..], [1, all - 1]);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn flapping_loses_nothing_and_keeps_the_order() {
+    let remote = one_by_one(Remote::up_when(|at| at.as_secs() % 60 >= 40));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=400, 3 * SECOND).await;
+    sleep(120 * SECOND).await;
+    let leg = rigged.leg("remote");
+    assert_eq!((leg.sent, leg.queued), ((1..=400).sum::<u64>(), 0));
+    assert_eq!(taken(&remote), (1..=400).collect::<Vec<_>>());
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_before_the_advice_is_over() {
+    let begun = Instant::now();
+    let remote = one_by_one(Remote::rule(move |_| {
+        match begun.elapsed() >= 300 * SECOND {
+            true => Reply::Take,
+            false => Reply::Throttle(30),
+        }
+    }));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=100, 3 * SECOND).await;
+    let times = remote.times();
+    for pair in times.windows(2).take_while(|pair| pair[1] < 300.0) {
+        assert!((30.0..33.1).contains(&(pair[1] - pair[0])), "{times:?}");
+    }
+    let snapshot = rigged.endpoint("remote").breaker().snapshot(Instant::now());
+    assert_eq!(snapshot.consecutive_failures, 0, "429 is no outage");
+    sleep(40 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, (1..=100).sum::<u64>());
+    assert_eq!(taken(&remote), (1..=100).collect::<Vec<_>>());
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn advice_holds_for_the_requests_behind_as_well() {
+    // What is refused for good says all the same that the peer wants a pause.
+    let remote = one_by_one(Remote::script([Reply::RefuseFor(30)]));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=2, SECOND).await;
+    sleep(40 * SECOND).await;
+    assert_eq!(remote.attempts(), [1, 2]);
+    assert!(remote.seconds()[1] >= 30);
+    assert_eq!(rigged.leg("remote").dropped.of(DropReason::Permanent), 1);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_of_canaries_that_fails_is_followed_by_a_longer_pause() {
+    use Reply::{Refuse, Take};
+    let outage = [Refuse; 5];
+    // The first canary passes, the second fails, and so does the third.
+    let remote = one_by_one(Remote::script(
+        outage.into_iter().chain([Take, Refuse, Refuse]),
+    ));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=4, Duration::ZERO).await;
+    sleep(300 * SECOND).await;
+    assert_eq!(
+        remote.attempts(),
+        [1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 4],
+        "who fails comes first again"
+    );
+    let transitions = rigged.endpoint("remote").breaker().snapshot(Instant::now());
+    let opened = transitions
+        .transitions
+        .iter()
+        .filter(|((_, to, _), _)| *to == State::CoolingDown)
+        .map(|(_, count)| count)
+        .sum::<u64>();
+    assert_eq!(opened, 2);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_with_advice_while_the_breaker_is_open() {
+    let remote = one_by_one(Remote::up_when(|at| at >= 300 * SECOND))
+        .with(|delivery| delivery.queue.requests = 10);
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=10, SECOND).await;
+    let mut refused = 0;
+    for _ in 0..60 {
+        let refusal = rigged.push(11).await.unwrap_err();
+        assert_eq!(refusal.reason, "queue_full");
+        assert!(refusal.retry_after > Duration::ZERO);
+        refused += 1;
+        let leg = rigged.leg("remote");
+        assert_eq!((leg.queued, leg.dropped.total()), (55, 0));
+        sleep(4 * SECOND).await;
+    }
+    assert_eq!((refused, rigged.breaker("remote").is_closed()), (60, false));
+    sleep(120 * SECOND).await;
+    assert_eq!(taken(&remote), (1..=10).collect::<Vec<_>>());
+    rigged.push(11).await.unwrap();
+    rigged.settle().await;
+    assert_eq!(rigged.leg("remote").sent, 66);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_spent_only_where_attempts_are_allowed() {
+    let f = async |breaker: BreakerConfig, dropped: u64| {
+        let down = Remote::rule(|_| Reply::Refuse)
+            .breaker(breaker)
+            .with(|delivery| delivery.retry.max_elapsed_time = Some(60 * SECOND));
+        let rigged = rigged(&down).await;
+        rigged.push(5).await.unwrap();
+        sleep(1800 * SECOND).await;
+        let leg = rigged.leg("remote");
+        assert_eq!(leg.dropped.of(DropReason::RetriesExhausted), dropped);
+        assert_eq!(leg.queued, 5 - dropped);
+        rigged.shutdown().await;
+    };
+    f(BreakerConfig::default(), 0).await;
+    // It never opens, so that attempts are allowed all the time.
+    let closed = BreakerConfig {
+        failure_threshold: Some(1000),
+        min_success_rate: Some(0.0),
+        min_health_score: Some(0.0),
+        adaptive: Some(false),
+        ..BreakerConfig::default()
+    };
+    f(closed, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_consumers_go_one_at_a_time_until_it_is_healthy() {
+    let begun = Instant::now();
+    let remote = one_by_one(Remote::rule(move |_| {
+        match begun.elapsed() >= 120 * SECOND {
+            true => Reply::TakeAfter(1),
+            false => Reply::Refuse,
+        }
+    }))
+    .with(|delivery| delivery.queue.num_consumers = 4);
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=60, 2 * SECOND).await;
+    let down = within(&remote, 120.0);
+    assert!(down <= allowance(120 * SECOND), "{down}");
+    sleep(120 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, (1..=60).sum::<u64>());
+    let side_by_side = remote.side_by_side();
+    // Two canaries, three that prove it well, and then all.
+    assert_eq!(side_by_side[down..down + 9], [1, 1, 1, 1, 1, 1, 2, 3, 4]);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_comes_too_late_for_the_breaker_is_delivered_all_the_same() {
+    let remote = one_by_one(Remote::script([Reply::TakeAfter(3)]));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=2, SECOND).await;
+    let endpoint = rigged.endpoint("remote");
+    endpoint.breaker().force(Force::Open, Instant::now());
+    sleep(10 * SECOND).await;
+    let snapshot = endpoint.breaker().snapshot(Instant::now());
+    assert_eq!((snapshot.late_results, snapshot.success_ratio), (1, None));
+    let leg = rigged.leg("remote");
+    assert_eq!((leg.sent, leg.queued), (1, 2));
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_our_own_is_not_held_against_the_destination() {
+    let remote = Remote::script([Reply::Local; 8]);
+    let rigged = rigged(&remote).await;
+    rigged.push(3).await.unwrap();
+    sleep(200 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, 3);
+    let endpoint = rigged.endpoint("remote");
+    let snapshot = endpoint.breaker().snapshot(Instant::now());
+    assert_eq!((snapshot.failures, snapshot.state), (0, State::Healthy));
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_once_in_a_minute_is_served_at_once_after_an_outage() {
+    let remote = one_by_one(Remote::up_when(|at| at >= 300 * SECOND));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=6, 60 * SECOND).await;
+    sleep(60 * SECOND).await;
+    for items in 7..=12 {
+        rigged.push(items).await.unwrap();
+        rigged.settle().await;
+        assert_eq!(rigged.leg("remote").queued, 0, "{items}");
+        sleep(60 * SECOND).await;
+    }
+    assert_eq!(rigged.breaker("remote"), State::Healthy);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_decides_at_once() {
+    let remote = one_by_one(Remote::script([]));
+    let rigged = rigged(&remote).await;
+    let endpoint = rigged.endpoint("remote");
+    let force = |force| endpoint.breaker().force(force, Instant::now());
+    force(Force::Open);
+    push(&rigged, 1..=3, SECOND).await;
+    sleep(3600 * SECOND).await;
+    assert_eq!(rigged.leg("remote").queued, 6, "forced open is for ever");
+    force(Force::Reset);
+    rigged.settle().await;
+    assert_eq!(rigged.leg("remote").sent, 6);
+
+    let outage = [Reply::Refuse; 5];
+    outage.into_iter().for_each(|reply| remote.next(reply));
+    rigged.push(4).await.unwrap();
+    while rigged.breaker("remote").is_closed() {
+        sleep(SECOND / 10).await;
+    }
+    force(Force::Closed);
+    // What is left of the retry's delay is waited for, and nothing else.
+    sleep(30 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, 10);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_observes_rejects_nothing_and_goes_side_by_side() {
+    let observing = BreakerConfig {
+        mode: Some(crate::resilience::Mode::Observe),
+        ..BreakerConfig::default()
+    };
+    let remote = one_by_one(Remote::rule(|_| Reply::Refuse)).breaker(observing);
+    let rigged = rigged(&remote).await;
+    rigged.push(1).await.unwrap();
+    sleep(280 * SECOND).await;
+    // 5, 7.5, 11.25 and so on, as without a breaker.
+    assert_eq!(remote.seconds()[..6], [0, 5, 12, 23, 40, 65]);
+    assert!(!rigged.breaker("remote").is_closed());
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_wait_in_their_place_for_the_end_of_an_outage() {
+    let begun = Instant::now();
+    let remote = Remote::rule(move |batch| match batch.items() {
+        items if items > 4 => Reply::Split,
+        _ if begun.elapsed() < 120 * SECOND => Reply::Refuse,
+        _ => Reply::Take,
+    });
+    let rigged = rigged(&remote).await;
+    rigged.push(15).await.unwrap();
+    rigged.push(3).await.unwrap();
+    sleep(240 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, 18);
+    // Joined, then apart, then in halves and quarters: the 8 in two of 4.
+    assert_eq!(taken(&remote), [18, 15, 7, 3, 4, 8, 4, 3]);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_tries_an_open_destination_once_and_no_more() {
+    let remote = one_by_one(Remote::rule(|_| Reply::Refuse));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=10, 12 * SECOND).await;
+    while rigged.breaker("remote") != State::CoolingDown {
+        sleep(SECOND).await;
+    }
+    let before = remote.attempts().len();
+    let begun = Instant::now();
+    let drained = rigged.shutdown().await;
+    assert!(begun.elapsed() < SECOND / 10, "{:?}", begun.elapsed());
+    assert_eq!(remote.attempts()[before..], [1]);
+    let books = drained.ledger.snapshot();
+    let leg = books.leg("metrics", "remote").unwrap();
+    assert_eq!(leg.dropped.of(DropReason::Shutdown), 55);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_delivers_what_a_destination_takes_that_is_back() {
+    let remote = one_by_one(Remote::up_when(|at| at >= 150 * SECOND));
+    let rigged = rigged(&remote).await;
+    push(&rigged, 1..=10, 14 * SECOND).await;
+    while rigged.breaker("remote") != State::CoolingDown {
+        sleep(SECOND).await;
+    }
+    let endpoint = rigged.endpoint("remote");
+    endpoint.breaker().force(Force::Open, Instant::now());
+    sleep(20 * SECOND).await;
+    let drained = rigged.shutdown().await;
+    let books = drained.ledger.snapshot();
+    assert_eq!(books.leg("metrics", "remote").unwrap().sent, 55);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_and_destinations_share_the_suspicion_of_the_network() {
+    let remotes = [(); 2].map(|()| Remote::rule(|_| Reply::Refuse));
+    let mut rig = Rig::new();
+    for (index, remote) in remotes.iter().enumerate() {
+        rig = rig.exporter(&format!("remote/{index}"), remote);
+    }
+    let rigged = rig.start().await;
+    let suspected = || rigged.endpoints.network().suspected(Instant::now());
+    rigged.push(1).await.unwrap();
+    rigged.settle().await;
+    assert!(!suspected(), "two prove nothing");
+    let id = EndpointId::new("betanet", "http://betanet:9000/metrics");
+    let source = rigged.endpoints.guard(id, Settings::default()).unwrap();
+    source
+        .poll(Trigger::Tick, |_| async {
+            let refused = Outcome::Transport(Transport::Refused);
+            Err::<(), _>(FetchError::new(refused, "refused"))
+        })
+        .await;
+    assert!(suspected());
+    // The first success anywhere ends it.
+    remotes[0].next(Reply::Take);
+    sleep(30 * SECOND).await;
+    assert_eq!(rigged.leg("remote/0").sent, 1);
+    rigged.shutdown().await;
+}
