@@ -70,6 +70,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "exposition",
     "pdata",
     "pipeline",
+    "resilience",
     "server",
     "service",
     "telemetry",

@@ -3,13 +3,17 @@
 //!
 //! ```yaml
 //! timeout: 5s                # of one attempt
+//! breaker:
+//!   mode: enforce            # enforce | observe | off
+//!   cooldown: 5s             # doubles with each canary that fails
+//!   max_cooldown: 60s        # and all the other keys of a breaker: see `guard`
 //! retry_on_failure:
 //!   enabled: true
 //!   initial_interval: 5s
 //!   multiplier: 1.5
 //!   randomization_factor: 0.5
 //!   max_interval: 30s
-//!   max_elapsed_time: 300s   # 0 = for ever
+//!   max_elapsed_time: 300s   # in which attempts are allowed; 0 = for ever
 //! sending_queue:
 //!   enabled: true
 //!   queue_size: 1000         # requests
@@ -24,6 +28,7 @@
 
 use std::time::Duration;
 
+use super::guard::destination;
 use crate::resilience::{BreakerSettings, Edge};
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
 
@@ -89,14 +94,14 @@ pub enum WhenFull {
 }
 
 impl DeliverySettings {
-    /// Reads `timeout`, `retry_on_failure` and `sending_queue` among an exporter's own keys.
+    /// Reads `timeout`, `breaker`, `retry_on_failure` and `sending_queue` among an exporter's
+    /// own keys.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
+        let (breaker, timeout) = destination(fields, default.timeout);
         Self {
-            timeout: fields
-                .optional("timeout")
-                .map_or(default.timeout, |TimeoutKey(timeout)| timeout),
-            breaker: default.breaker,
+            timeout,
+            breaker,
             retry: fields.or("retry_on_failure", default.retry),
             queue: fields.or("sending_queue", default.queue),
         }
@@ -151,19 +156,6 @@ impl QueueSettings {
             join_items: 0,
             ..Self::default()
         }
-    }
-}
-
-/// An attempt's time limit, within its range.
-struct TimeoutKey(Duration);
-
-impl FromValue for TimeoutKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let timeout: Duration = value.read()?;
-        if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(600) {
-            return value.error("out of range: use 1ms to 10m");
-        }
-        Some(Self(timeout))
     }
 }
 

@@ -155,17 +155,19 @@ pub trait ExporterConfig: fmt::Debug + Send + Sync {
 /// The two kinds of exporter.
 pub enum BuiltExporter {
     /// One whose destination can fail.
-    Remote {
-        /// What makes the attempts.
-        exporter: Box<dyn Exporter>,
-        /// The destination as it is configured, one for all signals: what names its breaker
-        /// and what other endpoints on the same host and port are told from.
-        endpoint: String,
-        /// What the user chose about everything around them.
-        delivery: DeliverySettings,
-    },
+    Remote(Box<RemoteExporter>),
     /// One that writes on this machine.
     Local(Box<dyn Sink>),
+}
+
+/// What delivers to a destination that can fail.
+pub struct RemoteExporter {
+    /// What makes the attempts.
+    pub exporter: Box<dyn Exporter>,
+    /// The destination as it is configured, one for all signals: what names its breaker.
+    pub endpoint: String,
+    /// What the user chose about everything around the attempts.
+    pub delivery: DeliverySettings,
 }
 
 /// An extension's valid configuration.

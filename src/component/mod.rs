@@ -29,7 +29,7 @@ pub use delivery::{DeliverySettings, QueueSettings, RetrySettings, WhenFull};
 pub use factory::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
-    ProcessorFactory, ReceiverConfig, ReceiverFactory,
+    ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter,
 };
 pub use guard::{GuardConfig, Places, destination};
 pub use health::{

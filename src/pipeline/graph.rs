@@ -24,7 +24,7 @@ use super::worker::PipelineTask;
 use super::{Ending, metrics};
 use crate::component::{
     BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, ReceiverConfig,
-    Routes, WhenFull,
+    RemoteExporter, Routes, WhenFull,
 };
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
@@ -96,7 +96,7 @@ pub struct ExporterTask {
 }
 
 enum ExporterKind {
-    Remote(DeliveryTask),
+    Remote(Box<DeliveryTask>),
     Local(SinkTask),
 }
 
@@ -255,11 +255,12 @@ impl<'a> Builder<'a> {
     ) -> Result<ExporterTask, RegistrationError> {
         let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
         let (queue, vote, kind) = match built {
-            BuiltExporter::Remote {
-                exporter,
-                endpoint,
-                mut delivery,
-            } => {
+            BuiltExporter::Remote(remote) => {
+                let RemoteExporter {
+                    exporter,
+                    endpoint,
+                    mut delivery,
+                } = *remote;
                 let endpoints = &self.surroundings.endpoints;
                 let name = EndpointId::new(id.as_str(), &endpoint);
                 let endpoint = endpoints.breaker(name, delivery.breaker.clone())?;
@@ -274,7 +275,7 @@ impl<'a> Builder<'a> {
                     endpoint,
                     endpoints.tasks().clone(),
                 );
-                (queue, Some(vote), ExporterKind::Remote(task))
+                (queue, Some(vote), ExporterKind::Remote(Box::new(task)))
             }
             BuiltExporter::Local(sink) => {
                 let queue = Queue::new(Bounds {

@@ -293,7 +293,7 @@ mod tests {
         f(&[(RETRY_AFTER, "soon")], None);
         f(&[(DATE, "Fri, 20 Nov 2026 10:00:00 GMT")], None);
         let date = (RETRY_AFTER, "Fri, 20 Nov 2026 10:00:30 GMT");
-        f(&[date.clone()], Some(300));
+        f(std::slice::from_ref(&date), Some(300));
         f(&[date, (DATE, "Fri, 20 Nov 2026 10:00:00 GMT")], Some(30));
     }
 

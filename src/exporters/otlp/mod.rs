@@ -9,7 +9,8 @@
 //!     tls: {insecure: false, ca_file: ca.pem}
 //!     timeout: 5s                    # of one attempt
 //!     keepalive: {time: 10s, timeout: 10s, permit_without_stream: false}
-//!     retry_on_failure: {}           # see the pipeline's delivery
+//!     breaker: {}                    # see the component's delivery
+//!     retry_on_failure: {}
 //!     sending_queue: {}
 //!   otlp_http:                       # or otlphttp
 //!     endpoint: https://collector:4318        # /v1/metrics and so on are appended
@@ -20,7 +21,11 @@
 //! peer rejects in a partial success is counted by the ledger and logged once a minute. The
 //! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
 //!
-//! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`.
+//! All signals of an exporter share one queue, and so one breaker, under the name of
+//! `endpoint`, or of the first signal's where only those are written.
+//!
+//! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`, and
+//! those of every endpoint, `circuit_breaker_*`.
 
 mod answer;
 mod connection;
@@ -40,6 +45,7 @@ use self::grpc::Keepalive;
 use self::payload::Compression;
 use crate::component::{
     BuildContext, BuiltExporter, ClientTls, DeliverySettings, ExporterConfig, ExporterFactory,
+    RemoteExporter,
 };
 use crate::pdata::Signal;
 use crate::yaml::{Fields, FromValue, Secret, Value};
@@ -172,14 +178,14 @@ impl ExporterConfig for GrpcConfig {
             timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
-        Ok(BuiltExporter::Remote {
+        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
             exporter: Box::new(grpc::Grpc::new(
                 settings,
                 partial::Log::new(context.id.clone()),
             )?),
             endpoint: self.target.endpoint(),
             delivery: self.common.delivery.clone(),
-        })
+        })))
     }
 
     fn describe(&self) -> String {
@@ -205,11 +211,11 @@ impl ExporterConfig for HttpConfig {
             timeout: self.common.delivery.timeout,
         };
         let partial = partial::Log::new(context.id.clone());
-        Ok(BuiltExporter::Remote {
+        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
             exporter: Box::new(http::Http::new(settings, client.build()?, partial)),
             endpoint: self.endpoint.clone(),
             delivery: self.common.delivery.clone(),
-        })
+        })))
     }
 
     fn describe(&self) -> String {

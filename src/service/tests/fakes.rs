@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::component::{
     BuildContext, BuiltExporter, Delivered, DeliverySettings, Discards, DropReason, ExportError,
     Exporter, ExporterConfig, Intake, Now, Output, Processor, ProcessorConfig, Receiver,
-    ReceiverConfig, Remedy, RetrySettings, Sink,
+    ReceiverConfig, Remedy, RemoteExporter, RetrySettings, Sink,
 };
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{BreakerConfig, Edge, Mode, Outcome, Transport};
@@ -271,12 +271,12 @@ impl fmt::Debug for Remote {
 
 impl ExporterConfig for Remote {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
-        Ok(BuiltExporter::Remote {
+        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
             exporter: Box::new(self.clone()),
             // A host of its own for each.
             endpoint: format!("http://{}:4318", context.id.as_str().replace('/', ".")),
             delivery: self.delivery.clone(),
-        })
+        })))
     }
 
     fn describe(&self) -> String {
