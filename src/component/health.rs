@@ -4,6 +4,8 @@
 //! can't disagree with them: *unhealthy* when a pipeline has no working exporter left or a
 //! task died, *degraded* when any source or destination doesn't work as it should or a
 //! queue ages, and *healthy* otherwise. What hasn't been tried yet is not held against anybody.
+//! What works behind a breaker that isn't Healthy doesn't work as it should: it is asked less,
+//! or not at all. The breakers are asked when somebody reads.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ComponentId;
+use crate::resilience::{self, Endpoint, Mode};
 
 /// How long a request may wait for an exporter before the pipeline counts as degraded:
 /// longer than a slow batch and a few retries take, shorter than people notice by
@@ -35,8 +38,15 @@ pub struct Health {
 struct Board {
     started: Instant,
     // Std mutexes: every section is a few loads and stores.
-    reports: Mutex<Vec<Arc<Mutex<HealthReport>>>>,
+    lines: Mutex<Vec<Arc<Mutex<Line>>>>,
     life: Mutex<Life>,
+}
+
+#[derive(Debug)]
+struct Line {
+    report: HealthReport,
+    /// The breakers before it: one of a destination, one for each part of a source.
+    guards: Arc<[Arc<Endpoint>]>,
 }
 
 #[derive(Debug)]
@@ -113,9 +123,9 @@ pub struct HealthReport {
     pub id: String,
     /// Whether it works.
     pub state: State,
-    /// The breaker's state, where one stands before it: `closed`, `open` or `half_open`.
-    pub breaker: Option<&'static str>,
-    /// The breaker's judgement from 0 to 1, where one stands before it.
+    /// The state of the breaker before it; of several, the one that lets least through.
+    pub breaker: Option<resilience::State>,
+    /// That breaker's judgement from 0 to 1; of several, the worst.
     pub health_score: Option<f64>,
     /// Attempts that failed since the last that worked.
     pub consecutive_failures: u64,
@@ -197,7 +207,7 @@ impl PipelineReport {
 #[derive(Debug)]
 pub struct Reporter {
     board: Health,
-    report: Arc<Mutex<HealthReport>>,
+    line: Arc<Mutex<Line>>,
 }
 
 impl Default for Health {
@@ -212,7 +222,7 @@ impl Health {
         Self {
             board: Arc::new(Board {
                 started: Instant::now(),
-                reports: Mutex::default(),
+                lines: Mutex::default(),
                 life: Mutex::new(Life {
                     phase: Phase::Starting,
                     pipelines: None,
@@ -224,7 +234,7 @@ impl Health {
 
     /// Adds a line.
     pub fn reporter(&self, subject: Subject, component: &ComponentId, id: &str) -> Reporter {
-        let report = Arc::new(Mutex::new(HealthReport {
+        let report = HealthReport {
             subject,
             component: component.clone(),
             id: id.to_owned(),
@@ -235,11 +245,15 @@ impl Health {
             last_error: None,
             last_failure: None,
             last_success: None,
+        };
+        let line = Arc::new(Mutex::new(Line {
+            report,
+            guards: Arc::from([]),
         }));
-        lock(&self.board.reports).push(Arc::clone(&report));
+        lock(&self.board.lines).push(Arc::clone(&line));
         Reporter {
             board: self.clone(),
-            report,
+            line,
         }
     }
 
@@ -281,9 +295,18 @@ impl Health {
 
     /// Every line as it stands.
     pub fn reports(&self) -> Vec<HealthReport> {
-        lock(&self.board.reports)
+        let lines = lock(&self.board.lines).clone();
+        lines
             .iter()
-            .map(|report| lock(report).clone())
+            .map(|line| {
+                let (mut report, guards) = {
+                    let line = lock(line);
+                    (line.report.clone(), Arc::clone(&line.guards))
+                };
+                // Breakers have locks of their own, so they are asked without ours.
+                report.ask(&guards);
+                report
+            })
             .collect()
     }
 
@@ -303,10 +326,40 @@ impl Health {
     }
 }
 
+impl HealthReport {
+    fn ask(&mut self, guards: &[Arc<Endpoint>]) {
+        let now = Instant::now();
+        for guard in guards {
+            let snapshot = guard.breaker().snapshot(now);
+            let score = self.health_score.unwrap_or(1.0);
+            self.health_score = Some(score.min(snapshot.health_score));
+            if self.breaker.map(strictness) < Some(strictness(snapshot.state)) {
+                self.breaker = Some(snapshot.state);
+            }
+            // One that only observes keeps nothing from anybody.
+            let impaired = guard.breaker().mode() == Mode::Enforce
+                && snapshot.state != resilience::State::Healthy;
+            if impaired && self.state != State::Failing {
+                self.state = State::Degraded;
+            }
+        }
+    }
+}
+
+/// How little a breaker lets through.
+fn strictness(state: resilience::State) -> u8 {
+    match state {
+        resilience::State::Healthy => 0,
+        resilience::State::Degraded => 1,
+        resilience::State::HalfOpen => 2,
+        resilience::State::CoolingDown => 3,
+    }
+}
+
 impl Reporter {
     /// The last attempt worked.
     pub fn working(&self) {
-        let mut report = lock(&self.report);
+        let report = &mut lock(&self.line).report;
         report.state = State::Working;
         report.consecutive_failures = 0;
         report.last_success = Some(Instant::now());
@@ -314,7 +367,7 @@ impl Reporter {
 
     /// The last attempt failed.
     pub fn failing(&self, error: impl Into<String>) {
-        let mut report = lock(&self.report);
+        let report = &mut lock(&self.line).report;
         report.state = State::Failing;
         report.consecutive_failures += 1;
         report.last_error = Some(shortened(error.into()));
@@ -323,22 +376,20 @@ impl Reporter {
 
     /// It works, but not as it should. The next [`Reporter::working`] takes it back.
     pub fn degraded(&self, reason: impl Into<String>) {
-        let mut report = lock(&self.report);
+        let report = &mut lock(&self.line).report;
         report.state = State::Degraded;
         report.last_error = Some(shortened(reason.into()));
     }
 
-    /// What the breaker before it says: its state, and its judgement from 0 to 1.
-    pub fn breaker(&self, state: &'static str, health_score: f64) {
-        let mut report = lock(&self.report);
-        report.breaker = Some(state);
-        report.health_score = Some(health_score);
+    /// These breakers stand before it, and are asked whenever somebody reads the line.
+    pub fn guarded_by(&self, guards: impl IntoIterator<Item = Arc<Endpoint>>) {
+        lock(&self.line).guards = guards.into_iter().collect();
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        lock(&self.board.board.reports).retain(|report| !Arc::ptr_eq(report, &self.report));
+        lock(&self.board.board.lines).retain(|line| !Arc::ptr_eq(line, &self.line));
     }
 }
 
@@ -370,102 +421,10 @@ fn shortened(mut error: String) -> String {
     error
 }
 
-/// A report is whole after every store, so a panic elsewhere spoils nothing.
+/// A line is whole after every store, so a panic elsewhere spoils nothing.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(text: &str) -> ComponentId {
-        text.parse().unwrap()
-    }
-
-    fn status(health: &Health) -> Status {
-        health.snapshot(Instant::now()).status
-    }
-
-    #[derive(Debug)]
-    struct Probe(PipelineReport);
-
-    impl PipelineProbe for Probe {
-        fn pipelines(&self, _now: Instant) -> Vec<PipelineReport> {
-            vec![self.0.clone()]
-        }
-    }
-
-    fn pipeline(exporters: &[bool], queue_age: u64) -> PipelineReport {
-        PipelineReport {
-            id: "metrics".to_owned(),
-            exporters: exporters.iter().map(|&works| (id("otlp"), works)).collect(),
-            held_items: 0,
-            queued_items: 0,
-            queue_age: Duration::from_secs(queue_age),
-        }
-    }
-
-    #[test]
-    fn what_was_never_tried_is_not_held_against_anybody() {
-        let health = Health::new();
-        let _source = health.reporter(Subject::Endpoint, &id("betanet"), "http://localhost:9000");
-        let _peer = health.reporter(Subject::Exporter, &id("otlp"), "otlp");
-        assert_eq!(status(&health), Status::Healthy);
-    }
-
-    #[test]
-    fn a_failing_source_degrades_and_its_recovery_heals() {
-        let health = Health::new();
-        let source = health.reporter(Subject::Endpoint, &id("node"), "node");
-        source.failing("connection refused");
-        assert_eq!(status(&health), Status::Degraded);
-        source.working();
-        assert_eq!(status(&health), Status::Healthy);
-        source.degraded("/gateways is missing");
-        assert_eq!(status(&health), Status::Degraded);
-        drop(source);
-        assert_eq!(status(&health), Status::Healthy);
-    }
-
-    #[test]
-    fn a_pipeline_is_lost_with_the_last_of_its_exporters() {
-        let f = |exporters: &[bool], queue_age: u64, expected: Status| {
-            let health = Health::new();
-            health.watch(Arc::new(Probe(pipeline(exporters, queue_age))));
-            assert_eq!(status(&health), expected, "{exporters:?} {queue_age}");
-        };
-        f(&[true, true], 0, Status::Healthy);
-        f(&[true, false], 0, Status::Degraded);
-        f(&[false, false], 0, Status::Unhealthy);
-        f(&[true], 59, Status::Healthy);
-        f(&[true], 60, Status::Degraded);
-    }
-
-    #[test]
-    fn the_worst_of_all_decides() {
-        let health = Health::new();
-        health.watch(Arc::new(Probe(pipeline(&[false], 0))));
-        let source = health.reporter(Subject::Endpoint, &id("node"), "node");
-        source.failing("no /proc");
-        assert_eq!(status(&health), Status::Unhealthy);
-    }
-
-    #[test]
-    fn a_dead_task_is_never_forgotten_and_never_fills_memory() {
-        let health = Health::new();
-        for i in 0..1_000 {
-            health.task_died(format!("task {i}"));
-        }
-        let snapshot = health.snapshot(Instant::now());
-        assert_eq!(snapshot.status, Status::Unhealthy);
-        assert_eq!(snapshot.dead_tasks.len(), DEAD_TASKS);
-    }
-
-    #[test]
-    fn long_errors_are_cut_between_characters() {
-        let cut = shortened("ä".repeat(1_000));
-        assert_eq!(cut, format!("{}...", "ä".repeat(ERROR_LENGTH / 2)));
-        assert_eq!(shortened("short".to_owned()), "short");
-    }
-}
+mod tests;

@@ -197,7 +197,7 @@ impl<'a> Line<'a> {
             id: &report.id,
             component: report.component.as_str(),
             state: report.state.as_str(),
-            breaker: report.breaker,
+            breaker: report.breaker.map(|state| state.as_str()),
             health_score: report.health_score,
             consecutive_failures: report.consecutive_failures,
             last_error: report.last_error.as_deref(),

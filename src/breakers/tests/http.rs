@@ -8,13 +8,12 @@ use hyper::{Method, Request, StatusCode};
 use super::*;
 use crate::component::{AuthConfig, ListenerConfig, Route};
 use crate::resilience::State;
-use crate::yaml::Secret;
 
 const GUARDED: &str = "betanet:http%3A%2F%2Fa%3A9000%2Fm";
 
 fn listener(address: &str, auth: bool) -> ListenerConfig {
     ListenerConfig {
-        auth: auth.then(|| AuthConfig::BearerToken(Secret::new("t0ken"))),
+        auth: auth.then(|| AuthConfig::BearerTokenFile("t0ken".into())),
         ..ListenerConfig::plain(address.parse::<SocketAddr>().unwrap())
     }
 }
@@ -42,7 +41,8 @@ impl Scene {
 }
 
 async fn ask(route: &Route, path: &str) -> (StatusCode, String) {
-    let (parts, ()) = Request::get(path).body(()).unwrap().into_parts();
+    let request = Request::get(path).header("authorization", "Bearer t0ken");
+    let (parts, ()) = request.body(()).unwrap().into_parts();
     let response = route.handler.handle(parts).await;
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -1,0 +1,151 @@
+//! The board and its verdicts.
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::resilience::{BreakerConfig, Completion, Edge, EndpointId, Endpoints, Force, Outcome};
+
+fn id(text: &str) -> ComponentId {
+    text.parse().unwrap()
+}
+
+fn status(health: &Health) -> Status {
+    health.snapshot(Instant::now()).status
+}
+
+#[derive(Debug)]
+struct Probe(PipelineReport);
+
+impl PipelineProbe for Probe {
+    fn pipelines(&self, _now: Instant) -> Vec<PipelineReport> {
+        vec![self.0.clone()]
+    }
+}
+
+fn pipeline(exporters: &[bool], queue_age: u64) -> PipelineReport {
+    PipelineReport {
+        id: "metrics".to_owned(),
+        exporters: exporters.iter().map(|&works| (id("otlp"), works)).collect(),
+        held_items: 0,
+        queued_items: 0,
+        queue_age: Duration::from_secs(queue_age),
+    }
+}
+
+#[test]
+fn what_was_never_tried_is_not_held_against_anybody() {
+    let health = Health::new();
+    let _source = health.reporter(Subject::Endpoint, &id("betanet"), "http://localhost:9000");
+    let _peer = health.reporter(Subject::Exporter, &id("otlp"), "otlp");
+    assert_eq!(status(&health), Status::Healthy);
+}
+
+#[test]
+fn a_failing_source_degrades_and_its_recovery_heals() {
+    let health = Health::new();
+    let source = health.reporter(Subject::Endpoint, &id("node"), "node");
+    source.failing("connection refused");
+    assert_eq!(status(&health), Status::Degraded);
+    source.working();
+    assert_eq!(status(&health), Status::Healthy);
+    source.degraded("/gateways is missing");
+    assert_eq!(status(&health), Status::Degraded);
+    drop(source);
+    assert_eq!(status(&health), Status::Healthy);
+}
+
+#[test]
+fn a_pipeline_is_lost_with_the_last_of_its_exporters() {
+    let f = |exporters: &[bool], queue_age: u64, expected: Status| {
+        let health = Health::new();
+        health.watch(Arc::new(Probe(pipeline(exporters, queue_age))));
+        assert_eq!(status(&health), expected, "{exporters:?} {queue_age}");
+    };
+    f(&[true, true], 0, Status::Healthy);
+    f(&[true, false], 0, Status::Degraded);
+    f(&[false, false], 0, Status::Unhealthy);
+    f(&[true], 59, Status::Healthy);
+    f(&[true], 60, Status::Degraded);
+}
+
+#[test]
+fn the_worst_of_all_decides() {
+    let health = Health::new();
+    health.watch(Arc::new(Probe(pipeline(&[false], 0))));
+    let source = health.reporter(Subject::Endpoint, &id("node"), "node");
+    source.failing("no /proc");
+    assert_eq!(status(&health), Status::Unhealthy);
+}
+
+#[test]
+fn a_dead_task_is_never_forgotten_and_never_fills_memory() {
+    let health = Health::new();
+    for i in 0..1_000 {
+        health.task_died(format!("task {i}"));
+    }
+    let snapshot = health.snapshot(Instant::now());
+    assert_eq!(snapshot.status, Status::Unhealthy);
+    assert_eq!(snapshot.dead_tasks.len(), DEAD_TASKS);
+}
+
+#[test]
+fn long_errors_are_cut_between_characters() {
+    let cut = shortened("ä".repeat(1_000));
+    assert_eq!(cut, format!("{}...", "ä".repeat(ERROR_LENGTH / 2)));
+    assert_eq!(shortened("short".to_owned()), "short");
+}
+
+#[test]
+fn what_stands_behind_a_breaker_is_as_well_as_the_breaker_lets_it_be() {
+    let health = Health::new();
+    let endpoints = Endpoints::new(10, CancellationToken::new());
+    let endpoint = |name: &str, mode| {
+        let config = BreakerConfig {
+            mode: Some(mode),
+            ..BreakerConfig::default()
+        };
+        let settings = config.resolve(Edge::Source, Duration::from_secs(5));
+        let id = EndpointId::new("betanet", name);
+        endpoints.breaker(id, settings.unwrap()).unwrap()
+    };
+    let parts = [
+        endpoint("http://a/1", Mode::Enforce),
+        endpoint("http://a/2", Mode::Enforce),
+    ];
+    let source = health.reporter(Subject::Endpoint, &id("betanet"), "http://a");
+    source.guarded_by(parts.clone());
+    source.working();
+    let f = |state: State, breaker: resilience::State, expected: Status| {
+        let report = &health.reports()[0];
+        assert_eq!((report.state, report.breaker), (state, Some(breaker)));
+        assert_eq!(status(&health), expected);
+    };
+    use resilience::State::{CoolingDown, Degraded, Healthy};
+    f(State::Working, Healthy, Status::Healthy);
+    assert_eq!(health.reports()[0].health_score, Some(1.0));
+
+    let now = Instant::now();
+    for _ in 0..3 {
+        let permit = parts[0].breaker().acquire(now).unwrap();
+        permit.record(
+            now,
+            Completion::new(Outcome::Timeout, Duration::from_secs(5)),
+        );
+    }
+    f(State::Degraded, Degraded, Status::Degraded);
+    assert!(health.reports()[0].health_score.unwrap() < 0.3);
+    parts[1].breaker().force(Force::Open, now);
+    f(State::Degraded, CoolingDown, Status::Degraded);
+    source.failing("no");
+    f(State::Failing, CoolingDown, Status::Degraded);
+    source.working();
+    for part in &parts {
+        part.breaker().force(Force::Reset, now);
+    }
+    f(State::Working, Healthy, Status::Healthy);
+
+    let observed = endpoint("http://a/3", Mode::Observe);
+    observed.breaker().force(Force::Open, now);
+    source.guarded_by([observed]);
+    f(State::Working, CoolingDown, Status::Healthy);
+}
