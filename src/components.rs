@@ -23,7 +23,10 @@ pub const FACTORIES: Factories = Factories {
         processors::filter::FACTORY,
         processors::resource::FACTORY,
     ],
-    policies: &[processors::memory_limiter::FACTORY],
+    policies: &[
+        processors::memory_limiter::FACTORY,
+        processors::resilience::FACTORY,
+    ],
     exporters: &[
         exporters::debug::FACTORY,
         exporters::file::FACTORY,

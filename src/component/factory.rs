@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{
-    ComponentId, DeliverySettings, Exporter, Extension, Health, Intake, Processor, Receiver,
-    Routes, Sink,
+    ComponentId, DeliverySettings, Exporter, Extension, GuardConfig, Health, Intake, Processor,
+    Receiver, Routes, Sink,
 };
 use crate::pdata::Signal;
-use crate::resilience::{self, Endpoints};
+use crate::resilience::{self, Endpoints, PollConfig};
 use crate::telemetry::Telemetry;
 use crate::yaml::Value;
 
@@ -113,9 +113,10 @@ pub trait ReceiverConfig: fmt::Debug + Send + Sync {
         intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>>;
 
-    /// Whether it pulls, so that `resilience` and scrape settings mean something to it.
-    fn pulls(&self) -> bool {
-        false
+    /// What is written about its polls, if it pulls: `resilience` means something to such a
+    /// receiver, and must fit.
+    fn polls(&self) -> Option<PollConfig> {
+        None
     }
 
     /// What it collects and from where, for the first lines that the agent prints, such as
@@ -186,7 +187,7 @@ pub enum Policy {
     /// Bounds what is in flight; applied on admission.
     MemoryLimiter(MemoryLimit),
     /// Guards every fetch of the pull receivers.
-    Resilience(Arc<resilience::Config>),
+    Resilience(Arc<GuardConfig>),
 }
 
 /// The bounds of `memory_limiter`.
@@ -214,7 +215,7 @@ pub struct BuildContext {
     /// Where it registers the remote endpoints that it guards.
     pub endpoints: Arc<Endpoints>,
     /// How its fetches are guarded, if it pulls and a pipeline of its has `resilience`.
-    pub guard: Option<Arc<resilience::Config>>,
+    pub guard: Option<Arc<resilience::Settings>>,
 }
 
 impl BuildContext {

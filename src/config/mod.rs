@@ -1,9 +1,11 @@
 //! What the user asked for: loaded from files, environment and flags, merged, expanded,
 //! and validated in one go, so that a [`Config`] that exists can be run.
 //!
-//! **Architecture Invariant:** this module imports only `component`, `pdata` and `yaml`.
+//! **Architecture Invariant:** this module imports only `component`, `pdata`, `resilience`
+//! and `yaml`.
 
 mod expand;
+mod guards;
 mod load;
 mod merge;
 mod model;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::component::{
@@ -9,7 +10,7 @@ use crate::component::{
     ReceiverConfig,
 };
 use crate::pdata::Signal;
-use crate::resilience::DEFAULT_MAX_ENDPOINTS;
+use crate::resilience::{self, DEFAULT_MAX_ENDPOINTS};
 
 /// A configuration that can be run: every component is valid, every reference resolves,
 /// and every component that is listed here stands in a pipeline.
@@ -21,6 +22,9 @@ pub struct Config {
     pub processors: BTreeMap<ComponentId, Stage>,
     /// Exporters by id.
     pub exporters: BTreeMap<ComponentId, Box<dyn ExporterConfig>>,
+    /// How pull receivers are guarded, by id: those that stand in a pipeline with
+    /// `resilience`.
+    pub guards: BTreeMap<ComponentId, Arc<resilience::Settings>>,
     /// Extensions by id.
     pub extensions: BTreeMap<ComponentId, Box<dyn ExtensionConfig>>,
     /// How it is all wired and run.

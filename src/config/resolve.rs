@@ -1,10 +1,13 @@
 //! From the tree to a [`Config`]: reads every section, looks up every reference, and goes
 //! on after each problem.
 
+mod pipelines;
+
 use std::collections::BTreeMap;
 
-use super::{Config, PipelineConfig, PipelineId, ServiceConfig, Stage, service, telemetry};
-use crate::component::{ComponentId, Factories};
+use self::pipelines::{ids, pipelines};
+use super::{Config, ServiceConfig, Stage, guards, service, telemetry};
+use crate::component::{ComponentId, Factories, ReceiverConfig};
 use crate::pdata::Signal;
 use crate::resilience::DEFAULT_MAX_ENDPOINTS;
 use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, nearest};
@@ -86,14 +89,15 @@ pub(super) fn resolve(
             extensions.take(&id, None, &place);
         }
     }
-    let pipelines = match service.value("pipelines") {
+    let (pipelines, guarding) = match service.value("pipelines") {
         Some(value) => pipelines(&value, &mut receivers, &mut processors, &mut exporters),
         None => {
             let message = "`pipelines` is missing: name at least one, such as `metrics`";
             service.map().error::<()>(message);
-            Vec::new()
+            Default::default()
         }
     };
+    let guards = guards::lower(&guarding, receivers.pullers());
     let http = service::http(service.value("http"));
     let telemetry = telemetry::telemetry(service.value("telemetry"));
     let shutdown = service::shutdown(service.value("shutdown"));
@@ -104,6 +108,7 @@ pub(super) fn resolve(
         receivers: receivers.used(diagnostics),
         processors: processors.used(diagnostics),
         exporters: exporters.used(diagnostics),
+        guards,
         extensions: extensions.used(diagnostics),
         service: ServiceConfig {
             pipelines,
@@ -162,28 +167,29 @@ fn named<F>(
 }
 
 /// One of the sections that declare components.
-struct Section<C> {
+struct Section<'a, C> {
     family: &'static Family,
     names: Vec<&'static str>,
-    declared: BTreeMap<ComponentId, Declared<C>>,
+    declared: BTreeMap<ComponentId, Declared<'a, C>>,
     /// Whether it can't be read at all, so that every reference into it would be wrong.
     unreadable: bool,
 }
 
-struct Declared<C> {
+struct Declared<'a, C> {
     span: Span,
+    body: Value<'a>,
     signals: &'static [Signal],
     /// None where something is wrong with it, which has been reported.
     config: Option<C>,
     used: bool,
 }
 
-impl<C> Section<C> {
+impl<'a, C> Section<'a, C> {
     /// Configures every component of the section, used or not, since a mistake in one that
     /// is commented out of its pipeline for a day is still a mistake.
     fn read(
         family: &'static Family,
-        value: Option<Value<'_>>,
+        value: Option<Value<'a>>,
         names: &Names,
         configure: impl Fn(&Value<'_>, usize) -> Option<(&'static [Signal], Option<C>)>,
     ) -> Self {
@@ -227,6 +233,7 @@ impl<C> Section<C> {
             };
             let declared = Declared {
                 span: entry.span.clone(),
+                body: value.clone(),
                 signals,
                 config,
                 used: false,
@@ -254,7 +261,7 @@ impl<C> Section<C> {
         id: &ComponentId,
         signal: Option<Signal>,
         place: &Place<'_>,
-    ) -> Option<&Declared<C>> {
+    ) -> Option<&Declared<'a, C>> {
         let one = self.family.one;
         if self.unreadable {
             return None;
@@ -310,6 +317,22 @@ impl<C> Section<C> {
     }
 }
 
+impl<'a> Section<'a, Box<dyn ReceiverConfig>> {
+    /// Those that run.
+    fn pullers(&self) -> impl Iterator<Item = guards::Puller<'a, '_>> {
+        self.declared
+            .iter()
+            .filter(|(_, declared)| declared.used)
+            .filter_map(|(id, declared)| {
+                Some(guards::Puller {
+                    id,
+                    config: declared.config.as_deref()?,
+                    body: &declared.body,
+                })
+            })
+    }
+}
+
 /// Where a reference stands, and the path under which it is reported.
 struct Place<'a> {
     item: &'a Value<'a>,
@@ -330,149 +353,6 @@ impl Place<'_> {
             severity,
         });
     }
-}
-
-fn pipelines(
-    value: &Value<'_>,
-    receivers: &mut Section<impl Sized>,
-    processors: &mut Section<Stage>,
-    exporters: &mut Section<impl Sized>,
-) -> Vec<PipelineConfig> {
-    let Some(entries) = value.entries() else {
-        return Vec::new();
-    };
-    if entries.is_empty() {
-        value.error::<()>("no pipeline is named: add at least one, such as `metrics`");
-    }
-    let mut pipelines = Vec::new();
-    for (entry, pipeline) in entries {
-        let id = match pipeline_id(&entry.key) {
-            Ok(id) => Some(id),
-            Err(message) => {
-                value.diagnostics().push(Problem {
-                    span: entry.span.clone(),
-                    path: pipeline.path().to_owned(),
-                    message,
-                    severity: Severity::Error,
-                });
-                None
-            }
-        };
-        let signal = id.as_ref().map(|id| id.signal);
-        let Some(mut fields) = pipeline.fields() else {
-            continue;
-        };
-        let mut list = |key: &'static str, needed: bool| {
-            let list = fields.value(key);
-            let found = list.as_ref().map(ids).unwrap_or_default();
-            match list {
-                _ if !needed || !found.is_empty() => {}
-                // What stands in it and is wrong has been reported.
-                Some(list) if list.items().is_none_or(|items| !items.is_empty()) => {}
-                Some(list) => {
-                    list.error::<()>("a pipeline needs at least one");
-                }
-                None => {
-                    let message = format!("`{key}` is missing: a pipeline needs at least one");
-                    pipeline.error::<()>(message);
-                }
-            }
-            found
-        };
-        let from = list("receivers", true);
-        let through = list("processors", false);
-        let to = list("exporters", true);
-        fields.finish();
-
-        let place = |item| Place {
-            item,
-            owner: &pipeline,
-        };
-        for (id, item) in &from {
-            receivers.take(id, signal, &place(item));
-        }
-        let mut processor_before = None;
-        for (id, item) in &through {
-            match processors
-                .take(id, signal, &place(item))
-                .and_then(|d| d.config.as_ref())
-            {
-                Some(Stage::Processor(_)) => processor_before = Some(id),
-                Some(Stage::Policy(_)) => {
-                    if let Some(before) = processor_before {
-                        place(item).report(
-                            Severity::Warning,
-                            format!(
-                                "\"{id}\" acts at the edges of the pipeline wherever it \
-                                 stands: put it before \"{before}\""
-                            ),
-                        );
-                    }
-                }
-                None => {}
-            }
-        }
-        for (id, item) in &to {
-            exporters.take(id, signal, &place(item));
-        }
-        if let Some(id) = id {
-            let ids =
-                |list: Vec<(ComponentId, Value<'_>)>| list.into_iter().map(|(id, _)| id).collect();
-            pipelines.push(PipelineConfig {
-                id,
-                receivers: ids(from),
-                processors: ids(through),
-                exporters: ids(to),
-            });
-        }
-    }
-    pipelines
-}
-
-/// The ids in a list, each with its place; reports those that are none or are repeated.
-fn ids<'a>(list: &Value<'a>) -> Vec<(ComponentId, Value<'a>)> {
-    let mut found: Vec<(ComponentId, Value<'a>)> = Vec::new();
-    for item in list.items().unwrap_or_default() {
-        let Some(text) = item.read::<String>() else {
-            continue;
-        };
-        match text.parse::<ComponentId>() {
-            Ok(id) if found.iter().any(|(known, _)| *known == id) => {
-                item.error::<()>(format_args!("\"{id}\" stands here twice: keep one"));
-            }
-            Ok(id) => found.push((id, item)),
-            Err(error) => {
-                item.error::<()>(error);
-            }
-        }
-    }
-    found
-}
-
-fn pipeline_id(text: &str) -> Result<PipelineId, String> {
-    let (signal, name) = match text.split_once('/') {
-        Some((signal, name)) => (signal, Some(name)),
-        None => (text, None),
-    };
-    let known = Signal::ALL.iter().find(|known| known.as_str() == signal);
-    let Some(known) = known else {
-        let near = nearest(signal, Signal::ALL.iter().map(|signal| signal.as_str()));
-        return Err(match near {
-            Some(near) => format!("unknown signal `{signal}`, did you mean `{near}`?"),
-            None => format!(
-                "unknown signal `{signal}`: a pipeline is named metrics, traces or logs, and \
-                 optionally `/` and a name"
-            ),
-        });
-    };
-    // The name obeys the rules of a component's.
-    if let Err(error) = text.parse::<ComponentId>() {
-        return Err(error.to_string().replace("component id", "pipeline id"));
-    }
-    Ok(PipelineId {
-        signal: *known,
-        name: name.map(str::to_owned),
-    })
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use super::status::ExporterStatus;
 use super::worker::PipelineTask;
 use super::{Ending, metrics};
 use crate::component::{
-    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, ReceiverConfig,
-    RemoteExporter, Routes, WhenFull,
+    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, RemoteExporter,
+    Routes, WhenFull,
 };
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
@@ -443,7 +443,7 @@ impl<'a> Builder<'a> {
                 intakes.insert(signal, Arc::new(intake));
             }
             let context = BuildContext {
-                guard: self.guard(id, receiver.as_ref()),
+                guard: config.guards.get(id).cloned(),
                 ..self.context(id)
             };
             match receiver.build(&context, intakes) {
@@ -463,24 +463,6 @@ impl<'a> Builder<'a> {
             endpoints: Arc::clone(&self.surroundings.endpoints),
             guard: None,
         }
-    }
-
-    /// Lowers `resilience` onto a pull receiver of the pipeline that it stands in.
-    fn guard(
-        &self,
-        id: &ComponentId,
-        receiver: &dyn ReceiverConfig,
-    ) -> Option<Arc<resilience::Config>> {
-        let mut pipelines = self.config.service.pipelines.iter();
-        let blocks = pipelines.by_ref().filter(|p| p.receivers.contains(id));
-        let mut blocks = blocks.flat_map(|pipeline| &pipeline.processors);
-        if !receiver.pulls() {
-            return None;
-        }
-        blocks.find_map(|id| match self.config.processors.get(id) {
-            Some(Stage::Policy(Policy::Resilience(config))) => Some(Arc::clone(config)),
-            _ => None,
-        })
     }
 
     fn fail(&mut self, section: &str, id: &ComponentId, error: anyhow::Error) {

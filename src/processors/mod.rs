@@ -11,6 +11,7 @@ mod constant;
 pub mod filter;
 mod matching;
 pub mod memory_limiter;
+pub mod resilience;
 pub mod resource;
 #[cfg(test)]
 mod testing;

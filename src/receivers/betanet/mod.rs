@@ -66,6 +66,7 @@ use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverF
 use crate::pdata::Signal;
 use crate::receivers::scrape::http::{Client, Fetch, HttpConfig, Request, parse_endpoint};
 use crate::receivers::scrape::{Controller, Reach, Settings, Target};
+use crate::resilience::PollConfig;
 use crate::yaml::{FromValue, GoDuration, Value};
 
 /// The factory of `betanet`.
@@ -197,8 +198,8 @@ impl ReceiverConfig for Config {
         )))
     }
 
-    fn pulls(&self) -> bool {
-        true
+    fn polls(&self) -> Option<PollConfig> {
+        Some(self.scrape.written)
     }
 
     fn describe(&self) -> String {

@@ -61,6 +61,7 @@ use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Client, Fetch, Request};
 use crate::receivers::scrape::{Controller, Failure, Reach, Reason, Scrape, Scraper, Target};
+use crate::resilience::PollConfig;
 use crate::yaml::GoDuration;
 
 /// The factory of `node`.
@@ -92,8 +93,8 @@ impl ReceiverConfig for Config {
         )))
     }
 
-    fn pulls(&self) -> bool {
-        true
+    fn polls(&self) -> Option<PollConfig> {
+        Some(self.settings.written)
     }
 
     fn describe(&self) -> String {

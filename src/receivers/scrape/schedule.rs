@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use crate::component::Now;
+use crate::resilience::{self, PollConfig};
 use crate::yaml::{Fields, GoDuration};
 
 /// What `collection_interval` may be.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub initial_delay: Option<Duration>,
     /// `timeout`, of one request.
     pub timeout: Duration,
+    /// Which of them are written and right, for the guard whose keys depend on them.
+    pub written: PollConfig,
 }
 
 impl Settings {
@@ -43,6 +46,12 @@ impl Settings {
             interval: fields.within("collection_interval", default.interval, INTERVALS),
             initial_delay: fields.optional("initial_delay"),
             timeout: fields.within("timeout", default.timeout, TIMEOUTS),
+            written: PollConfig::default(),
+        };
+        // What is out of range has been replaced by the default, and said.
+        settings.written = PollConfig {
+            interval: interval_is_written.then_some(settings.interval),
+            timeout: timeout.as_ref().map(|_| settings.timeout),
         };
         if settings.timeout > settings.interval {
             match timeout {
@@ -54,10 +63,21 @@ impl Settings {
                         GoDuration(settings.timeout),
                         GoDuration(settings.interval)
                     ));
+                    settings.written.timeout = None;
                 }
             }
         }
         settings
+    }
+
+    /// The pace of a receiver that is guarded: the guard's, in which its own keys are
+    /// contained.
+    pub fn guarded_by(self, guard: &resilience::Settings) -> Self {
+        Self {
+            interval: guard.interval(),
+            timeout: guard.timeout(),
+            ..self
+        }
     }
 }
 
@@ -67,6 +87,7 @@ impl Default for Settings {
             interval: Duration::from_secs(15),
             initial_delay: None,
             timeout: Duration::from_secs(5),
+            written: PollConfig::default(),
         }
     }
 }

@@ -141,6 +141,16 @@ pub enum Warning {
     NeverHealthy,
 }
 
+impl Warning {
+    /// The key to point at.
+    pub const fn key(&self) -> Key {
+        match self {
+            Self::NeverHit { .. } => Key("cache.ttl"),
+            Self::NeverHealthy => Key("breaker.min_health_score"),
+        }
+    }
+}
+
 /// The notation of the configuration: `1h30m`, `15s`, `250ms`.
 fn write_duration(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     if time.is_zero() {
