@@ -351,7 +351,9 @@ async fn a_server_that_is_gone_is_down_with_its_reason_and_no_invented_value() {
             break found;
         }
     };
-    assert_eq!(platform(&gone), [""; 0]);
+    let ended = platform(&gone);
+    assert!(ended.len() == 12 && ended.iter().all(|name| gone[*name].is_nan()));
+    assert_eq!(platform(&rig.poll().await), [""; 0], "ended once");
     assert!(gone["scrape_failures_total{reason=\"refused\"}"] >= 1.0);
     assert_eq!(gone["scrape_samples_scraped"], 0.0);
     let report = rig.health.reports().remove(0);

@@ -23,6 +23,7 @@ pub mod writer;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -83,6 +84,7 @@ pub struct Part {
     /// Where the regular encoding of an irregular part goes, shared by its clones; none
     /// for a part that is regular as it is.
     regular: Option<Arc<OnceLock<Bytes>>>,
+    keep: Duration,
 }
 
 impl Part {
@@ -99,6 +101,12 @@ impl Part {
     /// Whether it can be read in one pass as it came.
     pub fn is_regular(&self) -> bool {
         self.regular.is_none()
+    }
+
+    /// How long its series may go without a new point before whoever forgets idle series
+    /// may forget them; see [`Batch::keep_series`]. Zero where their source doesn't say.
+    pub fn keep(&self) -> Duration {
+        self.keep
     }
 
     /// An encoding that views can read, of the same data.
@@ -141,6 +149,7 @@ impl Batch {
                 bytes: request,
                 items: walked.items,
                 regular: (!walked.regular).then(Arc::default),
+                keep: Duration::ZERO,
             });
         }
         Ok(batch)
@@ -164,6 +173,17 @@ impl Batch {
     /// Encoded size of all parts in bytes.
     pub fn size(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
+    }
+
+    /// Says that a source watches over these series: it ends each with a tombstone when
+    /// the time has come, so nobody need forget it before it has been idle for so long.
+    ///
+    /// Travels with the parts inside this process, joined, split and edited, and doesn't
+    /// leave it: OTLP has no word for it.
+    pub fn keep_series(&mut self, idle: Duration) {
+        for part in &mut self.parts {
+            part.keep = idle;
+        }
     }
 
     /// Joins another batch of the same signal to the end of this one.

@@ -110,6 +110,8 @@ impl Edit for Border {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::super::samples::{self, Style};
@@ -170,6 +172,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn how_long_its_series_are_kept_goes_to_both_sides() {
+        let mut samples = (0..).map(|seed| sample(Signal::Metrics, seed));
+        let mut batch = samples.find(|batch| batch.items() > 1).unwrap();
+        batch.keep_series(Duration::from_secs(7));
+        batch.append(samples.find(|batch| batch.items() > 0).unwrap());
+        let (front, back) = batch.split_at(1);
+        let kept = |batch: &Batch| {
+            let kept = batch.resource_metrics_kept();
+            kept.map(|(_, keep)| keep.as_secs()).collect::<Vec<_>>()
+        };
+        assert!(kept(&front).contains(&7) && !kept(&front).contains(&0));
+        assert!(kept(&back).contains(&7) && kept(&back).contains(&0));
     }
 
     #[test]

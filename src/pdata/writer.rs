@@ -112,6 +112,8 @@ pub struct MetricsWriter {
     out: Encoder,
     kind: Option<MetricKind>,
     items: u64,
+    tombstones: u64,
+    ending: bool,
 }
 
 impl MetricsWriter {
@@ -123,6 +125,17 @@ impl MetricsWriter {
     /// Data points written so far.
     pub fn items(&self) -> u64 {
         self.items
+    }
+
+    /// Those of them that are tombstones.
+    pub fn tombstones(&self) -> u64 {
+        self.tombstones
+    }
+
+    /// Makes a tombstone of every point from here on, whatever its value, or stops doing
+    /// so: what shows a source's series ends them too.
+    pub fn ending(&mut self, ending: bool) {
+        self.ending = ending;
     }
 
     /// Starts a resource with these attributes.
@@ -180,21 +193,23 @@ impl MetricsWriter {
             ),
             "a number point needs a gauge or a sum"
         );
+        let value = point.value.filter(|_| !self.ending);
         self.out.message(1, |w| {
             write_time(w, 2, point.start);
             write_time(w, 3, Some(point.time));
-            match point.value {
+            match value {
                 // A oneof is written even when it is zero: absent would mean no value.
                 Some(Number::Double(value)) => w.fixed64(4, value.to_bits()),
                 Some(Number::Int(value)) => w.fixed64(6, value.cast_unsigned()),
                 None => {}
             }
             write_attributes(w, 7, point.attributes);
-            if point.value.is_none() {
+            if value.is_none() {
                 w.uint(8, NO_RECORDED_VALUE);
             }
         });
         self.items += 1;
+        self.tombstones += u64::from(value.is_none());
     }
 
     /// Adds a point to the current histogram.
@@ -208,7 +223,7 @@ impl MetricsWriter {
             Some(MetricKind::Histogram),
             "a histogram point needs a histogram"
         );
-        let recorded = !point.buckets.is_empty();
+        let recorded = !point.buckets.is_empty() && !self.ending;
         self.out.message(1, |w| {
             write_time(w, 2, point.start);
             write_time(w, 3, Some(point.time));
@@ -226,6 +241,7 @@ impl MetricsWriter {
             }
         });
         self.items += 1;
+        self.tombstones += u64::from(!recorded);
     }
 
     /// Ends the request.
@@ -238,6 +254,7 @@ impl MetricsWriter {
                 bytes: bytes.into(),
                 items: self.items,
                 regular: None,
+                keep: Duration::ZERO,
             });
         }
         batch

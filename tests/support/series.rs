@@ -45,7 +45,9 @@ pub fn read<'b>(requests: impl IntoIterator<Item = &'b [u8]>) -> Series {
                     }
                     Data::Histogram(histogram) => {
                         for point in &histogram.data_points {
-                            add(&metric.name, &point.attributes, point.count as f64);
+                            let ended = point.flags & 1 == 1;
+                            let count = if ended { f64::NAN } else { point.count as f64 };
+                            add(&metric.name, &point.attributes, count);
                             let sum = format!("{}_sum", metric.name);
                             add(&sum, &point.attributes, point.sum.unwrap_or(f64::NAN));
                         }

@@ -76,8 +76,10 @@ impl Ingest {
             .wall
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as u64);
-        for resource in batch.resource_metrics() {
-            self.target_info(&resource, arrived, now.monotonic);
+        for (resource, keep) in batch.resource_metrics_kept() {
+            // Whose source keeps them for longer counts as updated later by the difference.
+            let updated = now.monotonic + keep.saturating_sub(self.settings.expiration);
+            self.target_info(&resource, arrived, updated);
             let mut target = None;
             for scope in resource.scopes() {
                 self.memo.scope(&resource, &scope);
@@ -100,8 +102,7 @@ impl Ingest {
                         mode,
                     };
                     for point in data.points() {
-                        if let Err(reason) = self.point(&mut place, &point, arrived, now.monotonic)
-                        {
+                        if let Err(reason) = self.point(&mut place, &point, arrived, updated) {
                             out.discard(1, reason);
                         }
                     }

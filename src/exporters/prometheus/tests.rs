@@ -45,6 +45,27 @@ struct Rig {
     now: Now,
 }
 
+fn batch_from(resource: Vec<Attribute>, scope: &str, metrics: Vec<Metric>) -> Batch {
+    let request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource {
+                attributes: resource,
+                ..Default::default()
+            }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(InstrumentationScope {
+                    name: scope.to_owned(),
+                    ..Default::default()
+                }),
+                metrics,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+    };
+    Batch::decode(Signal::Metrics, request.encode_to_vec().into()).unwrap()
+}
+
 impl Rig {
     fn new(yaml: &str) -> Self {
         let settings = Arc::new(config(yaml).unwrap().settings);
@@ -69,26 +90,12 @@ impl Rig {
         scope: &str,
         metrics: Vec<Metric>,
     ) -> Vec<(u64, DropReason)> {
-        let request = ExportMetricsServiceRequest {
-            resource_metrics: vec![ResourceMetrics {
-                resource: Some(Resource {
-                    attributes: resource,
-                    ..Default::default()
-                }),
-                scope_metrics: vec![ScopeMetrics {
-                    scope: Some(InstrumentationScope {
-                        name: scope.to_owned(),
-                        ..Default::default()
-                    }),
-                    metrics,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-        };
-        let batch = Batch::decode(Signal::Metrics, request.encode_to_vec().into()).unwrap();
+        self.take(&batch_from(resource, scope, metrics))
+    }
+
+    fn take(&mut self, batch: &Batch) -> Vec<(u64, DropReason)> {
         let mut lost = Lost::default();
-        lock(&self.shared).batch(&batch, self.now, &mut lost);
+        lock(&self.shared).batch(batch, self.now, &mut lost);
         lost.0
     }
 

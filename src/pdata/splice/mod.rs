@@ -106,6 +106,7 @@ impl Batch {
                 items: part.items.saturating_sub(removed),
                 bytes: bytes.into(),
                 regular: None,
+                keep: part.keep,
             };
             !part.bytes.is_empty()
         });

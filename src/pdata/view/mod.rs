@@ -28,6 +28,7 @@ mod traces;
 mod value;
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use super::wire::{self, Fields};
 use super::{Batch, Part, Signal};
@@ -59,6 +60,14 @@ impl Batch {
         self.resources(Signal::Metrics)
     }
 
+    /// The resources of a metrics batch, each with the [`Part::keep`] of its part.
+    pub fn resource_metrics_kept(&self) -> impl Iterator<Item = (ResourceMetrics<'_>, Duration)> {
+        self.parts_of(Signal::Metrics).iter().flat_map(|part| {
+            let resources = Repeated::new(part.regular_bytes(Signal::Metrics), 1);
+            resources.map(|resource| (resource, part.keep))
+        })
+    }
+
     /// The resources of a traces batch; none for other signals.
     pub fn resource_spans(&self) -> impl Iterator<Item = ResourceSpans<'_>> {
         self.resources(Signal::Traces)
@@ -70,14 +79,17 @@ impl Batch {
     }
 
     fn resources<'a, T: View<'a>>(&'a self, signal: Signal) -> impl Iterator<Item = T> {
-        let parts: &[Part] = if self.signal == signal {
+        self.parts_of(signal)
+            .iter()
+            .flat_map(move |part| Repeated::new(part.regular_bytes(signal), 1))
+    }
+
+    fn parts_of(&self, signal: Signal) -> &[Part] {
+        if self.signal == signal {
             &self.parts
         } else {
             &[]
-        };
-        parts
-            .iter()
-            .flat_map(move |part| Repeated::new(part.regular_bytes(signal), 1))
+        }
     }
 }
 

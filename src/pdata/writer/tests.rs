@@ -98,6 +98,51 @@ fn what_is_written_is_what_prost_reads_and_writes() {
 }
 
 #[test]
+fn what_shows_a_series_ends_it_too() {
+    let write = |writer: &mut MetricsWriter| {
+        let descriptor = Descriptor {
+            name: "m",
+            unit: "",
+            description: "",
+        };
+        writer.metric(MetricKind::Counter, descriptor);
+        writer.number(NumberPoint {
+            attributes: &[],
+            start: Some(at(1)),
+            time: at(2),
+            value: Some(Number::Int(5)),
+        });
+        writer.metric(MetricKind::Histogram, descriptor);
+        writer.histogram(HistogramPoint {
+            attributes: &[],
+            start: Some(at(1)),
+            time: at(2),
+            sum: 1.0,
+            bounds: &[1.0],
+            buckets: &[1, 0],
+        });
+    };
+    let mut writer = MetricsWriter::new();
+    writer.resource(&[]);
+    writer.scope("", "");
+    write(&mut writer);
+    writer.ending(true);
+    write(&mut writer);
+    writer.ending(false);
+    write(&mut writer);
+    assert_eq!((writer.items(), writer.tombstones()), (6, 2));
+    let batch = writer.finish();
+    let ended: Vec<bool> = batch
+        .resource_metrics()
+        .flat_map(|resource| resource.scopes())
+        .flat_map(|scope| scope.metrics())
+        .flat_map(|metric| metric.data().points())
+        .map(|point| point.is_tombstone())
+        .collect();
+    assert_eq!(ended, [false, false, true, true, false, false]);
+}
+
+#[test]
 fn nothing_written_is_an_empty_batch() {
     assert!(MetricsWriter::new().finish().parts().is_empty());
 }

@@ -18,7 +18,12 @@
 //! configured, and from no other while that one fails.
 //!
 //! Which dialect an instance speaks is remembered once one of its paths has answered, until
-//! all of them answer 404.
+//! all of them answer 404. Where that is native, v1 is looked for again after a breaker has
+//! been open, since it may be another server that came back.
+//!
+//! With `resilience` each path has a guard of its own. A part that fails sends nothing; its
+//! series keep showing what they showed, until they end past `max_staleness`, or at once
+//! without a guard. What is summed follows from the parts and instances that answer.
 //!
 //! Metrics, each point with `betanet.instance`:
 //!
@@ -59,12 +64,11 @@ use anyhow::Context as _;
 use reqwest::Url;
 
 use self::network::Network;
-use self::scraper::BetanetScraper;
-use self::state::Instance;
+use self::scraper::{BetanetScraper, Source};
 use self::wire::Part;
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
-use crate::receivers::scrape::http::{Client, Fetch, HttpConfig, Request, parse_endpoint};
+use crate::receivers::scrape::http::{Access, Client, HttpConfig, Request, parse_endpoint};
 use crate::receivers::scrape::{Controller, Reach, Settings, Target};
 use crate::resilience::PollConfig;
 use crate::yaml::{FromValue, GoDuration, Value};
@@ -147,7 +151,7 @@ impl Config {
         })
     }
 
-    fn targets(&self, advice: &str, fetch: &Arc<dyn Fetch>) -> Vec<Target> {
+    fn targets(&self, advice: &str, access: &Arc<Access>) -> Vec<Target> {
         let several = self.endpoints.len() > 1;
         let network = Arc::new(Mutex::new(Network::new(self.endpoints.len())));
         self.endpoints
@@ -158,19 +162,24 @@ impl Config {
                 reach: Reach::Remote,
                 resource: Vec::new(),
                 advice: advice.to_owned(),
-                scraper: Box::new(BetanetScraper {
-                    name: endpoint.text.clone(),
-                    fetch: Arc::clone(fetch),
-                    dialect: self.dialect,
-                    v1: endpoint.requests(&Part::V1),
-                    native: endpoint.requests(&self.parts),
-                    max_mixnodes: self.max_mixnodes,
-                    found: None,
-                    state: Instance::default(),
-                    network: several.then(|| (member, Arc::clone(&network))),
-                }),
+                scraper: Box::new(BetanetScraper::new(
+                    endpoint.text.clone(),
+                    self.dialect,
+                    [&Part::V1[..], &self.parts].map(|p| self.sources(endpoint, p, access)),
+                    self.max_mixnodes,
+                    several.then(|| (member, Arc::clone(&network))),
+                )),
             })
             .collect()
+    }
+
+    fn sources(&self, endpoint: &Endpoint, parts: &[Part], access: &Arc<Access>) -> Vec<Source> {
+        let max_mixnodes = self.max_mixnodes;
+        let source = |(part, request): (Part, Request)| {
+            let read = move |body: &[u8]| part.read(body, max_mixnodes);
+            Source::new(part, access.document(request, read))
+        };
+        endpoint.requests(parts).into_iter().map(source).collect()
     }
 }
 
@@ -184,7 +193,12 @@ impl ReceiverConfig for Config {
             .remove(&Signal::Metrics)
             .context("betanet gives metrics, and stands in no pipeline of them")?;
         let urls = self.endpoints.iter().map(|endpoint| &endpoint.url);
-        let client: Arc<dyn Fetch> = Arc::new(Client::new(&self.http, self.scrape.timeout, urls)?);
+        let scrape = match &context.guard {
+            Some(guard) => self.scrape.guarded_by(guard),
+            None => self.scrape,
+        };
+        let client = Client::new(&self.http, scrape.timeout, urls)?;
+        let access = Access::new(context, Arc::new(client));
         let advice = format!(
             "point it elsewhere with receivers::{}::endpoints, or with BETANET_URL in the \
              default configuration",
@@ -192,9 +206,9 @@ impl ReceiverConfig for Config {
         );
         Ok(Box::new(Controller::new(
             context,
-            self.scrape,
+            scrape,
             intake,
-            self.targets(&advice, &client),
+            self.targets(&advice, &access),
         )))
     }
 
@@ -234,7 +248,11 @@ fn read_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for (item, read) in items.iter().zip(read) {
         let (text, url) = read?;
-        if endpoints.iter().any(|known| known.url == url) {
+        let place = |url: &Url| (url.origin(), url.path().trim_end_matches('/').to_owned());
+        if endpoints
+            .iter()
+            .any(|known| place(&known.url) == place(&url))
+        {
             return item.error(format_args!("{text} is listed twice"));
         }
         endpoints.push(Endpoint { text, url });

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, join_all};
+use tokio::time::Instant;
 
 use super::network::Network;
 use super::state::Instance;
@@ -10,93 +11,240 @@ use super::wire::{Part, Reading};
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{self, Fetch, Request};
-use crate::receivers::scrape::{Failure, Scrape, Scraper};
+use crate::receivers::scrape::http::{Document, Told};
+use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
+use crate::resilience::Trigger;
 
 /// One instance, as the controller polls it.
 pub(super) struct BetanetScraper {
     /// The endpoint as configured.
-    pub(super) name: String,
-    pub(super) fetch: Arc<dyn Fetch>,
-    pub(super) dialect: Dialect,
-    pub(super) v1: Vec<(Part, Request)>,
-    pub(super) native: Vec<(Part, Request)>,
-    pub(super) max_mixnodes: usize,
+    name: String,
+    dialect: Dialect,
+    v1: Vec<Source>,
+    native: Vec<Source>,
+    max_mixnodes: usize,
     /// Which dialect the instance was found to speak.
-    pub(super) found: Option<Dialect>,
-    pub(super) state: Instance,
+    found: Option<Dialect>,
+    /// Whose parts were asked last.
+    spoken: Dialect,
+    /// Whether the next tick looks for v1 again, since somebody else may have come back.
+    probes: bool,
+    state: Instance,
+    /// What has points now that haven't been ended.
+    shown: Reading,
     /// All instances together, where there are several, and which of them this is.
-    pub(super) network: Option<(usize, Arc<Mutex<Network>>)>,
+    network: Option<(usize, Arc<Mutex<Network>>)>,
 }
 
-/// What the parts of one dialect gave.
-type Outcomes = Vec<(Part, Result<Reading, Failure>)>;
+/// One path of the instance.
+pub(super) struct Source {
+    part: Part,
+    document: Document<Reading>,
+    standing: Standing,
+    /// The answer whose series haven't been ended.
+    last: Option<Reading>,
+    /// Whether its breaker was open after it was asked last.
+    given_up: bool,
+}
+
+/// What came of asking last.
+enum Standing {
+    Unasked,
+    Answers,
+    Fails(Failure),
+}
+
+/// What came of asking the parts of one dialect.
+struct Round {
+    dialect: Dialect,
+    answers: Vec<(Part, Reading)>,
+    failures: Vec<Failure>,
+    earlier: Vec<Failure>,
+    asked: usize,
+}
 
 impl BetanetScraper {
-    /// Asks the parts of the dialect that is spoken, and finds out which one that is.
-    async fn ask(&mut self) -> Outcomes {
-        let known = match self.dialect {
-            Dialect::Auto => self.found,
-            fixed => Some(fixed),
-        };
-        let outcomes = match known {
-            Some(Dialect::Native) => self.ask_parts(&self.native).await,
-            _ => self.ask_parts(&self.v1).await,
-        };
-        // Only the server itself can say that it doesn't know the paths of a dialect;
-        // that it can't be reached decides nothing.
-        let unknown_here = outcomes.iter().all(|(_, outcome)| {
-            outcome
-                .as_ref()
-                .is_err_and(|failure| failure.status == Some(404))
-        });
-        let answered = outcomes.iter().any(|(_, outcome)| outcome.is_ok());
-        match (self.dialect, known) {
-            (Dialect::Auto, None | Some(Dialect::V1)) if unknown_here => {
-                self.found = Some(Dialect::Native);
-                self.ask_parts(&self.native).await
-            }
-            (Dialect::Auto, Some(Dialect::Native)) if unknown_here => {
-                // Another server now: the next poll probes again.
-                self.found = None;
-                outcomes
-            }
-            (Dialect::Auto, None) if answered => {
-                self.found = Some(Dialect::V1);
-                outcomes
-            }
-            _ => outcomes,
+    pub(super) fn new(
+        name: String,
+        dialect: Dialect,
+        [v1, native]: [Vec<Source>; 2],
+        max_mixnodes: usize,
+        network: Option<(usize, Arc<Mutex<Network>>)>,
+    ) -> Self {
+        Self {
+            name,
+            spoken: match dialect {
+                Dialect::Auto => Dialect::V1,
+                fixed => fixed,
+            },
+            dialect,
+            v1,
+            native,
+            max_mixnodes,
+            found: None,
+            probes: false,
+            state: Instance::default(),
+            shown: Reading::default(),
+            network,
         }
     }
 
-    /// Asks all at once, so that it takes as long as the slowest.
-    async fn ask_parts(&self, parts: &[(Part, Request)]) -> Outcomes {
-        let max_mixnodes = self.max_mixnodes;
-        let asked = parts.iter().map(async |(part, request)| {
-            let read = |body: &[u8]| part.read(body, max_mixnodes);
-            (*part, http::get(&*self.fetch, request, read).await)
+    /// Asks the parts of the dialect that is spoken, and finds out which one that is.
+    async fn ask(&mut self, trigger: Trigger, now: Instant) -> Round {
+        let dialect = match (self.dialect, trigger) {
+            (Dialect::Auto, Trigger::Wake) => self.spoken,
+            (Dialect::Auto, Trigger::Tick) => match self.found {
+                Some(Dialect::Native) if !std::mem::take(&mut self.probes) => Dialect::Native,
+                _ => Dialect::V1,
+            },
+            (fixed, _) => fixed,
+        };
+        let mut round = self.ask_in(dialect, trigger, now).await;
+        if self.dialect == Dialect::Auto {
+            match dialect {
+                Dialect::Native if self.native.iter().all(Source::is_unknown) => {
+                    // Another server now: the next poll probes.
+                    self.found = None;
+                }
+                Dialect::Native => {}
+                _ if self.v1.iter().any(Source::answers) => self.found = Some(Dialect::V1),
+                _ if speaks_another(&self.v1) => {
+                    self.found = Some(Dialect::Native);
+                    round = self.ask_in(Dialect::Native, Trigger::Tick, now).await;
+                }
+                // A probe that decided nothing.
+                _ if self.found == Some(Dialect::Native) => {
+                    round = self.ask_in(Dialect::Native, trigger, now).await;
+                }
+                _ => {}
+            }
+        }
+        self.spoken = round.dialect;
+        self.look_back();
+        round
+    }
+
+    /// Asks those that are due at once, so that it takes as long as the slowest.
+    async fn ask_in(&mut self, dialect: Dialect, trigger: Trigger, now: Instant) -> Round {
+        let sources = self.sources_mut(dialect);
+        let asked = sources.iter_mut().map(async |source| {
+            let due = source.document.due(trigger, now)?;
+            Some((source.part, source.ask(due).await))
         });
-        join_all(asked).await
+        let told: Vec<_> = join_all(asked).await;
+        let mut round = Round {
+            dialect,
+            asked: told.iter().flatten().count(),
+            answers: Vec::new(),
+            failures: Vec::new(),
+            earlier: Vec::new(),
+        };
+        for (source, told) in sources.iter().zip(told) {
+            match (&source.standing, &told) {
+                (Standing::Fails(failure), Some(_)) => round.failures.push(failure.clone()),
+                (Standing::Fails(failure), None) => round.earlier.push(failure.clone()),
+                _ => {}
+            }
+            if let Some((part, Some(answer))) = told {
+                round.answers.push((part, answer));
+            }
+        }
+        round
+    }
+
+    /// What follows from how the parts stand now: whose server it is may be asked again
+    /// when it comes back, and nobody watches over the paths of a dialect that it doesn't
+    /// speak.
+    fn look_back(&mut self) {
+        let mut came_back = false;
+        let sources = self.sources_mut(self.spoken);
+        for source in &mut *sources {
+            let given_up = source.document.is_given_up();
+            came_back |= source.given_up && !given_up;
+            source.given_up = given_up;
+        }
+        let answers = sources.iter().any(Source::answers);
+        self.probes |= came_back;
+        if self.dialect == Dialect::Auto && answers {
+            let other = match self.spoken {
+                Dialect::Native => &mut self.v1,
+                _ => &mut self.native,
+            };
+            other.iter_mut().for_each(Source::retire);
+        }
+    }
+
+    fn sources(&self) -> &[Source] {
+        match self.spoken {
+            Dialect::Native => &self.native,
+            _ => &self.v1,
+        }
+    }
+
+    fn sources_mut(&mut self, dialect: Dialect) -> &mut [Source] {
+        match dialect {
+            Dialect::Native => &mut self.native,
+            _ => &mut self.v1,
+        }
+    }
+
+    /// Puts together what the parts told, of those that `counts`.
+    fn join(&self, counts: impl Fn(&Source) -> bool) -> Reading {
+        let told = self.sources().iter().filter(|source| counts(source));
+        let told = told.filter_map(|source| Some((source.part, source.last.clone()?)));
+        join(told.collect(), &self.parts())
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.sources().iter().map(|source| source.part).collect()
     }
 }
 
 impl Scraper for BetanetScraper {
-    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
-            let outcomes = self.ask().await;
-            let asked = outcomes.len();
-            let (reading, failures) = join(outcomes);
-            let answered = failures.len() < asked;
-            if answered {
-                let gone = self.state.update(&reading, now.wall, self.max_mixnodes);
-                write::instance(out, now.wall, &self.name, &reading, &self.state, &gone);
+            let round = self.ask(trigger, now.monotonic).await;
+            let later = Instant::now();
+            for source in self.sources_mut(round.dialect) {
+                if source.document.ends(later) {
+                    source.last = None;
+                }
+            }
+            if !round.answers.is_empty() {
+                let told = join(round.answers, &self.parts());
+                self.state.update(&told, now.wall, self.max_mixnodes);
+                write::instance(out, now.wall, &self.name, &told, &self.state);
+            }
+            let shown = self.join(|_| true);
+            let ended = std::mem::replace(&mut self.shown, shown).minus(&self.shown);
+            if ended != Reading::default() {
+                out.ending(true);
+                write::instance(out, now.wall, &self.name, &ended, &self.state);
+                out.ending(false);
             }
             if let Some((member, network)) = &self.network {
-                let poll = answered.then_some((&self.state, &reading));
+                let fresh = self.sources().iter().any(Source::answers);
+                let reading = self.join(Source::answers);
+                let poll = fresh.then_some((&self.state, &reading));
                 lock(network).update(*member, poll, now.wall);
             }
-            Scrape::parts(asked, failures)
+            let scrape = Scrape::parts(self.sources().len(), round.failures).beside(round.earlier);
+            if round.asked == 0 {
+                scrape.idle()
+            } else {
+                scrape
+            }
         })
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let wakes = self.sources().iter();
+        wakes.filter_map(|source| source.document.wake_at()).min()
     }
 
     fn write_shared(&mut self, now: Now, receiver: &ComponentId, out: &mut MetricsWriter) {
@@ -108,23 +256,73 @@ impl Scraper for BetanetScraper {
     }
 }
 
-/// Puts the parts together, the best source of a value first.
-fn join(mut outcomes: Outcomes) -> (Reading, Vec<Failure>) {
-    outcomes.sort_by_key(|(part, _)| *part);
-    let mut reading = Reading::default();
-    let mut failures = Vec::new();
-    let parts: Vec<Part> = outcomes.iter().map(|(part, _)| *part).collect();
-    for (part, outcome) in outcomes {
-        match outcome {
-            Ok(told) => {
-                let better = parts.iter().take_while(|better| **better != part);
-                let told = better.fold(told, |told, better| told.without_what(*better));
-                reading = reading.or(told);
-            }
-            Err(failure) => failures.push(failure),
+impl Source {
+    pub(super) fn new(part: Part, document: Document<Reading>) -> Self {
+        Self {
+            part,
+            document,
+            standing: Standing::Unasked,
+            last: None,
+            given_up: false,
         }
     }
-    (reading, failures)
+
+    /// Asks for it, and gives an answer that is new.
+    async fn ask(&mut self, trigger: Trigger) -> Option<Reading> {
+        let told = self.document.ask(trigger).await;
+        match told {
+            Told::New(answer) => {
+                self.standing = Standing::Answers;
+                self.last = Some(answer.clone());
+                Some(answer)
+            }
+            Told::Same => {
+                self.standing = Standing::Answers;
+                None
+            }
+            Told::Nothing(failure) => {
+                self.standing = Standing::Fails(failure);
+                None
+            }
+        }
+    }
+
+    fn answers(&self) -> bool {
+        matches!(self.standing, Standing::Answers)
+    }
+
+    /// Whether the server says that there is no such path.
+    fn is_unknown(&self) -> bool {
+        matches!(&self.standing, Standing::Fails(failure) if failure.status == Some(404))
+    }
+
+    fn retire(&mut self) {
+        self.document.retire();
+        self.standing = Standing::Unasked;
+        self.last = None;
+        self.given_up = false;
+    }
+}
+
+/// Whether the server knows none of these paths. Only the server itself can say so: that it
+/// can't be reached decides nothing, and a part whose breaker is open says nothing.
+fn speaks_another(sources: &[Source]) -> bool {
+    sources.iter().any(Source::is_unknown)
+        && sources.iter().all(|source| match &source.standing {
+            Standing::Fails(failure) => source.is_unknown() || failure.reason == Reason::Breaker,
+            Standing::Unasked | Standing::Answers => false,
+        })
+}
+
+/// Puts answers together, the best source of a value first, whether that answered or not.
+fn join(mut answers: Vec<(Part, Reading)>, parts: &[Part]) -> Reading {
+    answers.sort_by_key(|(part, _)| *part);
+    answers
+        .into_iter()
+        .fold(Reading::default(), |reading, (part, told)| {
+            let better = parts.iter().filter(|better| **better < part);
+            reading.or(better.fold(told, |told, better| told.without_what(*better)))
+        })
 }
 
 /// Sums are whole after every update, so a panic elsewhere spoils nothing.

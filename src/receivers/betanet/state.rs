@@ -79,10 +79,10 @@ pub(super) struct Mixnodes {
 }
 
 impl Mixnodes {
-    /// Takes the list as it is now and returns the ids of those that left. As many that
-    /// left are remembered as there may be mixnodes; whom this forgets is new when he
-    /// comes back, and all that he has counted is added again.
-    fn update(&mut self, list: &[Mixnode], time: SystemTime, limit: usize) -> Vec<String> {
+    /// Takes the list as it is now. As many that left are remembered as there may be
+    /// mixnodes; whom this forgets is new when he comes back, and all that he has counted
+    /// is added again.
+    fn update(&mut self, list: &[Mixnode], time: SystemTime, limit: usize) {
         let mut before = std::mem::take(&mut self.present);
         for entry in list {
             let known = before.remove(&entry.id);
@@ -94,7 +94,6 @@ impl Mixnodes {
             self.dropped = self.dropped.saturating_add(dropped);
             self.present.insert(entry.id.clone(), node);
         }
-        let gone = before.keys().cloned().collect();
         for (id, node) in before {
             self.departures += 1;
             self.order.insert(self.departures, id.clone());
@@ -105,7 +104,6 @@ impl Mixnodes {
         {
             self.left.remove(&id);
         }
-        gone
     }
 
     fn recall(&mut self, id: &str) -> Option<Node> {
@@ -114,9 +112,10 @@ impl Mixnodes {
         Some(node)
     }
 
-    /// The counters of a node that is present.
+    /// The counters of a node that is present, or left.
     pub(super) fn node(&self, id: &str) -> Option<&Node> {
-        self.present.get(id)
+        let left = || self.left.get(id).map(|(_, node)| node);
+        self.present.get(id).or_else(left)
     }
 }
 
@@ -152,17 +151,11 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Takes what a poll found out and returns the ids of the mixnodes that left since.
-    pub(super) fn update(
-        &mut self,
-        reading: &Reading,
-        time: SystemTime,
-        max_mixnodes: usize,
-    ) -> Vec<String> {
-        let mut gone = Vec::new();
+    /// Takes what a poll found out.
+    pub(super) fn update(&mut self, reading: &Reading, time: SystemTime, max_mixnodes: usize) {
         let (mut processed, mut dropped) = (reading.processed, reading.dropped);
         if let Some(list) = &reading.mixnodes {
-            gone = self.mixnodes.update(list, time, max_mixnodes);
+            self.mixnodes.update(list, time, max_mixnodes);
             // Not the plain sums, which fall when somebody leaves.
             processed = processed.map(|_| self.mixnodes.processed);
             dropped = dropped.map(|_| self.mixnodes.dropped);
@@ -174,7 +167,6 @@ impl Instance {
         if let Some(latency) = reading.latency_ms {
             self.latency.observe(latency / 1000.0, time);
         }
-        gone
     }
 }
 

@@ -4,8 +4,9 @@
 //! without any field that is known make the whole answer worthless. Errors name the place
 //! and never show the body.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -72,7 +73,7 @@ impl Part {
     }
 }
 
-/// What was found out; what nobody told is absent.
+/// What was found out; what nobody told is absent. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Reading {
     pub(super) peers: Option<u64>,
@@ -84,7 +85,7 @@ pub(super) struct Reading {
     pub(super) peak_throughput: Option<f64>,
     pub(super) latency_ms: Option<f64>,
     pub(super) connections: Option<u64>,
-    pub(super) mixnodes: Option<Vec<Mixnode>>,
+    pub(super) mixnodes: Option<Arc<[Mixnode]>>,
 }
 
 impl Reading {
@@ -114,6 +115,64 @@ impl Reading {
         }
         self
     }
+}
+
+impl Reading {
+    /// What is here and not in another.
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        let nodes = match (&self.mixnodes, &other.mixnodes) {
+            (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) => None,
+            (Some(mine), Some(theirs)) => {
+                let theirs: BTreeMap<&str, &Mixnode> =
+                    theirs.iter().map(|node| (&*node.id, node)).collect();
+                let left = mine.iter().filter_map(|node| match theirs.get(&*node.id) {
+                    Some(other) => node.minus(other),
+                    None => Some(node.clone()),
+                });
+                let left: Arc<[Mixnode]> = left.collect();
+                (!left.is_empty()).then_some(left)
+            }
+            (mine, None) => mine.clone(),
+            (None, _) => None,
+        };
+        Self {
+            peers: minus(self.peers, other.peers),
+            active: minus(self.active, other.active),
+            processed: minus(self.processed, other.processed),
+            dropped: minus(self.dropped, other.dropped),
+            transmitted: minus(self.transmitted, other.transmitted),
+            received: minus(self.received, other.received),
+            peak_throughput: minus(self.peak_throughput, other.peak_throughput),
+            latency_ms: minus(self.latency_ms, other.latency_ms),
+            connections: minus(self.connections, other.connections),
+            mixnodes: nodes,
+        }
+    }
+}
+
+impl Mixnode {
+    /// What is told here and not in another; `None` where that is nothing.
+    fn minus(&self, other: &Self) -> Option<Self> {
+        let left = Self {
+            id: self.id.clone(),
+            active: self.active,
+            processed: minus(self.processed, other.processed),
+            forwarded: minus(self.forwarded, other.forwarded),
+            dropped: minus(self.dropped, other.dropped),
+            uptime_seconds: minus(self.uptime_seconds, other.uptime_seconds),
+            latency_ms: minus(self.latency_ms, other.latency_ms),
+        };
+        let any = left.processed.is_some()
+            || left.forwarded.is_some()
+            || left.dropped.is_some()
+            || left.uptime_seconds.is_some()
+            || left.latency_ms.is_some();
+        any.then_some(left)
+    }
+}
+
+fn minus<T>(mine: Option<T>, theirs: Option<T>) -> Option<T> {
+    mine.filter(|_| theirs.is_none())
 }
 
 /// One entry of the list of mixnodes.
@@ -247,7 +306,7 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
         processed: sum(&mixnodes, |node| node.processed),
         dropped: sum(&mixnodes, |node| node.dropped),
         latency_ms: mean_latency(&mixnodes),
-        mixnodes: Some(mixnodes),
+        mixnodes: Some(mixnodes.into()),
         ..Reading::default()
     })
 }

@@ -11,15 +11,13 @@ use crate::pdata::writer::{
     Attribute, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
 };
 
-/// Writes one instance: what `reading` found out, as `instance` remembers it, and a
-/// tombstone for the series of each mixnode in `gone`.
+/// Writes one instance: what `reading` found out, as `instance` remembers it.
 pub(super) fn instance(
     out: &mut MetricsWriter,
     time: SystemTime,
     name: &str,
     reading: &Reading,
     instance: &Instance,
-    gone: &[String],
 ) {
     let attributes: &[Attribute<'_>] = &[("betanet.instance", name.into())];
     let mut w = Writer { out, time };
@@ -124,7 +122,7 @@ pub(super) fn instance(
         });
     }
     if let Some(mixnodes) = &reading.mixnodes {
-        w.mixnodes(name, mixnodes, instance, gone);
+        w.mixnodes(name, mixnodes, instance);
     }
 }
 
@@ -259,21 +257,18 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
-    fn mixnodes(&mut self, name: &str, mixnodes: &[Mixnode], instance: &Instance, gone: &[String]) {
+    fn mixnodes(&mut self, name: &str, mixnodes: &[Mixnode], instance: &Instance) {
         for metric in &PER_NODE {
             let points: Vec<_> = mixnodes
                 .iter()
                 .filter_map(|mixnode| Some((&mixnode.id, metric.read(mixnode, instance)?)))
                 .collect();
-            if points.is_empty() && gone.is_empty() {
+            if points.is_empty() {
                 continue;
             }
             self.metric(metric.kind(), metric.name, metric.unit, metric.description);
             for (id, (start, value)) in points {
                 self.point(&labels(name, id), start, Some(value));
-            }
-            for id in gone {
-                self.point(&labels(name, id), None, None);
             }
         }
     }

@@ -59,9 +59,9 @@ use self::remote::Remote;
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{Client, Fetch, Request};
+use crate::receivers::scrape::http::{Access, Client, Request};
 use crate::receivers::scrape::{Controller, Failure, Reach, Reason, Scrape, Scraper, Target};
-use crate::resilience::PollConfig;
+use crate::resilience::{PollConfig, Trigger};
 use crate::yaml::GoDuration;
 
 /// The factory of `node`.
@@ -83,13 +83,14 @@ impl ReceiverConfig for Config {
             .remove(&Signal::Metrics)
             .ok_or_else(|| anyhow::anyhow!("{}: stands in no metrics pipeline", context.id))?;
         let urls = self.targets.iter().map(|target| &target.url);
-        let client = Client::new(&self.http, self.settings.timeout, urls)?;
-        let targets = self.scraped(context, &(Arc::new(client) as Arc<dyn Fetch>));
+        let settings = match &context.guard {
+            Some(guard) => self.settings.guarded_by(guard),
+            None => self.settings,
+        };
+        let client = Client::new(&self.http, settings.timeout, urls)?;
+        let targets = self.scraped(context, &Access::new(context, Arc::new(client)));
         Ok(Box::new(Controller::new(
-            context,
-            self.settings,
-            intake,
-            targets,
+            context, settings, intake, targets,
         )))
     }
 
@@ -113,13 +114,19 @@ impl Config {
     }
 
     /// This host, and the other nodes.
-    fn scraped(&self, context: &BuildContext, fetch: &Arc<dyn Fetch>) -> Vec<Target> {
+    fn scraped(&self, context: &BuildContext, access: &Arc<Access>) -> Vec<Target> {
         let node_id = self.node_id();
         let mut local = Local::new(self, node_id.clone());
         let mut targets = Vec::new();
         for target in &self.targets {
             let answered = Arc::new(AtomicBool::new(false));
             local.others.push(Arc::clone(&answered));
+            let request = Request {
+                url: target.url.clone(),
+                accept: "text/plain;version=0.0.4",
+            };
+            let (filesystems, networks) = (self.filesystems.clone(), self.networks.clone());
+            let read = move |body: &[u8]| remote::read(body, &filesystems, &networks);
             targets.push(Target {
                 endpoint: target.text.clone(),
                 reach: Reach::Remote,
@@ -128,18 +135,11 @@ impl Config {
                     "a node_exporter is expected by receivers::{}::targets",
                     context.id
                 ),
-                scraper: Box::new(Remote {
-                    node_id: target.node_id.clone(),
-                    fetch: Arc::clone(fetch),
-                    request: Request {
-                        url: target.url.clone(),
-                        accept: "text/plain;version=0.0.4",
-                    },
-                    filesystems: self.filesystems.clone(),
-                    networks: self.networks.clone(),
+                scraper: Box::new(Remote::new(
+                    target.node_id.clone(),
+                    access.document(request, read),
                     answered,
-                    previous: None,
-                }),
+                )),
             });
         }
         targets.insert(
@@ -254,7 +254,12 @@ impl Scraper for Local {
         self.host.baseline(self.reader.counters(), now);
     }
 
-    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        _trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
             let deadline = now.monotonic + self.timeout;
             let (mut reading, to_ask, mut failures) = match self.read(deadline).await {

@@ -13,42 +13,105 @@ use super::proc::Mount;
 use super::summary::{Summary, percent};
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{self, Fetch, FetchError, Request};
+use crate::receivers::scrape::http::{Document, FetchError, Told};
 use crate::receivers::scrape::text::{Line, Malformed, Sample, lines};
-use crate::receivers::scrape::{Reason, Scrape, Scraper};
+use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
+use crate::resilience::Trigger;
 
 /// Asks one node_exporter.
 pub(super) struct Remote {
-    pub(super) node_id: String,
-    pub(super) fetch: Arc<dyn Fetch>,
-    pub(super) request: Request,
-    pub(super) filesystems: Filter,
-    pub(super) networks: Filter,
+    node_id: String,
+    page: Document<Arc<Page>>,
     /// Whether it answered last time, for whoever counts the nodes.
-    pub(super) answered: Arc<AtomicBool>,
-    /// What differences are made from.
-    pub(super) previous: Option<(Instant, Counters)>,
+    answered: Arc<AtomicBool>,
+    /// Why it didn't.
+    failure: Option<Failure>,
+    /// The last page and when it came, which differences are made from.
+    previous: Option<(Instant, Arc<Page>)>,
+    /// What has points now that haven't been ended.
+    shown: Summary,
+}
+
+impl Remote {
+    /// Which keeps `answered` up to date.
+    pub(super) fn new(
+        node_id: String,
+        page: Document<Arc<Page>>,
+        answered: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            node_id,
+            page,
+            answered,
+            failure: None,
+            previous: None,
+            shown: Summary::default(),
+        }
+    }
+
+    /// Ends what has been shown and isn't any more.
+    fn end(&mut self, shown: Summary, now: Now, out: &mut MetricsWriter) {
+        let ended = std::mem::replace(&mut self.shown, shown).minus(&shown);
+        if ended != Summary::default() {
+            out.ending(true);
+            ended.write(&self.node_id, now.wall, out);
+            out.ending(false);
+        }
+    }
 }
 
 impl Scraper for Remote {
-    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
-            let (filesystems, networks) = (&self.filesystems, &self.networks);
-            let answer = http::get(&*self.fetch, &self.request, |body| {
-                let wrong = |message: String| FetchError::new(Reason::Parse, message);
-                let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8".into()))?;
-                Page::read(text, filesystems, networks).map_err(|error| wrong(error.to_string()))
-            })
-            .await;
-            self.answered.store(answer.is_ok(), Ordering::Relaxed);
-            let outcome = answer.map(|page| {
-                let previous = self.previous.as_ref();
-                page.summary(previous, now.monotonic)
-                    .write(&self.node_id, now.wall, out);
-                self.previous = Some((now.monotonic, page.counters));
-            });
-            Scrape::whole(outcome)
+            let begun = Instant::now();
+            let due = self.page.due(trigger, now.monotonic);
+            if let Some(trigger) = due {
+                let told = self.page.ask(trigger).await;
+                self.answered
+                    .store(!matches!(told, Told::Nothing(_)), Ordering::Relaxed);
+                self.failure = None;
+                match told {
+                    Told::New(page) => {
+                        // Retries may have taken most of the interval.
+                        let at = now.monotonic + begun.elapsed();
+                        let summary = page.summary(self.previous.as_ref(), at);
+                        summary.write(&self.node_id, now.wall, out);
+                        self.end(summary, now, out);
+                        self.previous = Some((at, page));
+                    }
+                    Told::Same => {}
+                    Told::Nothing(failure) => self.failure = Some(failure),
+                }
+            }
+            if self.page.ends(Instant::now()) {
+                self.end(Summary::default(), now, out);
+            }
+            let scrape = Scrape::whole(self.failure.clone().map_or(Ok(()), Err));
+            if due.is_none() { scrape.idle() } else { scrape }
         })
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.page.wake_at()
+    }
+}
+
+/// Reads what a node_exporter answers.
+pub(super) fn read(
+    body: &[u8],
+    filesystems: &Filter,
+    networks: &Filter,
+) -> Result<Arc<Page>, FetchError> {
+    let wrong = |message: String| FetchError::new(Reason::Parse, message);
+    let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8".into()))?;
+    match Page::read(text, filesystems, networks) {
+        Ok(page) => Ok(Arc::new(page)),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 
@@ -63,7 +126,7 @@ pub(super) struct Counters {
 
 /// What one page says.
 #[derive(Debug, Default)]
-struct Page {
+pub(super) struct Page {
     counters: Counters,
     memory_total: Option<f64>,
     memory_available: Option<f64>,
@@ -129,7 +192,7 @@ impl Page {
         }
     }
 
-    fn summary(&self, previous: Option<&(Instant, Counters)>, now: Instant) -> Summary {
+    fn summary(&self, previous: Option<&(Instant, Arc<Page>)>, now: Instant) -> Summary {
         let memory = self
             .memory_total
             .zip(self.memory_available)
@@ -140,12 +203,12 @@ impl Page {
             .map(|(time, boot)| time - boot)
             .filter(|uptime| *uptime >= 0.0);
         Summary {
-            cpu: previous.and_then(|(_, last)| self.counters.busy(last)),
+            cpu: previous.and_then(|(_, last)| self.counters.busy(&last.counters)),
             memory,
             disk: self.disk(),
             network: previous.and_then(|(at, last)| {
                 let seconds = now.duration_since(*at).as_secs_f64();
-                let bytes = self.counters.bytes(last)?;
+                let bytes = self.counters.bytes(&last.counters)?;
                 (seconds > 0.0).then(|| bytes.map(|bytes| bytes / seconds))
             }),
             uptime,

@@ -23,6 +23,21 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// What is here and not in another.
+    pub(super) fn minus(self, other: &Self) -> Self {
+        fn minus<T>(mine: Option<T>, theirs: Option<T>) -> Option<T> {
+            mine.filter(|_| theirs.is_none())
+        }
+        Self {
+            cpu: minus(self.cpu, other.cpu),
+            memory: minus(self.memory, other.memory),
+            disk: minus(self.disk, other.disk),
+            network: minus(self.network, other.network),
+            uptime: minus(self.uptime, other.uptime),
+            nodes: minus(self.nodes, other.nodes),
+        }
+    }
+
     /// Writes the gauges of one node.
     pub(super) fn write(&self, node_id: &str, time: SystemTime, out: &mut MetricsWriter) {
         let node: Attribute<'_> = ("node_id", node_id.into());

@@ -106,7 +106,7 @@ impl Fixture {
         let mut out = MetricsWriter::new();
         out.resource(&[]);
         out.scope("test", "");
-        let scrape = self.node.scrape(self.now, &mut out).await;
+        let scrape = self.node.scrape(self.now, Trigger::Tick, &mut out).await;
         (out.finish(), scrape)
     }
 

@@ -1,8 +1,9 @@
 //! Runs the polls of a pull receiver: one task, which sleeps until the next of its
-//! endpoints is due.
+//! endpoints is due, by its ticks or because a guard asks for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use opentelemetry::KeyValue;
@@ -18,7 +19,10 @@ use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
 };
 use crate::pdata::writer::{Attribute, MetricsWriter};
-use crate::resilience::{ActiveTask, ActiveTasks};
+use crate::resilience::{self, ActiveTask, ActiveTasks, Trigger};
+
+/// How long a wake that came to nothing is not repeated.
+const REST: Duration = Duration::from_secs(1);
 
 /// What a first poll is taken to need in bytes; later ones, what the last one needed.
 const FIRST_GUESS: u64 = 4096;
@@ -50,6 +54,9 @@ pub enum Reach {
 pub struct Controller {
     id: ComponentId,
     settings: Settings,
+    /// How long a remote endpoint's series may stay without a new point before their
+    /// tombstones come.
+    staleness: Duration,
     intake: Arc<dyn Intake>,
     health: Health,
     instruments: Instruments,
@@ -65,7 +72,7 @@ impl Controller {
         intake: Arc<dyn Intake>,
         targets: Vec<Target>,
     ) -> Self {
-        Self::assemble(
+        let controller = Self::assemble(
             context.id.clone(),
             context.health.clone(),
             &context.telemetry.meter("foghorn/scrape"),
@@ -73,7 +80,12 @@ impl Controller {
             settings,
             intake,
             targets,
-        )
+        );
+        let guard = context.guard.as_deref();
+        Self {
+            staleness: guard.map_or(Duration::ZERO, resilience::Settings::max_staleness),
+            ..controller
+        }
     }
 
     pub(super) fn assemble(
@@ -89,6 +101,7 @@ impl Controller {
             instruments: Instruments::new(meter, &id),
             id,
             settings,
+            staleness: Duration::ZERO,
             intake,
             health,
             pollers,
@@ -113,7 +126,13 @@ impl Receiver for Controller {
                     Reach::Local => Schedule::local(&self.settings, now),
                     Reach::Remote => Schedule::remote(&self.settings, &target.endpoint, &host, now),
                 };
+                let staleness = match target.reach {
+                    Reach::Local => Duration::ZERO,
+                    Reach::Remote => self.staleness,
+                };
                 let mut poller = Poller {
+                    // One poll may be skipped, and the next be late.
+                    keep: staleness + 2 * self.settings.interval + self.settings.timeout,
                     scope: format!("foghorn/{}", self.id.kind()),
                     reporter: self
                         .health
@@ -177,18 +196,35 @@ struct Poller {
     expected: u64,
     /// Counts this one among those that poll.
     _polling: ActiveTask,
+    /// How long nobody need forget a series that gets no new point.
+    keep: Duration,
 }
 
 impl Poller {
     async fn run(mut self, schedule: Schedule, stop: CancellationToken) {
-        let mut due = schedule.first;
-        while stop.run_until_cancelled(sleep_until(due)).await.is_some() {
-            self.poll(&stop).await;
-            due = schedule.next(Instant::now());
+        let mut tick = schedule.first;
+        let mut rested = tick;
+        loop {
+            let wake = self.target.scraper.wake_at();
+            let (due, trigger) = match wake {
+                Some(wake) if wake.max(rested) < tick => (wake.max(rested), Trigger::Wake),
+                _ => (tick, Trigger::Tick),
+            };
+            if stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+                return;
+            }
+            self.poll(trigger, &stop).await;
+            let now = Instant::now();
+            match trigger {
+                Trigger::Tick => tick = schedule.next(now),
+                // It came to nothing, such as one that the pipelines had no room for.
+                Trigger::Wake if self.target.scraper.wake_at() == wake => rested = now + REST,
+                Trigger::Wake => {}
+            }
         }
     }
 
-    async fn poll(&mut self, stop: &CancellationToken) {
+    async fn poll(&mut self, trigger: Trigger, stop: &CancellationToken) {
         // Before anything is asked: what can't be taken isn't worth a request.
         let mut admission = match self.intake.try_admit(Origin::Pull, self.expected) {
             Ok(admission) => admission,
@@ -198,20 +234,26 @@ impl Poller {
         let mut out = MetricsWriter::new();
         self.write_resource(&mut out);
         let Some(scrape) = stop
-            .run_until_cancelled(self.target.scraper.scrape(now, &mut out))
+            .run_until_cancelled(self.target.scraper.scrape(now, trigger, &mut out))
             .await
         else {
             return;
         };
         let took = Instant::now() - now.monotonic;
-        let samples = out.items();
+        let samples = out.items() - out.tombstones();
         for failure in scrape.failures() {
             self.tally.count(failure.reason);
         }
-        series::write(&mut out, now.wall, &scrape, took, samples, &self.tally);
+        if !scrape.idle {
+            series::write(&mut out, now.wall, &scrape, took, samples, &self.tally);
+        }
         self.target.scraper.write_shared(now, &self.id, &mut out);
-        let batch = out.finish();
+        let mut batch = out.finish();
+        batch.keep_series(self.keep);
         self.report(&scrape);
+        if batch.items() == 0 {
+            return;
+        }
 
         let attributes = &self.instruments.attributes;
         self.instruments.scraped.add(samples, attributes);
@@ -264,8 +306,7 @@ impl Poller {
     /// Tells people when parts begin to fail and when all work again; not every poll.
     fn report(&mut self, scrape: &Scrape) {
         let failing: BTreeSet<String> = scrape
-            .failures()
-            .iter()
+            .failing()
             .map(|failure| failure.part.clone())
             .collect();
         if failing.is_empty() {
@@ -274,7 +315,7 @@ impl Poller {
                 info!(receiver = %self.id, endpoint = self.target.endpoint, "scrape works again");
             }
         } else {
-            let error = summary(scrape.failures());
+            let error = summary(scrape.failing());
             if !failing.is_subset(&self.failing) {
                 warn!(
                     receiver = %self.id,
@@ -295,7 +336,7 @@ impl Poller {
 }
 
 /// What failed in one line: parts that fail alike are named together.
-fn summary(failures: &[Failure]) -> String {
+fn summary<'a>(failures: impl Iterator<Item = &'a Failure>) -> String {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for failure in failures {
         match groups

@@ -11,12 +11,18 @@
 //! that neither the endpoints of one agent nor the agents of a fleet act in step. A tick
 //! that comes while a poll is still running is skipped, never made up for.
 //!
+//! With `resilience` in a pipeline of the receiver, every URL has a guard ([`http::Document`]):
+//! its breaker, retries and cache. A poll asks for what the guards let pass, and each of them
+//! may have its part of the endpoint polled beside the ticks, for a canary above all. A part
+//! that fails sends nothing: its series stay as they are, until past `max_staleness` they
+//! end with a tombstone each. Without a guard they end at once.
+//!
 //! Metrics, for each endpoint, on the resource `service.name` = the receiver's id,
 //! `service.instance.id` = the endpoint as configured:
 //!
 //! | name | type | meaning |
 //! |---|---|---|
-//! | `up` | gauge | 1 when at least one part of the endpoint gave data |
+//! | `up` | gauge | 1 when at least one part of the endpoint gave data when it was last asked |
 //! | `scrape_duration_seconds` | gauge | how long the poll took |
 //! | `scrape_samples_scraped` | gauge | data points that the poll gave, without these |
 //! | `scrape_parts_failed` | gauge | parts that gave nothing; sources with parts only |
@@ -35,6 +41,7 @@ pub(crate) mod testing;
 pub mod text;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 pub use controller::{Controller, Reach, Target};
 pub use failure::{Failure, Reason};
@@ -42,6 +49,7 @@ pub use schedule::Settings;
 
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
+use crate::resilience::Trigger;
 
 /// Asks one endpoint.
 pub trait Scraper: Send {
@@ -49,14 +57,26 @@ pub trait Scraper: Send {
     /// values are differences reads its first counters here.
     fn start(&mut self, _now: Now) {}
 
-    /// Asks the endpoint once and writes what it answered, as of `now`.
+    /// Asks the endpoint once and writes what it answered, as of `now`. A tick asks for all
+    /// of it, a wake for what [`Scraper::wake_at`] was about.
     ///
     /// `out` stands in the endpoint's resource and scope: an implementation writes metrics,
     /// and starts neither. A part that fails leaves its metrics out. The future applies the
     /// timeout of its requests itself, since parts that fail independently each have one.
     ///
     /// Dropped when the agent stops; what was written until then is dropped with it.
-    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape>;
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape>;
+
+    /// When it wants to be polled beside the ticks: a canary is due, an advice runs out, or
+    /// series are to end. May lie in the past.
+    fn wake_at(&self) -> Option<Instant> {
+        None
+    }
 
     /// Writes what belongs to no single endpoint, after every poll: starts a resource and
     /// scope of its own.
@@ -66,39 +86,61 @@ pub trait Scraper: Send {
 /// What came of one poll, beside the metrics.
 #[derive(Debug)]
 pub struct Scrape {
-    /// What was asked: 1, or the number of parts.
-    asked: usize,
+    /// 1, or the number of parts.
+    parts: usize,
     failures: Vec<Failure>,
+    /// Of parts that weren't asked this time, and failed when they were.
+    earlier: Vec<Failure>,
     has_parts: bool,
+    idle: bool,
 }
 
 impl Scrape {
     /// Of a source that answers as a whole.
     pub fn whole(outcome: Result<(), Failure>) -> Self {
         Self {
-            asked: 1,
+            parts: 1,
             failures: outcome.err().into_iter().collect(),
+            earlier: Vec::new(),
             has_parts: false,
+            idle: false,
         }
     }
 
-    /// Of a source with parts that fail independently: how many were asked, and those
-    /// that gave no data.
-    pub fn parts(asked: usize, failures: Vec<Failure>) -> Self {
+    /// Of a source with parts that fail independently: how many there are, and those that
+    /// were asked and gave no data.
+    pub fn parts(parts: usize, failures: Vec<Failure>) -> Self {
         Self {
-            asked,
+            parts,
             failures,
+            earlier: Vec::new(),
             has_parts: true,
+            idle: false,
         }
+    }
+
+    /// The same, when others weren't asked this time but gave no data when they were.
+    pub fn beside(self, earlier: Vec<Failure>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// The same, when nothing was asked at all, and series were ended at most.
+    pub fn idle(self) -> Self {
+        Self { idle: true, ..self }
     }
 
     /// Whether at least one part gave data.
     pub fn up(&self) -> bool {
-        self.failures.len() < self.asked
+        self.failing().count() < self.parts
     }
 
-    /// The parts that gave none, and why.
+    /// The parts that were asked and gave none, and why.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// All parts of which there is no data, and why.
+    pub fn failing(&self) -> impl Iterator<Item = &Failure> {
+        self.failures.iter().chain(&self.earlier)
     }
 }

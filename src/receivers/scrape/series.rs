@@ -60,7 +60,9 @@ pub(super) fn write(
         (
             "scrape_parts_failed",
             "parts of the endpoint that gave no data",
-            scrape.has_parts.then(|| int(scrape.failures.len() as u64)),
+            scrape
+                .has_parts
+                .then(|| int(scrape.failing().count() as u64)),
         ),
     ];
     for (name, description, value) in gauges {

@@ -102,6 +102,8 @@ pub enum Failure {
 pub struct FetchError {
     /// What it came to. A fetch needn't report its own timeout: the guard ends it.
     pub outcome: Outcome,
+    /// The status that it answered with, if that is what failed.
+    pub status: Option<u16>,
     /// The endpoint's advice.
     pub retry_after: Option<Duration>,
     /// What to tell the user: no credentials, no bodies.
@@ -113,6 +115,7 @@ impl FetchError {
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             outcome,
+            status: None,
             retry_after: None,
             message: message.into(),
         }
@@ -122,6 +125,7 @@ impl FetchError {
     pub fn http_status(status: u16, retry_after: Option<&str>, date: Option<&str>) -> Self {
         Self {
             outcome: Outcome::of_http_status(status),
+            status: Some(status),
             retry_after: retry_after
                 .and_then(|value| retry_after::parse(value, date, SystemTime::now())),
             message: format!("answered with status {status}"),

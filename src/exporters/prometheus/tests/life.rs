@@ -81,6 +81,24 @@ fn a_series_leaves_the_page_when_nobody_updates_it() {
 }
 
 #[test]
+fn a_series_whose_source_keeps_it_for_longer_stays_so_long() {
+    let mut rig = Rig::new("metric_expiration: 1m");
+    let kept = |name: &str, seconds| {
+        let points = vec![gauge(name, vec![number(1, 1.0)])];
+        let mut batch = batch_from(service("s", "i"), "", points);
+        batch.keep_series(Duration::from_secs(seconds));
+        batch
+    };
+    rig.take(&kept("longer", 90));
+    rig.take(&kept("shorter", 10));
+    for (passed, left) in [(59, 2), (2, 1), (28, 1), (2, 0)] {
+        rig.wait(passed);
+        lock(&rig.shared).expire(rig.now.monotonic);
+        assert_eq!(rig.lines().len(), left, "{:?}", rig.lines());
+    }
+}
+
+#[test]
 fn a_type_that_changes_midway_leaves_the_first_on_the_page() {
     let mut rig = Rig::new("translation_strategy: UnderscoreEscapingWithoutSuffixes");
     rig.send(vec![gauge("m", vec![number(1, 1.0)])]);

@@ -1,3 +1,5 @@
+mod guarded;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -5,10 +7,11 @@ use tokio::time::{Instant, sleep};
 
 use super::super::Config;
 use super::*;
+use crate::component::BuildContext;
 use crate::pdata::Batch;
-use crate::receivers::scrape::Reason;
-use crate::receivers::scrape::http::FetchError;
+use crate::receivers::scrape::http::{Access, Fetch, FetchError, Request};
 use crate::receivers::scrape::testing::{Series, series};
+use crate::telemetry::Telemetry;
 use crate::yaml::{Diagnostics, Node, NodeKind, Span, Value};
 
 const MIXNODES: &str = r#"[
@@ -64,19 +67,21 @@ impl Fetch for Script {
             sleep(Duration::from_secs(seconds)).await;
             match answer {
                 Answer::Body(body) => Ok(body.as_bytes().to_vec()),
-                Answer::Status(status) => Err(FetchError {
-                    reason: Reason::Status,
-                    status: Some(status),
-                    message: format!("answered {status}"),
-                }),
+                Answer::Status(status) => {
+                    Err(FetchError::status(status, format!("answered {status}")))
+                }
                 Answer::Fails(reason) => Err(FetchError::new(reason, reason.as_str())),
             }
         })
     }
 }
 
-/// An instance with a default configuration except for these fields.
-fn scrapers(script: &Arc<Script>, change: impl FnOnce(&mut Config)) -> Vec<Box<dyn Scraper>> {
+/// A receiver that nothing guards.
+fn bare() -> BuildContext {
+    BuildContext::standalone("betanet".parse().unwrap(), Telemetry::off())
+}
+
+fn default_config() -> Config {
     let empty = Node {
         kind: NodeKind::Null,
         span: Span {
@@ -85,25 +90,37 @@ fn scrapers(script: &Arc<Script>, change: impl FnOnce(&mut Config)) -> Vec<Box<d
             column: 1,
         },
     };
-    let mut config = Config::read(&Value::root(&empty, &Diagnostics::new())).unwrap();
+    Config::read(&Value::root(&empty, &Diagnostics::new())).unwrap()
+}
+
+/// An instance with a default configuration except for these fields.
+fn scrapers(
+    script: &Arc<Script>,
+    context: &BuildContext,
+    change: impl FnOnce(&mut Config),
+) -> Vec<Box<dyn Scraper>> {
+    let mut config = default_config();
     change(&mut config);
-    let fetch: Arc<dyn Fetch> = Arc::clone(script) as _;
-    let targets = config.targets("", &fetch);
+    let targets = config.targets("", &Access::new(context, Arc::clone(script) as _));
     targets.into_iter().map(|target| target.scraper).collect()
 }
 
 fn scraper(script: &Arc<Script>, change: impl FnOnce(&mut Config)) -> Box<dyn Scraper> {
-    scrapers(script, change).remove(0)
+    scrapers(script, &bare(), change).remove(0)
 }
 
-async fn poll(scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
+async fn poll_by(trigger: Trigger, scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
     let mut out = MetricsWriter::new();
     let now = Now::read();
     out.resource(&[]);
     out.scope("test", "");
-    let scrape = scraper.scrape(now, &mut out).await;
+    let scrape = scraper.scrape(now, trigger, &mut out).await;
     scraper.write_shared(now, &"betanet".parse().unwrap(), &mut out);
     (scrape, out.finish())
+}
+
+async fn poll(scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
+    poll_by(Trigger::Tick, scraper).await
 }
 
 /// The series that a poll gave, with the instance's label left out.
@@ -221,10 +238,15 @@ async fn a_mixnode_that_leaves_ends_its_series_once_and_keeps_its_share() {
     polled(&mut scraper).await;
     script.set("/mixnodes", 0, Answer::Fails(Reason::Refused));
     let (scrape, found) = polled(&mut scraper).await;
+    assert!(!scrape.up());
     assert!(
-        !scrape.up() && found.is_empty(),
-        "nobody left: nothing is known"
+        found.len() == 16 && found.values().all(|value| value.is_nan()),
+        "nobody left, and nothing is known: {found:?}"
     );
+    let (_, found) = polled(&mut scraper).await;
+    assert_eq!(found, Series::new(), "ended once");
+    script.set("/mixnodes", 0, Answer::Body(MIXNODES));
+    polled(&mut scraper).await;
 
     script.set(
         "/mixnodes",
@@ -294,12 +316,20 @@ async fn each_part_that_fails_leaves_the_others_and_its_own_absent() {
         assert_eq!(scrape.failures().len(), 1);
         assert_eq!(scrape.failures()[0].part, path);
         assert_eq!(scrape.failures()[0].reason, reason);
+        let ended: Vec<&str> = found
+            .iter()
+            .filter(|(_, value)| value.is_nan())
+            .map(|(key, _)| key.as_str())
+            .collect();
+        assert_eq!(ended, absent);
+        assert!(whole.keys().all(|key| found.contains_key(key)));
+        let (_, found) = polled(&mut scraper).await;
         let missing: Vec<&str> = whole
             .keys()
             .map(String::as_str)
             .filter(|key| !found.contains_key(*key))
             .collect();
-        assert_eq!(missing, absent);
+        assert_eq!(missing, absent, "and stay away");
     };
     f(
         "/api/v1/metrics",
@@ -357,14 +387,15 @@ async fn a_value_comes_from_one_part_and_from_no_other_while_that_fails() {
     script.set("/mixnodes", 0, Answer::Fails(Reason::Timeout));
     let (scrape, found) = polled(&mut scraper).await;
     assert!(scrape.up());
-    expect(&found, &[("betanet_connections", 3.0)]);
+    let told = found.into_iter().filter(|(_, value)| !value.is_nan());
+    expect(&told.collect(), &[("betanet_connections", 3.0)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_instances_have_network_series_of_their_own() {
     let script = Arc::new(Script::default());
     script.speak_v1();
-    let mut scrapers = scrapers(&script, |config| {
+    let mut scrapers = scrapers(&script, &bare(), |config| {
         for port in 1..3 {
             let text = format!("http://other:{port}");
             let url = text.parse().unwrap();

@@ -24,7 +24,7 @@ fn list(nodes: &[(&str, u64)]) -> Reading {
     Reading {
         processed: Some(0),
         dropped: Some(0),
-        mixnodes: Some(mixnodes),
+        mixnodes: Some(mixnodes.into()),
         ..Reading::default()
     }
 }
@@ -65,17 +65,17 @@ fn what_a_poll_does_not_tell_stays_as_it_was() {
 #[test]
 fn a_departed_mixnode_keeps_its_share_of_the_total() {
     let mut instance = Instance::default();
-    let mut f = |nodes: &[(&str, u64)], total: u64, gone: &[&str]| {
-        assert_eq!(instance.update(&list(nodes), at(1), 10), gone);
+    let mut f = |nodes: &[(&str, u64)], total: u64| {
+        instance.update(&list(nodes), at(1), 10);
         assert_eq!(instance.messages.unwrap().value, total, "{nodes:?}");
     };
-    f(&[("a", 100), ("b", 10)], 110, &[]);
-    f(&[("b", 15)], 115, &["a"]);
-    f(&[("b", 15)], 115, &[]);
-    f(&[("b", 3)], 118, &[]);
-    f(&[], 118, &["b"]);
-    f(&[("a", 101), ("c", 1)], 120, &[]);
-    f(&[("a", 20), ("b", 4), ("c", 1)], 141, &[]);
+    f(&[("a", 100), ("b", 10)], 110);
+    f(&[("b", 15)], 115);
+    f(&[("b", 15)], 115);
+    f(&[("b", 3)], 118);
+    f(&[], 118);
+    f(&[("a", 101), ("c", 1)], 120);
+    f(&[("a", 20), ("b", 4), ("c", 1)], 141);
 }
 
 #[test]
@@ -114,18 +114,12 @@ proptest! {
     ) {
         let mut instance = Instance::default();
         let mut total = 0;
-        let mut present = std::collections::BTreeSet::new();
         for (time, poll) in (0..).zip(&polls) {
             let mut nodes = Vec::new();
             for (id, processed) in poll {
                 nodes.push((id.as_str(), *processed >> 3));
             }
-            let gone = instance.update(&list(&nodes), at(time), limit);
-            let now: std::collections::BTreeSet<String> = poll.keys().cloned().collect();
-            let expected: Vec<String> = present.difference(&now).cloned().collect();
-            prop_assert_eq!(gone, expected, "those that were there and are no more");
-            present = now;
-
+            instance.update(&list(&nodes), at(time), limit);
             let counter = instance.messages.unwrap();
             prop_assert!(counter.value >= total);
             prop_assert_eq!(counter.start, at(0), "it never begins anew");

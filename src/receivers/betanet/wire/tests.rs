@@ -68,7 +68,7 @@ fn each_part_tells_what_it_knows() {
             active: Some(0),
             processed: Some(0),
             dropped: Some(0),
-            mixnodes: Some(Vec::new()),
+            mixnodes: Some(Arc::from([])),
             ..Reading::default()
         },
     );
@@ -89,8 +89,8 @@ fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
     let ids: Vec<String> = reading
         .mixnodes
         .unwrap()
-        .into_iter()
-        .map(|n| n.id)
+        .iter()
+        .map(|n| n.id.clone())
         .collect();
     assert_eq!(ids, ["mixnode-\0\n\"é", "7", ""]);
 }

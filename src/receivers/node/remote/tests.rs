@@ -6,8 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::Url;
 
 use super::*;
-use crate::receivers::scrape::http::{Client, HttpConfig};
+use crate::component::BuildContext;
+use crate::receivers::scrape::http::{Access, Client, Fetch, HttpConfig, Request};
 use crate::receivers::scrape::testing::{Series, series};
+use crate::telemetry::Telemetry;
 
 #[path = "../../../../tests/support/peers.rs"]
 mod peers;
@@ -34,19 +36,19 @@ struct Node {
 
 impl Node {
     fn new(fetch: Arc<dyn Fetch>, url: &str) -> Self {
+        let context = BuildContext::standalone("node".parse().unwrap(), Telemetry::off());
+        let request = Request {
+            url: Url::parse(url).unwrap(),
+            accept: "text/plain;version=0.0.4",
+        };
         Self {
-            remote: Remote {
-                node_id: "n2".to_owned(),
-                fetch,
-                request: Request {
-                    url: Url::parse(url).unwrap(),
-                    accept: "text/plain;version=0.0.4",
-                },
-                filesystems: Filter::default(),
-                networks: Filter::default(),
-                answered: Arc::new(AtomicBool::new(false)),
-                previous: None,
-            },
+            remote: Remote::new(
+                "n2".to_owned(),
+                Access::new(&context, fetch).document(request, |body| {
+                    read(body, &Filter::default(), &Filter::default())
+                }),
+                Arc::new(AtomicBool::new(false)),
+            ),
             now: Now {
                 monotonic: Instant::now(),
                 wall: UNIX_EPOCH,
@@ -60,7 +62,7 @@ impl Node {
         let mut out = MetricsWriter::new();
         out.resource(&[]);
         out.scope("test", "");
-        let scrape = self.remote.scrape(self.now, &mut out).await;
+        let scrape = self.remote.scrape(self.now, Trigger::Tick, &mut out).await;
         (series(&out.finish()), scrape)
     }
 }
@@ -118,7 +120,12 @@ async fn the_gauges_follow_from_the_exporters_names() {
     assert_eq!(second[&gauge("node_cpu_usage")], 30.0);
     // Transmitted went backwards, so it has counted from zero.
     assert_eq!(second[&gauge("node_network_io")], 60.0);
-    assert_eq!(second.len(), 4, "what the page lacks is absent: {second:?}");
+    let ended = ["node_disk_usage", "node_memory_usage", "system_uptime"].map(gauge);
+    let absent = second.iter().filter(|(_, value)| value.is_nan());
+    assert!(absent.map(|(key, _)| key).eq(&ended), "{second:?}");
+    assert_eq!(second.len(), 4 + ended.len(), "{second:?}");
+    let (third, _) = node.poll().await;
+    assert_eq!(third.len(), 4, "ended once: {third:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +152,8 @@ async fn a_node_that_fails_gives_nothing_and_is_not_counted() {
             node.remote.answered.load(Ordering::Relaxed),
             expected.is_none()
         );
-        assert_eq!(series.is_empty(), expected.is_some());
+        let shown = series.values().any(|value| !value.is_nan());
+        assert_eq!(shown, expected.is_none(), "what fails is absent at once");
     };
     f(FIRST, None).await;
     f("", Some((Reason::Refused, "nothing listens"))).await;

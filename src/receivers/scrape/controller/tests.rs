@@ -16,7 +16,12 @@ struct Scripted {
 }
 
 impl Scraper for Scripted {
-    fn scrape<'a>(&'a mut self, now: Now, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        _trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
             let poll = {
                 let mut polls = self.polls.lock().unwrap();

@@ -88,7 +88,10 @@ fn by_kind(error: &io::Error, connecting: bool) -> Option<FetchError> {
     // EMFILE and ENFILE, which have no kind: it is us, not them.
     if matches!(error.raw_os_error(), Some(23 | 24)) {
         let message = "too many open files in this process or on this machine";
-        return Some(FetchError::new(Reason::Limit, message));
+        return Some(FetchError {
+            local: true,
+            ..FetchError::new(Reason::Limit, message)
+        });
     }
     let reason = match error.kind() {
         Kind::ConnectionRefused

@@ -20,22 +20,25 @@
 
 mod classify;
 mod config;
+mod document;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
 pub use config::{AuthConfig, Credential, HttpConfig, Redirects, parse_endpoint};
+pub use document::{Access, Document, Told};
 
-use super::{Failure, Reason};
+use super::Reason;
+use crate::resilience::retry_after;
 use crate::yaml::{ByteSize, GoDuration};
 
 /// Asks for one document and gives back its decoded body.
 pub trait Fetch: Send + Sync {
-    /// Makes one wire attempt. Cancel safe: dropping the future closes the connection.
+    /// Makes one wire attempt, which is what a guard counts. Cancel safe: dropping the future closes the connection.
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
 }
 
@@ -56,6 +59,10 @@ pub struct FetchError {
     pub reason: Reason,
     /// The status of an answer that wasn't 2xx.
     pub status: Option<u16>,
+    /// How long to wait, as the endpoint advises.
+    pub retry_after: Option<Duration>,
+    /// Whether it is a fault of this machine, which says nothing about the endpoint.
+    pub local: bool,
     /// What happened, in words, without URL, credentials and body.
     pub message: String,
 }
@@ -66,35 +73,19 @@ impl FetchError {
         Self {
             reason,
             status: None,
+            retry_after: None,
+            local: false,
             message: message.into(),
         }
     }
-}
 
-/// Asks for one part of a source and reads its answer.
-///
-/// Every GET of every pull receiver passes here, and reading the answer belongs to the
-/// attempt, because only an answer that could be read is a success. So this is the place
-/// where a guard for `request.url` stands around an attempt.
-///
-/// # Errors
-///
-/// What the attempt or `read` says, as a failure of the request's path. Cancel safe.
-pub async fn get<T>(
-    fetch: &dyn Fetch,
-    request: &Request,
-    read: impl FnOnce(&[u8]) -> Result<T, FetchError>,
-) -> Result<T, Failure> {
-    let attempt = match fetch.fetch(request).await {
-        Ok(body) => read(&body),
-        Err(error) => Err(error),
-    };
-    attempt.map_err(|error| Failure {
-        part: request.url.path().to_owned(),
-        reason: error.reason,
-        status: error.status,
-        message: error.message,
-    })
+    /// An answer with another status than 2xx.
+    pub fn status(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::new(Reason::Status, message)
+        }
+    }
 }
 
 /// The HTTP client of one receiver.
@@ -158,9 +149,8 @@ impl Client {
         let status = response.status();
         if !status.is_success() {
             return Err(FetchError {
-                reason: Reason::Status,
-                status: Some(status.as_u16()),
-                message: describe_status(status, &response),
+                retry_after: advice(&response),
+                ..FetchError::status(status.as_u16(), describe_status(status, &response))
             });
         }
         if response.content_length().is_some_and(|l| l > self.max_body) {
@@ -240,6 +230,12 @@ fn follow_same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     } else {
         attempt.stop()
     }
+}
+
+/// How long the endpoint wants to be left alone.
+fn advice(response: &Response) -> Option<Duration> {
+    let header = |name| response.headers().get(name)?.to_str().ok();
+    retry_after::parse(header(RETRY_AFTER)?, header(DATE), SystemTime::now())
 }
 
 fn describe_status(status: StatusCode, response: &Response) -> String {

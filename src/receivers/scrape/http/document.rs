@@ -1,0 +1,306 @@
+//! One document that a receiver asks for again and again, and the guard of its URL.
+//!
+//! Every GET of every pull receiver is the attempt of a [`Document`]. Reading the answer
+//! belongs to the attempt, because only an answer that could be read is a success.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Fetch, FetchError, Request};
+use crate::component::{BuildContext, ComponentId};
+use crate::receivers::scrape::{Failure, Reason};
+use crate::resilience::{self, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger};
+
+/// How a receiver gets at its documents: its client, and what they are guarded by.
+pub struct Access {
+    fetch: Arc<dyn Fetch>,
+    guarding: Option<Guarding>,
+}
+
+/// What a guard is made of.
+struct Guarding {
+    component: ComponentId,
+    endpoints: Arc<Endpoints>,
+    settings: Arc<resilience::Settings>,
+}
+
+/// One document. Its endpoint is registered when it is first asked for, so that what
+/// nobody asks for is on no page.
+pub struct Document<T> {
+    access: Arc<Access>,
+    request: Arc<Request>,
+    read: Arc<Read<T>>,
+    /// None while nobody has asked.
+    watch: Option<Watch<T>>,
+    /// What the last attempt that failed came to, since a rejection says little by itself.
+    cause: Option<String>,
+}
+
+type Read<T> = dyn Fn(&[u8]) -> Result<T, FetchError> + Send + Sync;
+
+/// What stands between the document and those who ask for it.
+enum Watch<T> {
+    /// All of it.
+    Guarded(Guard<T>),
+    /// The timeout of the client and nothing else: what fails is absent at once.
+    Bare {
+        /// The last answer, for as long as its series haven't been ended.
+        last: Option<T>,
+        failed: bool,
+    },
+}
+
+/// What was told when a document was asked for.
+#[derive(Debug)]
+pub enum Told<T> {
+    /// An answer that nobody has used yet.
+    New(T),
+    /// That the last answer is young enough. Nothing is sent on: its points have been.
+    Same,
+    /// Nothing.
+    Nothing(Failure),
+}
+
+impl Access {
+    /// By `fetch`, guarded as the receiver that is being built is.
+    pub fn new(context: &BuildContext, fetch: Arc<dyn Fetch>) -> Arc<Self> {
+        let guarding = context.guard.as_ref().map(|settings| Guarding {
+            component: context.id.clone(),
+            endpoints: Arc::clone(&context.endpoints),
+            settings: Arc::clone(settings),
+        });
+        Arc::new(Self { fetch, guarding })
+    }
+
+    /// A document that `read` reads.
+    pub fn document<T: Clone + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        request: Request,
+        read: impl Fn(&[u8]) -> Result<T, FetchError> + Send + Sync + 'static,
+    ) -> Document<T> {
+        Document {
+            access: Arc::clone(self),
+            request: Arc::new(request),
+            read: Arc::new(read),
+            watch: None,
+            cause: None,
+        }
+    }
+
+    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &Request) -> Watch<T> {
+        let bare = Watch::Bare {
+            last: None,
+            failed: false,
+        };
+        let Some(guarding) = &self.guarding else {
+            return bare;
+        };
+        let id = guarding.endpoint(request);
+        let settings = guarding.settings.as_ref().clone();
+        match guarding.endpoints.guard(id, settings) {
+            Ok(guard) => Watch::Guarded(guard),
+            Err(error) => {
+                // Counted by the registry. An endpoint that is asked without a guard is
+                // still better than one that isn't asked.
+                warn!("{error}: it is asked without a guard");
+                bare
+            }
+        }
+    }
+}
+
+impl Guarding {
+    fn endpoint(&self, request: &Request) -> EndpointId {
+        EndpointId::new(self.component.as_str(), request.url.as_str())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Document<T> {
+    /// Asks for it, as far as its guard lets that happen.
+    ///
+    /// Cancel safe, as [`Guard::poll`] is.
+    pub async fn ask(&mut self, trigger: Trigger) -> Told<T> {
+        let watch = self
+            .watch
+            .get_or_insert_with(|| self.access.watch(&self.request));
+        let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
+        let read = Arc::clone(&self.read);
+        let guard = match watch {
+            Watch::Guarded(guard) => guard,
+            Watch::Bare { last, failed } => {
+                let answer = attempt(&*access.fetch, &request, &*read).await;
+                *failed = answer.is_err();
+                return match answer {
+                    Ok(answer) => {
+                        *last = Some(answer.clone());
+                        Told::New(answer)
+                    }
+                    Err(error) => Told::Nothing(Failure {
+                        part: request.url.path().to_owned(),
+                        reason: error.reason,
+                        status: error.status,
+                        message: error.message,
+                    }),
+                };
+            }
+        };
+        let attempt = move |_| {
+            let (access, request) = (Arc::clone(&access), Arc::clone(&request));
+            let read = Arc::clone(&read);
+            async move {
+                let answer = attempt(&*access.fetch, &request, &*read).await;
+                answer.map_err(FetchError::into_guarded)
+            }
+        };
+        match guard.poll(trigger, attempt).await {
+            Served::New(answer) => {
+                self.cause = None;
+                Told::New(answer)
+            }
+            Served::Fresh { .. } => Told::Same,
+            Served::Stale { failure, .. } | Served::Failed(failure) => {
+                Told::Nothing(self.failure(failure))
+            }
+        }
+    }
+
+    /// Why a poll would ask for it now: `trigger` is why the poll happens.
+    pub fn due(&self, trigger: Trigger, now: Instant) -> Option<Trigger> {
+        let Some(Watch::Guarded(guard)) = &self.watch else {
+            return (trigger == Trigger::Tick).then_some(trigger);
+        };
+        let wakes = guard.endpoint().breaker().wake_at();
+        match trigger {
+            _ if wakes.is_some_and(|at| at <= now) => Some(Trigger::Wake),
+            Trigger::Tick => Some(Trigger::Tick),
+            Trigger::Wake => None,
+        }
+    }
+
+    /// When it is due beside the regular polls, or its series are.
+    pub fn wake_at(&self) -> Option<Instant> {
+        match &self.watch {
+            Some(Watch::Guarded(guard)) => guard.wake_at(),
+            Some(Watch::Bare { .. }) | None => None,
+        }
+    }
+
+    /// Whether the series made of the last answer end now. Says so once.
+    pub fn ends(&mut self, now: Instant) -> bool {
+        match &mut self.watch {
+            Some(Watch::Guarded(guard)) => guard.expire(now).is_some(),
+            Some(Watch::Bare { last, failed }) => *failed && last.take().is_some(),
+            None => false,
+        }
+    }
+
+    /// Whether its breaker has it rejected, or is about to find out whether that still
+    /// makes sense.
+    pub fn is_given_up(&self) -> bool {
+        match &self.watch {
+            Some(Watch::Guarded(guard)) => matches!(
+                guard.endpoint().breaker().state(),
+                resilience::State::CoolingDown | resilience::State::HalfOpen
+            ),
+            Some(Watch::Bare { .. }) | None => false,
+        }
+    }
+
+    /// Takes it off the registry of endpoints: it won't be asked for, or only much later.
+    pub fn retire(&mut self) {
+        if let Some(Watch::Guarded(guard)) = self.watch.take()
+            && let Some(guarding) = &self.access.guarding
+        {
+            guarding.endpoints.remove(guard.endpoint().id());
+        }
+        self.cause = None;
+    }
+
+    fn failure(&mut self, failure: resilience::Failure) -> Failure {
+        let part = self.request.url.path();
+        match failure {
+            resilience::Failure::Attempt(error) => {
+                self.cause = Some(error.message.clone());
+                Failure {
+                    part: part.to_owned(),
+                    reason: reason(&error),
+                    status: error.status,
+                    message: error.message,
+                }
+            }
+            resilience::Failure::Rejected(rejection) => {
+                let message = match &self.cause {
+                    Some(cause) => format!("{rejection} after: {cause}"),
+                    None => rejection.to_string(),
+                };
+                Failure::new(part, Reason::Breaker, message)
+            }
+            other @ resilience::Failure::Shutdown => {
+                Failure::new(part, Reason::Breaker, other.to_string())
+            }
+            other @ resilience::Failure::Panicked => {
+                Failure::new(part, Reason::Parse, other.to_string())
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Document<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("url", &self.request.url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl FetchError {
+    /// What it means to a guard.
+    fn into_guarded(self) -> resilience::FetchError {
+        let outcome = match (self.status, self.reason) {
+            (Some(status), _) => Outcome::of_http_status(status),
+            _ if self.local => Outcome::Local,
+            (None, Reason::Refused) => Outcome::Transport(Transport::Refused),
+            (None, Reason::Reset) => Outcome::Transport(Transport::Reset),
+            (None, Reason::Dns) => Outcome::Transport(Transport::Dns),
+            (None, Reason::Tls) => Outcome::Transport(Transport::Tls),
+            (None, Reason::Timeout) => Outcome::Timeout,
+            (None, Reason::Limit) => Outcome::TooLarge,
+            (None, Reason::Parse | Reason::Status | Reason::Breaker) => Outcome::Malformed,
+        };
+        resilience::FetchError {
+            outcome,
+            status: self.status,
+            retry_after: self.retry_after,
+            message: self.message,
+        }
+    }
+}
+
+async fn attempt<T>(fetch: &dyn Fetch, request: &Request, read: &Read<T>) -> Result<T, FetchError> {
+    read(&fetch.fetch(request).await?)
+}
+
+/// What a guard's failure was in the words of the scrape series.
+fn reason(error: &resilience::FetchError) -> Reason {
+    if error.status.is_some() {
+        return Reason::Status;
+    }
+    match error.outcome {
+        Outcome::Transport(Transport::Refused) => Reason::Refused,
+        Outcome::Transport(Transport::Reset | Transport::Other) => Reason::Reset,
+        Outcome::Transport(Transport::Dns) => Reason::Dns,
+        Outcome::Transport(Transport::Tls) => Reason::Tls,
+        // Cancelled: the deadline of the poll came before the timeout of the request.
+        Outcome::Timeout | Outcome::Cancelled => Reason::Timeout,
+        Outcome::TooLarge | Outcome::Local => Reason::Limit,
+        Outcome::Success
+        | Outcome::Unavailable
+        | Outcome::ServerError
+        | Outcome::Throttled
+        | Outcome::ClientError
+        | Outcome::Malformed => Reason::Parse,
+    }
+}
