@@ -5,8 +5,8 @@
 //! everything would still be waiting. So where nearly all of several different peers fail
 //! below HTTP at the same time, our own network is suspected, and no cooldown grows.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,8 +23,8 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// Fewer peers than this prove nothing.
 const MIN_PEERS: usize = 3;
 
-/// Attempts that are kept at most, whatever their rate.
-const MAX_SIGHTINGS: usize = 32_768;
+/// Peers that are kept at most.
+const MAX_PEERS: usize = 32_768;
 
 /// What all endpoints of a process, sources and destinations alike, share: the network.
 #[derive(Debug, Default)]
@@ -74,9 +74,9 @@ enum Change {
 #[derive(Debug, Default)]
 struct Isolation {
     /// The last sighting of each peer within the window.
-    latest: HashMap<Box<str>, Sighting>,
-    /// Every sighting within the window, oldest first.
-    sightings: VecDeque<(Instant, u64, Box<str>)>,
+    latest: HashMap<Arc<str>, Sighting>,
+    /// The peers by the serial of that sighting, so the longest unseen first.
+    by_age: BTreeMap<u64, Arc<str>>,
     failing: usize,
     serial: u64,
     /// When the condition last held, since the last success.
@@ -85,6 +85,7 @@ struct Isolation {
 
 #[derive(Debug)]
 struct Sighting {
+    at: Instant,
     serial: u64,
     failed: bool,
 }
@@ -118,32 +119,47 @@ impl Isolation {
     }
 
     fn see(&mut self, now: Instant, peer: &str, failed: bool) {
-        self.serial += 1;
-        let sighting = Sighting {
-            serial: self.serial,
-            failed,
-        };
-        self.sightings.push_back((now, self.serial, peer.into()));
         self.failing += usize::from(failed);
-        if let Some(old) = self.latest.insert(peer.into(), sighting) {
-            self.failing -= usize::from(old.failed);
+        let Some(sighting) = self.latest.get_mut(peer) else {
+            self.meet(now, peer, failed);
+            return;
+        };
+        self.failing -= usize::from(sighting.failed);
+        sighting.at = now;
+        sighting.failed = failed;
+        // Who was seen last stays there: an agent with one destination moves nothing.
+        if sighting.serial != self.serial
+            && let Some(peer) = self.by_age.remove(&sighting.serial)
+        {
+            self.serial += 1;
+            sighting.serial = self.serial;
+            self.by_age.insert(self.serial, peer);
         }
     }
 
+    fn meet(&mut self, now: Instant, peer: &str, failed: bool) {
+        self.serial += 1;
+        let peer: Arc<str> = peer.into();
+        let sighting = Sighting {
+            at: now,
+            serial: self.serial,
+            failed,
+        };
+        self.latest.insert(Arc::clone(&peer), sighting);
+        self.by_age.insert(self.serial, peer);
+    }
+
+    /// Lets go of the peers that weren't seen within the window, and of the longest unseen
+    /// where there are too many.
     fn forget(&mut self, now: Instant) {
-        while let Some((seen, ..)) = self.sightings.front() {
-            let old = now.saturating_duration_since(*seen) > WINDOW;
-            if !old && self.sightings.len() < MAX_SIGHTINGS {
+        while let Some(longest_unseen) = self.by_age.first_entry() {
+            let sighting = self.latest.get(longest_unseen.get());
+            let old = sighting.is_none_or(|seen| now.saturating_duration_since(seen.at) > WINDOW);
+            if !old && self.latest.len() < MAX_PEERS {
                 return;
             }
-            let Some((_, serial, peer)) = self.sightings.pop_front() else {
-                return;
-            };
-            if let Some(latest) = self.latest.get(&peer)
-                && latest.serial == serial
-            {
-                self.failing -= usize::from(latest.failed);
-                self.latest.remove(&peer);
+            if let Some(forgotten) = self.latest.remove(&longest_unseen.remove()) {
+                self.failing -= usize::from(forgotten.failed);
             }
         }
     }
@@ -235,15 +251,32 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_is_seen_often_is_one_peer_and_is_forgotten_like_any() {
+        let start = Instant::now();
+        let second = |at| start + Duration::from_secs(at);
+        let mut isolation = Isolation::default();
+        isolation.record(second(0), "b:1", REFUSED);
+        for at in 0..=9 {
+            isolation.record(second(at), "a:1", REFUSED);
+            isolation.record(second(at), "a:1", Outcome::Success);
+        }
+        assert_eq!((isolation.latest.len(), isolation.failing), (2, 1));
+        isolation.record(second(11), "c:1", REFUSED);
+        assert_eq!((isolation.latest.len(), isolation.failing), (2, 1));
+        isolation.record(second(20), "c:1", REFUSED);
+        assert_eq!((isolation.latest.len(), isolation.by_age.len()), (1, 1));
+    }
+
+    #[test]
     fn memory_is_bounded_by_the_window_and_by_count() {
         let start = Instant::now();
         let mut isolation = Isolation::default();
-        for index in 0..MAX_SIGHTINGS + 100 {
+        for index in 0..MAX_PEERS + 100 {
             isolation.record(start, &format!("host-{index}:1"), REFUSED);
         }
-        assert!(isolation.sightings.len() <= MAX_SIGHTINGS);
-        assert_eq!(isolation.latest.len(), isolation.sightings.len());
-        assert_eq!(isolation.failing, isolation.latest.len());
+        assert_eq!(isolation.latest.len(), MAX_PEERS);
+        assert_eq!(isolation.by_age.len(), MAX_PEERS);
+        assert_eq!(isolation.failing, MAX_PEERS);
         isolation.record(start + Duration::from_secs(11), "late:1", REFUSED);
         assert_eq!((isolation.latest.len(), isolation.failing), (1, 1));
     }
