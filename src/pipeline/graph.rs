@@ -1,34 +1,30 @@
 //! From a configuration to everything that runs: components are built, pipelines wired,
 //! policies lowered to the edges that they rule.
 
+mod exporters;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::exporters::ExporterTask;
+pub(super) use self::exporters::ObservedOutlet;
+use self::exporters::Outlet;
 use super::admission::{Gate, ReceiverAccount, ReceiverIntake, Voter};
 use super::budget::Budget;
 use super::chain::{Chain, StageAccount};
-use super::delivery::DeliveryTask;
 use super::fanout::{Fanout, Leg, LegKind};
-use super::grace::Grace;
 use super::ledger::{Ledger, LegAccount, PipelineAccount};
+use super::metrics;
 use super::probe::Probe;
-use super::queue::{Bounds, Queue};
-use super::sink::{self, SinkTask};
-use super::status::ExporterStatus;
 use super::worker::PipelineTask;
-use super::{Ending, metrics};
-use crate::component::{
-    BuildContext, BuiltExporter, ComponentId, Health, Intake, Policy, Receiver, RemoteExporter,
-    Routes, WhenFull,
-};
+use crate::component::{BuildContext, ComponentId, Health, Intake, Policy, Receiver, Routes};
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
-use crate::resilience::{self, EndpointId, Endpoints, RegistrationError};
+use crate::resilience::{self, Endpoints};
 use crate::telemetry::Telemetry;
 
 /// Requests that may wait before a pipeline's first processor. A few, so that a receiver
@@ -87,17 +83,6 @@ pub struct Graph {
     pub stopping: CancellationToken,
     /// Cancelled when the receivers have had their time, so that the pipelines end.
     pub closing: CancellationToken,
-}
-
-/// One exporter, ready to start.
-pub struct ExporterTask {
-    id: ComponentId,
-    kind: ExporterKind,
-}
-
-enum ExporterKind {
-    Remote(Box<DeliveryTask>),
-    Local(SinkTask),
 }
 
 /// A component that could not be built.
@@ -191,32 +176,6 @@ impl Graph {
     }
 }
 
-/// What stands behind an exporter's id, as the rest of the agent observes it.
-#[derive(Debug, Clone)]
-pub(super) struct ObservedOutlet {
-    pub(super) status: Arc<ExporterStatus>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) remote: bool,
-}
-
-struct Outlet {
-    queue: Arc<Queue>,
-    status: Arc<ExporterStatus>,
-    /// How it votes; none for a local one.
-    vote: Option<(WhenFull, bool)>,
-    legs: Vec<Arc<LegAccount>>,
-}
-
-impl Outlet {
-    fn observed(self) -> ObservedOutlet {
-        ObservedOutlet {
-            status: self.status,
-            queue: self.queue,
-            remote: self.vote.is_some(),
-        }
-    }
-}
-
 struct Builder<'a> {
     config: &'a Config,
     telemetry: &'a Telemetry,
@@ -233,88 +192,6 @@ type Receivers = Vec<(ComponentId, Box<dyn Receiver>)>;
 type Gates<'a> = Vec<(&'a PipelineConfig, Arc<Gate>)>;
 
 impl<'a> Builder<'a> {
-    fn exporters(&mut self) -> Vec<ExporterTask> {
-        let config = self.config;
-        let mut tasks = Vec::new();
-        for (id, exporter) in &config.exporters {
-            match exporter.build(&self.context(id)) {
-                Ok(built) => match self.exporter(id, built) {
-                    Ok(task) => tasks.push(task),
-                    Err(error) => self.fail("exporters", id, error.into()),
-                },
-                Err(error) => self.fail("exporters", id, error),
-            }
-        }
-        tasks
-    }
-
-    fn exporter(
-        &mut self,
-        id: &ComponentId,
-        built: BuiltExporter,
-    ) -> Result<ExporterTask, RegistrationError> {
-        let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
-        let (queue, vote, kind) = match built {
-            BuiltExporter::Remote(remote) => {
-                let RemoteExporter {
-                    exporter,
-                    endpoint,
-                    mut delivery,
-                } = *remote;
-                let endpoints = &self.surroundings.endpoints;
-                let name = EndpointId::new(id.as_str(), &endpoint);
-                let endpoint = endpoints.breaker(name, delivery.breaker.clone())?;
-                let queue = Queue::new(DeliveryTask::bounds(&delivery));
-                let vote = (delivery.queue.when_full, delivery.queue.block_on_overflow);
-                delivery.queue.join_items = self.join_items(id, delivery.queue.join_items);
-                let task = DeliveryTask::new(
-                    exporter,
-                    delivery,
-                    Arc::clone(&queue),
-                    Arc::clone(&status),
-                    endpoint,
-                    endpoints.tasks().clone(),
-                );
-                (queue, Some(vote), ExporterKind::Remote(Box::new(task)))
-            }
-            BuiltExporter::Local(sink) => {
-                let queue = Queue::new(Bounds {
-                    requests: sink::QUEUE_REQUESTS,
-                    bytes: sink::QUEUE_BYTES,
-                });
-                let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
-                (queue, None, ExporterKind::Local(task))
-            }
-        };
-        self.outlets.insert(
-            id.clone(),
-            Outlet {
-                queue,
-                status,
-                vote,
-                legs: Vec::new(),
-            },
-        );
-        Ok(ExporterTask {
-            id: id.clone(),
-            kind,
-        })
-    }
-
-    /// Up to how many items an exporter joins requests: no more than the batches have that
-    /// its pipelines cut to a size.
-    fn join_items(&self, exporter: &ComponentId, max_items: u64) -> u64 {
-        let pipelines = self.config.service.pipelines.iter();
-        pipelines
-            .filter(|pipeline| pipeline.exporters.contains(exporter))
-            .flat_map(|pipeline| &pipeline.processors)
-            .filter_map(|id| match self.config.processors.get(id) {
-                Some(Stage::Processor(processor)) => processor.max_items(),
-                _ => None,
-            })
-            .fold(max_items, u64::min)
-    }
-
     fn pipelines(&mut self) -> (Vec<PipelineTask>, Gates<'a>) {
         let config = self.config;
         config
@@ -470,32 +347,5 @@ impl<'a> Builder<'a> {
             path: format!("{section}::{id}"),
             error,
         });
-    }
-}
-
-impl ExporterTask {
-    /// Its id in the configuration.
-    pub fn id(&self) -> &ComponentId {
-        &self.id
-    }
-
-    /// Opens what it needs, and fails early.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the exporter can't open.
-    pub fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
-        match &mut self.kind {
-            ExporterKind::Remote(task) => Box::pin(task.start()),
-            ExporterKind::Local(task) => Box::pin(task.start()),
-        }
-    }
-
-    /// Runs until nothing more can come or the grace is over.
-    pub async fn run(self, grace: Grace) -> Ending {
-        match self.kind {
-            ExporterKind::Remote(task) => task.run(grace).await,
-            ExporterKind::Local(task) => task.run(grace).await,
-        }
     }
 }

@@ -2,12 +2,13 @@
 //! log.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::component::{ComponentId, DropReason, Health, Reporter, Subject};
+use crate::resilience::Endpoint;
 
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -34,6 +35,11 @@ impl ExporterStatus {
             failures: Throttle::default(),
             losses: Throttle::default(),
         }
+    }
+
+    /// The breaker before it, which `/health` shows.
+    pub(super) fn guarded_by(&self, endpoint: Arc<Endpoint>) {
+        self.reporter.guarded_by([endpoint]);
     }
 
     pub(super) fn working(&self) {

@@ -9,7 +9,7 @@
 //! When the agent shuts down there is nothing left to wait for. Each request gets one last
 //! attempt, whatever delay or advice is pending, and the first of them also through an
 //! open breaker: the destination may be back, and what isn't sent now is lost. If that one
-//! fails, none follows it.
+//! fails, none follows it. Where an operator forced the breaker open there is none at all.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::Grace;
 use crate::component::{Delivered, ExportError};
 use crate::resilience::{
     ActiveTask, ActiveTasks, Attempt, Completion, Endpoint, Event, Mode, Outcome, Permit,
-    RetryResult, State,
+    RejectReason, RetryResult, State,
 };
 
 /// A breaker that rejects and says "now" is asked again after this. It happens where two
@@ -179,10 +179,17 @@ impl Gate {
     /// What the shutdown allows.
     async fn last_pass(&self, number: u32) -> Option<Pass<'_>> {
         let lane = self.lane(self.is_healthy()).await;
-        let permit = self.endpoint.breaker().acquire(Instant::now()).ok();
-        if permit.is_none() && self.hopeless.load(Ordering::Relaxed) {
+        let permit = self.endpoint.breaker().acquire(Instant::now());
+        let barred = match &permit {
+            Ok(_) => false,
+            // An operator knows better than we do.
+            Err(rejection) if rejection.reason == RejectReason::ForcedOpen => true,
+            Err(_) => self.hopeless.load(Ordering::Relaxed),
+        };
+        if barred {
             return None;
         }
+        let permit = permit.ok();
         Some(self.handing_out(permit, number, lane))
     }
 
