@@ -1,6 +1,8 @@
 //! Destinations that go away and come back: how often they are asked meanwhile, and that
 //! everything arrives afterwards, in order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -303,6 +305,30 @@ async fn who_sends_once_in_a_minute_is_served_at_once_after_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn health_tells_of_the_breaker() {
+    let remote = Remote::up_when(|at| at >= 100 * SECOND);
+    let rigged = rigged(&remote).await;
+    let line = || rigged.health.reports().remove(0);
+    assert_eq!(line().breaker, Some(State::Healthy));
+    rigged.push(1).await.unwrap();
+    sleep(90 * SECOND).await;
+    let (down, score) = (line(), line().health_score.unwrap());
+    assert!(matches!(
+        down.breaker,
+        Some(State::CoolingDown | State::HalfOpen)
+    ));
+    assert!(score < 0.3, "{score}");
+    assert_eq!(down.last_error.as_deref(), Some("as scripted"));
+    push(&rigged, 2..=7, 20 * SECOND).await;
+    let up = line();
+    assert_eq!(
+        (up.breaker, up.health_score),
+        (Some(State::Healthy), Some(1.0))
+    );
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_operator_decides_at_once() {
     let remote = one_by_one(Remote::script([]));
     let rigged = rigged(&remote).await;
@@ -382,19 +408,33 @@ async fn shutdown_tries_an_open_destination_once_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_delivers_what_a_destination_takes_that_is_back() {
-    let remote = one_by_one(Remote::up_when(|at| at >= 150 * SECOND));
-    let rigged = rigged(&remote).await;
-    push(&rigged, 1..=10, 14 * SECOND).await;
-    while rigged.breaker("remote") != State::CoolingDown {
-        sleep(SECOND).await;
-    }
-    let endpoint = rigged.endpoint("remote");
-    endpoint.breaker().force(Force::Open, Instant::now());
-    sleep(20 * SECOND).await;
-    let drained = rigged.shutdown().await;
-    let books = drained.ledger.snapshot();
-    assert_eq!(books.leg("metrics", "remote").unwrap().sent, 55);
+async fn shutdown_delivers_what_a_destination_takes_that_is_just_back() {
+    let f = async |forced: bool| {
+        let back = Arc::new(AtomicBool::new(false));
+        let is_back = Arc::clone(&back);
+        let remote = one_by_one(Remote::rule(move |_| {
+            match is_back.load(Ordering::Relaxed) {
+                true => Reply::Take,
+                false => Reply::Refuse,
+            }
+        }));
+        let rigged = rigged(&remote).await;
+        push(&rigged, 1..=10, 14 * SECOND).await;
+        while rigged.breaker("remote") != State::CoolingDown {
+            sleep(SECOND).await;
+        }
+        back.store(true, Ordering::Relaxed);
+        if forced {
+            let endpoint = rigged.endpoint("remote");
+            endpoint.breaker().force(Force::Open, Instant::now());
+        }
+        let books = rigged.shutdown().await.ledger.snapshot();
+        let leg = books.leg("metrics", "remote").unwrap();
+        (leg.sent, leg.dropped.of(DropReason::Shutdown))
+    };
+    assert_eq!(f(false).await, (55, 0));
+    // Whoever forced it open didn't want a last attempt, either.
+    assert_eq!(f(true).await, (0, 55));
 }
 
 #[tokio::test(start_paused = true)]
@@ -423,4 +463,17 @@ async fn sources_and_destinations_share_the_suspicion_of_the_network() {
     sleep(30 * SECOND).await;
     assert_eq!(rigged.leg("remote/0").sent, 1);
     rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_destinations_than_endpoints_are_an_error_that_names_the_bound() {
+    let mut rig = Rig::new();
+    for name in ["remote/a", "remote/b"] {
+        rig = rig.exporter(name, &Remote::script([]));
+    }
+    assert_eq!(
+        rig.max_endpoints(1).build().err().unwrap().to_string(),
+        "exporters::remote/b: remote/b http://remote.b:4318: there are 1 endpoints already, the \
+         most that service.max_endpoints allows",
+    );
 }

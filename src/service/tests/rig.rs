@@ -104,6 +104,11 @@ impl Rig {
         self
     }
 
+    pub(super) fn max_endpoints(mut self, max: usize) -> Self {
+        self.config.service.max_endpoints = max;
+        self
+    }
+
     /// Adds another pipeline between the same receiver and an exporter that exists.
     pub(super) fn and_pipeline(mut self, name: &str, exporter: &str) -> Self {
         self.pipeline(name, &["source"]);
