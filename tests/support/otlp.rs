@@ -18,6 +18,8 @@ pub struct Style {
     pub shuffled: bool,
     /// Singular fields and oneofs that repeat, unpacked numbers, groups.
     pub irregular: bool,
+    /// No infinite numbers: the JSON of other libraries can't say them.
+    pub plain: bool,
 }
 
 impl Style {
@@ -26,18 +28,28 @@ impl Style {
         unknown: false,
         shuffled: false,
         irregular: false,
+        plain: false,
     };
     /// What can be read in one pass.
     pub const REGULAR: Self = Self {
         unknown: true,
         shuffled: true,
         irregular: false,
+        plain: false,
     };
     /// Whatever protobuf allows.
     pub const ANY: Self = Self {
         unknown: true,
         shuffled: true,
         irregular: true,
+        plain: false,
+    };
+    /// What any library can say in any encoding.
+    pub const PLAIN: Self = Self {
+        unknown: false,
+        shuffled: true,
+        irregular: false,
+        plain: true,
     };
 }
 
@@ -107,6 +119,7 @@ enum Type {
     Bytes,
     Str,
     Packed64,
+    PackedDouble,
     PackedVarint,
     Message(fn() -> Message),
 }
@@ -121,7 +134,7 @@ enum Times {
 type Message = &'static [(u32, Type, Times)];
 
 use Times::{Many, One, OneOf};
-use Type::{Bytes, Double, Fixed32, Fixed64, Packed64, PackedVarint, Str, Varint};
+use Type::{Bytes, Double, Fixed32, Fixed64, Packed64, PackedDouble, PackedVarint, Str, Varint};
 
 const fn of(message: fn() -> Message) -> Type {
     Type::Message(message)
@@ -173,7 +186,7 @@ const HISTOGRAM_POINT: Message = &[
     (4, Fixed64, One),
     (5, Double, One),
     (6, Packed64, One),
-    (7, Packed64, One),
+    (7, PackedDouble, One),
     (8, of(|| EXEMPLAR), Many),
     (9, of(|| KEY_VALUE), Many),
     (10, Varint, One),
@@ -414,12 +427,17 @@ impl Generator {
                 let text = self.random.pick(&STRINGS);
                 self.delimited(number, text.as_bytes(), &mut out);
             }
-            Packed64 | PackedVarint => {
-                let values: Vec<u64> = (0..self.random.below(6)).map(|_| self.integer()).collect();
+            Packed64 | PackedDouble | PackedVarint => {
+                let values: Vec<u64> = (0..self.random.below(6))
+                    .map(|_| match kind {
+                        PackedDouble => self.double().to_bits(),
+                        _ => self.integer(),
+                    })
+                    .collect();
                 let unpacked = self.style.irregular && self.random.one_in(8);
                 let mut packed = Vec::new();
                 for value in values {
-                    let wire = if matches!(kind, Packed64) { 1 } else { 0 };
+                    let wire = if matches!(kind, PackedVarint) { 0 } else { 1 };
                     if unpacked {
                         self.key(number, wire, &mut packed);
                     }
@@ -484,6 +502,9 @@ impl Generator {
 
     fn double(&mut self) -> f64 {
         let any = self.random.below(1_000_000) as f64 / 1000.0;
+        if self.style.plain {
+            return self.random.pick(&[0.0, 1.0, -2.5, 1e-9, 1e300, any]);
+        }
         self.random.pick(&[
             0.0,
             -0.0,
