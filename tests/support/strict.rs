@@ -12,33 +12,51 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The samples of a page: name and labels, and the value.
 pub type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
 
-/// Reads a page.
+/// All that a page says.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub samples: Samples,
+    /// What `TYPE`, `UNIT` and `HELP` say, by this word and the family's name.
+    pub described: BTreeMap<(&'static str, String), String>,
+    /// What stands behind samples: their times, and exemplars, by name and labels.
+    pub times: BTreeMap<Series, f64>,
+    pub exemplars: BTreeMap<Series, Exemplar>,
+}
+
+/// A name and its labels.
+pub type Series = (String, BTreeMap<String, String>);
+
+/// An exemplar's labels, and its value and time as they stand there.
+pub type Exemplar = (BTreeMap<String, String>, String);
+
+/// Reads the samples of a page.
 pub fn read(page: &str, openmetrics: bool) -> Result<Samples, String> {
-    let mut reader = Reader {
+    read_all(page, openmetrics).map(|page| page.samples)
+}
+
+/// Reads a page.
+pub fn read_all(page: &str, openmetrics: bool) -> Result<Page, String> {
+    let reader = Reader {
         openmetrics,
         ..Reader::default()
     };
-    let Some(body) = page.strip_suffix('\n').or(page.is_empty().then_some("")) else {
-        return Err("the last line has no end".to_owned());
+    reader.read(page)
+}
+
+/// Reads a page of the Collector, which writes exemplars where OpenMetrics has none.
+pub fn read_collectors(page: &str, openmetrics: bool) -> Result<Page, String> {
+    let reader = Reader {
+        openmetrics,
+        exemplars_anywhere: true,
+        ..Reader::default()
     };
-    let body = if openmetrics {
-        let body = body.strip_suffix("# EOF").ok_or("no # EOF at the end")?;
-        body.strip_suffix('\n').unwrap_or(body)
-    } else {
-        body
-    };
-    for line in body.split('\n').filter(|_| !body.is_empty()) {
-        reader
-            .line(line)
-            .map_err(|problem| format!("{problem}: {line:?}"))?;
-    }
-    reader.end_family()?;
-    Ok(reader.samples)
+    reader.read(page)
 }
 
 #[derive(Default)]
 struct Reader {
     openmetrics: bool,
+    exemplars_anywhere: bool,
     family: String,
     kind: String,
     described: BTreeSet<&'static str>,
@@ -48,10 +66,28 @@ struct Reader {
     /// Cumulated buckets of the family's histograms, by their other labels.
     buckets: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>>,
     counts: BTreeMap<BTreeMap<String, String>, f64>,
-    samples: Samples,
+    page: Page,
 }
 
 impl Reader {
+    fn read(mut self, page: &str) -> Result<Page, String> {
+        let Some(body) = page.strip_suffix('\n').or(page.is_empty().then_some("")) else {
+            return Err("the last line has no end".to_owned());
+        };
+        let body = if self.openmetrics {
+            let body = body.strip_suffix("# EOF").ok_or("no # EOF at the end")?;
+            body.strip_suffix('\n').unwrap_or(body)
+        } else {
+            body
+        };
+        for line in body.split('\n').filter(|_| !body.is_empty()) {
+            self.line(line)
+                .map_err(|problem| format!("{problem}: {line:?}"))?;
+        }
+        self.end_family()?;
+        Ok(self.page)
+    }
+
     fn line(&mut self, line: &str) -> Result<(), String> {
         match line.strip_prefix("# ") {
             Some(comment) => self.comment(comment),
@@ -82,6 +118,8 @@ impl Reader {
         if self.has_samples || !self.described.insert(word) {
             return Err("a family is described twice".to_owned());
         }
+        let family = (word, self.family.clone());
+        self.page.described.insert(family, rest.to_owned());
         match word {
             "HELP" => unescaped(rest, self.openmetrics).map(|_| ()),
             "UNIT" => match self.family.strip_suffix(rest) {
@@ -105,20 +143,24 @@ impl Reader {
     }
 
     fn sample(&mut self, line: &str) -> Result<(), String> {
-        let (name, mut labels, rest) = series(line)?;
+        let (name, mut labels, rest) = parts(line)?;
         let mut rest = rest.split(" # ");
         let mut fields = rest.next().unwrap_or_default().split(' ');
         let value = number(fields.next().unwrap_or_default())?;
+        let series = (name.clone(), labels.clone());
         if let Some(time) = fields.next() {
-            time.parse::<f64>().map_err(|_| "a bad timestamp")?;
+            let time = time.parse::<f64>().map_err(|_| "a bad timestamp")?;
+            self.page.times.insert(series.clone(), time);
         }
         if let Some(exemplar) = rest.next() {
-            if !self.openmetrics || !(name.ends_with("_total") || name.ends_with("_bucket")) {
+            let fits = name.ends_with("_total") || name.ends_with("_bucket");
+            if !self.openmetrics || !(fits || self.exemplars_anywhere) {
                 return Err("an exemplar where there may be none".to_owned());
             }
             let exemplar = format!("x{exemplar}");
-            let (_, _, value) = series(&exemplar)?;
+            let (_, own, value) = parts(&exemplar)?;
             number(value.split(' ').next().unwrap_or_default())?;
+            self.page.exemplars.insert(series, (own, value.to_owned()));
         }
         self.has_samples = true;
         let suffix = name
@@ -150,7 +192,7 @@ impl Reader {
         } else if self.kind == "histogram" && suffix == "_count" {
             self.counts.insert(labels, value);
         }
-        match self.samples.insert((name, all), value) {
+        match self.page.samples.insert((name, all), value) {
             Some(_) => Err("a series twice".to_owned()),
             None => Ok(()),
         }
@@ -185,7 +227,7 @@ impl Reader {
 }
 
 /// `name{labels} rest` or `{"name",labels} rest`.
-fn series(line: &str) -> Result<(String, BTreeMap<String, String>, &str), String> {
+fn parts(line: &str) -> Result<(String, BTreeMap<String, String>, &str), String> {
     let end = line.find(['{', ' ']).ok_or("no value")?;
     let (name, mut rest) = line.split_at(end);
     let mut name = name.to_owned();

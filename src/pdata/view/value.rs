@@ -359,7 +359,7 @@ fn write_double(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
     }
 }
 
-/// A string as Go's JSON encoder writes it, safe inside HTML.
+/// A string as the Collector writes it: as Go's JSON encoder does, without its care for HTML.
 fn write_json_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
     for char in text.chars() {
@@ -371,7 +371,7 @@ fn write_json_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             '\t' => f.write_str("\\t")?,
             '\u{8}' => f.write_str("\\b")?,
             '\u{c}' => f.write_str("\\f")?,
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+            '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => {
                 write!(f, "\\u{:04x}", u32::from(char))?;
             }
             _ => f.write_char(char)?,
