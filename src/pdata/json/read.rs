@@ -19,6 +19,9 @@ use super::super::{Batch, Malformed, Signal};
 /// The text isn't OTLP JSON. Holds nothing of its values.
 #[derive(Debug, thiserror::Error)]
 pub enum Invalid {
+    /// It isn't UTF-8.
+    #[error("{0}")]
+    Utf8(#[from] std::str::Utf8Error),
     /// It is no JSON, or a value has the wrong shape.
     #[error("{0}")]
     Shape(#[from] serde_json::Error),
@@ -31,10 +34,12 @@ pub enum Invalid {
 ///
 /// # Errors
 ///
-/// [`Invalid`], which names the line and column.
+/// [`Invalid`], which names the place.
 pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, Invalid> {
+    // At once, since the values of unknown keys are skipped unseen.
+    let text = std::str::from_utf8(text)?;
     let mut out = Encoder::default();
-    let mut json = serde_json::Deserializer::from_slice(text);
+    let mut json = serde_json::Deserializer::from_str(text);
     Content {
         message: signal.request(),
         out: &mut out,

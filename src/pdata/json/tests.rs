@@ -376,6 +376,19 @@ fn nesting_has_an_end() {
 }
 
 #[test]
+fn text_that_is_not_utf8_is_refused_wherever_it_stands() {
+    let texts: [&[u8]; 3] = [
+        b"{\"resourceMetrics\":[{\"schemaUrl\":\"\xff\"}]}",
+        b"{\"unknown\":\"\xff\"}",
+        b"{\"unknown\":{\"\xff\":1}}",
+    ];
+    for text in texts {
+        let refused = decode(Signal::Metrics, text);
+        assert!(matches!(refused, Err(Invalid::Utf8(_))), "{refused:?}");
+    }
+}
+
+#[test]
 fn an_empty_request_is_an_empty_object() {
     assert_eq!(json(Signal::Logs, &[]), "{}");
 }

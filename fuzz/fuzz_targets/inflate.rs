@@ -1,0 +1,120 @@
+//! Whatever comes as gzip or zstd: it inflates to what other decoders make of it or is
+//! refused where they refuse it, never to more than the limit, and never further than one
+//! step beyond what has been admitted.
+#![no_main]
+
+#[path = "../../src/receivers/otlp/body.rs"]
+#[allow(
+    dead_code,
+    reason = "the source as it is; only inflating is tried here"
+)]
+mod body;
+#[path = "../../src/receivers/otlp/rejection.rs"]
+#[allow(
+    dead_code,
+    reason = "the source as it is; only inflating is tried here"
+)]
+mod rejection;
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use body::{Admitted, Compression, inflate};
+use foghorn::component::{Admission, Refusal};
+use foghorn::pdata::Batch;
+use foghorn::{component, pdata};
+use foghorn_fuzz::Input;
+use futures_util::future::BoxFuture;
+use libfuzzer_sys::fuzz_target;
+use rejection::Rejection;
+
+/// As in the receiver: how much is inflated before it is admitted.
+const STEP: u64 = 64 * 1024;
+
+fuzz_target!(|data: &[u8]| {
+    let Some(input) = Input::new(data) else {
+        return;
+    };
+    let (gzip, ours) = (input.choice % 2 == 0, input.choice % 16 < 2);
+    let sent = if ours {
+        packed(input.bytes, gzip)
+    } else {
+        input.bytes.to_vec()
+    };
+    let limit = [0, 100, 5_000, 100_000][input.choice / 16 % 4];
+    let room = Arc::new(AtomicU64::new(0));
+    let received = Admitted {
+        bytes: sent.clone().into(),
+        admission: Box::new(Counting(Arc::clone(&room))),
+    };
+    let compression = if gzip {
+        Compression::Gzip
+    } else {
+        Compression::Zstd
+    };
+    let inflated = inflate(received, compression, limit);
+
+    let admitted = sent.len() as u64 + room.load(Ordering::Relaxed);
+    assert!(
+        admitted <= limit.max(sent.len() as u64),
+        "{admitted} bytes were admitted"
+    );
+    // What another decoder makes of it, as far as the limit and a step beyond.
+    let mut expected = Vec::new();
+    let far_enough = limit + STEP + 1;
+    let whole = if gzip {
+        flate2::read::MultiGzDecoder::new(&sent[..])
+            .take(far_enough)
+            .read_to_end(&mut expected)
+    } else {
+        zstd::Decoder::new(&sent[..]).and_then(|d| d.take(far_enough).read_to_end(&mut expected))
+    };
+    match inflated {
+        Ok(admitted) => {
+            assert!(whole.is_ok() && admitted.bytes == expected);
+            assert!(admitted.bytes.len() as u64 <= limit);
+        }
+        Err(Rejection::TooLarge { .. }) => assert!(expected.len() as u64 > limit),
+        // A window that is too large is refused here only.
+        Err(Rejection::Malformed(_)) => assert!(whole.is_err() || !gzip),
+        Err(other) => panic!("{other:?}"),
+    }
+});
+
+/// Runs of bytes, compressed, and then damaged by the last four bytes of the input.
+fn packed(data: &[u8], gzip: bool) -> Vec<u8> {
+    let (runs, damage) = data.split_at(data.len().saturating_sub(4));
+    let mut plain = Vec::new();
+    for run in runs.chunks_exact(2) {
+        plain.extend(std::iter::repeat_n(run[0], usize::from(run[1]) * 8));
+    }
+    let mut packed = if gzip {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&plain).unwrap();
+        encoder.finish().unwrap()
+    } else {
+        zstd::encode_all(&plain[..], 1).unwrap()
+    };
+    if let &[low, high, byte, hit] = damage
+        && hit > 0
+    {
+        let at = usize::from(u16::from_le_bytes([low, high])) % packed.len();
+        packed[at] = byte;
+    }
+    packed
+}
+
+/// Gives all the room that it is asked for.
+struct Counting(Arc<AtomicU64>);
+
+impl Admission for Counting {
+    fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn accept(self: Box<Self>, _: Batch) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
