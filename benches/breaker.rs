@@ -9,16 +9,24 @@
 //! nothing and succeeds, and the answer. Foghorn's breaker takes the time from its caller,
 //! who has read the clock once for a whole poll; `foghorn, own clock` reads it for each
 //! call, as the others do by themselves. Threads share one breaker. Figures are CPU time
-//! for one operation, which other programs on the machine disturb less than wall time.
+//! for one operation, which other programs on the machine disturb less than wall time; but
+//! for `page`, which is one of the agent's own pages for so many endpoints.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use failsafe::CircuitBreaker as _;
-use foghorn::resilience::{Breaker, BreakerSettings, Completion, Outcome};
+use foghorn::breakers::Watch;
+use foghorn::exposition;
+use foghorn::resilience::{
+    Breaker, BreakerSettings, Completion, EndpointId, Endpoints, Outcome, Settings,
+};
+use foghorn::telemetry::{self, Telemetry};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 const DONE: Completion = Completion::new(Outcome::Success, Duration::from_micros(50));
 
@@ -108,6 +116,34 @@ fn rejection(c: &mut Criterion) {
     });
 }
 
+/// The agent's own page of many endpoints: observed and gathered, and with that turned into
+/// what the encoder writes.
+fn page(c: &mut Criterion) {
+    let mut group = c.benchmark_group("page");
+    group.sample_size(10);
+    for count in [10, 10_000] {
+        let watch = Watch::new();
+        let endpoints = Endpoints::new(count, CancellationToken::new());
+        let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
+        for index in 0..count {
+            let url = format!("http://node-{index}.example.org:9100/metrics");
+            let id = EndpointId::new("node", &url);
+            drop(endpoints.guard::<()>(id, Settings::default()));
+        }
+        let Ok(telemetry) = Telemetry::new(&telemetry::Settings::default()) else {
+            return;
+        };
+        watch.begin(&telemetry, &endpoints, count);
+        group.bench_function(BenchmarkId::new("gathered", count), |b| {
+            b.iter(|| black_box(telemetry.gather_now()));
+        });
+        group.bench_function(BenchmarkId::new("families", count), |b| {
+            b.iter(|| black_box(exposition::families(&telemetry.gather_now())));
+        });
+    }
+    group.finish();
+}
+
 /// One, two, and as many threads as there are processors.
 fn threads() -> Vec<usize> {
     let most = std::thread::available_parallelism().map_or(1, usize::from);
@@ -158,6 +194,6 @@ criterion_group! {
     config = Criterion::default()
         .measurement_time(Duration::from_secs(2))
         .warm_up_time(Duration::from_millis(500));
-    targets = admission, call, rejection
+    targets = admission, call, rejection, page
 }
 criterion_main!(benches);

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::component::{
     BuildContext, BuiltExporter, ComponentId, Delivered, DeliverySettings, Discards, ExportError,
-    Exporter, ExporterConfig, Intake, Now, Origin, Receiver, ReceiverConfig, Sink,
+    Exporter, ExporterConfig, Intake, Now, Origin, Receiver, ReceiverConfig, RemoteExporter, Sink,
 };
 use foghorn::config::{Config, PipelineConfig, PipelineId};
 use foghorn::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
@@ -189,10 +189,11 @@ impl ExporterConfig for Null {
     fn build(&self, _: &BuildContext) -> anyhow::Result<BuiltExporter> {
         Ok(match self.0 {
             Kind::Sink => BuiltExporter::Local(Box::new(self.clone())),
-            Kind::Exporter => BuiltExporter::Remote {
+            Kind::Exporter => BuiltExporter::Remote(Box::new(RemoteExporter {
                 exporter: Box::new(self.clone()),
+                endpoint: "bench".to_owned(),
                 delivery: DeliverySettings::default(),
-            },
+            })),
         })
     }
 

@@ -50,6 +50,8 @@ pub struct Service {
     extensions: Vec<(String, Box<dyn Extension>)>,
     surroundings: Surroundings,
     watch: Watch,
+    /// Endpoints that there may come to be.
+    room: usize,
     telemetry: Telemetry,
     http: Option<ListenerConfig>,
     pages: Vec<MetricsPage>,
@@ -132,6 +134,7 @@ impl Service {
                 extensions,
                 surroundings,
                 watch,
+                room: config.endpoints(),
                 telemetry: telemetry.clone(),
                 http: config.service.http.listener.clone(),
                 pages: config.service.telemetry.pages.clone(),
@@ -173,6 +176,7 @@ impl Service {
             mut extensions,
             surroundings,
             watch,
+            room,
             telemetry,
             http,
             pages,
@@ -204,7 +208,7 @@ impl Service {
             started.map_err(|error| failed("extensions", id, error))?;
         }
 
-        watch.begin(&telemetry, &surroundings.endpoints);
+        watch.begin(&telemetry, &surroundings.endpoints, room);
         if let Some(listener) = &http {
             for route in breakers::routes(server::OWNER, &surroundings.endpoints, listener) {
                 surroundings.routes.register(route);

@@ -45,7 +45,7 @@ fn an_idle_endpoint_holds_at_most_four_kibibytes() {
     assert!(refused.to_string().contains("service.max_endpoints"));
 
     let telemetry = Telemetry::new(&telemetry::Settings::default()).unwrap();
-    watch.begin(&telemetry, &endpoints);
+    watch.begin(&telemetry, &endpoints, endpoints.max());
     let instrumented = (resident() - before) / ENDPOINTS;
     println!("{instrumented} bytes with instruments");
     assert!(instrumented <= BOUND, "{instrumented} bytes");

@@ -23,8 +23,9 @@ pub(super) struct Durations {
 }
 
 impl Durations {
-    /// Makes the instrument, with as much room as has just been made for the others.
-    pub(super) fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>) {
+    /// Makes the instrument, with room for so many series.
+    pub(super) fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>, room: usize) {
+        telemetry.make_room(room);
         let histogram = telemetry
             .meter("foghorn.breakers")
             .f64_histogram(NAME)

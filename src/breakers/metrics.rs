@@ -51,12 +51,9 @@ use super::readings::{Reading, Readings};
 use crate::resilience::{CacheResult, Endpoints, Outcome, RejectReason, RetryResult};
 use crate::telemetry::Telemetry;
 
-/// Endpoints may come while the agent runs; this many for each that is there have room.
-const GROWTH: usize = 2;
-
-/// Series of one endpoint that a family with further labels has at most: every legal edge
-/// with its reasons, of which no endpoint comes to see half.
-const SERIES: usize = 16;
+/// Series of one endpoint that a family with further labels has at most: every edge of the
+/// states with its reasons.
+const SERIES: usize = 24;
 
 type Gauge = (&'static str, &'static str, fn(&Reading) -> Option<f64>);
 type Counter = (&'static str, &'static str, fn(&Reading) -> u64);
@@ -221,12 +218,8 @@ fn flag(set: bool) -> f64 {
 }
 
 /// Registers every instrument but the histogram.
-pub(super) fn observe(telemetry: &Telemetry, endpoints: &Arc<Endpoints>) {
+pub(super) fn observe(telemetry: &Telemetry, endpoints: &Arc<Endpoints>, room: usize) {
     let meter = telemetry.meter("foghorn.breakers");
-    let room = endpoints
-        .count()
-        .saturating_mul(GROWTH)
-        .min(endpoints.max());
     let readings = Arc::new(Readings::new(endpoints));
 
     telemetry.make_room(room);

@@ -7,7 +7,7 @@
 //!
 //! - [`Watch`] is what the registry tells its events to: a histogram of attempts, and the
 //!   log of transitions and rejections.
-//! - [`Watch::begin`] registers the instruments, once every component is built.
+//! - [`Watch::begin`] registers the instruments.
 //! - [`routes`] are the list of breakers, and the commands of an operator.
 //!
 //! Emits the `circuit_breaker_*` metrics; [`metrics`] lists them.
@@ -49,12 +49,11 @@ impl Watch {
         Arc::new(observers)
     }
 
-    /// Registers the instruments. Called when every component has been built and started:
-    /// the SDK allots tables for as many series as there may be, so they are made for the
-    /// endpoints that there are.
-    pub fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>) {
-        metrics::observe(telemetry, endpoints);
-        self.durations.begin(telemetry, endpoints);
+    /// Registers the instruments, with room for the series of as many endpoints as
+    /// `room`: the SDK allots tables for as many series as there may be.
+    pub fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>, room: usize) {
+        metrics::observe(telemetry, endpoints, room);
+        self.durations.begin(telemetry, endpoints, room);
     }
 }
 

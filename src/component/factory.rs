@@ -119,6 +119,11 @@ pub trait ReceiverConfig: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How many remote endpoints it asks at most; none for one that is sent to.
+    fn endpoints(&self) -> usize {
+        0
+    }
+
     /// What it collects and from where, for the first lines that the agent prints, such as
     /// `http://localhost:9000 every 15s`.
     fn describe(&self) -> String;

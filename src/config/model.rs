@@ -49,6 +49,13 @@ impl Config {
             + self.exporters.len();
         LABEL_SETS * subjects
     }
+
+    /// The endpoints that are guarded at most: sources are registered when they are first
+    /// asked, so that they can't be counted before.
+    pub fn endpoints(&self) -> usize {
+        let asked: usize = self.receivers.values().map(|r| r.endpoints()).sum();
+        (asked + self.exporters.len()).min(self.service.max_endpoints)
+    }
 }
 
 /// What may stand in a pipeline's list of processors.

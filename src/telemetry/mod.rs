@@ -150,9 +150,8 @@ impl Telemetry {
 
     /// Lets the instruments for endpoints that are made from now on have as many `series`.
     ///
-    /// Those of an endpoint can't be told from the configuration, only from the endpoints
-    /// that are there once the components are built. Room for as many as are allowed would
-    /// cost every agent megabytes.
+    /// How many those of an endpoint are differs from family to family; room for the most
+    /// in all of them would be wasted on those that have one.
     pub fn make_room(&self, series: usize) {
         self.room.store(series.max(FEW_SERIES), Ordering::Relaxed);
     }

@@ -2,13 +2,10 @@
 
 mod http;
 
-use std::io;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::resilience::{
@@ -39,7 +36,7 @@ impl Scene {
             .guard(EndpointId::new("betanet", url), settings)
             .unwrap();
         let telemetry = Telemetry::new(&Settings::default()).unwrap();
-        watch.begin(&telemetry, &endpoints);
+        watch.begin(&telemetry, &endpoints, endpoints.max());
         Self {
             endpoints,
             guard,
@@ -264,111 +261,6 @@ async fn without_metrics_there_are_no_instruments() {
     let watch = Watch::new();
     let endpoints = Arc::new(Endpoints::new(1, CancellationToken::new()));
     let telemetry = Telemetry::off();
-    watch.begin(&telemetry, &endpoints);
+    watch.begin(&telemetry, &endpoints, endpoints.max());
     assert!(telemetry.gather().await.is_empty());
-}
-
-/// Collects the lines of the log.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    /// What was logged at a level, as JSON.
-    fn of(&self, level: &str) -> Vec<serde_json::Value> {
-        let bytes = self.0.lock().unwrap().clone();
-        String::from_utf8(bytes)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .filter(|line| line["level"] == level)
-            .collect()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_one_warning_one_error_and_a_rejection_a_minute() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_writer(lines.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let scene = Scene::new(&Config::default());
-    let began = Instant::now();
-    scene.poll(Outcome::Success).await;
-    advance(Duration::from_secs(15)).await;
-    scene.outage().await;
-    // Ten minutes of ticks, with a canary whenever one is due, and then it is back.
-    let breaker = scene.guard.endpoint().breaker();
-    for _ in 0..40 {
-        scene.poll(Outcome::Transport(Transport::Refused)).await;
-        advance(Duration::from_secs(15)).await;
-    }
-    while !breaker.state().is_closed() {
-        let fetch = async |_| Ok(1);
-        let fetch = move |attempt| fetch(attempt);
-        scene.guard.poll(Trigger::Wake, fetch).await;
-        advance(Duration::from_secs(15)).await;
-    }
-    for _ in 0..3 {
-        scene.poll(Outcome::Success).await;
-        advance(Duration::from_secs(15)).await;
-    }
-
-    let warnings = lines.of("WARN");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_eq!(warnings[0]["state_transition"], "Healthy -> Degraded");
-    let errors = lines.of("ERROR");
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    let error = &errors[0];
-    assert_eq!(error["component"], "betanet");
-    assert_eq!(error["endpoint"], "http://a:9000/m");
-    assert_eq!(error["state_transition"], "Degraded -> CoolingDown");
-    assert_eq!(error["reason"], "consecutive_failures");
-    assert_eq!(error["fail_count"], 5);
-    assert_eq!(error["threshold"], 5);
-    assert_eq!(error["success_rate"], 0.167);
-    assert_eq!(error["latency_ms"], 40.0);
-    assert!(error["health_score"].as_f64().unwrap() < 1.0);
-    assert!(error["cooldown_s"].as_f64().unwrap() >= 42.0);
-    assert_eq!(error["generation"], 1);
-    assert_eq!(error["seq"], 2);
-
-    let infos = lines.of("INFO");
-    let last = infos.last().unwrap();
-    assert_eq!(last["state_transition"], "Degraded -> Healthy");
-    let rejections: Vec<_> = infos
-        .iter()
-        .filter(|line| line["rejections"].is_u64())
-        .collect();
-    let minutes = began.elapsed().as_secs() / 60;
-    assert!(
-        (5..=minutes).contains(&(rejections.len() as u64)),
-        "{rejections:?}"
-    );
-    let told: u64 = rejections
-        .iter()
-        .filter_map(|line| line["rejections"].as_u64())
-        .sum();
-    assert!(told > 25, "{told} rejections are told of");
 }

@@ -216,6 +216,10 @@ impl ReceiverConfig for Config {
         Some(self.scrape.written)
     }
 
+    fn endpoints(&self) -> usize {
+        self.endpoints.len() * (Part::V1.len() + self.parts.len())
+    }
+
     fn describe(&self) -> String {
         let endpoints: Vec<&str> = self.endpoints.iter().map(|e| e.text.as_str()).collect();
         format!(

@@ -98,6 +98,10 @@ impl ReceiverConfig for Config {
         Some(self.settings.written)
     }
 
+    fn endpoints(&self) -> usize {
+        self.targets.len()
+    }
+
     fn describe(&self) -> String {
         let mut text = format!("this host as {}", self.node_id());
         for target in &self.targets {
