@@ -232,7 +232,7 @@ impl FromValue for Level {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let text = value.read::<String>()?;
         if text.contains(['=', ',']) {
-            return match tracing_subscriber::EnvFilter::try_new(&text) {
+            return match text.parse::<tracing_subscriber::filter::Targets>() {
                 Ok(_) => Some(Self(text)),
                 Err(error) => value.error(format_args!("`{text}` is no filter: {error}")),
             };

@@ -8,10 +8,12 @@ use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How lines look.
@@ -71,8 +73,10 @@ pub fn init(level: &str, format: Format) -> Result<(), SetupError> {
     started.map_err(|error: TryInitError| SetupError::Taken(error.to_string()))
 }
 
-/// A filter with the noisy crates at `warn` unless it names them itself.
-fn filter(text: &str) -> Result<EnvFilter, SetupError> {
+/// A filter with the noisy crates at `warn` unless it names them itself. Directives go by
+/// target and level: one that also looks into spans would keep compiled expressions in
+/// every agent's memory.
+fn filter(text: &str) -> Result<Targets, SetupError> {
     let named = |name: &str| {
         let mut targets = text
             .split(',')
@@ -84,19 +88,22 @@ fn filter(text: &str) -> Result<EnvFilter, SetupError> {
         .filter(|name| !named(name))
         .map(|name| format!("{name}=warn,"))
         .collect();
-    EnvFilter::try_new(format!("{quiet}{text}")).map_err(|error| SetupError::Filter {
-        filter: text.to_owned(),
-        reason: error.to_string(),
-    })
+    let filter = format!("{quiet}{text}").parse();
+    filter.map_err(
+        |error: tracing_subscriber::filter::ParseError| SetupError::Filter {
+            filter: text.to_owned(),
+            reason: error.to_string(),
+        },
+    )
 }
 
 /// Lines such as `2026-11-21T12:00:00Z  INFO shutting down grace_s=5.0`.
-fn text<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscriber + Send + Sync
+fn text<W>(filter: Targets, writer: W, colours: bool) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(writer)
         // Told on stderr, too: that would panic when nobody reads it any more.
         .log_internal_errors(false)
@@ -104,10 +111,11 @@ where
         .with_target(false)
         .with_timer(Clock::Seconds)
         .finish()
+        .with(filter)
 }
 
 /// Lines such as `{"timestamp":"...","level":"INFO","message":"shutting down",...}`.
-fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+fn json<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -115,10 +123,11 @@ where
         .json()
         .flatten_event(true)
         .log_internal_errors(false)
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(writer)
         .with_timer(Clock::Millis)
         .finish()
+        .with(filter)
 }
 
 /// Universal time, as exact as the reader needs it.
