@@ -16,13 +16,14 @@
 //!   max_elapsed_time: 300s   # in which attempts are allowed; 0 = for ever
 //! sending_queue:
 //!   enabled: true
-//!   queue_size: 1000         # requests
-//!   queue_bytes: 32MiB       # encoded
+//!   sizer: requests          # requests | items | bytes: what queue_size counts
+//!   queue_size: 1000
+//!   queue_bytes: 32MiB       # encoded, whatever the sizer
 //!   when_full: auto          # auto | refuse | drop
 //!   block_on_overflow: false
 //!   num_consumers: 1
 //!   batch:
-//!     max_size: 4MiB
+//!     max_size: 4MiB         # without a unit in `sizer`: items or bytes
 //!     max_items: 8192
 //! ```
 
@@ -69,6 +70,8 @@ pub struct QueueSettings {
     pub requests: u64,
     /// Their encoded size in bytes.
     pub bytes: u64,
+    /// Items in them, where those are what is bounded.
+    pub items: Option<u64>,
     /// What a full queue means for those who send.
     pub when_full: WhenFull,
     /// Whether a sender waits for room before `when_full` applies.
@@ -137,6 +140,7 @@ impl Default for QueueSettings {
         Self {
             requests: 1000,
             bytes: 32 << 20,
+            items: None,
             when_full: WhenFull::Auto,
             block_on_overflow: false,
             num_consumers: 1,
@@ -201,7 +205,8 @@ impl FromValue for QueueSettings {
         let default = Self::default();
         let mut fields = value.fields()?;
         let enabled = fields.or("enabled", true);
-        let sizer = fields.or("sizer", Sizer::Requests);
+        let written = fields.optional("sizer");
+        let sizer = written.unwrap_or(Sizer::Requests);
         // The Collector's integer counts in the sizer's unit; `queue_bytes` is ours.
         let size = fields.optional::<ByteSize>("queue_size").map(|size| size.0);
         let mut settings = Self {
@@ -215,14 +220,29 @@ impl FromValue for QueueSettings {
         match (sizer, size) {
             (Sizer::Requests, Some(size)) => settings.requests = size,
             (Sizer::Bytes, Some(size)) => settings.bytes = size,
+            // A request has an item at least, so that this bounds the requests, too.
+            (Sizer::Items, Some(size)) => {
+                settings.items = Some(size);
+                settings.requests = size;
+            }
             (_, None) => {}
         }
         if let Some(batch) = fields.value("batch") {
-            settings.read_batch(&batch);
+            settings.read_batch(&batch, written);
         }
-        if fields.or("wait_for_result", false) {
-            value.warn("wait_for_result has no effect: a sender is answered once it is queued");
+        fields.without_effect(
+            "wait_for_result",
+            |value| value.text() == Some("false"),
+            "a sender is answered once it is queued",
+        );
+        if let Some(storage) = fields.value("storage").filter(|value| !value.is_null()) {
+            storage.error::<()>(
+                "there are no storage extensions, and the queue lives in memory: leave it out",
+            );
         }
+        let is_empty = |value: &Value<'_>| value.items().is_some_and(|items| items.is_empty());
+        let unseen = "requests are joined whatever metadata they came with";
+        fields.without_effect("metadata_keys", is_empty, unseen);
         fields.finish();
         if settings.requests == 0 || settings.bytes == 0 {
             return value.error("queue_size is 0: use at least 1, or enabled: false");
@@ -232,16 +252,26 @@ impl FromValue for QueueSettings {
 }
 
 impl QueueSettings {
-    fn read_batch(&mut self, value: &Value<'_>) {
+    fn read_batch(&mut self, value: &Value<'_>, queue: Option<Sizer>) {
         let Some(mut fields) = value.fields() else {
             return;
         };
-        let sizer = fields.or("sizer", Sizer::Bytes);
+        // A number without a unit counts what the Collector would count.
+        let max_size = fields.value("max_size");
+        let has_unit = max_size.and_then(|value| value.text()?.parse::<u64>().err());
+        let usual = match has_unit {
+            Some(_) => Sizer::Bytes,
+            None => queue.unwrap_or(Sizer::Items),
+        };
+        let sizer = fields.or("sizer", usual);
         if let Some(ByteSize(max)) = fields.optional("max_size") {
             match sizer {
                 Sizer::Bytes => self.join_bytes = max,
+                Sizer::Items => self.join_items = max,
                 Sizer::Requests => {
-                    value.error::<()>("sizer: requests has no meaning for a batch: use bytes");
+                    value.error::<()>(
+                        "sizer: requests has no meaning for a batch: use items or bytes",
+                    );
                 }
             }
         }
@@ -257,6 +287,8 @@ impl QueueSettings {
                  nothing waits in order to be joined; use the batch processor for that",
             );
         }
+        let unseen = "requests are joined whatever metadata they came with";
+        fields.without_effect("partition", |_| false, unseen);
         fields.finish();
     }
 }
@@ -265,6 +297,7 @@ impl QueueSettings {
 #[derive(Debug, Clone, Copy)]
 enum Sizer {
     Requests,
+    Items,
     Bytes,
 }
 
@@ -272,8 +305,9 @@ impl FromValue for Sizer {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         match value.text() {
             Some("requests") => Some(Self::Requests),
+            Some("items") => Some(Self::Items),
             Some("bytes") => Some(Self::Bytes),
-            _ => value.error("expected requests or bytes"),
+            _ => value.error("expected requests, items or bytes"),
         }
     }
 }
@@ -286,5 +320,97 @@ impl FromValue for WhenFull {
             Some("drop") => Some(Self::Drop),
             _ => value.error("expected auto, refuse or drop"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::yaml::{Diagnostics, parse};
+
+    fn queue(text: &str) -> (Option<QueueSettings>, Vec<String>) {
+        let diagnostics = Diagnostics::new();
+        let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
+        let read = Value::root(&node, &diagnostics).read();
+        let problems = diagnostics.problems();
+        (read, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_size_counts_what_the_sizer_says() {
+        let f = |text: &str, requests: u64, bytes: u64, items: Option<u64>| {
+            let (read, problems) = queue(text);
+            assert_eq!(problems, [""; 0], "{text}");
+            let read = read.unwrap();
+            assert_eq!(
+                (read.requests, read.bytes, read.items),
+                (requests, bytes, items),
+                "{text}"
+            );
+        };
+        f("{}", 1000, 32 << 20, None);
+        f("{queue_size: 7}", 7, 32 << 20, None);
+        f("{sizer: requests, queue_size: 7}", 7, 32 << 20, None);
+        f("{sizer: bytes, queue_size: 7MiB}", 1000, 7 << 20, None);
+        f(
+            "{sizer: items, queue_size: 70000}",
+            70_000,
+            32 << 20,
+            Some(70_000),
+        );
+        f("{sizer: items}", 1000, 32 << 20, None);
+        f(
+            "{enabled: false, sizer: items, queue_size: 5}",
+            1,
+            32 << 20,
+            None,
+        );
+    }
+
+    #[test]
+    fn what_is_joined_is_counted_as_in_the_collector() {
+        let f = |text: &str, bytes: u64, items: u64| {
+            let (read, problems) = queue(text);
+            assert_eq!(problems, [""; 0], "{text}");
+            let read = read.unwrap();
+            assert_eq!((read.join_bytes, read.join_items), (bytes, items), "{text}");
+        };
+        f("{batch: {max_size: 500}}", 4 << 20, 500);
+        f("{batch: {max_size: 1MiB}}", 1 << 20, 8192);
+        f("{sizer: bytes, batch: {max_size: 500}}", 500, 8192);
+        f(
+            "{sizer: bytes, batch: {sizer: items, max_size: 500}}",
+            4 << 20,
+            500,
+        );
+        f("{batch: {sizer: bytes, max_size: 500}}", 500, 8192);
+    }
+
+    #[test]
+    fn what_nothing_here_does_is_said() {
+        let f = |text: &str, expected: &str| {
+            let (_, problems) = queue(text);
+            assert_eq!(problems, [expected], "{text}");
+        };
+        f(
+            "{storage: file_storage}",
+            "t:1:11: storage: there are no storage extensions, and the queue lives in memory: \
+             leave it out",
+        );
+        f(
+            "{wait_for_result: true}",
+            "t:1:19: wait_for_result: warning: this has no effect: a sender is answered once it \
+             is queued",
+        );
+        f(
+            "{sizer: spans}",
+            "t:1:9: sizer: expected requests, items or bytes",
+        );
+        f(
+            "{batch: {sizer: requests, max_size: 5}}",
+            "t:1:2: batch: sizer: requests has no meaning for a batch: use items or bytes",
+        );
     }
 }

@@ -92,10 +92,11 @@ impl Leg {
             LegKind::Local { .. } => None,
         };
         if let Some(mut slot) = promised {
-            slot.settle(batch.size());
+            slot.settle(batch.size(), batch.items());
             return Some(slot);
         }
-        let slot = self.producer.queue().try_reserve(batch.size())?;
+        let mut slot = self.producer.queue().try_reserve(batch.size())?;
+        slot.settle(batch.size(), batch.items());
         if let LegKind::Local { stalled } = &mut self.kind {
             *stalled = false;
         }

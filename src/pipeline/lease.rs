@@ -91,6 +91,7 @@ mod tests {
             let bounds = Bounds {
                 requests: 1000,
                 bytes: 1 << 30,
+                items: None,
             };
             Self {
                 account: PipelineAccount::new("metrics"),
@@ -136,7 +137,7 @@ mod tests {
             }
             let mut batch = Lease::take(&mut pot, 8000).unwrap();
             let slot = batch.slots[0].as_mut().unwrap();
-            slot.settle(800_000);
+            slot.settle(800_000, 1);
             assert_eq!(pot.as_ref().unwrap().items(), 1000);
         }
         let (requests, bytes) = desk.queue.taken();

@@ -283,13 +283,15 @@ fn observe_exporters(meter: &Meter, ledger: &Ledger, outlets: &Arc<[ObservedOutl
     }
     type Reading = fn(&ObservedOutlet) -> u64;
     const GAUGES: [(&str, &str, Reading); 3] = [
-        ("otelcol_exporter_queue_size", "Requests that wait.", |o| {
-            o.queue.len()
-        }),
+        (
+            "otelcol_exporter_queue_size",
+            "What waits, in requests, or in items where those are bounded.",
+            |o| o.queue.size_and_capacity().0,
+        ),
         (
             "otelcol_exporter_queue_capacity",
-            "Requests that may wait or be under way.",
-            |o| o.queue.bounds().requests,
+            "What may wait or be under way, in the same unit.",
+            |o| o.queue.size_and_capacity().1,
         ),
         (
             "otelcol_exporter_in_flight_requests",

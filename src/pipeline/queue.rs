@@ -1,9 +1,12 @@
 //! The bounded queue before an exporter.
 //!
-//! It is bounded by requests and by bytes, and room in it is an object: a [`Slot`] is
+//! It is bounded by requests, bytes and items, and room in it is an object: a [`Slot`] is
 //! reserved before a request is decoded, travels with it, and is given back when the
 //! request has met its end, so that what was promised to a sender can always be queued. A
 //! request that is under way still fills its slot.
+//!
+//! How many items a request has shows only when it is decoded, so nobody is admitted while
+//! the items are at their bound, and those who were admitted before may overshoot it.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -35,6 +38,8 @@ pub(super) struct Queue {
 pub(super) struct Bounds {
     pub(super) requests: u64,
     pub(super) bytes: u64,
+    /// None where requests are what is counted.
+    pub(super) items: Option<u64>,
 }
 
 /// How much is taken out at a time.
@@ -61,6 +66,8 @@ pub(super) struct Slot {
     queue: Arc<Queue>,
     requests: u64,
     bytes: u64,
+    /// Once they are known.
+    items: u64,
 }
 
 /// The right to put requests into a queue, which ends when the last of them is dropped.
@@ -75,6 +82,7 @@ struct State {
     /// Promised, waiting, or under way.
     taken_requests: u64,
     taken_bytes: u64,
+    taken_items: u64,
     producers: usize,
     closed: bool,
 }
@@ -101,7 +109,11 @@ impl Queue {
     pub(super) fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Slot> {
         let mut state = self.lock();
         let fits = state.taken_requests < self.bounds.requests
-            && state.taken_bytes.saturating_add(bytes) <= self.bounds.bytes;
+            && state.taken_bytes.saturating_add(bytes) <= self.bounds.bytes
+            && self
+                .bounds
+                .items
+                .is_none_or(|items| state.taken_items < items);
         if state.closed || !(fits || state.taken_requests == 0) {
             return None;
         }
@@ -111,6 +123,7 @@ impl Queue {
             queue: Arc::clone(self),
             requests: 1,
             bytes,
+            items: 0,
         })
     }
 
@@ -190,12 +203,18 @@ impl Queue {
     }
 
     /// Requests that wait.
+    #[cfg(test)]
     pub(super) fn len(&self) -> u64 {
         self.lock().waiting.len() as u64
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
-        self.bounds
+    /// What waits and what may, in items where they are bounded, and else in requests.
+    pub(super) fn size_and_capacity(&self) -> (u64, u64) {
+        let waiting = &self.lock().waiting;
+        match self.bounds.items {
+            Some(items) => (waiting.iter().map(|r| r.batch.items()).sum(), items),
+            None => (waiting.len() as u64, self.bounds.requests),
+        }
     }
 
     /// Since when the oldest request has been waiting.
@@ -253,12 +272,15 @@ impl Slot {
         let rest = whole.saturating_sub(part);
         let requests = self.requests - share(self.requests, rest, whole);
         let bytes = self.bytes - share(self.bytes, rest, whole);
+        let items = self.items - share(self.items, rest, whole);
         self.requests -= requests;
         self.bytes -= bytes;
+        self.items -= items;
         Slot {
             queue: Arc::clone(&self.queue),
             requests,
             bytes,
+            items,
         }
     }
 
@@ -266,19 +288,22 @@ impl Slot {
         debug_assert!(Arc::ptr_eq(&self.queue, &other.queue));
         self.requests += std::mem::take(&mut other.requests);
         self.bytes += std::mem::take(&mut other.bytes);
+        self.items += std::mem::take(&mut other.items);
     }
 
-    /// Fills the slot with exactly one request of `bytes`: gives back what is too much, and
-    /// overshoots by what processors have added.
-    pub(super) fn settle(&mut self, bytes: u64) {
+    /// Fills the slot with exactly one request of so many bytes and items: gives back what is
+    /// too much, and overshoots by what processors have added.
+    pub(super) fn settle(&mut self, bytes: u64, items: u64) {
         {
             let mut state = self.queue.lock();
             state.taken_requests = state.taken_requests + 1 - self.requests;
             state.taken_bytes = state.taken_bytes + bytes - self.bytes;
+            state.taken_items = state.taken_items + items - self.items;
         }
         let gave_back = self.requests > 1 || self.bytes > bytes;
         self.requests = 1;
         self.bytes = bytes;
+        self.items = items;
         if gave_back {
             self.queue.room.notify_waiters();
         }
@@ -291,6 +316,7 @@ impl Drop for Slot {
             let mut state = self.queue.lock();
             state.taken_requests -= self.requests;
             state.taken_bytes -= self.bytes;
+            state.taken_items -= self.items;
         }
         self.queue.room.notify_waiters();
     }
@@ -333,7 +359,11 @@ mod tests {
     use crate::pipeline::testing::points;
 
     fn queue(requests: u64, bytes: u64) -> Arc<Queue> {
-        Queue::new(Bounds { requests, bytes })
+        Queue::new(Bounds {
+            requests,
+            bytes,
+            items: None,
+        })
     }
 
     fn request(queue: &Arc<Queue>, items: usize) -> Request {
@@ -362,6 +392,26 @@ mod tests {
         assert!(queue.try_reserve(0).is_none(), "the fourth request");
         drop((first, second, third));
         assert_eq!(queue.taken(), (0, 0));
+    }
+
+    #[test]
+    fn items_are_counted_once_they_are_known() {
+        let queue = Queue::new(Bounds {
+            requests: 10,
+            bytes: 100,
+            items: Some(5),
+        });
+        let mut first = queue.try_reserve(1).unwrap();
+        first.settle(1, 4);
+        let mut second = queue.try_reserve(1).unwrap();
+        assert!(queue.try_reserve(1).is_some(), "4 of 5 are known of");
+        second.settle(1, 7);
+        assert!(queue.try_reserve(1).is_none());
+        let part = second.take(1, 7);
+        drop(second);
+        assert!(queue.try_reserve(1).is_none(), "4 and 1 of the other");
+        drop(part);
+        assert!(queue.try_reserve(1).is_some());
     }
 
     #[test]

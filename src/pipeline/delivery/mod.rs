@@ -59,6 +59,7 @@ impl DeliveryTask {
         Bounds {
             requests: settings.queue.requests,
             bytes: settings.queue.bytes,
+            items: settings.queue.items,
         }
     }
 

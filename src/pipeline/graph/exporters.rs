@@ -131,6 +131,7 @@ impl Builder<'_> {
                 let queue = Queue::new(Bounds {
                     requests: sink::QUEUE_REQUESTS,
                     bytes: sink::QUEUE_BYTES,
+                    items: None,
                 });
                 let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
                 (queue, None, ExporterKind::Local(task))
