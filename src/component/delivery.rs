@@ -29,6 +29,7 @@
 
 use std::time::Duration;
 
+use super::collector::{is_empty, is_false, is_zero};
 use super::guard::destination;
 use crate::resilience::{BreakerSettings, Edge};
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
@@ -230,17 +231,13 @@ impl FromValue for QueueSettings {
         if let Some(batch) = fields.value("batch") {
             settings.read_batch(&batch, written);
         }
-        fields.without_effect(
-            "wait_for_result",
-            |value| value.text() == Some("false"),
-            "a sender is answered once it is queued",
-        );
-        if let Some(storage) = fields.value("storage").filter(|value| !value.is_null()) {
+        let queued = "a sender is answered once it is queued";
+        fields.without_effect("wait_for_result", is_false, queued);
+        if let Some(storage) = fields.foreign("storage").filter(|value| !value.is_null()) {
             storage.error::<()>(
                 "there are no storage extensions, and the queue lives in memory: leave it out",
             );
         }
-        let is_empty = |value: &Value<'_>| value.items().is_some_and(|items| items.is_empty());
         let unseen = "requests are joined whatever metadata they came with";
         fields.without_effect("metadata_keys", is_empty, unseen);
         fields.finish();
@@ -276,17 +273,10 @@ impl QueueSettings {
             }
         }
         self.join_items = fields.or("max_items", self.join_items);
-        // Nothing is ever delayed in order to be joined.
-        if fields
-            .optional::<u64>("min_size")
-            .is_some_and(|size| size > 0)
-            || fields.optional::<Duration>("flush_timeout").is_some()
-        {
-            value.warn(
-                "min_size and flush_timeout have no effect: waiting requests are joined, and \
-                 nothing waits in order to be joined; use the batch processor for that",
-            );
-        }
+        let at_once = "requests that wait are joined, and nothing waits in order to be joined: \
+                       use the batch processor for that";
+        fields.without_effect("min_size", is_zero, at_once);
+        fields.without_effect("flush_timeout", is_zero, at_once);
         let unseen = "requests are joined whatever metadata they came with";
         fields.without_effect("partition", |_| false, unseen);
         fields.finish();

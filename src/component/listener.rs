@@ -1,7 +1,7 @@
 //! The settings of a listening socket, the same for everything that listens.
 //!
 //! ```yaml
-//! endpoint: 0.0.0.0:4317          # also localhost:4317, [::1]:4317, :4317
+//! endpoint: 0.0.0.0:4317          # also localhost:4317, [::1]:4317, :4317, fog-7:4317
 //! tls:
 //!   cert_file: /etc/foghorn/server.pem
 //!   key_file: /etc/foghorn/server.key
@@ -10,11 +10,12 @@
 //!   bearer_token: ${env:TOKEN}    # or bearer_token_file, or basic: {username, password}
 //! ```
 //!
-//! An address that other machines can reach needs TLS and authentication (a client
+//! A name is looked up when the configuration is read, and its first address taken. An
+//! address that other machines can reach needs TLS and authentication (a client
 //! certificate is one), or `allow_insecure_bind: true`, which says that something else
 //! protects it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use super::ServerTls;
@@ -104,7 +105,7 @@ impl ListenerConfig {
     }
 
     /// Reads an address as the Collector writes it, where an empty host means every
-    /// interface.
+    /// interface, and looks up a name.
     pub fn endpoint(value: &Value<'_>) -> Option<SocketAddr> {
         value.read().map(|Endpoint(address)| address)
     }
@@ -131,6 +132,12 @@ impl FromValue for ListenerConfig {
 impl FromValue for AuthConfig {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
+        if let Some(authenticator) = fields.foreign("authenticator") {
+            return authenticator.error(
+                "there are no authenticator extensions: use bearer_token, bearer_token_file or \
+                 basic: {username, password}",
+            );
+        }
         let token = fields.optional("bearer_token").map(Self::BearerToken);
         let file = fields
             .optional("bearer_token_file")
@@ -168,12 +175,53 @@ impl FromValue for AuthConfig {
 /// An address as the Collector writes it, where an empty host means every interface.
 struct Endpoint(SocketAddr);
 
+/// The address of a host by number or by name. A listener needs one to begin with, so there
+/// is nothing better to do meanwhile than to wait for the answer.
+///
+/// # Errors
+///
+/// When it has no address, or can't be a host.
+pub fn address_of(host: &str) -> Result<IpAddr, String> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    if host == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    let is_name = host.contains(|c: char| c.is_ascii_alphabetic())
+        && host.len() <= 253
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if !is_name {
+        return Err(format!("`{host}` is neither an IP address nor a host name"));
+    }
+    let found = (host, 0).to_socket_addrs();
+    let first = found.map(|mut addresses| addresses.next());
+    match first {
+        Ok(Some(address)) => Ok(address.ip()),
+        Ok(None) => Err(format!("no address for the host name `{host}`")),
+        Err(error) => Err(format!("no address for the host name `{host}`: {error}")),
+    }
+}
+
 impl FromValue for Endpoint {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         if let Some(port) = value.text().and_then(|text| text.strip_prefix(':'))
             && let Ok(port) = port.parse::<u16>()
         {
             return Some(Self(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))));
+        }
+        if let Some((host, port)) = value.text().and_then(|text| text.rsplit_once(':'))
+            && let Ok(port) = port.parse()
+            && host.contains(|c: char| c.is_ascii_alphabetic())
+            && !host.starts_with('[')
+        {
+            return match address_of(host) {
+                Ok(address) => Some(Self(SocketAddr::new(address, port))),
+                Err(message) => value.error(message),
+            };
         }
         value.read().map(Self)
     }
@@ -244,6 +292,36 @@ mod tests {
         f("[::1]:4317", "[::1]:4317");
         f("0.0.0.0:0", "0.0.0.0:0");
         f(":4317", "0.0.0.0:4317");
+    }
+
+    #[test]
+    fn a_host_name_is_looked_up_and_protected_like_its_address() {
+        // Names that no resolver needs to be asked for.
+        assert_eq!(address_of("localhost"), Ok(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(address_of("[::1]"), Ok("::1".parse().unwrap()));
+        let long = format!("{}.invalid", "x".repeat(64));
+        let refused = address_of(&long).unwrap_err();
+        assert!(
+            refused.starts_with("no address for the host name"),
+            "{refused}"
+        );
+        assert!(address_of("a b").is_err());
+        assert!(address_of("300.1.1.1").is_err());
+        let message = read(&map([("endpoint", scalar(&format!("{long}:1")))]));
+        assert!(
+            message
+                .unwrap_err()
+                .contains("no address for the host name")
+        );
+        // What this machine calls itself is an address like any other.
+        let name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        if let Ok(address) = address_of(&name) {
+            let at = map([("endpoint", scalar(&format!("{name}:1")))]);
+            assert_eq!(read(&at).is_ok(), address.is_loopback(), "{address}");
+        }
     }
 
     #[test]

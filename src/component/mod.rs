@@ -9,6 +9,7 @@
 //! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `telemetry`
 //! and `yaml`.
 
+pub mod collector;
 mod delivery;
 mod factory;
 mod guard;
@@ -39,7 +40,7 @@ pub use health::{
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
-pub use listener::{AuthConfig, ListenerConfig};
+pub use listener::{AuthConfig, ListenerConfig, address_of};
 #[cfg(test)]
 pub(crate) use tls::pki;
 pub use tls::{ClientTls, Identity, Pem, ServerTls};

@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{LogEncoding, MetricsPage, TelemetryConfig};
-use crate::component::ListenerConfig;
-use crate::yaml::{Fields, FromValue, Value};
+use crate::component::{ListenerConfig, address_of};
+use crate::yaml::{Fields, FromValue, NodeKind, Value};
 
 /// Where the Collector shows its own metrics.
 const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8888);
@@ -56,41 +56,21 @@ fn logs(mut keys: Fields<'_>, telemetry: &mut TelemetryConfig) {
     }
     telemetry.log_encoding = keys.or("encoding", LogEncoding::Auto);
     let stderr = |value: &Value<'_>| is_list_of(value, "stderr");
-    ignore(&mut keys, "output_paths", stderr, "the log goes to stderr");
-    ignore(
-        &mut keys,
-        "error_output_paths",
-        stderr,
-        "the log goes to stderr",
-    );
+    keys.without_effect("output_paths", stderr, "the log goes to stderr");
+    keys.without_effect("error_output_paths", stderr, "the log goes to stderr");
     let is_false = |value: &Value<'_>| value.text() == Some("false");
     let is_true = |value: &Value<'_>| value.text() == Some("true");
-    ignore(&mut keys, "development", is_false, "there is one mode only");
-    ignore(
-        &mut keys,
-        "disable_caller",
-        is_true,
-        "no line names its caller",
-    );
-    ignore(
-        &mut keys,
-        "disable_stacktrace",
-        is_true,
-        "no line has a stack trace",
-    );
+    keys.without_effect("development", is_false, "there is one mode only");
+    keys.without_effect("disable_caller", is_true, "no line names its caller");
+    keys.without_effect("disable_stacktrace", is_true, "no line has a stack trace");
     let is_off = |value: &Value<'_>| {
         let mut entries = value.entries().into_iter().flatten();
         entries.any(|(entry, value)| entry.key == "enabled" && value.text() == Some("false"))
     };
-    ignore(&mut keys, "sampling", is_off, "every line is written");
+    keys.without_effect("sampling", is_off, "every line is written");
     let never = |_: &Value<'_>| false;
-    ignore(&mut keys, "initial_fields", never, "use `resource`");
-    ignore(
-        &mut keys,
-        "processors",
-        never,
-        "the log goes to stderr alone",
-    );
+    keys.without_effect("initial_fields", never, "use `resource`");
+    keys.without_effect("processors", never, "the log goes to stderr alone");
     keys.finish();
 }
 
@@ -119,7 +99,7 @@ fn metrics(mut keys: Fields<'_>, telemetry: &mut TelemetryConfig) {
     }
     not_yet(&mut keys, "otlp");
     let never = |_: &Value<'_>| false;
-    ignore(&mut keys, "views", never, "every metric is shown as it is");
+    keys.without_effect("views", never, "every metric is shown as it is");
     keys.finish();
 }
 
@@ -128,7 +108,7 @@ fn page(reader: &Value<'_>) -> Option<MetricsPage> {
     let mut keys = reader.fields()?;
     let pull = keys.value("pull");
     let never = |_: &Value<'_>| false;
-    let pushes = ignore(&mut keys, "periodic", never, "no metrics are pushed");
+    let pushes = keys.without_effect("periodic", never, "no metrics are pushed");
     keys.finish();
     let Some(pull) = pull else {
         if !pushes {
@@ -155,11 +135,11 @@ fn page(reader: &Value<'_>) -> Option<MetricsPage> {
     // The page has neither scopes nor suffixes, as the Collector's has none by default.
     let is_true = |value: &Value<'_>| value.text() == Some("true");
     for key in ["without_scope_info", "without_type_suffix", "without_units"] {
-        ignore(&mut keys, key, is_true, "the page is always without them");
+        keys.without_effect(key, is_true, "the page is always without them");
     }
     let constant = "with_resource_constant_labels";
     let instead = "the resource is in `target_info`";
-    ignore(&mut keys, constant, |_| false, instead);
+    keys.without_effect(constant, |_| false, instead);
     keys.finish();
     Some(MetricsPage {
         owner: prometheus.path().to_owned(),
@@ -170,27 +150,12 @@ fn page(reader: &Value<'_>) -> Option<MetricsPage> {
 fn traces(mut keys: Fields<'_>) {
     let is_off = |value: &Value<'_>| value.text() == Some("none");
     let never = |_: &Value<'_>| false;
-    ignore(&mut keys, "level", is_off, "the agent traces nothing");
+    keys.without_effect("level", is_off, "the agent traces nothing");
     for key in ["processors", "propagators", "sampler"] {
-        ignore(&mut keys, key, never, "the agent traces nothing");
+        keys.without_effect(key, never, "the agent traces nothing");
     }
     not_yet(&mut keys, "otlp");
     keys.finish();
-}
-
-/// Takes a key that changes nothing, with a warning unless it asks for what is the case
-/// anyway. Tells whether it is written.
-fn ignore(
-    keys: &mut Fields<'_>,
-    key: &'static str,
-    is_so_anyway: impl Fn(&Value<'_>) -> bool,
-    instead: &str,
-) -> bool {
-    let value = keys.value(key).filter(|value| !value.is_null());
-    if let Some(value) = value.as_ref().filter(|value| !is_so_anyway(value)) {
-        value.warn(format_args!("this has no effect: {instead}"));
-    }
-    value.is_some()
 }
 
 /// Refuses a key that is the agent's own and not there yet: no other program's
@@ -206,20 +171,17 @@ fn is_list_of(value: &Value<'_>, only: &str) -> bool {
     items.iter().all(|item| item.text() == Some(only))
 }
 
-/// A host as the Collector writes it, by number.
+/// A host as the Collector writes it.
 struct Host(IpAddr);
 
 impl FromValue for Host {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let text = value.read::<String>()?;
         match text.as_str() {
-            "localhost" => Some(Self(PAGE.ip())),
             "" => Some(Self(Ipv4Addr::UNSPECIFIED.into())),
-            text => match text.trim_matches(['[', ']']).parse() {
+            text => match address_of(text) {
                 Ok(address) => Some(Self(address)),
-                Err(_) => value.error(format_args!(
-                    "expected an IP address such as 127.0.0.1, found `{text}`"
-                )),
+                Err(message) => value.error(message),
             },
         }
     }
@@ -253,7 +215,7 @@ impl FromValue for LogEncoding {
     }
 }
 
-/// Attributes by name. The Collector takes one away by giving it no value, which would
+/// Attributes by name, or as a list under `attributes`. The Collector takes one away by giving it no value, which would
 /// leave the agent without a name of its own: it keeps its values then.
 struct Resource(BTreeMap<String, String>);
 
@@ -261,6 +223,13 @@ impl FromValue for Resource {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut attributes = BTreeMap::new();
         for (entry, value) in value.entries()? {
+            // The form of the declarative configuration.
+            if entry.key == "attributes" && matches!(value.node().kind, NodeKind::List(_)) {
+                for item in value.items()? {
+                    attributes.extend(listed(&item));
+                }
+                continue;
+            }
             if value.is_null() {
                 value.warn("this has no effect: an attribute can't be taken away");
             } else if let Some(text) = value.read() {
@@ -269,6 +238,20 @@ impl FromValue for Resource {
         }
         Some(Self(attributes))
     }
+}
+
+/// An attribute as `{name: ..., value: ...}`; its type is what the value looks like to those
+/// who read it.
+fn listed(item: &Value<'_>) -> Option<(String, String)> {
+    let mut keys = item.fields()?;
+    let name = keys.required("name");
+    let value = keys.required("value");
+    let any = ["string", "bool", "int", "double"];
+    if let Some(kind) = keys.value("type").filter(|kind| !kind.is_null()) {
+        kind.choice(&any.map(|kind| (kind, ())))?;
+    }
+    keys.finish();
+    Some((name?, value?))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
+use crate::component::collector::page_keys;
 use crate::component::{
     BuildContext, Extension, ExtensionConfig, ExtensionFactory, Health, Listener, ListenerConfig,
     Now, Phase, Response, Route, full_body, handler,
@@ -59,6 +60,7 @@ impl Config {
     fn read(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let listener = ListenerConfig::from_fields(&mut fields, Some(ENDPOINT));
+        page_keys(&mut fields);
         let path = match fields.value("path").filter(|path| !path.is_null()) {
             None => Some("/".to_owned()),
             Some(path) => match path.read::<String>() {

@@ -188,6 +188,8 @@ pub struct Fields<'a> {
     entries: &'a [Entry],
     /// Every key that was asked for, which is every key that is allowed.
     known: Vec<&'static str>,
+    /// Keys that another program has, and that are answered without being offered.
+    foreign: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -196,6 +198,7 @@ impl<'a> Fields<'a> {
             map,
             entries,
             known: Vec::new(),
+            foreign: Vec::new(),
         }
     }
 
@@ -209,8 +212,14 @@ impl<'a> Fields<'a> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        Some(self.map.child(key, &entry.value))
+        self.find(key)
+    }
+
+    /// The value of a key that only another program has, so that it can be answered: nobody
+    /// who mistypes is offered it.
+    pub fn foreign(&mut self, key: &'static str) -> Option<Value<'a>> {
+        self.foreign.push(key);
+        self.find(key)
     }
 
     /// A key's value where it is written and right. Null counts as not written.
@@ -264,17 +273,23 @@ impl<'a> Fields<'a> {
         is_so: impl Fn(&Value<'_>) -> bool,
         why: &str,
     ) -> bool {
-        let value = self.value(key).filter(|value| !value.is_null());
+        let value = self.foreign(key).filter(|value| !value.is_null());
         if let Some(value) = value.as_ref().filter(|value| !is_so(value)) {
             value.warn(format_args!("this has no effect: {why}"));
         }
         value.is_some()
     }
 
+    fn find(&self, key: &'static str) -> Option<Value<'a>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(self.map.child(key, &entry.value))
+    }
+
     /// Reports keys that nobody asked for, with the nearest that exists.
     pub fn finish(self) {
         for entry in self.entries {
-            if self.known.contains(&entry.key.as_str()) {
+            let key = entry.key.as_str();
+            if self.known.contains(&key) || self.foreign.contains(&key) {
                 continue;
             }
             let mut message = format!("unknown key `{}`", entry.key);

@@ -40,6 +40,7 @@ use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 use self::verify::{AnyCertificate, OtherName};
 use self::version::Versions;
+use crate::component::collector::is_false;
 use crate::yaml::{FromValue, Value};
 
 pub use self::pem::{Identity, Pem};
@@ -85,11 +86,16 @@ impl FromValue for ClientTls {
             insecure_skip_verify: fields.or("insecure_skip_verify", false),
             ca: Pem::from_fields(&mut fields, "ca_file", "ca_pem"),
             include_system_ca: fields.or("include_system_ca_certs_pool", false),
-            identity: identity.ok()?,
+            identity: None,
             server_name_override: server_name_override.filter(|name| !name.is_empty()),
             versions: Versions::from_fields(&mut fields),
         };
         fields.finish();
+        // Not before the rest is read, so that every problem shows.
+        let tls = Self {
+            identity: identity.ok()?,
+            ..tls
+        };
         if tls.insecure_skip_verify
             && let Some(key) = skip_verify
         {
@@ -203,10 +209,6 @@ impl ServerTls {
         server.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(server)
     }
-}
-
-fn is_false(value: &Value<'_>) -> bool {
-    value.text() == Some("false")
 }
 
 #[cfg(test)]

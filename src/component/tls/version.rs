@@ -3,6 +3,7 @@
 use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
+use crate::component::collector::{is_empty, is_false, is_zero};
 use crate::yaml::{Fields, FromValue, Value};
 
 /// `min_version` to `max_version`.
@@ -44,16 +45,13 @@ impl Versions {
         {
             value.warn("TLS 1.2 is the lowest that is spoken");
         }
-        let is_empty = |value: &Value<'_>| value.items().is_some_and(|items| items.is_empty());
-        let is_false = |value: &Value<'_>| value.text() == Some("false");
         let safe = "rustls offers none that isn't safe";
         fields.without_effect("cipher_suites", is_empty, safe);
         fields.without_effect("include_insecure_cipher_suites", is_false, safe);
         fields.without_effect("curve_preferences", is_empty, safe);
-        let is_zero = |value: &Value<'_>| matches!(value.text(), Some("0" | "0s"));
         let once = "certificates are read once, at the start";
         fields.without_effect("reload_interval", is_zero, once);
-        if let Some(tpm) = fields.value("tpm") {
+        if let Some(tpm) = fields.foreign("tpm") {
             let mut keys = tpm.entries().into_iter().flatten();
             if keys.any(|(key, value)| key.key == "enabled" && value.text() != Some("false")) {
                 tpm.error::<()>("keys are not read from a TPM: use key_file or key_pem");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Settings;
 use super::labels::is_internal;
 use super::naming::{Namer, Strategy};
+use crate::component::collector::page_keys;
 use crate::component::{Listener, ListenerConfig};
 use crate::yaml::{Fields, FromValue, Value, nearest};
 
@@ -21,6 +22,7 @@ impl Config {
             None => Some(Listener::Agent),
             Some(_) => ListenerConfig::from_fields(&mut fields, None).map(Listener::At),
         };
+        page_keys(&mut fields);
         let namespace = fields.or("namespace", String::new());
         let send_timestamps = fields.or("send_timestamps", false);
         let expiration = expiration(&mut fields);
