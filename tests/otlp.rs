@@ -10,6 +10,7 @@ mod samples;
 mod wire;
 
 use std::io::Write;
+use std::time::Duration;
 
 use agent::Agent;
 use samples::Style;
@@ -144,6 +145,124 @@ async fn what_passes_untouched_leaves_byte_for_byte_over_http() {
         );
         round_trip(&exporter, &sink).await;
     }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_instead_of_the_peer() {
+    let proxy = Sink::accepting().await;
+    let exporter = format!(
+        "otlp_http: {{endpoint: 'http://nowhere.invalid:4318', proxy_url: 'http://{}'}}",
+        proxy.address
+    );
+    round_trip(&exporter, &proxy).await;
+}
+
+#[tokio::test]
+async fn scripts_of_allowed_origins_may_send_and_read_the_answer() {
+    let agent = Agent::start(
+        "receivers:
+  otlp:
+    protocols:
+      http:
+        endpoint: '127.0.0.1:0'
+        metrics_url_path: /otlp/metrics
+        auth: {bearer_token: s3cret}
+        cors: {allowed_origins: ['https://*.example'], allowed_headers: [authorization]}
+exporters:
+  debug: {verbosity: basic}
+service:
+  http: {endpoint: none}
+  pipelines:
+    metrics: {receivers: [otlp], exporters: [debug]}
+",
+    )
+    .await;
+    let url = format!("http://{}/otlp/metrics", agent.address("http"));
+    let client = reqwest::Client::new();
+    let f = async |origin: &str, allowed: bool| {
+        // Without credentials, as browsers ask.
+        let asked = client
+            .request(reqwest::Method::OPTIONS, &url)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            )
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(asked.status(), 204);
+        for token in ["s3cret", "other"] {
+            let sent = client
+                .post(&url)
+                .header("origin", origin)
+                .header("content-type", "application/json")
+                .bearer_auth(token)
+                .body("{}")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(sent.status(), if token == "s3cret" { 200 } else { 401 });
+            for headers in [asked.headers(), sent.headers()] {
+                let told = headers.get("access-control-allow-origin");
+                assert_eq!(
+                    told.map(|told| told.to_str().unwrap()),
+                    allowed.then_some(origin)
+                );
+            }
+        }
+    };
+    f("https://fog.example", true).await;
+    f("https://fog.evil", false).await;
+    let elsewhere = client
+        .post(url.replace("/otlp/", "/v1/"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(elsewhere.status(), 404);
+    let text = elsewhere.text().await.unwrap();
+    assert_eq!(text, "post to /otlp/metrics, /v1/traces or /v1/logs\n");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_of_age_is_asked_to_go_and_a_new_one_is_taken() {
+    let agent = Agent::start(
+        "receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: '127.0.0.1:0'
+        keepalive: {server_parameters: {max_connection_age: 50ms, max_connection_age_grace: 5s}}
+exporters:
+  debug: {verbosity: basic}
+service:
+  http: {endpoint: none}
+  pipelines:
+    metrics: {receivers: [otlp], exporters: [debug]}
+",
+    )
+    .await;
+    for _ in 0..2 {
+        let mut client = Client::grpc(&agent.address("grpc")).await;
+        let headers = [("content-type", "application/grpc")];
+        let body = framed(&sample("metrics", 1), false);
+        let answer = client.post(grpc_path("metrics"), &headers, body).await;
+        assert_eq!(answer.grpc_status(), Some(0));
+        let gone = async {
+            let Client::Grpc(connection) = &mut client else {
+                unreachable!()
+            };
+            while connection.ready().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone)
+            .await
+            .expect("it is asked to go");
+    }
+    agent.stop().await;
 }
 
 /// An agent that takes metrics and traces, but no logs, under small limits.

@@ -1,10 +1,14 @@
 //! What the user may choose about the OTLP receiver.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::body::Limits;
+use super::cors::{Cors, CorsKey};
 use crate::component::ListenerConfig;
+use crate::component::collector::{self, is_empty, is_zero};
+use crate::pdata::Signal;
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
 
 /// A valid `otlp`: at least one protocol.
@@ -14,25 +18,34 @@ pub(super) struct OtlpConfig {
     pub(super) http: Option<HttpConfig>,
 }
 
+/// What both protocols have.
+#[derive(Debug, Clone)]
+pub(super) struct PortConfig {
+    pub(super) listener: ListenerConfig,
+    pub(super) limits: Limits,
+    pub(super) max_connections: usize,
+    pub(super) if_taken: IfTaken,
+}
+
 /// `protocols.grpc`.
 #[derive(Debug, Clone)]
 pub(super) struct GrpcConfig {
-    pub(super) listener: ListenerConfig,
-    pub(super) limits: Limits,
+    pub(super) port: PortConfig,
     pub(super) max_concurrent_streams: u32,
-    pub(super) max_connections: usize,
     pub(super) keepalive: Keepalive,
-    pub(super) if_taken: IfTaken,
 }
 
 /// `protocols.http`.
 #[derive(Debug, Clone)]
 pub(super) struct HttpConfig {
-    pub(super) listener: ListenerConfig,
-    pub(super) limits: Limits,
-    pub(super) max_connections: usize,
-    pub(super) if_taken: IfTaken,
+    pub(super) port: PortConfig,
+    pub(super) paths: Paths,
+    pub(super) cors: Option<Cors>,
 }
+
+/// Where each signal is posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paths([(Signal, String); 3]);
 
 /// Pings that find out whether a silent client is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +54,10 @@ pub(super) struct Keepalive {
     pub(super) time: Duration,
     /// How long the client may take to answer.
     pub(super) timeout: Duration,
+    /// A connection that is older is asked to go, so that clients spread anew.
+    pub(super) max_age: Option<Duration>,
+    /// How long it may take to go.
+    pub(super) max_age_grace: Option<Duration>,
 }
 
 /// What a port that is taken means.
@@ -81,32 +98,46 @@ impl FromValue for OtlpConfig {
     }
 }
 
-impl FromValue for GrpcConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let mut fields = value.fields()?;
-        let listener = ListenerConfig::from_fields(&mut fields, Some(loopback(4317)));
-        let mebibytes: u64 = fields.within("max_recv_msg_size_mib", 4, 1..=1024);
-        let max_concurrent_streams: u64 = fields.within("max_concurrent_streams", 128, 1..=10_000);
-        let max_connections = max_connections(&mut fields);
-        let body_timeout = body_timeout(&mut fields);
-        let keepalive = fields.optional("keepalive").unwrap_or_default();
+impl PortConfig {
+    /// Reads the keys of both; `size` is how large a body may be.
+    fn from_fields(fields: &mut Fields<'_>, port: u16, size: u64) -> Option<Self> {
+        let listener = ListenerConfig::from_fields(fields, Some(loopback(port)));
+        let max_connections = fields.within("max_connections", 256, 1..=65_536);
+        let time = fields.or("body_timeout", Duration::from_secs(30));
+        if time.is_zero() {
+            fields
+                .map()
+                .error::<()>("body_timeout is 0: no body could arrive");
+        }
         let if_taken = fields.or("if_taken", IfTaken::Fail);
+        collector::server_keys(fields);
         if let Some(transport) = fields.value("transport")
             && transport.text() != Some("tcp")
         {
             transport.error::<()>("only tcp is served");
         }
-        fields.finish();
         Some(Self {
             listener: listener?,
-            limits: Limits {
-                size: mebibytes << 20,
-                time: body_timeout,
-            },
-            max_concurrent_streams: u32::try_from(max_concurrent_streams).unwrap_or(u32::MAX),
+            limits: Limits { size, time },
             max_connections,
-            keepalive,
             if_taken,
+        })
+    }
+}
+
+impl FromValue for GrpcConfig {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let mebibytes: u64 = fields.within("max_recv_msg_size_mib", 4, 1..=1024);
+        let max_concurrent_streams: u64 = fields.within("max_concurrent_streams", 128, 1..=10_000);
+        let keepalive = fields.optional("keepalive").unwrap_or_default();
+        let port = PortConfig::from_fields(&mut fields, 4317, mebibytes << 20);
+        fields.without_effect("dialer", is_empty, "a listener dials nobody");
+        fields.finish();
+        Some(Self {
+            port: port?,
+            max_concurrent_streams: u32::try_from(max_concurrent_streams).unwrap_or(u32::MAX),
+            keepalive,
         })
     }
 }
@@ -114,24 +145,60 @@ impl FromValue for GrpcConfig {
 impl FromValue for HttpConfig {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let listener = ListenerConfig::from_fields(&mut fields, Some(loopback(4318)));
         let size = fields.or("max_request_body_size", ByteSize(20 << 20)).0;
-        let max_connections = max_connections(&mut fields);
-        let body_timeout = body_timeout(&mut fields);
-        let if_taken = fields.or("if_taken", IfTaken::Fail);
+        let port = PortConfig::from_fields(&mut fields, 4318, size);
+        let paths = Paths::from_fields(&mut fields);
+        let CorsKey(cors) = fields.or("cors", CorsKey(None));
+        collector::http_server_keys(&mut fields);
         fields.finish();
         if size == 0 {
             return value.error("max_request_body_size is 0: nothing could be taken");
         }
         Some(Self {
-            listener: listener?,
-            limits: Limits {
-                size,
-                time: body_timeout,
-            },
-            max_connections,
-            if_taken,
+            port: port?,
+            paths: paths?,
+            cors,
         })
+    }
+}
+
+impl Paths {
+    /// The signal that a path takes.
+    pub(super) fn signal(&self, path: &str) -> Option<Signal> {
+        let found = self.0.iter().find(|(_, known)| known == path);
+        found.map(|(signal, _)| *signal)
+    }
+
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let mut path = |key, default: &str| -> Option<String> {
+            let Some(value) = fields.value(key).filter(|value| !value.is_null()) else {
+                return Some(default.to_owned());
+            };
+            let text: String = value.read()?;
+            match text.starts_with('/') {
+                true => Some(text),
+                false => value.error("a path begins with `/`"),
+            }
+        };
+        let metrics = path("metrics_url_path", "/v1/metrics");
+        let traces = path("traces_url_path", "/v1/traces");
+        let logs = path("logs_url_path", "/v1/logs");
+        let (metrics, traces, logs) = (metrics?, traces?, logs?);
+        if metrics == traces || traces == logs || logs == metrics {
+            return fields.map().error("two signals have the same path");
+        }
+        Some(Self([
+            (Signal::Metrics, metrics),
+            (Signal::Traces, traces),
+            (Signal::Logs, logs),
+        ]))
+    }
+}
+
+impl fmt::Display for Paths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [(_, metrics), (_, traces), (_, logs)] = &self.0;
+        write!(f, "{metrics}, {traces} or {logs}")
     }
 }
 
@@ -139,25 +206,13 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn max_connections(fields: &mut Fields<'_>) -> usize {
-    fields.within("max_connections", 256, 1..=65_536)
-}
-
-fn body_timeout(fields: &mut Fields<'_>) -> Duration {
-    let timeout = fields.or("body_timeout", Duration::from_secs(30));
-    if timeout.is_zero() {
-        fields
-            .map()
-            .error::<()>("body_timeout is 0: no body could arrive");
-    }
-    timeout
-}
-
 impl Default for Keepalive {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(2 * 3600),
             timeout: Duration::from_secs(20),
+            max_age: None,
+            max_age_grace: None,
         }
     }
 }
@@ -166,6 +221,8 @@ impl FromValue for Keepalive {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let parameters = fields.value("server_parameters");
+        let lenient = "clients may ping as often as HTTP/2 bears";
+        fields.without_effect("enforcement_policy", is_empty, lenient);
         fields.finish();
         let Some(parameters) = parameters.filter(|parameters| !parameters.is_null()) else {
             return Some(Self::default());
@@ -175,13 +232,23 @@ impl FromValue for Keepalive {
         let keepalive = Self {
             time: fields.or("time", default.time),
             timeout: fields.or("timeout", default.timeout),
+            max_age: age(&mut fields, "max_connection_age"),
+            max_age_grace: age(&mut fields, "max_connection_age_grace"),
         };
+        let found = "`time` and `timeout` find the connections whose clients have gone";
+        fields.without_effect("max_connection_idle", is_zero, found);
         fields.finish();
         if keepalive.time.is_zero() || keepalive.timeout.is_zero() {
             return parameters.error("time and timeout can't be 0");
         }
         Some(keepalive)
     }
+}
+
+/// An age, where 0 stands for none.
+fn age(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
+    let age: Option<Duration> = fields.optional(key);
+    age.filter(|age| !age.is_zero())
 }
 
 impl FromValue for IfTaken {

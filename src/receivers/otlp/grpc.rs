@@ -4,8 +4,6 @@
 //! written here, over HTTP/2 and raw bytes: the message is never decoded into owned structs
 //! on its way in, and the status of every refusal is ours to choose.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{Buf, Bytes};
@@ -15,11 +13,11 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, http};
 
 use super::body::{self, Admitted, Compression, Limits};
-use super::ingest::{Encoding, Ingest};
+use super::ingest::Encoding;
+use super::port::Door;
 use super::rejection::Rejection;
 use crate::component::Body;
 use crate::pdata::Signal;
-use crate::server::Credentials;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -30,15 +28,6 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Bytes before each message: a compression flag and the length.
 const PREFIX: usize = 5;
-
-/// What stands behind the listener.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) ingest: Arc<Ingest>,
-    /// What a call must carry, if anything.
-    pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) limits: Limits,
-}
 
 /// Answers one call.
 pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
@@ -60,14 +49,6 @@ where
         // An empty export response is an empty message.
         Ok(()) => respond(Bytes::from_static(&[0; PREFIX])),
         Err(rejection) => reject(&rejection),
-    }
-}
-
-impl Door {
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        self.credentials
-            .as_ref()
-            .is_none_or(|credentials| credentials.admit(headers))
     }
 }
 

@@ -1,39 +1,52 @@
 //! OTLP over HTTP: `POST /v1/metrics`, `/v1/traces` and `/v1/logs`, protobuf or JSON.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::{self, Compression, Limits};
-use super::ingest::{Encoding, Ingest};
+use super::body::{self, Compression};
+use super::config::Paths;
+use super::cors::Cors;
+use super::ingest::Encoding;
+use super::port::Door;
 use super::rejection::Rejection;
 use crate::component::Body;
 use crate::pdata::Signal;
-use crate::server::Credentials;
 
-/// What stands behind the listener.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) ingest: Arc<Ingest>,
-    /// What a request must carry, if anything.
-    pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) limits: Limits,
+/// What is served: the door, where it is, and to whose scripts it opens.
+pub(super) struct Site {
+    pub(super) door: Door,
+    pub(super) paths: Paths,
+    pub(super) cors: Option<Cors>,
 }
 
 /// Answers one request.
-pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
+pub(super) async fn answer<B>(request: Request<B>, site: &Site) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
-    let Some(signal) = signal_of(request.uri().path()) else {
-        return plain(
-            StatusCode::NOT_FOUND,
-            "post to /v1/metrics, /v1/traces or /v1/logs\n",
-        );
+    let Some(cors) = &site.cors else {
+        return respond(request, site).await;
+    };
+    // Before the credentials: a browser asks without them.
+    if let Some(response) = cors.preflight(request.method(), request.headers()) {
+        return response;
+    }
+    let asked = request.headers().clone();
+    let mut response = respond(request, site).await;
+    cors.mark(&asked, response.headers_mut());
+    response
+}
+
+async fn respond<B>(request: Request<B>, site: &Site) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let door = &site.door;
+    let Some(signal) = site.paths.signal(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, format!("post to {}\n", site.paths));
     };
     if request.method() != Method::POST {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only POST is taken here\n");
@@ -58,12 +71,6 @@ where
 }
 
 impl Door {
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        self.credentials
-            .as_ref()
-            .is_none_or(|credentials| credentials.admit(headers))
-    }
-
     /// A status in the encoding that the sender speaks, with advice where a retry can help.
     fn reject(&self, rejection: &Rejection, encoding: Encoding) -> Response<Body> {
         let body = match encoding {
@@ -119,15 +126,6 @@ where
     door.ingest.take(signal, encoding, inflated).await
 }
 
-fn signal_of(path: &str) -> Option<Signal> {
-    Some(match path {
-        "/v1/metrics" => Signal::Metrics,
-        "/v1/traces" => Signal::Traces,
-        "/v1/logs" => Signal::Logs,
-        _ => return None,
-    })
-}
-
 /// The encoding that a content type names; parameters such as a charset don't matter.
 fn encoding_of(content_type: Option<&HeaderValue>) -> Option<Encoding> {
     let essence = content_type?.to_str().ok()?.split(';').next()?.trim();
@@ -162,8 +160,8 @@ fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Bo
     response
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::from(text).boxed());
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(text.into()).boxed());
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     response

@@ -1,0 +1,212 @@
+//! One protocol's listener, and what is done with its connections.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
+use super::ingest::Ingest;
+use super::{body, grpc, http};
+use crate::component::{BuildContext, Reporter, Subject};
+use crate::server::{BindError, Credentials, Limits, Listening, Stream};
+
+/// How long connections may take to end when the agent stops: bodies that are complete are
+/// answered in it, and the others end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Windows and frames that let a request of a thousand points travel without a pause, and
+/// bound what one connection can make us hold before it is admitted.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const FRAME_SIZE: u32 = 256 * 1024;
+
+/// The headers of one request, in bytes.
+const HEADER_LIST: u32 = 16 * 1024;
+
+/// What is spoken on a port.
+pub(super) enum Protocol {
+    Grpc(GrpcConfig),
+    Http(HttpConfig),
+}
+
+/// One protocol's listener, and the way in behind it.
+pub(super) struct Port {
+    pub(super) protocol: Protocol,
+    pub(super) ingest: Arc<Ingest>,
+    /// Once it is bound, with its line on the board of what works.
+    pub(super) listening: Option<(Listening, Reporter)>,
+}
+
+/// What stands behind a listener.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) ingest: Arc<Ingest>,
+    /// What a request must carry, if anything.
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) limits: body::Limits,
+}
+
+impl OtlpConfig {
+    /// What is configured, in the order of its ports.
+    pub(super) fn protocols(&self) -> impl Iterator<Item = Protocol> {
+        let grpc = self.grpc.clone().map(Protocol::Grpc);
+        let http = self.http.clone().map(Protocol::Http);
+        grpc.into_iter().chain(http)
+    }
+}
+
+impl Protocol {
+    /// Its key below `protocols`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Grpc(_) => "grpc",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// Its name for people.
+    pub(super) fn title(&self) -> &'static str {
+        match self {
+            Self::Grpc(_) => "OTLP/gRPC",
+            Self::Http(_) => "OTLP/HTTP",
+        }
+    }
+
+    /// What both have.
+    pub(super) fn port(&self) -> &PortConfig {
+        match self {
+            Self::Grpc(config) => &config.port,
+            Self::Http(config) => &config.port,
+        }
+    }
+
+    fn alpn(&self) -> &'static [u8] {
+        match self {
+            Self::Grpc(_) => b"h2",
+            Self::Http(_) => b"http/1.1",
+        }
+    }
+}
+
+impl Port {
+    /// Binds the listener, and puts it on the board of what works.
+    pub(super) async fn bind(&mut self, context: &BuildContext) -> Result<(), BindError> {
+        let protocol = self.protocol.name();
+        let owner = format!("protocols::{protocol}::endpoint");
+        let listener = &self.protocol.port().listener;
+        let alpn = [self.protocol.alpn()];
+        let listening = Listening::bind(listener, &owner, &alpn, &context.telemetry).await?;
+        let url = format!("{protocol}://{}", listening.address());
+        let reporter = context
+            .health
+            .reporter(Subject::Endpoint, &context.id, &url);
+        reporter.working();
+        self.listening = Some((listening, reporter));
+        Ok(())
+    }
+
+    /// Serves until `stop`, if it is bound.
+    pub(super) async fn serve(self, stop: &CancellationToken) {
+        let Some((listening, _reporter)) = self.listening else {
+            return;
+        };
+        let port = self.protocol.port();
+        let limits = Limits {
+            connections: port.max_connections,
+            grace: GRACE,
+        };
+        let door = Door {
+            ingest: self.ingest,
+            credentials: listening.credentials(),
+            limits: port.limits,
+        };
+        match self.protocol {
+            Protocol::Grpc(config) => serve_grpc(config, door, listening, limits, stop).await,
+            Protocol::Http(config) => serve_http(config, door, listening, limits, stop).await,
+        }
+    }
+}
+
+impl Door {
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+        self.credentials
+            .as_ref()
+            .is_none_or(|credentials| credentials.admit(headers))
+    }
+}
+
+async fn serve_grpc(
+    config: GrpcConfig,
+    door: Door,
+    listening: Listening,
+    limits: Limits,
+    stop: &CancellationToken,
+) {
+    let keepalive = config.keepalive;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_SIZE)
+        .max_header_list_size(HEADER_LIST)
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .keep_alive_interval(keepalive.time)
+        .keep_alive_timeout(keepalive.timeout);
+    let stopping = stop.clone();
+    let serve = move |stream: Stream| {
+        let (builder, door, stop) = (builder.clone(), door.clone(), stopping.clone());
+        async move {
+            let service = service_fn(move |request| {
+                let door = door.clone();
+                async move { Ok::<_, Infallible>(grpc::answer(request, &door).await) }
+            });
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            let grace = tokio::select! {
+                // A client that breaks the protocol has been told so by HTTP/2 itself.
+                _ = connection.as_mut() => return,
+                () = stop.cancelled() => None,
+                () = come_of_age(keepalive) => keepalive.max_age_grace,
+            };
+            connection.as_mut().graceful_shutdown();
+            // What is cut short here, the client sends again.
+            let _ = timeout(grace.unwrap_or(Duration::MAX), connection).await;
+        }
+    };
+    listening.serve(limits, stop, serve).await;
+}
+
+/// Resolves when a connection has become too old, if it ever does.
+async fn come_of_age(keepalive: Keepalive) {
+    match keepalive.max_age {
+        Some(age) => sleep(age).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve_http(
+    config: HttpConfig,
+    door: Door,
+    listening: Listening,
+    limits: Limits,
+    stop: &CancellationToken,
+) {
+    let site = Arc::new(http::Site {
+        door,
+        paths: config.paths,
+        cors: config.cors,
+    });
+    let answer = move |request| {
+        let site = Arc::clone(&site);
+        async move { http::answer(request, &site).await }
+    };
+    listening.serve_http1(limits, stop, answer).await;
+}
