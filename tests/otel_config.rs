@@ -162,21 +162,43 @@ async fn a_reader_of_the_collector_shows_the_agents_own_metrics() {
 
 #[test]
 fn every_broken_configuration_gives_exactly_its_problems() {
-    let files = yaml_files(&folder().join("invalid"));
-    assert!(files.len() >= 40, "only {} files", files.len());
+    let found = compare("invalid", |loaded| match loaded {
+        Ok(_) => Err("it is accepted".to_owned()),
+        Err(invalid) => Ok(invalid.to_string()),
+    });
+    assert!(found >= 40, "only {found} files");
+}
+
+#[test]
+fn what_changes_nothing_here_is_taken_with_exactly_its_warnings() {
+    compare("warned", |loaded| {
+        let warnings = loaded.map_err(|invalid| invalid.to_string())?.warnings;
+        let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        Ok(lines.join("\n"))
+    });
+}
+
+/// Compares what is said about the configurations of a folder with what stands beside them;
+/// returns how many there are.
+fn compare(
+    within: &str,
+    said: impl Fn(Result<Loaded, foghorn::config::Invalid>) -> Result<String, String>,
+) -> usize {
+    let files = yaml_files(&folder().join(within));
+    let count = files.len();
     let bless = std::env::var_os("FOGHORN_BLESS").is_some();
     let mut differences = Vec::new();
     for file in files {
         let sources = Sources {
-            configs: vec![format!("otel-config/invalid/{}", name_of(&file))],
+            configs: vec![format!("otel-config/{within}/{}", name_of(&file))],
             sets: Vec::new(),
         };
-        let found = match Config::load(&sources, &environment, &FACTORIES) {
-            Ok(_) => {
-                differences.push(format!("{} is accepted", name_of(&file)));
+        let found = match said(Config::load(&sources, &environment, &FACTORIES)) {
+            Ok(found) => format!("{found}\n"),
+            Err(problem) => {
+                differences.push(format!("{}: {problem}", name_of(&file)));
                 continue;
             }
-            Err(invalid) => format!("{invalid}\n"),
         };
         let expected = file.with_extension("expected");
         if bless {
@@ -190,14 +212,17 @@ fn every_broken_configuration_gives_exactly_its_problems() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+    count
 }
 
 #[test]
 fn no_expected_message_is_left_without_its_configuration() {
-    for entry in fs::read_dir(folder().join("invalid")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "expected") {
-            assert!(path.with_extension("yaml").exists(), "{}", path.display());
+    for within in ["invalid", "warned"] {
+        for entry in fs::read_dir(folder().join(within)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "expected") {
+                assert!(path.with_extension("yaml").exists(), "{}", path.display());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::Context;
+use hyper::http::uri::Authority;
 use hyper::{Uri, http};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -88,6 +89,8 @@ impl fmt::Display for Target {
 /// A destination that can be connected to.
 pub(super) struct Endpoint {
     target: Target,
+    /// What the peer is called, where that isn't where it is.
+    authority: Option<Authority>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -98,12 +101,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
     /// Reads the certificates that the connection needs, if it needs any.
-    pub(super) fn new(target: Target, tls: &ClientTls) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        target: Target,
+        authority: Option<Authority>,
+        tls: &ClientTls,
+    ) -> anyhow::Result<Self> {
         let connector = if target.tls.unwrap_or(!tls.insecure) {
             let mut config = tls.client_config()?;
             config.alpn_protocols = vec![b"h2".to_vec()];
-            let name = tls.server_name_override.as_ref().unwrap_or(&target.host);
-            let name = ServerName::try_from(name.clone())
+            let called = authority.as_ref().map_or(&*target.host, Authority::host);
+            let name = tls.server_name_override.as_deref().unwrap_or(called);
+            let name = ServerName::try_from(name.to_owned())
                 .with_context(|| format!("`{name}` is no name that a certificate can prove"))?;
             Some((TlsConnector::from(Arc::new(config)), name))
         } else {
@@ -111,6 +119,7 @@ impl Endpoint {
         };
         Ok(Self {
             target,
+            authority,
             tls: connector,
         })
     }
@@ -118,9 +127,13 @@ impl Endpoint {
     /// The URI of a path at the destination.
     pub(super) fn uri(&self, path: &'static str) -> http::Result<Uri> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let authority = match &self.authority {
+            Some(authority) => authority.to_string(),
+            None => self.target.to_string(),
+        };
         Uri::builder()
             .scheme(scheme)
-            .authority(self.target.to_string())
+            .authority(authority)
             .path_and_query(path)
             .build()
     }
@@ -155,6 +168,23 @@ fn unresolved(error: io::Error) -> ExportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_authority_is_what_the_peer_is_called() {
+        let f = |authority: Option<&str>, expected: &str| {
+            let target = Target::parse("127.0.0.1:4317").unwrap();
+            let authority = authority.map(|text| text.parse().unwrap());
+            let plain = ClientTls {
+                insecure: true,
+                ..ClientTls::default()
+            };
+            let endpoint = Endpoint::new(target, authority, &plain).unwrap();
+            assert_eq!(endpoint.uri("/x").unwrap().to_string(), expected);
+        };
+        f(None, "http://127.0.0.1:4317/x");
+        f(Some("fog.example"), "http://fog.example/x");
+        f(Some("fog.example:1"), "http://fog.example:1/x");
+    }
 
     #[test]
     fn a_scheme_decides_about_tls_and_the_port() {

@@ -15,6 +15,8 @@
 //!   otlp_http:                       # or otlphttp
 //!     endpoint: https://collector:4318        # /v1/metrics and so on are appended
 //!     metrics_endpoint: https://other/v1/metrics   # instead, for one signal
+//!     proxy_url: http://proxy:3128   # instead of what the environment says
+//!     max_idle_conns_per_host: 10    # also idle_conn_timeout, disable_keep_alives
 //! ```
 //!
 //! A batch leaves as it is held, encoded: without compression nothing is copied. What the
@@ -37,12 +39,14 @@ mod payload;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hyper::http::uri::Authority;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use self::connection::{Endpoint, Target};
 use self::grpc::Keepalive;
 use self::payload::Compression;
+use crate::component::collector::{client_keys, is_empty, is_false, is_zero};
 use crate::component::{
     BuildContext, BuiltExporter, ClientTls, DeliverySettings, ExporterConfig, ExporterFactory,
     RemoteExporter,
@@ -75,6 +79,8 @@ const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 struct GrpcConfig {
     target: Target,
+    /// What the peer is called instead of its host, also in its certificate.
+    authority: Option<Authority>,
     common: Common,
     keepalive: Option<Keepalive>,
 }
@@ -85,6 +91,7 @@ struct HttpConfig {
     /// What names the destination: `endpoint`, or without it the first signal's.
     endpoint: String,
     urls: BTreeMap<Signal, Url>,
+    connections: Connections,
     common: Common,
 }
 
@@ -99,6 +106,7 @@ struct Common {
 
 impl Common {
     fn from_fields(fields: &mut Fields<'_>) -> Self {
+        client_keys(fields);
         Self {
             headers: fields
                 .optional("headers")
@@ -116,9 +124,16 @@ impl FromValue for GrpcConfig {
         let target = fields.required("endpoint");
         let common = Common::from_fields(&mut fields);
         let keepalive = fields.optional("keepalive");
+        let authority = fields.optional("authority").map(|AuthorityKey(name)| name);
+        let waits = "an attempt waits for its connection until its timeout";
+        fields.without_effect("wait_for_ready", is_false, waits);
+        let is_first = |value: &Value<'_>| value.text() == Some("pick_first");
+        let one = "one connection at a time, to the first address that answers";
+        fields.without_effect("balancer_name", is_first, one);
         fields.finish();
         Some(Self {
             target: target?,
+            authority,
             common,
             keepalive,
         })
@@ -148,8 +163,9 @@ impl FromValue for HttpConfig {
         if let Some(encoding) = fields.value("encoding")
             && encoding.text() != Some("proto")
         {
-            encoding.error::<()>("only proto is sent");
+            encoding.error::<()>("only proto is sent: leave it out");
         }
+        let connections = Connections::from_fields(&mut fields);
         fields.finish();
         if is_written && base.is_none() {
             return None;
@@ -164,6 +180,7 @@ impl FromValue for HttpConfig {
         Some(Self {
             endpoint: first.as_str().trim_end_matches('/').to_owned(),
             urls,
+            connections,
             common,
         })
     }
@@ -172,7 +189,11 @@ impl FromValue for HttpConfig {
 impl ExporterConfig for GrpcConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
         let settings = grpc::Settings {
-            endpoint: Endpoint::new(self.target.clone(), &self.common.tls)?,
+            endpoint: Endpoint::new(
+                self.target.clone(),
+                self.authority.clone(),
+                &self.common.tls,
+            )?,
             headers: self.common.headers.clone(),
             compression: self.common.compression,
             timeout: self.common.delivery.timeout,
@@ -195,9 +216,10 @@ impl ExporterConfig for GrpcConfig {
 
 impl ExporterConfig for HttpConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
-        let mut client = reqwest::Client::builder()
+        let client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none());
+        let mut client = self.connections.apply(client)?;
         client = if self.urls.values().any(|url| url.scheme() == "https") {
             client.tls_backend_preconfigured(self.common.tls.client_config()?)
         } else {
@@ -221,6 +243,87 @@ impl ExporterConfig for HttpConfig {
     fn describe(&self) -> String {
         let hosts: Vec<&str> = self.urls.values().map(Url::as_str).collect();
         format!("OTLP/HTTP to {}", hosts.join(", "))
+    }
+}
+
+/// The connections of `otlp_http`.
+#[derive(Debug, Default)]
+struct Connections {
+    /// Whom to ask instead of the peers, and instead of what the environment says.
+    proxy: Option<Secret>,
+    /// How many are kept for a peer while they have nothing to do.
+    max_idle: Option<usize>,
+    /// For how long.
+    idle_timeout: Option<Duration>,
+}
+
+impl Connections {
+    fn from_fields(fields: &mut Fields<'_>) -> Self {
+        let per_host: Option<usize> = fields.optional("max_idle_conns_per_host");
+        let in_all: Option<usize> = fields.optional("max_idle_conns");
+        // Both have 0 for no bound.
+        let bounds = [per_host, in_all].into_iter().flatten();
+        let max_idle = bounds.filter(|bound| *bound > 0).min();
+        let never_kept = fields.or("disable_keep_alives", false);
+        let proxy = fields.value("proxy_url").filter(|value| {
+            let is_written = value.text().is_some_and(|text| !text.is_empty());
+            is_written || !value.is_null() && value.text().is_none()
+        });
+        let connections = Self {
+            proxy: proxy.and_then(|value| proxy_url(&value)),
+            max_idle: if never_kept { Some(0) } else { max_idle },
+            idle_timeout: fields.optional("idle_conn_timeout"),
+        };
+        let consumers = "num_consumers of the queue bounds them";
+        fields.without_effect("max_conns_per_host", is_zero, consumers);
+        for key in ["http2_read_idle_timeout", "http2_ping_timeout"] {
+            fields.without_effect(key, is_zero, HTTP_1);
+        }
+        fields.without_effect("force_attempt_http2", is_false, HTTP_1);
+        let level = "each compression has one level, chosen for small processors";
+        fields.without_effect("compression_params", is_empty, level);
+        let forgotten = "cookies are not kept";
+        fields.without_effect("cookies", is_empty, forgotten);
+        let unknown = "profiles are not sent";
+        fields.without_effect("profiles_endpoint", is_empty, unknown);
+        connections
+    }
+
+    fn apply(&self, mut client: reqwest::ClientBuilder) -> anyhow::Result<reqwest::ClientBuilder> {
+        if let Some(proxy) = &self.proxy {
+            client = client.proxy(reqwest::Proxy::all(proxy.expose())?);
+        }
+        if let Some(max_idle) = self.max_idle {
+            client = client.pool_max_idle_per_host(max_idle);
+        }
+        if let Some(timeout) = self.idle_timeout {
+            client = client.pool_idle_timeout((!timeout.is_zero()).then_some(timeout));
+        }
+        Ok(client)
+    }
+}
+
+/// What this exporter speaks.
+const HTTP_1: &str = "HTTP/1.1 is spoken, one request at a time on each connection";
+
+/// The URL of a proxy, which may hold a password.
+fn proxy_url(value: &Value<'_>) -> Option<Secret> {
+    let secret = value.read::<Secret>()?;
+    match Url::parse(secret.expose()) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(secret),
+        _ => value.error("expected the URL of a proxy, such as http://proxy:3128"),
+    }
+}
+
+/// A host, with a port or without.
+struct AuthorityKey(Authority);
+
+impl FromValue for AuthorityKey {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        match value.read::<String>()?.parse::<Authority>() {
+            Ok(name) if !name.as_str().contains('@') => Some(Self(name)),
+            _ => value.error("expected a host, such as collector.example"),
+        }
     }
 }
 
