@@ -11,6 +11,7 @@ mod wire;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent::Agent;
@@ -426,6 +427,68 @@ async fn ten_minutes_of_closed_connections_cost_a_few_of_them() {
             messages(&sink.received()) == acknowledged,
             "each once, in order"
         );
+        agent.stop().await;
+    }
+}
+
+/// Answers of one kind for a minute, and good ones after that, with a request each second.
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_any_trouble_loses_nothing_and_causes_no_storm() {
+    let f = async |protocol: &str, reply: Reply| {
+        let troubled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&troubled);
+        let begun = Instant::now();
+        let sink = Sink::scripted(Arc::new(move |_| {
+            if begun.elapsed() >= Duration::from_secs(60) {
+                return accepted();
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            reply()
+        }))
+        .await;
+        let agent = agent(protocol, sink.address, "breaker: {}").await;
+        let mut acknowledged = Vec::new();
+        for number in 0..60 {
+            let request = points(number, 2);
+            assert!(is_accepted(&send(&agent, protocol, &request).await));
+            acknowledged.extend(request);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            leg(&agent);
+        }
+        let leg = settled(&agent).await;
+        assert_eq!((leg.sent, leg.dropped.total()), (120, 0), "{protocol}");
+        let troubled = troubled.load(Ordering::Relaxed);
+        // Five that open it, and canaries after 5, 10, 20 and 40 s at the most.
+        assert!((2..=10).contains(&troubled), "{protocol}: {troubled}");
+        let taken = messages(&sink.received()[troubled..]);
+        assert!(taken == acknowledged, "{protocol}: in order");
+        agent.stop().await;
+    };
+    for protocol in PROTOCOLS {
+        f(protocol, || trouble(Trouble::Cut)).await;
+        f(protocol, || trouble(Trouble::Silence)).await;
+    }
+    f("http", || http(503)).await;
+    f("http", unavailable_for_20s).await;
+    f("http", || http(429)).await;
+    f("grpc", || grpc(14, "busy", None)).await;
+    f("grpc", || grpc(14, "busy", Some(20))).await;
+    f("grpc", || grpc(8, "quota", Some(20))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_hangs_is_not_asked_again() {
+    for protocol in PROTOCOLS {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let agent = agent(protocol, listener.local_addr().unwrap(), "breaker: {}").await;
+        let begun = Instant::now();
+        assert!(is_accepted(&send(&agent, protocol, &points(1, 8)).await));
+        // Open, and nobody there: a firewall that forgot about it.
+        let (_hanging, _) = listener.accept().await.unwrap();
+        let sink = Sink::listening(listener, Arc::new(|_| accepted()));
+        assert_eq!(settled(&agent).await.sent, 8, "{protocol}");
+        assert_eq!(begun.elapsed().as_secs(), 6, "{protocol}");
+        assert_eq!(sink.received().len(), 1);
         agent.stop().await;
     }
 }

@@ -12,7 +12,6 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::timeout;
 
 use super::answer;
 use super::connection::Endpoint;
@@ -34,7 +33,6 @@ pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
-    pub(super) timeout: Duration,
     /// Pings on an idle connection find out that the peer is gone.
     pub(super) keepalive: Option<Keepalive>,
 }
@@ -178,6 +176,16 @@ impl Grpc {
     }
 }
 
+/// Lets go of the connection when a call is given up before it has an answer: a peer that
+/// hangs once is asked on a new one. Calls that are under way keep theirs.
+struct HangUp<'a>(&'a Grpc);
+
+impl Drop for HangUp<'_> {
+    fn drop(&mut self) {
+        self.0.disconnect();
+    }
+}
+
 impl Exporter for Grpc {
     fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
         Box::pin(std::future::ready(Ok(())))
@@ -185,15 +193,10 @@ impl Exporter for Grpc {
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
         Box::pin(async move {
-            let limit = self.settings.timeout;
-            match timeout(limit, self.call(batch)).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    // A peer that hangs once is asked on a new connection.
-                    self.disconnect();
-                    Err(answer::timed_out(limit))
-                }
-            }
+            let hung_up = HangUp(self);
+            let outcome = self.call(batch).await;
+            std::mem::forget(hung_up);
+            outcome
         })
     }
 

@@ -196,7 +196,6 @@ impl ExporterConfig for GrpcConfig {
             )?,
             headers: self.common.headers.clone(),
             compression: self.common.compression,
-            timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
         Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
