@@ -13,7 +13,7 @@ use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Document, Told};
 use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
-use crate::resilience::Trigger;
+use crate::resilience::{Endpoint, Trigger};
 
 /// One instance, as the controller polls it.
 pub(super) struct BetanetScraper {
@@ -245,6 +245,13 @@ impl Scraper for BetanetScraper {
     fn wake_at(&self) -> Option<Instant> {
         let wakes = self.sources().iter();
         wakes.filter_map(|source| source.document.wake_at()).min()
+    }
+
+    fn guards(&self) -> Vec<Arc<Endpoint>> {
+        let sources = self.sources().iter();
+        sources
+            .filter_map(|source| source.document.endpoint().cloned())
+            .collect()
     }
 
     fn write_shared(&mut self, now: Now, receiver: &ComponentId, out: &mut MetricsWriter) {

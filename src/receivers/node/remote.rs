@@ -16,7 +16,7 @@ use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Document, FetchError, Told};
 use crate::receivers::scrape::text::{Line, Malformed, Sample, lines};
 use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
-use crate::resilience::Trigger;
+use crate::resilience::{Endpoint, Trigger};
 
 /// Asks one node_exporter.
 pub(super) struct Remote {
@@ -98,6 +98,10 @@ impl Scraper for Remote {
 
     fn wake_at(&self) -> Option<Instant> {
         self.page.wake_at()
+    }
+
+    fn guards(&self) -> Vec<Arc<Endpoint>> {
+        self.page.endpoint().cloned().into_iter().collect()
     }
 }
 

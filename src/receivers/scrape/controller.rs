@@ -305,6 +305,8 @@ impl Poller {
 
     /// Tells people when parts begin to fail and when all work again; not every poll.
     fn report(&mut self, scrape: &Scrape) {
+        // Its parts come and go, as far as a source speaks another dialect.
+        self.reporter.guarded_by(self.target.scraper.guards());
         let failing: BTreeSet<String> = scrape
             .failing()
             .map(|failure| failure.part.clone())

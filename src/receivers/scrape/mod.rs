@@ -40,6 +40,8 @@ mod series;
 pub(crate) mod testing;
 pub mod text;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -49,7 +51,7 @@ pub use schedule::Settings;
 
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
-use crate::resilience::Trigger;
+use crate::resilience::{Endpoint, Trigger};
 
 /// Asks one endpoint.
 pub trait Scraper: Send {
@@ -76,6 +78,11 @@ pub trait Scraper: Send {
     /// series are to end. May lie in the past.
     fn wake_at(&self) -> Option<Instant> {
         None
+    }
+
+    /// What stands before the endpoint or each of its parts, as far as they have been asked.
+    fn guards(&self) -> Vec<Arc<Endpoint>> {
+        Vec::new()
     }
 
     /// Writes what belongs to no single endpoint, after every poll: starts a resource and

@@ -12,7 +12,9 @@ use tracing::warn;
 use super::{Fetch, FetchError, Request};
 use crate::component::{BuildContext, ComponentId};
 use crate::receivers::scrape::{Failure, Reason};
-use crate::resilience::{self, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger};
+use crate::resilience::{
+    self, Endpoint, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger,
+};
 
 /// How a receiver gets at its documents: its client, and what they are guarded by.
 pub struct Access {
@@ -184,6 +186,14 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.watch {
             Some(Watch::Guarded(guard)) => guard.wake_at(),
+            Some(Watch::Bare { .. }) | None => None,
+        }
+    }
+
+    /// The endpoint that its guard stands before, once it has been asked.
+    pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        match &self.watch {
+            Some(Watch::Guarded(guard)) => Some(guard.endpoint()),
             Some(Watch::Bare { .. }) | None => None,
         }
     }

@@ -4,16 +4,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::component::State::{Degraded, Working};
 use crate::component::{GuardConfig, Health, Receiver as _};
 use crate::receivers::scrape::Settings;
 use crate::receivers::scrape::testing::{Recorder, controller};
-use crate::resilience::{EndpointId, Endpoints, State};
+use crate::resilience::{EndpointId, Endpoints, Force, State};
 use crate::yaml;
 
 struct Rig {
     script: Arc<Script>,
     intake: Arc<Recorder>,
     endpoints: Arc<Endpoints>,
+    health: Health,
     seen: usize,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -33,12 +35,12 @@ impl Rig {
         let mut config = default_config();
         change(&mut config);
         let targets = config.targets("", &Access::new(&context, Arc::clone(&script) as _));
-        let intake = Arc::new(Recorder::default());
+        let (intake, health) = (Arc::new(Recorder::default()), Health::new());
         let receiver = controller(
             "betanet",
             Settings::default(),
             Arc::clone(&intake),
-            Health::new(),
+            health.clone(),
             targets,
         );
         let stop = CancellationToken::new();
@@ -46,6 +48,7 @@ impl Rig {
             script,
             intake,
             endpoints: context.endpoints,
+            health,
             seen: 0,
             task: tokio::spawn(receiver.run(stop.clone())),
             stop,
@@ -153,4 +156,29 @@ async fn an_outage_sends_nothing_until_it_ends_the_series_and_adds_nothing_twice
     let observed = last["betanet_message_latency_seconds"];
     assert_eq!(observed, answers as f64, "one observation an answer");
     assert_eq!(rig.state("/api/v1/metrics"), State::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_tells_of_the_breaker_of_the_worst_part() {
+    let mut rig = Rig::new(v1(), "{}", |config| config.dialect = Dialect::V1);
+    rig.polls(60).await;
+    let report = |rig: &Rig| rig.health.reports().remove(0);
+    let seen = report(&rig);
+    assert_eq!((seen.state, seen.breaker), (Working, Some(State::Healthy)));
+    assert!(seen.health_score.unwrap() > 0.7);
+
+    let id = EndpointId::new("betanet", "http://localhost:9000/api/v1/metrics");
+    assert!(rig.endpoints.force(&id, Force::Open, Instant::now()));
+    let seen = report(&rig);
+    assert_eq!(
+        (seen.state, seen.breaker),
+        (Degraded, Some(State::CoolingDown))
+    );
+    rig.polls(30).await;
+    assert_eq!(report(&rig).state, Degraded, "the other parts answer");
+
+    assert!(rig.endpoints.force(&id, Force::Reset, Instant::now()));
+    rig.polls(30).await;
+    let seen = report(&rig);
+    assert_eq!((seen.state, seen.breaker), (Working, Some(State::Healthy)));
 }
