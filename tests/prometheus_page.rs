@@ -13,7 +13,11 @@ mod strict;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
+use foghorn::breakers::Watch;
+use foghorn::resilience::{Attempt, BreakerSettings, Completion, EndpointId, Endpoints, Outcome};
 use foghorn::telemetry::{Settings, Telemetry};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -26,6 +30,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use page::{Exporter, OPENMETRICS, TEXT};
 use proptest::prelude::*;
 use prost::Message as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 const STRATEGIES: [&str; 4] = [
     "UnderscoreEscapingWithSuffixes",
@@ -184,17 +190,48 @@ fn corpus() -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// Endpoints with names that nobody should have, each of which was asked once. They are on
+/// the page for as long as the registry lives.
+fn hostile_endpoints(telemetry: &Telemetry) -> Arc<Endpoints> {
+    let watch = Watch::new();
+    let endpoints = Endpoints::new(HOSTILE.len(), CancellationToken::new());
+    let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
+    watch.begin(telemetry, &endpoints, HOSTILE.len());
+    for name in HOSTILE {
+        let id = EndpointId::new("component", &format!("http://a:1/{name}"));
+        let Ok(endpoint) = endpoints.breaker(id, BreakerSettings::default()) else {
+            continue;
+        };
+        let now = Instant::now();
+        let permit = endpoint.breaker().acquire(now).unwrap();
+        let attempt = Attempt {
+            number: 0,
+            hedge: false,
+            canary: permit.is_canary(),
+            generation: permit.generation(),
+            state: permit.state(),
+        };
+        let completion = Completion::new(Outcome::Malformed, Duration::from_millis(3));
+        endpoint.conclude(permit, attempt, now, completion);
+    }
+    endpoints
+}
+
 /// The corpus's pages under every strategy, in one format, beside the agent's own families.
 async fn pages(accept: &str) -> Vec<(String, Vec<u8>)> {
     let mut pages = Vec::new();
     for strategy in STRATEGIES {
         for more in ["", "\nsend_timestamps: true\ncreated_samples: true"] {
             let telemetry = Telemetry::new(&Settings::default()).unwrap();
+            let _endpoints = hostile_endpoints(&telemetry);
             let yaml = format!("translation_strategy: {strategy}{more}");
             let mut exporter = Exporter::new(&yaml, telemetry);
             exporter.consume(corpus());
             let page = exporter.page(accept).await;
             assert!(page.len() > 10_000, "the corpus is on the page");
+            let text = String::from_utf8_lossy(&page);
+            let durations = "circuit_breaker_request_duration_seconds_count{";
+            assert!(text.contains(durations), "so are the endpoints");
             pages.push((yaml, page));
         }
     }
