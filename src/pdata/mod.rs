@@ -12,7 +12,6 @@ pub mod json;
 pub mod memo;
 pub mod protocol;
 mod regular;
-mod schema;
 mod splice;
 mod split;
 pub mod status;

@@ -13,7 +13,7 @@ mod plain;
 use std::fmt;
 
 use super::Signal;
-use super::schema::{self, Field, Kind, ONEOF, Schema, Shape};
+use super::protocol::{Message, ONEOF, Read, Role, Slot};
 use super::wire::{
     FIXED32, FIXED64, GROUP, GROUP_END, LEN, VARINT, fixed32, fixed64, skip_scalar, take, varint,
 };
@@ -69,28 +69,20 @@ pub(super) struct Walked {
 
 /// Validates an export request.
 pub(super) fn request(signal: Signal, bytes: &[u8]) -> Result<Walked, Malformed> {
-    let schema = match signal {
-        Signal::Metrics => &schema::METRICS_REQUEST,
-        Signal::Traces => &schema::TRACES_REQUEST,
-        Signal::Logs => &schema::LOGS_REQUEST,
-    };
     let mut walk = Walk {
         items: 0,
         regular: true,
     };
-    match walk.message(schema, bytes, MAX_DEPTH) {
+    match walk.message(signal.request(), bytes, MAX_DEPTH) {
         Ok(()) => Ok(Walked {
             items: walk.items,
             regular: walk.regular,
         }),
-        Err(mut fault) => {
-            fault.path.reverse();
-            Err(Malformed {
-                offset: fault.at.saturating_sub(bytes.as_ptr().addr()),
-                path: fault.path.join("."),
-                reason: fault.reason,
-            })
-        }
+        Err(fault) => Err(Malformed {
+            offset: fault.at.saturating_sub(bytes.as_ptr().addr()),
+            path: dotted(&fault.path),
+            reason: fault.reason,
+        }),
     }
 }
 
@@ -112,55 +104,50 @@ impl Walk {
     /// `depth` is how many more messages may be nested in this one.
     fn message(
         &mut self,
-        schema: &'static Schema,
+        message: &'static Message,
         mut buf: &[u8],
         depth: u32,
     ) -> Result<(), Box<Fault>> {
+        let index = &message.index;
         let mut seen = 0;
         let items_before = self.items;
-        if schema.shape == Shape::NumberPoint && depth >= plain::DEPTH {
+        if index.role == Role::NumberPoint && depth >= plain::DEPTH {
             seen = plain::number_point(&mut buf);
         }
         while !buf.is_empty() {
             let start = buf;
             let (number, wire) = key(&mut buf).map_err(|reason| fault(start, reason))?;
-            let field = schema.field(number);
-            if seen & field.once != 0 {
+            let slot = index.slot(number);
+            if seen & slot.once != 0 {
                 self.regular = false;
                 // Of a oneof the last member counts, with what came before it of the same.
-                if field.once & ONEOF != 0 && seen & field.once == ONEOF {
+                if slot.once & ONEOF != 0 && seen & slot.once == ONEOF {
                     self.items = items_before;
-                    seen &= !schema.oneof;
+                    seen &= !index.oneof;
                 }
             }
-            seen |= field.once;
-            if let Kind::Message(inner) = field.kind {
+            seen |= slot.once;
+            if let Read::Message(inner) = slot.read {
                 if wire != LEN {
-                    return Err(within(fault(start, Reason::WireType), field.name));
+                    return Err(within(fault(start, Reason::WireType), slot));
                 }
                 let content = length_delimited(&mut buf)
-                    .ok_or_else(|| within(fault(start, Reason::Truncated), field.name))?;
+                    .ok_or_else(|| within(fault(start, Reason::Truncated), slot))?;
                 if depth == 0 {
-                    return Err(within(fault(start, Reason::Depth), field.name));
+                    return Err(within(fault(start, Reason::Depth), slot));
                 }
-                if inner.shape == Shape::Attribute
+                if inner.index.role == Role::Attribute
                     && depth >= plain::DEPTH
                     && plain::is_attribute(content)
                 {
                     continue;
                 }
-                self.items += u64::from(field.item);
+                self.items += u64::from(inner.is_item());
                 self.message(inner, content, depth - 1)
-                    .map_err(|fault| within(fault, field.name))?;
+                    .map_err(|fault| within(fault, slot))?;
             } else {
-                self.value(field, number, wire, &mut buf, depth)
-                    .map_err(|reason| {
-                        let fault = fault(start, reason);
-                        match field.name {
-                            "" => fault,
-                            name => within(fault, name),
-                        }
-                    })?;
+                self.value(slot, number, wire, &mut buf, depth)
+                    .map_err(|reason| within(fault(start, reason), slot))?;
             }
         }
         Ok(())
@@ -169,27 +156,27 @@ impl Walk {
     #[inline(always)]
     fn value(
         &mut self,
-        field: &Field,
+        slot: &Slot,
         number: u32,
         wire: u32,
         buf: &mut &[u8],
         depth: u32,
     ) -> Result<(), Reason> {
-        let expected = match field.kind {
-            Kind::Varint => VARINT,
-            Kind::Fixed64 => FIXED64,
-            Kind::Fixed32 => FIXED32,
-            Kind::Bytes | Kind::Str | Kind::Message(_) => LEN,
-            Kind::PackedFixed64 if wire == FIXED64 => {
+        let expected = match slot.read {
+            Read::Varint => VARINT,
+            Read::Fixed64 => FIXED64,
+            Read::Fixed32 => FIXED32,
+            Read::Bytes | Read::Str | Read::Message(_) => LEN,
+            Read::PackedFixed64 if wire == FIXED64 => {
                 self.regular = false;
                 FIXED64
             }
-            Kind::PackedVarint if wire == VARINT => {
+            Read::PackedVarint if wire == VARINT => {
                 self.regular = false;
                 VARINT
             }
-            Kind::PackedFixed64 | Kind::PackedVarint => LEN,
-            Kind::Unknown => return self.skip(number, wire, buf, depth),
+            Read::PackedFixed64 | Read::PackedVarint => LEN,
+            Read::Unknown => return self.skip(number, wire, buf, depth),
         };
         if wire != expected {
             return Err(Reason::WireType);
@@ -198,15 +185,15 @@ impl Walk {
             VARINT => varint(buf).is_some(),
             FIXED64 => fixed64(buf).is_some(),
             FIXED32 => fixed32(buf).is_some(),
-            _ => match (length_delimited(buf), field.kind) {
-                (Some(text), Kind::Str) => {
+            _ => match (length_delimited(buf), slot.read) {
+                (Some(text), Read::Str) => {
                     if !is_utf8(text) {
                         return Err(Reason::Utf8);
                     }
                     true
                 }
-                (Some(packed), Kind::PackedFixed64) => packed.len() % 8 == 0,
-                (Some(packed), Kind::PackedVarint) => are_varints(packed),
+                (Some(packed), Read::PackedFixed64) => packed.len() % 8 == 0,
+                (Some(packed), Read::PackedVarint) => are_varints(packed),
                 (content, _) => content.is_some(),
             },
         };
@@ -217,7 +204,7 @@ impl Walk {
         }
     }
 
-    /// Skips a field that isn't in the schema.
+    /// Skips a field that isn't in the table.
     #[cold]
     fn skip(&mut self, number: u32, wire: u32, buf: &mut &[u8], depth: u32) -> Result<(), Reason> {
         // prost looks at the depth before it skips as well.
@@ -299,10 +286,30 @@ fn fault(at: &[u8], reason: Reason) -> Box<Fault> {
     })
 }
 
+/// A fault in a field of this message, if it has such a field.
 #[cold]
-fn within(mut fault: Box<Fault>, name: &'static str) -> Box<Fault> {
-    fault.path.push(name);
+fn within(mut fault: Box<Fault>, slot: &Slot) -> Box<Fault> {
+    if !slot.name.is_empty() {
+        fault.path.push(slot.name);
+    }
     fault
+}
+
+/// The path in the protocol's own names; the table has those of JSON.
+fn dotted(path: &[&str]) -> String {
+    let mut dotted = String::new();
+    for name in path.iter().rev() {
+        if !dotted.is_empty() {
+            dotted.push('.');
+        }
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() {
+                dotted.push('_');
+            }
+            dotted.push(letter.to_ascii_lowercase());
+        }
+    }
+    dotted
 }
 
 /// The part of [`Malformed`]'s text that an empty path leaves out.

@@ -1,14 +1,15 @@
 //! The fields of OTLP as one table.
 //!
-//! Everything that must know the protocol field by field reads this table: protobuf to
-//! JSON (the file exporter), JSON to protobuf, printing for people, and generators of
-//! test data. A field that the protocol gains is one line here. Generated code with serde
+//! Everything that must know the protocol field by field reads this table: the walk that
+//! validates what comes in, protobuf to JSON (the file exporter), JSON to protobuf, and
+//! printing for people. A field that the protocol gains is one line here. Generated code with serde
 //! was rejected for this: it loses `"NaN"` without an error and refuses null lists, and
 //! it needs the owned structs that the pipeline avoids.
 //!
 //! [`visit()`] reads an encoded message by the table and reports what it finds in the order
 //! of the table, whatever the order on the wire.
 
+mod index;
 mod tables;
 mod visit;
 
@@ -17,6 +18,10 @@ pub use tables::{
     TRACES_REQUEST,
 };
 pub use visit::{Malformed, Scalar, Visitor, visit};
+
+pub(super) use index::{ONEOF, Read, Role, Slot};
+
+use index::Index;
 
 use super::Signal;
 
@@ -27,6 +32,8 @@ pub struct Message {
     pub name: &'static str,
     /// Its fields, in the order in which they are shown.
     pub fields: &'static [Field],
+    /// The same by number, for the walk.
+    pub(super) index: Index,
 }
 
 /// One field of a message.
@@ -96,6 +103,11 @@ impl Message {
     /// The field with this number.
     pub fn field(&self, number: u32) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.number == number)
+    }
+
+    /// Whether this is what a pipeline counts: a data point, a span or a log record.
+    pub(super) fn is_item(&self) -> bool {
+        matches!(self.index.role, Role::Item | Role::NumberPoint)
     }
 }
 

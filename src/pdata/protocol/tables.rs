@@ -5,6 +5,7 @@ use super::Kind::{
     Uint32, Uint64,
 };
 use super::Presence::{Explicit, Implicit, OneOf, Repeated};
+use super::index::{Index, Role};
 use super::{Field, Kind, Message, Presence};
 
 const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
@@ -44,30 +45,57 @@ const fn with(number: u32, name: &'static str, kind: Kind, presence: Presence) -
     }
 }
 
+impl Message {
+    const fn new(name: &'static str, fields: &'static [Field]) -> Self {
+        Self::with(name, fields, Role::Other)
+    }
+
+    /// One of what a pipeline counts.
+    const fn item(name: &'static str, fields: &'static [Field]) -> Self {
+        Self::with(name, fields, Role::Item)
+    }
+
+    const fn number_point(name: &'static str, fields: &'static [Field]) -> Self {
+        Self::with(name, fields, Role::NumberPoint)
+    }
+
+    const fn attribute(name: &'static str, fields: &'static [Field]) -> Self {
+        Self::with(name, fields, Role::Attribute)
+    }
+
+    const fn with(name: &'static str, fields: &'static [Field], role: Role) -> Self {
+        Self {
+            name,
+            fields,
+            index: Index::new(fields, role),
+        }
+    }
+}
+
 /// `ExportMetricsServiceRequest`.
-pub static METRICS_REQUEST: Message = Message {
-    name: "ExportMetricsServiceRequest",
-    fields: &[messages(1, "resourceMetrics", &RESOURCE_METRICS)],
-};
+pub static METRICS_REQUEST: Message = Message::new(
+    "ExportMetricsServiceRequest",
+    &[messages(1, "resourceMetrics", &RESOURCE_METRICS)],
+);
 
 /// `ExportTraceServiceRequest`.
-pub static TRACES_REQUEST: Message = Message {
-    name: "ExportTraceServiceRequest",
-    fields: &[messages(1, "resourceSpans", &RESOURCE_SPANS)],
-};
+pub static TRACES_REQUEST: Message = Message::new(
+    "ExportTraceServiceRequest",
+    &[messages(1, "resourceSpans", &RESOURCE_SPANS)],
+);
 
 /// `ExportLogsServiceRequest`.
-pub static LOGS_REQUEST: Message = Message {
-    name: "ExportLogsServiceRequest",
-    fields: &[messages(1, "resourceLogs", &RESOURCE_LOGS)],
-};
+pub static LOGS_REQUEST: Message = Message::new(
+    "ExportLogsServiceRequest",
+    &[messages(1, "resourceLogs", &RESOURCE_LOGS)],
+);
 
 // Common.
 
 /// `AnyValue`.
-pub static ANY_VALUE: Message = Message {
-    name: "AnyValue",
-    fields: &[
+pub static ANY_VALUE: Message = Message::new(
+    "AnyValue",
+    &[
         either(1, "stringValue", String),
         either(2, "boolValue", Bool),
         either(3, "intValue", Int64),
@@ -77,82 +105,76 @@ pub static ANY_VALUE: Message = Message {
         either(7, "bytesValue", Bytes),
         either(8, "stringValueStrindex", Int32),
     ],
-};
+);
 
-static ARRAY_VALUE: Message = Message {
-    name: "ArrayValue",
-    fields: &[messages(1, "values", &ANY_VALUE)],
-};
+static ARRAY_VALUE: Message = Message::new("ArrayValue", &[messages(1, "values", &ANY_VALUE)]);
 
-static KEY_VALUE_LIST: Message = Message {
-    name: "KeyValueList",
-    fields: &[messages(1, "values", &KEY_VALUE)],
-};
+static KEY_VALUE_LIST: Message = Message::new("KeyValueList", &[messages(1, "values", &KEY_VALUE)]);
 
 /// `KeyValue`.
-pub static KEY_VALUE: Message = Message {
-    name: "KeyValue",
-    fields: &[
+pub static KEY_VALUE: Message = Message::attribute(
+    "KeyValue",
+    &[
         one(1, "key", String),
         message(2, "value", &ANY_VALUE),
         one(3, "keyStrindex", Int32),
     ],
-};
+);
 
-static SCOPE: Message = Message {
-    name: "InstrumentationScope",
-    fields: &[
+static SCOPE: Message = Message::new(
+    "InstrumentationScope",
+    &[
         one(1, "name", String),
         one(2, "version", String),
         messages(3, "attributes", &KEY_VALUE),
         one(4, "droppedAttributesCount", Uint32),
     ],
-};
+);
 
 /// `Resource`.
-pub static RESOURCE: Message = Message {
-    name: "Resource",
-    fields: &[
+pub static RESOURCE: Message = Message::new(
+    "Resource",
+    &[
         messages(1, "attributes", &KEY_VALUE),
         one(2, "droppedAttributesCount", Uint32),
         messages(3, "entityRefs", &ENTITY_REF),
     ],
-};
+);
 
-static ENTITY_REF: Message = Message {
-    name: "EntityRef",
-    fields: &[
+static ENTITY_REF: Message = Message::new(
+    "EntityRef",
+    &[
         one(1, "schemaUrl", String),
         one(2, "type", String),
         many(3, "idKeys", String),
         many(4, "descriptionKeys", String),
     ],
-};
+);
 
 // Metrics.
 
-static RESOURCE_METRICS: Message = Message {
-    name: "ResourceMetrics",
-    fields: &[
+static RESOURCE_METRICS: Message = Message::new(
+    "ResourceMetrics",
+    &[
         message(1, "resource", &RESOURCE),
         messages(2, "scopeMetrics", &SCOPE_METRICS),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
-static SCOPE_METRICS: Message = Message {
-    name: "ScopeMetrics",
-    fields: &[
+static SCOPE_METRICS: Message = Message::new(
+    "ScopeMetrics",
+    &[
         message(1, "scope", &SCOPE),
         messages(2, "metrics", &METRIC),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
 /// `Metric`.
-pub static METRIC: Message = Message {
-    name: "Metric",
-    fields: &[
+pub static METRIC: Message = Message::new(
+    "Metric",
+    &[
         one(1, "name", String),
         one(2, "description", String),
         one(3, "unit", String),
@@ -163,46 +185,41 @@ pub static METRIC: Message = Message {
         either_message(11, "summary", &SUMMARY),
         messages(12, "metadata", &KEY_VALUE),
     ],
-};
+);
 
-static GAUGE: Message = Message {
-    name: "Gauge",
-    fields: &[messages(1, "dataPoints", &NUMBER_DATA_POINT)],
-};
+static GAUGE: Message = Message::new("Gauge", &[messages(1, "dataPoints", &NUMBER_DATA_POINT)]);
 
-static SUM: Message = Message {
-    name: "Sum",
-    fields: &[
+static SUM: Message = Message::new(
+    "Sum",
+    &[
         messages(1, "dataPoints", &NUMBER_DATA_POINT),
         one(2, "aggregationTemporality", TEMPORALITY),
         one(3, "isMonotonic", Bool),
     ],
-};
+);
 
-static HISTOGRAM: Message = Message {
-    name: "Histogram",
-    fields: &[
+static HISTOGRAM: Message = Message::new(
+    "Histogram",
+    &[
         messages(1, "dataPoints", &HISTOGRAM_DATA_POINT),
         one(2, "aggregationTemporality", TEMPORALITY),
     ],
-};
+);
 
-static EXPONENTIAL_HISTOGRAM: Message = Message {
-    name: "ExponentialHistogram",
-    fields: &[
+static EXPONENTIAL_HISTOGRAM: Message = Message::new(
+    "ExponentialHistogram",
+    &[
         messages(1, "dataPoints", &EXPONENTIAL_HISTOGRAM_DATA_POINT),
         one(2, "aggregationTemporality", TEMPORALITY),
     ],
-};
+);
 
-static SUMMARY: Message = Message {
-    name: "Summary",
-    fields: &[messages(1, "dataPoints", &SUMMARY_DATA_POINT)],
-};
+static SUMMARY: Message =
+    Message::new("Summary", &[messages(1, "dataPoints", &SUMMARY_DATA_POINT)]);
 
-static NUMBER_DATA_POINT: Message = Message {
-    name: "NumberDataPoint",
-    fields: &[
+static NUMBER_DATA_POINT: Message = Message::number_point(
+    "NumberDataPoint",
+    &[
         messages(7, "attributes", &KEY_VALUE),
         one(2, "startTimeUnixNano", Nanos),
         one(3, "timeUnixNano", Nanos),
@@ -211,11 +228,11 @@ static NUMBER_DATA_POINT: Message = Message {
         messages(5, "exemplars", &EXEMPLAR),
         one(8, "flags", Uint32),
     ],
-};
+);
 
-static HISTOGRAM_DATA_POINT: Message = Message {
-    name: "HistogramDataPoint",
-    fields: &[
+static HISTOGRAM_DATA_POINT: Message = Message::item(
+    "HistogramDataPoint",
+    &[
         messages(9, "attributes", &KEY_VALUE),
         one(2, "startTimeUnixNano", Nanos),
         one(3, "timeUnixNano", Nanos),
@@ -228,11 +245,11 @@ static HISTOGRAM_DATA_POINT: Message = Message {
         maybe(11, "min", Double),
         maybe(12, "max", Double),
     ],
-};
+);
 
-static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message {
-    name: "ExponentialHistogramDataPoint",
-    fields: &[
+static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message::item(
+    "ExponentialHistogramDataPoint",
+    &[
         messages(1, "attributes", &KEY_VALUE),
         one(2, "startTimeUnixNano", Nanos),
         one(3, "timeUnixNano", Nanos),
@@ -248,16 +265,16 @@ static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message {
         maybe(13, "max", Double),
         one(14, "zeroThreshold", Double),
     ],
-};
+);
 
-static BUCKETS: Message = Message {
-    name: "Buckets",
-    fields: &[one(1, "offset", Sint32), many(2, "bucketCounts", Uint64)],
-};
+static BUCKETS: Message = Message::new(
+    "Buckets",
+    &[one(1, "offset", Sint32), many(2, "bucketCounts", Uint64)],
+);
 
-static SUMMARY_DATA_POINT: Message = Message {
-    name: "SummaryDataPoint",
-    fields: &[
+static SUMMARY_DATA_POINT: Message = Message::item(
+    "SummaryDataPoint",
+    &[
         messages(7, "attributes", &KEY_VALUE),
         one(2, "startTimeUnixNano", Nanos),
         one(3, "timeUnixNano", Nanos),
@@ -266,16 +283,16 @@ static SUMMARY_DATA_POINT: Message = Message {
         messages(6, "quantileValues", &VALUE_AT_QUANTILE),
         one(8, "flags", Uint32),
     ],
-};
+);
 
-static VALUE_AT_QUANTILE: Message = Message {
-    name: "ValueAtQuantile",
-    fields: &[one(1, "quantile", Double), one(2, "value", Double)],
-};
+static VALUE_AT_QUANTILE: Message = Message::new(
+    "ValueAtQuantile",
+    &[one(1, "quantile", Double), one(2, "value", Double)],
+);
 
-static EXEMPLAR: Message = Message {
-    name: "Exemplar",
-    fields: &[
+static EXEMPLAR: Message = Message::new(
+    "Exemplar",
+    &[
         messages(7, "filteredAttributes", &KEY_VALUE),
         one(2, "timeUnixNano", Nanos),
         either(3, "asDouble", Double),
@@ -283,32 +300,32 @@ static EXEMPLAR: Message = Message {
         one(4, "spanId", Id),
         one(5, "traceId", Id),
     ],
-};
+);
 
 // Traces.
 
-static RESOURCE_SPANS: Message = Message {
-    name: "ResourceSpans",
-    fields: &[
+static RESOURCE_SPANS: Message = Message::new(
+    "ResourceSpans",
+    &[
         message(1, "resource", &RESOURCE),
         messages(2, "scopeSpans", &SCOPE_SPANS),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
-static SCOPE_SPANS: Message = Message {
-    name: "ScopeSpans",
-    fields: &[
+static SCOPE_SPANS: Message = Message::new(
+    "ScopeSpans",
+    &[
         message(1, "scope", &SCOPE),
         messages(2, "spans", &SPAN),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
 /// `Span`.
-pub static SPAN: Message = Message {
-    name: "Span",
-    fields: &[
+pub static SPAN: Message = Message::item(
+    "Span",
+    &[
         one(1, "traceId", Id),
         one(2, "spanId", Id),
         one(3, "traceState", String),
@@ -326,21 +343,21 @@ pub static SPAN: Message = Message {
         one(14, "droppedLinksCount", Uint32),
         message(15, "status", &STATUS),
     ],
-};
+);
 
-static EVENT: Message = Message {
-    name: "Event",
-    fields: &[
+static EVENT: Message = Message::new(
+    "Event",
+    &[
         one(1, "timeUnixNano", Nanos),
         one(2, "name", String),
         messages(3, "attributes", &KEY_VALUE),
         one(4, "droppedAttributesCount", Uint32),
     ],
-};
+);
 
-static LINK: Message = Message {
-    name: "Link",
-    fields: &[
+static LINK: Message = Message::new(
+    "Link",
+    &[
         one(1, "traceId", Id),
         one(2, "spanId", Id),
         one(3, "traceState", String),
@@ -348,37 +365,37 @@ static LINK: Message = Message {
         one(5, "droppedAttributesCount", Uint32),
         one(6, "flags", Fixed32),
     ],
-};
+);
 
-static STATUS: Message = Message {
-    name: "Status",
-    fields: &[one(2, "message", String), one(3, "code", STATUS_CODE)],
-};
+static STATUS: Message = Message::new(
+    "Status",
+    &[one(2, "message", String), one(3, "code", STATUS_CODE)],
+);
 
 // Logs.
 
-static RESOURCE_LOGS: Message = Message {
-    name: "ResourceLogs",
-    fields: &[
+static RESOURCE_LOGS: Message = Message::new(
+    "ResourceLogs",
+    &[
         message(1, "resource", &RESOURCE),
         messages(2, "scopeLogs", &SCOPE_LOGS),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
-static SCOPE_LOGS: Message = Message {
-    name: "ScopeLogs",
-    fields: &[
+static SCOPE_LOGS: Message = Message::new(
+    "ScopeLogs",
+    &[
         message(1, "scope", &SCOPE),
         messages(2, "logRecords", &LOG_RECORD),
         one(3, "schemaUrl", String),
     ],
-};
+);
 
 /// `LogRecord`.
-pub static LOG_RECORD: Message = Message {
-    name: "LogRecord",
-    fields: &[
+pub static LOG_RECORD: Message = Message::item(
+    "LogRecord",
+    &[
         one(1, "timeUnixNano", Nanos),
         one(11, "observedTimeUnixNano", Nanos),
         one(2, "severityNumber", SEVERITY_NUMBER),
@@ -391,7 +408,7 @@ pub static LOG_RECORD: Message = Message {
         one(10, "spanId", Id),
         one(12, "eventName", String),
     ],
-};
+);
 
 // Enumerations.
 

@@ -6,7 +6,7 @@
 //! What has the shape is valid and regular. Nothing is said about what hasn't: the walk looks
 //! at it field by field, as it does at everything else.
 
-use crate::pdata::schema::ONEOF;
+use crate::pdata::protocol::ONEOF;
 use crate::pdata::wire::varint;
 
 /// How many more messages must be allowed in the one that has attributes.
