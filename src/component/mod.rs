@@ -18,6 +18,7 @@ mod http;
 mod id;
 mod intake;
 mod listener;
+mod streams;
 mod tls;
 
 use std::time::{Duration, SystemTime};
@@ -41,6 +42,7 @@ pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, hand
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
 pub use listener::{AuthConfig, ListenerConfig, address_of};
+pub use streams::{Multiplexed, Streams};
 #[cfg(test)]
 pub(crate) use tls::pki;
 pub use tls::{ClientTls, Identity, Pem, ServerTls};

@@ -11,13 +11,13 @@ use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::answer;
 use super::connection::Endpoint;
 use super::payload::{self, Chunks, Compression};
 use super::{USER_AGENT as AGENT, partial};
-use crate::component::{Delivered, ExportError, Exporter};
+use crate::component::{Delivered, ExportError, Exporter, Streams};
 use crate::pdata::{Batch, Signal};
 
 /// Windows and frames that let a request of a thousand points travel without a pause.
@@ -140,7 +140,8 @@ impl Grpc {
             return Ok(connection);
         }
         let stream = self.settings.endpoint.connect().await?;
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let streams = Streams::default();
+        let mut builder = http2::Builder::new(streams.clone());
         builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -158,9 +159,7 @@ impl Grpc {
             .map_err(|error| answer::transport(&error))?;
         // It ends when the last handle to the connection is dropped, or with the peer; what
         // it fails with, the calls on it are told.
-        tokio::spawn(async move {
-            let _ = driver.await;
-        });
+        tokio::spawn(streams.of(driver));
         *self.slot() = Some(connection.clone());
         Ok(connection)
     }

@@ -1,21 +1,20 @@
 //! One protocol's listener, and what is done with its connections.
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
 use super::ingest::Ingest;
 use super::{body, grpc, http};
-use crate::component::{BuildContext, Reporter, Subject};
+use crate::component::{BuildContext, Reporter, Streams, Subject};
 use crate::server::{BindError, Credentials, Limits, Listening, Stream};
 
 /// How long connections may take to end when the agent stops: bodies that are complete are
@@ -151,7 +150,37 @@ async fn serve_grpc(
     stop: &CancellationToken,
 ) {
     let keepalive = config.keepalive;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let stopping = stop.clone();
+    let serve = move |stream: Stream| {
+        let (door, stop) = (door.clone(), stopping.clone());
+        let streams = Streams::default();
+        let builder = http2(&config, streams.clone());
+        async move {
+            let service = service_fn(move |request| {
+                let door = door.clone();
+                async move { Ok::<_, Infallible>(grpc::answer(request, &door).await) }
+            });
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let mut connection = streams.of(connection);
+            let grace = tokio::select! {
+                // A client that breaks the protocol has been told so by HTTP/2 itself.
+                () = &mut connection => return,
+                () = stop.cancelled() => None,
+                () = come_of_age(keepalive) => keepalive.max_age_grace,
+            };
+            if let Some(connection) = connection.connection() {
+                connection.graceful_shutdown();
+            }
+            // What is cut short here, the client sends again.
+            let _ = timeout(grace.unwrap_or(Duration::MAX), connection).await;
+        }
+    };
+    listening.serve(limits, stop, serve).await;
+}
+
+/// HTTP/2 within its bounds.
+fn http2(config: &GrpcConfig, streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -159,29 +188,9 @@ async fn serve_grpc(
         .max_frame_size(FRAME_SIZE)
         .max_header_list_size(HEADER_LIST)
         .max_concurrent_streams(config.max_concurrent_streams)
-        .keep_alive_interval(keepalive.time)
-        .keep_alive_timeout(keepalive.timeout);
-    let stopping = stop.clone();
-    let serve = move |stream: Stream| {
-        let (builder, door, stop) = (builder.clone(), door.clone(), stopping.clone());
-        async move {
-            let service = service_fn(move |request| {
-                let door = door.clone();
-                async move { Ok::<_, Infallible>(grpc::answer(request, &door).await) }
-            });
-            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-            let grace = tokio::select! {
-                // A client that breaks the protocol has been told so by HTTP/2 itself.
-                _ = connection.as_mut() => return,
-                () = stop.cancelled() => None,
-                () = come_of_age(keepalive) => keepalive.max_age_grace,
-            };
-            connection.as_mut().graceful_shutdown();
-            // What is cut short here, the client sends again.
-            let _ = timeout(grace.unwrap_or(Duration::MAX), connection).await;
-        }
-    };
-    listening.serve(limits, stop, serve).await;
+        .keep_alive_interval(config.keepalive.time)
+        .keep_alive_timeout(config.keepalive.timeout);
+    builder
 }
 
 /// Resolves when a connection has become too old, if it ever does.
