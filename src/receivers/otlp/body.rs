@@ -63,32 +63,39 @@ pub(super) struct Limits {
     pub(super) time: Duration,
 }
 
-/// Reads a body as it travels.
+/// Reads a body as it travels. `announced` reads from its beginning how long it will be,
+/// where the protocol says so there.
 ///
 /// Cancel safe: dropping the future gives back what was admitted.
 pub(super) async fn receive<B>(
     body: B,
     limits: Limits,
+    announced: fn(&[u8]) -> Option<usize>,
     intake: &dyn Intake,
 ) -> Result<Admitted, Rejection>
 where
     B: Body<Data = Bytes>,
 {
-    match timeout(limits.time, read(body, limits.size, intake)).await {
+    match timeout(limits.time, read(body, limits.size, announced, intake)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Rejection::TooSlow),
     }
 }
 
-async fn read<B>(body: B, limit: u64, intake: &dyn Intake) -> Result<Admitted, Rejection>
+async fn read<B>(
+    body: B,
+    limit: u64,
+    announced: fn(&[u8]) -> Option<usize>,
+    intake: &dyn Intake,
+) -> Result<Admitted, Rejection>
 where
     B: Body<Data = Bytes>,
 {
-    let announced = body.size_hint().lower();
-    if announced > limit {
+    let expected = body.size_hint().lower();
+    if expected > limit {
         return Err(Rejection::TooLarge { limit });
     }
-    let mut room = Room::new(intake, announced)?;
+    let mut room = Room::new(intake, expected)?;
     let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
@@ -107,7 +114,13 @@ where
         if received == data.len() {
             first = data;
         } else {
-            joined.reserve(usize::try_from(announced).unwrap_or(0).max(received) - joined.len());
+            if joined.is_empty() {
+                // Room for all of it at once: growing would copy, and leave room unused.
+                let expected = usize::try_from(expected).unwrap_or(0);
+                let announced = announced(&first).unwrap_or(0);
+                let most = usize::try_from(limit).unwrap_or(usize::MAX);
+                joined.reserve(expected.max(announced).min(most).max(received));
+            }
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }

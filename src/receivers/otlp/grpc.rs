@@ -65,7 +65,7 @@ where
         size: limit + PREFIX as u64,
         ..door.limits
     };
-    let framed = match body::receive(body, framed, intake).await {
+    let framed = match body::receive(body, framed, announced, intake).await {
         Err(Rejection::TooLarge { .. }) => return Err(Rejection::TooLarge { limit }),
         other => other?,
     };
@@ -81,6 +81,13 @@ where
     };
     let inflated = body::inflate(message, compression, limit)?;
     door.ingest.take(signal, Encoding::Protobuf, inflated).await
+}
+
+/// The length of the whole frame, by its prefix.
+fn announced(framed: &[u8]) -> Option<usize> {
+    let [_, length @ ..] = framed.first_chunk::<PREFIX>()?;
+    let length = u32::from_be_bytes(*length);
+    usize::try_from(length).ok()?.checked_add(PREFIX)
 }
 
 /// Takes the one message of a unary call out of its frame.

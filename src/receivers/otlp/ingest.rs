@@ -26,6 +26,8 @@ pub(super) struct Ingest {
     requests: Counter<u64>,
     receiver: KeyValue,
     transport: KeyValue,
+    /// The attributes of an accepted request, made once.
+    accepted: BTreeMap<Signal, [KeyValue; 4]>,
 }
 
 impl Ingest {
@@ -41,12 +43,17 @@ impl Ingest {
             .u64_counter("foghorn_otlp_requests_total")
             .with_description("Requests by what became of them: accepted, or why not")
             .build();
-        Self {
+        let mut ingest = Self {
             intakes,
             requests,
             receiver: KeyValue::new("receiver", Arc::<str>::from(context.id.to_string())),
             transport: KeyValue::new("transport", transport),
-        }
+            accepted: BTreeMap::new(),
+        };
+        ingest.accepted = Signal::ALL
+            .map(|signal| (signal, ingest.attributes(Some(signal), "accepted")))
+            .into();
+        ingest
     }
 
     /// The pipelines of a signal.
@@ -74,15 +81,24 @@ impl Ingest {
 
     /// Counts a request by what became of it.
     pub(super) fn count(&self, signal: Option<Signal>, rejection: Option<&Rejection>) {
-        let outcome = rejection.map_or("accepted", Rejection::reason);
-        self.requests.add(
-            1,
-            &[
-                self.receiver.clone(),
-                self.transport.clone(),
-                KeyValue::new("signal", signal.map_or("none", Signal::as_str)),
-                KeyValue::new("outcome", outcome),
-            ],
-        );
+        match (
+            signal.and_then(|signal| self.accepted.get(&signal)),
+            rejection,
+        ) {
+            (Some(accepted), None) => self.requests.add(1, accepted),
+            _ => {
+                let outcome = rejection.map_or("accepted", Rejection::reason);
+                self.requests.add(1, &self.attributes(signal, outcome));
+            }
+        }
+    }
+
+    fn attributes(&self, signal: Option<Signal>, outcome: &'static str) -> [KeyValue; 4] {
+        [
+            self.receiver.clone(),
+            self.transport.clone(),
+            KeyValue::new("signal", signal.map_or("none", Signal::as_str)),
+            KeyValue::new("outcome", outcome),
+        ]
     }
 }
