@@ -10,6 +10,7 @@
 mod encode;
 pub mod json;
 pub mod memo;
+mod plain;
 pub mod protocol;
 mod regular;
 mod splice;

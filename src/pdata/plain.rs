@@ -3,14 +3,10 @@
 //! Most messages of a request are attributes with an ASCII key and a text or a number, and
 //! the points that carry them; going through them field by field is most of a walk. Here
 //! they are told by their shape: fields in the order of their numbers, lengths of one byte.
-//! What has the shape is valid and regular. Nothing is said about what hasn't: the walk looks
-//! at it field by field, as it does at everything else.
+//! What has the shape is valid and regular. Nothing is said about what hasn't: it is looked
+//! at field by field, as everything else is.
 
-use crate::pdata::protocol::ONEOF;
-use crate::pdata::wire::varint;
-
-/// How many more messages must be allowed in the one that has attributes.
-pub(super) const DEPTH: u32 = 2;
+use super::wire::varint;
 
 /// Keys of one byte: a field number, and a wire type in the lowest three bits.
 mod key {
@@ -30,6 +26,63 @@ mod key {
     pub(super) const AS_DOUBLE: u8 = 4 << 3 | 1;
     pub(super) const AS_INT: u8 = 6 << 3 | 1;
     pub(super) const ATTRIBUTES: u8 = 7 << 3 | 2;
+}
+
+/// The fields with which a `NumberDataPoint` begins, as far as they stand in this order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Front<'a> {
+    pub(super) start: Option<u64>,
+    pub(super) time: Option<u64>,
+    pub(super) value: Option<Bits>,
+    /// What stands behind them.
+    pub(super) rest: &'a [u8],
+}
+
+/// One of the two values that a point may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bits {
+    Double(u64),
+    Int(u64),
+}
+
+impl<'a> Front<'a> {
+    #[inline(always)]
+    pub(super) fn of(point: &'a [u8]) -> Self {
+        let mut rest = point;
+        Self {
+            start: take(&mut rest, key::START),
+            time: take(&mut rest, key::TIME),
+            value: match take(&mut rest, key::AS_DOUBLE) {
+                Some(bits) => Some(Bits::Double(bits)),
+                None => take(&mut rest, key::AS_INT).map(Bits::Int),
+            },
+            rest,
+        }
+    }
+
+    /// Takes the attributes that stand next, as long as `is_wanted` says so of their content.
+    #[inline(always)]
+    pub(super) fn attributes(&mut self, is_wanted: impl Fn(&[u8]) -> bool) -> &'a [u8] {
+        let before = self.rest;
+        while let [key::ATTRIBUTES, length @ ..0x80, rest @ ..] = self.rest {
+            match rest.split_at_checked(usize::from(*length)) {
+                Some((content, rest)) if is_wanted(content) => self.rest = rest,
+                _ => break,
+            }
+        }
+        before
+            .get(..before.len() - self.rest.len())
+            .unwrap_or_default()
+    }
+}
+
+/// The key of an attribute, where it stands in front.
+#[inline(always)]
+pub(super) fn key_of(attribute: &[u8]) -> Option<&[u8]> {
+    match attribute {
+        [key::KEY, length @ ..0x80, rest @ ..] => rest.get(..usize::from(*length)),
+        _ => None,
+    }
 }
 
 /// Whether this is the content of a plain `KeyValue`.
@@ -57,35 +110,15 @@ pub(super) fn is_attribute(content: &[u8]) -> bool {
     }
 }
 
-/// Takes off the front of a `NumberDataPoint` what is plain, and returns the bits of the
-/// fields that it saw. Nothing of the message may have been read before.
-#[inline]
-pub(super) fn number_point(buf: &mut &[u8]) -> u32 {
-    let mut seen = 0;
-    if let Some(([key::START, ..], rest)) = buf.split_first_chunk::<9>() {
-        seen |= bit(key::START);
-        *buf = rest;
-    }
-    if let Some(([key::TIME, ..], rest)) = buf.split_first_chunk::<9>() {
-        seen |= bit(key::TIME);
-        *buf = rest;
-    }
-    if let Some(([key @ (key::AS_DOUBLE | key::AS_INT), ..], rest)) = buf.split_first_chunk::<9>() {
-        seen |= ONEOF | bit(*key);
-        *buf = rest;
-    }
-    while let [key::ATTRIBUTES, length @ ..0x80, rest @ ..] = *buf {
-        match rest.split_at_checked(usize::from(*length)) {
-            Some((content, rest)) if is_attribute(content) => *buf = rest,
-            _ => break,
+#[inline(always)]
+fn take(rest: &mut &[u8], key: u8) -> Option<u64> {
+    match rest.split_first_chunk::<9>() {
+        Some(([own, bits @ ..], after)) if *own == key => {
+            *rest = after;
+            Some(u64::from_le_bytes(*bits))
         }
+        _ => None,
     }
-    seen
-}
-
-/// The bit of the field with this key.
-const fn bit(key: u8) -> u32 {
-    1 << (key >> 3)
 }
 
 /// Whether a key is ASCII behind a length of one byte.

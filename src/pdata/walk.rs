@@ -8,11 +8,10 @@
 //! stand in one record, and there are no groups. No encoder in use writes anything else;
 //! the format allows it though, and prost merges such fields.
 
-mod plain;
-
 use std::fmt;
 
 use super::Signal;
+use super::plain::{self, Bits};
 use super::protocol::{Message, ONEOF, Read, Role, Slot};
 use super::wire::{
     FIXED32, FIXED64, GROUP, GROUP_END, LEN, VARINT, fixed32, fixed64, skip_scalar, take, varint,
@@ -20,6 +19,9 @@ use super::wire::{
 
 /// How many messages may be nested in a request: prost's limit.
 const MAX_DEPTH: u32 = 100;
+
+/// How many more messages must be allowed in the one that has an attribute.
+const ATTRIBUTE_DEPTH: u32 = 2;
 
 /// A request that isn't OTLP protobuf. Holds nothing of its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,8 +113,8 @@ impl Walk {
         let index = &message.index;
         let mut seen = 0;
         let items_before = self.items;
-        if index.role == Role::NumberPoint && depth >= plain::DEPTH {
-            seen = plain::number_point(&mut buf);
+        if index.role == Role::NumberPoint && depth >= ATTRIBUTE_DEPTH {
+            (seen, buf) = number_point(buf);
         }
         while !buf.is_empty() {
             let start = buf;
@@ -137,7 +139,7 @@ impl Walk {
                     return Err(within(fault(start, Reason::Depth), slot));
                 }
                 if inner.index.role == Role::Attribute
-                    && depth >= plain::DEPTH
+                    && depth >= ATTRIBUTE_DEPTH
                     && plain::is_attribute(content)
                 {
                     continue;
@@ -231,6 +233,21 @@ impl Walk {
         };
         skipped.ok_or(Reason::Truncated)
     }
+}
+
+/// Takes off the front of a point what is plain. Returns the bits of the fields that it saw
+/// and the rest of the point.
+#[inline(always)]
+fn number_point(point: &[u8]) -> (u32, &[u8]) {
+    let mut front = plain::Front::of(point);
+    let value = match front.value {
+        None => 0,
+        Some(Bits::Double(_)) => ONEOF | 1 << 4,
+        Some(Bits::Int(_)) => ONEOF | 1 << 6,
+    };
+    let times = u32::from(front.start.is_some()) << 2 | u32::from(front.time.is_some()) << 3;
+    front.attributes(plain::is_attribute);
+    (value | times, front.rest)
 }
 
 /// Reads a field's number and wire type.

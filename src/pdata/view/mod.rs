@@ -22,8 +22,10 @@
 //! isn't there reads as protobuf's default, and a string is checked for UTF-8 again when
 //! it is read, since safe Rust has no way to take the walk's word for it.
 
+mod histogram;
 mod logs;
 mod metrics;
+mod point;
 mod traces;
 mod value;
 
@@ -33,13 +35,14 @@ use std::time::Duration;
 use super::wire::{self, Fields};
 use super::{Batch, Part, Signal};
 
-pub use logs::LogRecord;
-pub use metrics::{
-    Buckets, Data, Doubles, Exemplar, ExponentialHistogramPoint, Fixed64s, HistogramPoint, Metric,
-    Number, NumberPoint, Point, Points, Quantile, SummaryPoint, Temporality, Varints,
+pub use histogram::{
+    Buckets, Doubles, ExponentialHistogramPoint, Fixed64s, HistogramPoint, Varints,
 };
+pub use logs::LogRecord;
+pub use metrics::{Data, Metric, Point, Points, Temporality};
+pub use point::{Exemplar, Number, NumberPoint, Quantile, SummaryPoint};
 pub use traces::Span;
-pub use value::{Attributes, KeyValue, Value};
+pub use value::{Attributes, Encoded, KeyValue, Value};
 
 /// The metrics of one resource.
 pub type ResourceMetrics<'a> = ResourceGroup<'a, Metric<'a>>;

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Repeated, View, text};
+use crate::pdata::plain;
 use crate::pdata::wire::{self, Fields};
 
 /// The attributes of a resource, scope, point, span or log record.
@@ -50,10 +51,16 @@ impl<'a> Attributes<'a> {
     /// The value of the first attribute with this key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         // Compares bytes: only what is found is worth the check for UTF-8.
-        Fields::new(self.span).find_map(|field| match field.value {
-            wire::Value::Bytes(raw) if field.number == self.number && has_key(raw, key) => {
-                Some(KeyValue::parse(raw).value)
-            }
+        let found = self.encoded().find(|attribute| attribute.has_key(key))?;
+        Some(KeyValue::parse(found.0).value)
+    }
+
+    /// The attributes as they are encoded, in the order in which they were sent: for those
+    /// who pass most of them on.
+    pub fn encoded(&self) -> impl Iterator<Item = Encoded<'a>> {
+        let number = self.number;
+        Fields::new(self.span).filter_map(move |field| match field.value {
+            wire::Value::Bytes(raw) if field.number == number => Some(Encoded(raw)),
             _ => None,
         })
     }
@@ -91,11 +98,27 @@ impl<'a> IntoIterator for Attributes<'a> {
     }
 }
 
-fn has_key(attribute: &[u8], key: &str) -> bool {
-    let own = Fields::new(attribute).find(|field| field.number == 1);
-    match own.map(|field| field.value) {
-        Some(wire::Value::Bytes(own)) => own == key.as_bytes(),
-        _ => key.is_empty(),
+/// One attribute that has not been read.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'a>(&'a [u8]);
+
+impl<'a> Encoded<'a> {
+    /// Whether this is its key.
+    #[inline]
+    pub fn has_key(&self, key: &str) -> bool {
+        if let Some(own) = plain::key_of(self.0) {
+            return own == key.as_bytes();
+        }
+        let own = Fields::new(self.0).find(|field| field.number == 1);
+        match own.map(|field| field.value) {
+            Some(wire::Value::Bytes(own)) => own == key.as_bytes(),
+            _ => key.is_empty(),
+        }
+    }
+
+    /// The encoded message.
+    pub fn raw(&self) -> &'a [u8] {
+        self.0
     }
 }
 
@@ -120,9 +143,13 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds an attribute's field, which lies in the message behind all that were added.
+    /// Adds the fields of one attribute or several, which lie in the message behind all that
+    /// were added.
     #[inline(always)]
     pub(super) fn add(&mut self, raw: &'a [u8]) {
+        if raw.is_empty() {
+            return;
+        }
         let start = raw.as_ptr().addr() - self.message.as_ptr().addr();
         if self.end == 0 {
             self.start = start;
