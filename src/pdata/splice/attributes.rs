@@ -1,6 +1,6 @@
 //! New attributes in the making.
 
-use crate::pdata::view::{Attributes, KeyValue, Value};
+use crate::pdata::view::{Attributes, Encoded, KeyValue, Value};
 use crate::pdata::wire::{FIXED64, LEN, VARINT, put_varint};
 
 /// The attributes that a resource, scope, point, span or log record will have; as long as
@@ -47,13 +47,18 @@ impl AttributeWriter {
         self.bytes(self.number, attribute.raw());
     }
 
+    /// The same for one that has not been read.
+    pub fn keep_encoded(&mut self, attribute: Encoded<'_>) {
+        self.bytes(self.number, attribute.raw());
+    }
+
     /// Adds attributes as they stand elsewhere.
     pub fn keep_all(&mut self, attributes: Attributes<'_>) {
         match attributes.raw_as(self.number) {
             Some(fields) => self.out.extend_from_slice(fields),
             None => attributes
-                .iter()
-                .for_each(|attribute| self.keep(&attribute)),
+                .encoded()
+                .for_each(|attribute| self.keep_encoded(attribute)),
         }
     }
 

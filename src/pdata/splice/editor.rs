@@ -87,7 +87,7 @@ impl<'a> Editor<'a> {
         }
         let head = new
             .instead_of(resource.attributes())
-            .map(|new| (RESOURCE_ATTRIBUTES, new));
+            .map(|new| (RESOURCE_ATTRIBUTES, resource.attributes(), new));
         let children: &[u32] = if action == Action::Skip { &[] } else { &[2] };
         self.children(content, head, children, &mut |editor, content| {
             editor.scope(resource, content, edit)
@@ -105,7 +105,7 @@ impl<'a> Editor<'a> {
         }
         let head = new
             .instead_of(scope.attributes())
-            .map(|new| (SCOPE_ATTRIBUTES, new));
+            .map(|new| (SCOPE_ATTRIBUTES, scope.attributes(), new));
         let children: &[u32] = if action == Action::Skip { &[] } else { &[2] };
         let at = At { resource, scope };
         match self.signal {
@@ -165,7 +165,7 @@ impl<'a> Editor<'a> {
         if action == Action::Drop {
             self.removed += 1;
         } else if let Some(new) = new.instead_of(attributes) {
-            self.replace(content, number, new);
+            self.replace(content, number, attributes, new);
         }
         self.of_item = new;
         if action == Action::Drop {
@@ -181,11 +181,11 @@ impl<'a> Editor<'a> {
     fn children(
         &mut self,
         content: &'a [u8],
-        head: Option<(u32, &[u8])>,
+        head: Option<(u32, Attributes<'a>, &[u8])>,
         children: &[u32],
         each: &mut dyn FnMut(&mut Self, &'a [u8]) -> Fate,
     ) -> Fate {
-        if let Some((_, new)) = head
+        if let Some((_, _, new)) = head
             && Fields::new(content).all(|field| field.number != 1)
         {
             self.open();
@@ -209,10 +209,10 @@ impl<'a> Editor<'a> {
                     }
                 }
             } else if field.number == 1
-                && let Some((number, new)) = head
+                && let Some((number, attributes, new)) = head
             {
                 self.enter(field.raw, inner);
-                self.replace(inner, number, new);
+                self.replace(inner, number, attributes, new);
                 self.leave();
             }
         }
@@ -223,9 +223,16 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Replaces the fields of a number in the innermost message.
-    fn replace(&mut self, content: &'a [u8], number: u32, new: &[u8]) {
+    /// Replaces the attributes of the innermost message, which have this field number.
+    fn replace(&mut self, content: &'a [u8], number: u32, old: Attributes<'a>, new: &[u8]) {
         self.open();
+        if let Some(old) = old.raw_as(number).filter(|old| !old.is_empty()) {
+            let start = self.offset(old);
+            self.copy_to(start);
+            self.write(new);
+            self.copied = start + old.len();
+            return;
+        }
         let mut placed = false;
         for field in Fields::new(content) {
             if field.number == number {
@@ -233,14 +240,14 @@ impl<'a> Editor<'a> {
                 self.copy_to(start);
                 self.copied = start + field.raw.len();
                 if !placed {
-                    self.out.extend_from_slice(new);
+                    self.write(new);
                     placed = true;
                 }
             }
         }
         if !placed {
             self.copy_to(self.around.last().map_or(0, |message| message.end));
-            self.out.extend_from_slice(new);
+            self.write(new);
         }
     }
 
@@ -257,22 +264,10 @@ impl<'a> Editor<'a> {
     /// Begins to write the messages around the current place, up to the content of the
     /// innermost: something in it changes.
     fn open(&mut self) {
-        if self.out.capacity() == 0 {
-            self.out.reserve(self.source.len() + self.source.len() / 8);
-        }
-        if self.around.last().is_none_or(|last| last.opened.is_some()) {
-            return;
-        }
-        for index in 0..self.around.len() {
-            let Around {
-                field,
-                content,
-                opened,
-                ..
-            } = self.around[index];
-            if opened.is_some() {
-                continue;
-            }
+        // What stands around something opened is opened.
+        let opened = self.around.iter().rposition(|one| one.opened.is_some());
+        for index in opened.map_or(0, |opened| opened + 1)..self.around.len() {
+            let Around { field, content, .. } = self.around[index];
             self.copy_to(field);
             let at = self.out.len();
             self.copy_to(content);
@@ -323,15 +318,36 @@ impl<'a> Editor<'a> {
     fn put_field(&mut self, number: u32, content: &[u8]) {
         put_varint(&mut self.out, u64::from(number << 3 | LEN));
         put_varint(&mut self.out, content.len() as u64);
-        self.out.extend_from_slice(content);
+        self.write(content);
     }
 
     /// Copies the source from where copying stopped.
     fn copy_to(&mut self, end: usize) {
         if let Some(between) = self.source.get(self.copied..end) {
-            self.out.extend_from_slice(between);
+            self.write(between);
             self.copied = end;
         }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.out.capacity() - self.out.len() < bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Makes room for so many bytes, or for as many as there will be if it goes on as it has
+    /// begun: what is edited waits in queues, and should take up no more memory than they
+    /// count.
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        let left = self.source.len().saturating_sub(self.copied);
+        let expected = match self.out.len().checked_mul(left) {
+            Some(product) if self.copied >= SAMPLE => product / self.copied,
+            _ => SAMPLE,
+        };
+        let room = bytes.max(expected + expected / 32);
+        self.out.reserve_exact(room.max(LEAST_ROOM));
     }
 
     /// Where a slice of the source begins.
@@ -342,6 +358,12 @@ impl<'a> Editor<'a> {
             .saturating_sub(self.source.as_ptr().addr())
     }
 }
+
+/// So much of the source tells what becomes of the rest.
+const SAMPLE: usize = 2048;
+
+/// The least that the output grows by.
+const LEAST_ROOM: usize = 512;
 
 const RESOURCE_ATTRIBUTES: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;

@@ -32,12 +32,13 @@ use crate::yaml::{FromValue, Value};
 pub(super) struct Actions {
     actions: Vec<Action>,
     /// The actions once more, where each puts a value of the configuration under a key of
-    /// its own.
-    additions: Option<Vec<Addition>>,
+    /// its own: they need no draft.
+    puts: Option<Vec<Put>>,
 }
 
+/// A value of the configuration for a key.
 #[derive(Debug, Clone)]
-struct Addition {
+struct Put {
     key: String,
     value: Constant,
     when: When,
@@ -105,68 +106,85 @@ impl FromValue for Actions {
 
 impl Actions {
     fn new(actions: Vec<Action>) -> Self {
-        let additions = additions(&actions);
-        Self { actions, additions }
+        let puts = puts(&actions);
+        Self { actions, puts }
     }
 
     /// Writes what becomes of some attributes, where they change.
     #[inline]
     pub(super) fn apply(&self, attributes: Attributes<'_>, new: &mut Replacement) {
-        let added = self
-            .additions
-            .as_ref()
-            .is_some_and(|additions| add(additions, attributes, new));
-        if !added {
-            let mut draft = Draft::new(attributes);
-            for action in &self.actions {
-                action.apply(&mut draft);
-            }
-            draft.write(new);
+        if let Some(puts) = &self.puts {
+            return put(puts, attributes, new);
         }
+        let mut draft = Draft::new(attributes);
+        for action in &self.actions {
+            action.apply(&mut draft);
+        }
+        draft.write(new);
     }
 }
 
-/// The actions as additions, if they are nothing else.
-fn additions(actions: &[Action]) -> Option<Vec<Addition>> {
-    let mut additions: Vec<Addition> = Vec::new();
+/// The actions as puts, if they are nothing else and a [`Keys`] can hold them.
+fn puts(actions: &[Action]) -> Option<Vec<Put>> {
+    let mut puts: Vec<Put> = Vec::new();
     for action in actions {
         let Action::Put { key, source, when } = action else {
             return None;
         };
-        if source.attribute.is_some() || additions.iter().any(|other| other.key == *key) {
+        if source.attribute.is_some() || puts.iter().any(|other| other.key == *key) {
             return None;
         }
-        additions.push(Addition {
+        puts.push(Put {
             key: key.clone(),
             value: source.constant.clone()?,
             when: *when,
         });
     }
-    Some(additions)
+    (puts.len() <= Keys::BITS as usize).then_some(puts)
 }
 
-/// Puts new attributes behind those that are there, which are copied in one piece: several
-/// times as fast as looking at each. False where one that is there must change.
-fn add(additions: &[Addition], attributes: Attributes<'_>, new: &mut Replacement) -> bool {
-    let is_there = |addition: &Addition| attributes.get(&addition.key).is_some();
-    if additions
-        .iter()
-        .any(|addition| addition.when != When::Absent && is_there(addition))
-    {
-        return false;
-    }
-    let mut missing = additions
-        .iter()
-        .filter(|addition| addition.when != When::Present && !is_there(addition))
-        .peekable();
-    if missing.peek().is_some() {
-        let new = new.begin();
-        new.keep_all(attributes);
-        for addition in missing {
-            new.put(&addition.key, &addition.value.value());
+/// A set of puts, by position.
+type Keys = u64;
+
+/// Does what all puts ask for at once, without reading an attribute that stays.
+fn put(puts: &[Put], attributes: Attributes<'_>, new: &mut Replacement) {
+    let mut there: Keys = 0;
+    for attribute in attributes.encoded() {
+        for (at, put) in puts.iter().enumerate() {
+            if attribute.has_key(&put.key) {
+                there |= 1 << at;
+            }
         }
     }
-    true
+    let is_there = |at: usize| there & 1 << at != 0;
+    let replaces = |at: usize, put: &Put| is_there(at) && put.when != When::Absent;
+    let adds = |at: usize, put: &Put| !is_there(at) && put.when != When::Present;
+    let mut all = puts.iter().enumerate();
+    if !all.any(|(at, put)| replaces(at, put) || adds(at, put)) {
+        return;
+    }
+    let new = new.begin();
+    if puts.iter().enumerate().any(|(at, put)| replaces(at, put)) {
+        let mut replaced: Keys = 0;
+        for attribute in attributes.encoded() {
+            let value = puts.iter().enumerate().find(|(at, put)| {
+                // Of a key that occurs twice the first value counts, so that one goes.
+                replaced & 1 << at == 0 && replaces(*at, put) && attribute.has_key(&put.key)
+            });
+            match value {
+                Some((at, put)) => {
+                    replaced |= 1 << at;
+                    new.put(&put.key, &put.value.value());
+                }
+                None => new.keep_encoded(attribute),
+            }
+        }
+    } else {
+        new.keep_all(attributes);
+    }
+    for (_, put) in puts.iter().enumerate().filter(|(at, put)| adds(*at, put)) {
+        new.put(&put.key, &put.value.value());
+    }
 }
 
 impl Action {
