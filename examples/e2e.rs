@@ -2,8 +2,11 @@
 //!
 //! ```sh
 //! cargo build --release --bins --examples
-//! target/release/examples/e2e [ROUNDS]
+//! target/release/examples/e2e [ROUNDS [REQUEST [PROCESS]]]
 //! ```
+//!
+//! `REQUEST` and `PROCESS` leave in the table only the lines that contain them, such as
+//! `'10 points' foghorn`.
 //!
 //! The processes under test are the `foghorn` beside this program's directory, `otelcol`
 //! where the `PATH` has it, both with the same pipeline (otlp to otlp_grpc, the queue on),
@@ -119,6 +122,7 @@ fn main() {
         return runtime.unwrap().block_on(proxy(from, to));
     }
     let rounds = first.map_or(5, |rounds| rounds.parse().unwrap());
+    let wanted = [arguments.next(), arguments.next()].map(Option::unwrap_or_default);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -128,21 +132,25 @@ fn main() {
         let mut terminate = signal(SignalKind::terminate()).unwrap();
         // The processes under test end with the future that holds them.
         tokio::select! {
-            () = measure(rounds) => {}
+            () = measure(rounds, &wanted) => {}
             _ = terminate.recv() => {}
         }
     });
 }
 
-async fn measure(rounds: usize) {
+async fn measure(rounds: usize, [request, process]: &[String; 2]) {
     let sink = Sink::start().await;
     let directory = std::env::temp_dir().join(format!("foghorn-e2e-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let mut lines = Vec::new();
-    for workload in &WORKLOADS {
+    for workload in WORKLOADS.iter().filter(|w| w.name.contains(request)) {
         let body = body(workload);
         let mut subjects = Vec::new();
         for subject in SUBJECTS {
+            let name = format!("{subject:?}").to_lowercase();
+            if !name.contains(&process.to_lowercase()) {
+                continue;
+            }
             if let Some(process) = start(subject, workload, sink.address, &directory).await {
                 subjects.push((subject, process, u64::MAX));
             }
