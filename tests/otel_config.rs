@@ -227,6 +227,80 @@ fn no_expected_message_is_left_without_its_configuration() {
     }
 }
 
+#[test]
+fn a_guard_that_is_not_as_it_looks_is_a_warning() {
+    let f = |processors: &str, pipelines: &str, expected: &[&str]| {
+        let text = format!(
+            "receivers: {{betanet: {{collection_interval: 20s}}, otlp: {{protocols: {{grpc: }}}}}}
+processors:
+  batch:
+{processors}
+exporters: {{debug: }}
+service:
+  pipelines:
+{pipelines}"
+        );
+        let sources = Sources {
+            configs: vec![format!("yaml:{text}")],
+            sets: Vec::new(),
+        };
+        let loaded =
+            Config::load(&sources, &|_| None, &FACTORIES).unwrap_or_else(|e| panic!("{e}"));
+        let warnings: Vec<String> = loaded
+            .warnings
+            .iter()
+            .map(|warning| format!("{}: {}", warning.path, warning.message))
+            .filter(|warning| !warning.contains("does not run"))
+            .collect();
+        assert_eq!(warnings, expected, "{text}");
+        loaded.config
+    };
+    let guarded = |config: &Config| {
+        let ids = config.guards.keys().map(ToString::to_string);
+        ids.collect::<Vec<_>>()
+    };
+
+    let one = "    metrics: {receivers: [betanet], processors: [resilience], exporters: [debug]}";
+    let config = f("  resilience:", one, &[]);
+    assert_eq!(guarded(&config), ["betanet"]);
+    f(
+        "  resilience: {cache: {ttl: 20s}, breaker: {min_health_score: 1}}",
+        one,
+        &[
+            "processors::resilience::cache::ttl: `cache.ttl` is 20s, not above the collection \
+             interval of 20s: no poll will ever be answered from the cache",
+            "processors::resilience::breaker::min_health_score: `breaker.min_health_score` is 1: \
+             an endpoint that was degraded will never be healthy",
+        ],
+    );
+    let config = f(
+        "  resilience:",
+        "    metrics: {receivers: [betanet], exporters: [debug]}
+    metrics/b: {receivers: [betanet], processors: [batch, resilience], exporters: [debug]}",
+        &[
+            "service::pipelines::metrics: receiver \"betanet\" is guarded here too, by \
+             \"resilience\" of service::pipelines::metrics/b",
+            "service::pipelines::metrics/b: \"resilience\" acts at the edges of the pipeline \
+             wherever it stands: put it before \"batch\"",
+        ],
+    );
+    assert_eq!(guarded(&config), ["betanet"]);
+    let config = f(
+        "  resilience:\n  resilience/same:",
+        "    metrics: {receivers: [otlp], processors: [resilience], exporters: [debug]}
+    metrics/b: {receivers: [betanet], processors: [resilience], exporters: [debug]}
+    metrics/c: {receivers: [betanet], processors: [resilience/same], exporters: [debug]}",
+        &["service::pipelines::metrics: \"resilience\" guards nothing: no receiver here pulls"],
+    );
+    assert_eq!(
+        guarded(&config),
+        ["betanet"],
+        "two that say the same are one"
+    );
+    let none = "    metrics: {receivers: [betanet], exporters: [debug]}";
+    assert_eq!(guarded(&f("", none, &[])), [""; 0]);
+}
+
 /// The environment of the broken configurations.
 fn environment(name: &str) -> Option<String> {
     match name {

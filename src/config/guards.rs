@@ -109,7 +109,7 @@ fn guard(
                         .find(|own| *own == key.as_str())
                         .and_then(|own| fields.value(own))
                 {
-                    value.error::<()>(format_args!("{problem} (by \"{}\")", block.id));
+                    value.error::<()>(format_args!("{problem} (\"{}\" guards it)", block.id));
                 }
             }
             None

@@ -318,9 +318,12 @@ impl BreakerConfig {
         let min = check.number(low, self.min_health_score, 0.0..=1.0, min_default);
         let recovery_default = if min < 0.7 { 0.7 } else { (1.0 + min) / 2.0 };
         let recovery = check.number(high, self.recovery_score, 0.0..=1.0, recovery_default);
-        let above = |low: f64| self.recovery_score.is_some_and(|high| high <= low);
-        match (self.min_health_score, self.recovery_score) {
-            (Some(low_value), Some(high_value)) if above(low_value) => {
+        let right = |score: &f64| (0.0..=1.0).contains(score);
+        match (
+            self.min_health_score.filter(right),
+            self.recovery_score.filter(right),
+        ) {
+            (Some(low_value), Some(high_value)) if high_value <= low_value => {
                 check.report(Problem::NotAbove {
                     high: Key(high),
                     high_value: Amount::Number(high_value),
