@@ -57,6 +57,7 @@ While it runs, trouble is changed by POST:
   /control/huge/mixnodes            answers 50 MiB
   /control/drop/mixnodes            closes the connection without an answer
   /control/status/404/mixnodes      answers 404
+  /control/throttle/20/mixnodes     answers 429 with Retry-After: 20
   /control/slow/250                 waits 250 ms before every answer
   /control/heal/mixnodes            ends the trouble of /mixnodes
   /control/heal                     ends all trouble

@@ -34,6 +34,8 @@ pub enum Trouble {
     Garbage,
     /// Answers with this status.
     Status(u16),
+    /// Answers 429, and asks to be left alone for so many seconds.
+    Throttle(u64),
     /// Answers 200 with so many bytes.
     Huge(u64),
     /// Closes the connection without an answer.
@@ -218,6 +220,12 @@ impl Shared {
             Some(Trouble::Status(status)) => {
                 answer(&mut stream, status, "text/plain", b"told to answer so\n").await
             }
+            Some(Trouble::Throttle(seconds)) => {
+                let head = format!(
+                    "HTTP/1.1 429 Example\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await
+            }
             Some(Trouble::Huge(bytes)) => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[";
                 stream.write_all(head.as_bytes()).await?;
@@ -262,6 +270,13 @@ impl Shared {
                     .parse()
                     .map_err(|_| "status: expected a code and a path")?;
                 (format!("/{rest}"), Some(Trouble::Status(code)))
+            }
+            "throttle" => {
+                let (seconds, rest) = rest.split_once('/').unwrap_or((rest, ""));
+                let seconds = seconds
+                    .parse()
+                    .map_err(|_| "throttle: expected seconds and a path")?;
+                (format!("/{rest}"), Some(Trouble::Throttle(seconds)))
             }
             "huge" => (path, Some(Trouble::Huge(50 << 20))),
             other => return Err(format!("no such command: {other}")),

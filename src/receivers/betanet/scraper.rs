@@ -112,8 +112,10 @@ impl BetanetScraper {
                     self.found = Some(Dialect::Native);
                     round = self.ask_in(Dialect::Native, Trigger::Tick, now).await;
                 }
-                // A probe that decided nothing.
+                // A probe that decided nothing is made again, until breakers have seen enough.
                 _ if self.found == Some(Dialect::Native) => {
+                    let given_up = |source: &Source| source.document.is_given_up();
+                    self.probes = !self.v1.iter().all(given_up);
                     round = self.ask_in(Dialect::Native, trigger, now).await;
                 }
                 _ => {}
@@ -165,7 +167,8 @@ impl BetanetScraper {
         }
         let answers = sources.iter().any(Source::answers);
         self.probes |= came_back;
-        if self.dialect == Dialect::Auto && answers {
+        let probing = self.spoken == Dialect::Native && self.probes;
+        if self.dialect == Dialect::Auto && answers && !probing {
             let other = match self.spoken {
                 Dialect::Native => &mut self.v1,
                 _ => &mut self.native,
