@@ -2,6 +2,7 @@
 
 mod http;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
@@ -263,4 +264,31 @@ async fn without_metrics_there_are_no_instruments() {
     let telemetry = Telemetry::off();
     watch.begin(&telemetry, &endpoints, endpoints.max());
     assert!(telemetry.gather().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documentation_lists_what_is_on_the_page() {
+    let scene = Scene::new(&Config::default());
+    scene.poll(Outcome::Success).await;
+    advance(Duration::from_secs(15)).await;
+    scene.outage().await;
+    let documentation = include_str!("../../../docs/resilience.md");
+    let listed: BTreeSet<&str> = documentation
+        .lines()
+        .filter(|line| line.starts_with("| `circuit_breaker_"))
+        .flat_map(|line| {
+            line.split('`')
+                .filter(|word| word.starts_with("circuit_breaker_"))
+        })
+        .map(|word| word.split('{').next().unwrap())
+        // Of the service.
+        .filter(|name| *name != "circuit_breaker_shutdown_tasks_total")
+        .collect();
+    let page = scene.telemetry.gather_now();
+    let shown: BTreeSet<&str> = page
+        .iter()
+        .map(|family| family.name())
+        .filter(|name| name.starts_with("circuit_breaker_"))
+        .collect();
+    assert_eq!(listed, shown);
 }
