@@ -28,7 +28,7 @@ impl Rotation {
         if let Some(localtime) = fields.value("localtime").filter(|v| !v.is_null())
             && localtime.read() == Some(true)
         {
-            localtime.error::<()>("rotated files are named by UTC: use false");
+            localtime.warn("localtime has no effect: rotated files are named by UTC");
         }
         fields.finish();
         Some(Self {
