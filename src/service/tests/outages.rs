@@ -81,6 +81,33 @@ async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn over_many_outages_attempts_are_few_and_recovery_is_quick() {
+    const RUNS: u32 = 100;
+    let (mut attempts, mut recovery) = (Vec::new(), Duration::ZERO);
+    for run in 0..RUNS {
+        // The last cooldown is as likely to be over soon as late.
+        let down = 600 * SECOND + run * SECOND / 2;
+        let remote = one_by_one(Remote::up_when(move |at| at >= down))
+            .with(|delivery| delivery.retry.randomization_factor = 0.5);
+        let rigged = rigged(&remote).await;
+        let begun = Instant::now();
+        push(&rigged, 1..=60, 10 * SECOND).await;
+        while rigged.leg("remote").queued > 0 {
+            sleep(SECOND / 10).await;
+        }
+        recovery += begun.elapsed() - down;
+        attempts.push(within(&remote, down.as_secs_f64()));
+        rigged.shutdown().await;
+    }
+    let most = attempts.iter().max().copied().unwrap_or(0);
+    let mean = attempts.iter().sum::<usize>() as f64 / f64::from(RUNS);
+    let recovery = (recovery / RUNS).as_secs_f64();
+    eprintln!("attempts {mean:.1}, at most {most}; everything sent after {recovery:.1} s");
+    assert!(mean < 21.0 && most <= allowance(650 * SECOND));
+    assert!(recovery < 40.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_hangs_costs_a_timeout_now_and_then() {
     let begun = Instant::now();
     let remote = one_by_one(Remote::rule(move |_| {
