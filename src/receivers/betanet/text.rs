@@ -1,7 +1,8 @@
 //! Reads the seven metrics that the native server shows as Prometheus text. Strict about
-//! those, and about what is a line at all; other metrics are skipped.
+//! those, and about the format; other metrics are skipped.
 
 use super::wire::Reading;
+use crate::receivers::scrape::text::{Line, Sample, lines};
 
 const COUNT_NAMES: [&str; 5] = [
     "betanet_nodes_total",
@@ -17,38 +18,22 @@ pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
     let text = std::str::from_utf8(body).map_err(|_| "not UTF-8".to_owned())?;
     let mut counts = [None; COUNT_NAMES.len()];
     let mut amounts = [None; AMOUNT_NAMES.len()];
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    for line in lines(text) {
+        let Line::Sample(sample) = line.map_err(|error| error.to_string())? else {
             continue;
-        }
-        let fault = |what: &str| format!("line {number}: {what}");
-        let end = line
-            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':'))
-            .unwrap_or(line.len());
-        let (name, rest) = line.split_at(end);
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(fault("no metric name"));
-        }
+        };
+        let Sample { name, value, .. } = sample;
         let count = slot(&COUNT_NAMES, &mut counts, name);
         let amount = slot(&AMOUNT_NAMES, &mut amounts, name);
         if count.is_none() && amount.is_none() {
             continue;
         }
-        if !rest.starts_with([' ', '\t']) {
-            return Err(fault("labels or a value that can't be read"));
+        let fault = |what: &str| format!("{name}: {what}");
+        if !sample.labels.is_empty() {
+            return Err(fault("expected no labels"));
         }
-        let mut fields = rest.split_ascii_whitespace();
-        let value = fields.next().and_then(|value| value.parse::<f64>().ok());
-        let Some(value) = value.filter(|value| value.is_finite() && *value >= 0.0) else {
+        if !(value.is_finite() && value >= 0.0) {
             return Err(fault("expected a number that isn't negative"));
-        };
-        // A timestamp may follow, and nothing after it.
-        let stamp_is_right = fields
-            .next()
-            .is_none_or(|stamp| stamp.parse::<i64>().is_ok());
-        if !stamp_is_right || fields.next().is_some() {
-            return Err(fault("something stands after the value"));
         }
         let twice = match (count, amount) {
             (Some(slot), _) => {
@@ -60,7 +45,7 @@ pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
             (None, slot) => slot.is_some_and(|slot| slot.replace(value).is_some()),
         };
         if twice {
-            return Err(fault("the metric is there twice"));
+            return Err(fault("it is there twice"));
         }
     }
     let [peers, active, processed, _forwarded, dropped] = counts;
@@ -107,36 +92,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn what_is_wrong_is_said_with_its_place() {
         let f = |text: &[u8], expected: &str| {
             assert_eq!(read(text).unwrap_err(), expected);
         };
         f(b"\xff", "not UTF-8");
-        f(b"<html>", "line 1: no metric name");
-        f(b"\n9x 1", "line 2: no metric name");
-        f(
-            b"betanet_nodes_total{a=\"b\"} 1",
-            "line 1: labels or a value that can't be read",
-        );
-        f(
-            b"betanet_nodes_total NaN",
-            "line 1: expected a number that isn't negative",
-        );
-        f(
-            b"betanet_nodes_total -1",
-            "line 1: expected a number that isn't negative",
-        );
-        f(
-            b"betanet_nodes_total 1.5",
-            "line 1: expected a whole number",
-        );
+        f(b"<html>", "line 1: expected a metric name");
+        f(b"\n9x 1", "line 2: expected a metric name");
         f(
             b"betanet_nodes_total 1 2 3",
             "line 1: something stands after the value",
         );
+        f(b"other 1\nother{ 1", "line 2: expected a label name");
+        f(
+            b"betanet_nodes_total{a=\"b\"} 1",
+            "betanet_nodes_total: expected no labels",
+        );
+        f(
+            b"betanet_nodes_total NaN",
+            "betanet_nodes_total: expected a number that isn't negative",
+        );
+        f(
+            b"betanet_nodes_total -1",
+            "betanet_nodes_total: expected a number that isn't negative",
+        );
+        f(
+            b"betanet_nodes_total 1.5",
+            "betanet_nodes_total: expected a whole number",
+        );
         f(
             b"betanet_nodes_total 1\nbetanet_nodes_total 1",
-            "line 2: the metric is there twice",
+            "betanet_nodes_total: it is there twice",
         );
     }
 }
