@@ -164,6 +164,16 @@ fn an_import_that_points_upwards_is_found_in_every_form() {
         &["receivers/node/mod.rs:1: receivers::node -> receivers::betanet"],
     );
     f(
+        "receivers/node/mod.rs",
+        "pub(in crate::receivers) fn f() -> std::io::Result<()> {}",
+        &[],
+    );
+    f(
+        "receivers/node/mod.rs",
+        "fn f(_: crate::receivers, _: a::betanet) {}",
+        &[],
+    );
+    f(
         "unheard_of/mod.rs",
         "use crate::yaml::Node;",
         &["unheard_of/mod.rs:1: unheard_of -> yaml"],
@@ -315,15 +325,19 @@ fn members(rest: &str, found: &mut impl FnMut(Vec<String>)) {
 
 /// `a::b::{c, d}` begins with the segments a and b.
 fn segments(path: &str) -> Vec<String> {
-    path.split("::")
-        .map(|part| {
-            part.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect()
-        })
-        .take_while(|part: &String| !part.is_empty())
-        .take(3)
-        .collect()
+    let mut segments = Vec::new();
+    for part in path.split("::").take(3) {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let end = part.find(|c| !is_name(c)).unwrap_or(part.len());
+        if end > 0 {
+            segments.push(part[..end].to_owned());
+        }
+        // What stands behind it belongs to another path.
+        if end < part.len() {
+            break;
+        }
+    }
+    segments
 }
 
 /// The source with line comments blanked, line by line, so that positions stay.
