@@ -17,6 +17,7 @@
 mod check;
 mod config;
 mod problem;
+mod resolve;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;

@@ -1,5 +1,6 @@
 //! A breaker by hand, and the tests of its tables.
 
+mod half_open;
 mod outcomes;
 mod properties;
 mod states;
@@ -14,6 +15,10 @@ use crate::resilience::outcome::{Outcome, Transport};
 use crate::resilience::settings::{BreakerConfig, Edge};
 
 pub(super) const REFUSED: Outcome = Outcome::Transport(Transport::Refused);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 /// A breaker, a clock that only the test moves, and what was observed.
 pub(super) struct Bench {
