@@ -84,7 +84,7 @@ pub struct Drained {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A component could not be.
-    #[error("{path}: {error:#}")]
+    #[error("{path}{}{error:#}", joint(.error))]
     Component {
         /// Its place in the configuration, such as `receivers::otlp`.
         path: String,
@@ -345,6 +345,16 @@ impl Running {
         self.closing.cancel();
         self.ending.cancel();
         self.tasks.abort(last).await;
+    }
+}
+
+/// What stands between a component's path and its error: a listener's error goes on with the
+/// key to change.
+fn joint(error: &anyhow::Error) -> &'static str {
+    if error.is::<server::BindError>() {
+        "::"
+    } else {
+        ": "
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use self::fakes::{Hoard, Local, Remote, Reply, SourceKind, each};
 use self::rig::Rig;
-use super::Outcome;
+use super::{Outcome, StartError};
 use crate::component::{DropReason, MemoryLimit, Policy};
+use crate::server::BindError;
 
 /// A peer that never answers, asked by an exporter that never loses its patience.
 fn hanging() -> Remote {
@@ -207,6 +208,23 @@ async fn a_second_signal_ends_it_at_once() {
     let books = drained.ledger.snapshot();
     let leg = books.leg("metrics", "remote").unwrap();
     assert_eq!(leg.dropped.of(DropReason::Aborted), 5);
+}
+
+#[test]
+fn the_error_of_a_listener_goes_on_with_its_key() {
+    let f = |error: anyhow::Error, expected: &str| {
+        let path = "receivers::otlp".to_owned();
+        assert_eq!(StartError::Component { path, error }.to_string(), expected);
+    };
+    let unusable = BindError::Unusable {
+        owner: "protocols::grpc".to_owned(),
+        reason: "tls::key_file: none.key: not found".to_owned(),
+    };
+    f(
+        unusable.into(),
+        "receivers::otlp::protocols::grpc::tls::key_file: none.key: not found",
+    );
+    f(anyhow::anyhow!("no luck"), "receivers::otlp: no luck");
 }
 
 // A paused clock would jump past the patience for a thread that works.
