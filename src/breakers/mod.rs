@@ -10,7 +10,7 @@
 //! - [`Watch::begin`] registers the instruments.
 //! - [`routes`] are the list of breakers, and the commands of an operator.
 //!
-//! Emits the `circuit_breaker_*` metrics; [`metrics`] lists them.
+//! Emits the `circuit_breaker_*` metrics, which `breakers::metrics` lists.
 //!
 //! **Architecture Invariant:** this module imports only `component`, `resilience` and
 //! `telemetry`, and nothing imports it but `service`.
