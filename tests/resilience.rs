@@ -58,7 +58,7 @@ impl Rig {
 receivers:
   betanet: {{endpoints: ['{url}'], collection_interval: 250ms, timeout: 250ms, {keys}}}
 {processors}
-exporters: {{prometheus: }}
+exporters: {{prometheus: {{metric_expiration: 1s}}}}
 service:
   http: {{endpoint: '127.0.0.1:0'}}
   pipelines:
@@ -192,10 +192,12 @@ async fn a_server_that_goes_is_shown_as_it_was_then_not_at_all_and_comes_back_at
             states == [Some(COOLING_DOWN); 3]
         })
         .await;
-    // Ticks go on, so that what is shown about them is of now.
+    // Ticks go on, so that what is shown about them is of now; and the exporter, which
+    // forgets other series after a second, leaves it to the guard to end these.
     let later = rig
         .until("ticks are rejected", |page| {
             page.failures("breaker") > open.failures("breaker") + 2.0
+                && page.guard("cache_age_seconds", METRICS) > Some(1.5)
         })
         .await;
     assert_eq!(later.get("up"), 0.0);

@@ -24,6 +24,8 @@ const MIXNODES: &str = r#"[
 struct Script {
     answers: Mutex<BTreeMap<&'static str, (u64, Answer)>>,
     asked: Mutex<Vec<String>>,
+    /// A host that refuses whatever it is asked.
+    down: Mutex<Option<&'static str>>,
 }
 
 #[derive(Clone)]
@@ -62,7 +64,12 @@ impl Fetch for Script {
         let path = request.url.path();
         self.asked.lock().unwrap().push(path.to_owned());
         let answer = self.answers.lock().unwrap().get(path).cloned();
-        let (seconds, answer) = answer.unwrap_or((0, Answer::Status(404)));
+        let (seconds, answer) = match *self.down.lock().unwrap() {
+            Some(host) if request.url.host_str() == Some(host) => {
+                (0, Answer::Fails(Reason::Refused))
+            }
+            _ => answer.unwrap_or((0, Answer::Status(404))),
+        };
         Box::pin(async move {
             sleep(Duration::from_secs(seconds)).await;
             match answer {

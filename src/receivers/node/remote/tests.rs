@@ -9,6 +9,7 @@ use super::*;
 use crate::component::BuildContext;
 use crate::receivers::scrape::http::{Access, Client, Fetch, HttpConfig, Request};
 use crate::receivers::scrape::testing::{Series, series};
+use crate::resilience;
 use crate::telemetry::Telemetry;
 
 #[path = "../../../../tests/support/peers.rs"]
@@ -36,7 +37,14 @@ struct Node {
 
 impl Node {
     fn new(fetch: Arc<dyn Fetch>, url: &str) -> Self {
-        let context = BuildContext::standalone("node".parse().unwrap(), Telemetry::off());
+        Self::with(None, fetch, url)
+    }
+
+    fn with(guard: Option<resilience::Settings>, fetch: Arc<dyn Fetch>, url: &str) -> Self {
+        let context = BuildContext {
+            guard: guard.map(Arc::new),
+            ..BuildContext::standalone("node".parse().unwrap(), Telemetry::off())
+        };
         let request = Request {
             url: Url::parse(url).unwrap(),
             accept: "text/plain;version=0.0.4",
@@ -160,6 +168,25 @@ async fn a_node_that_fails_gives_nothing_and_is_not_counted() {
     let broken = (Reason::Parse, "line 1: expected a metric name");
     f("<html>", Some(broken)).await;
     f(FIRST, None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guarded_node_is_shown_as_it_was_and_ends_past_the_staleness() {
+    let page = Arc::new(Mutex::new(FIRST.to_owned()));
+    let script = Arc::new(Script(Arc::clone(&page)));
+    let guard = Some(resilience::Settings::default());
+    let mut node = Node::with(guard, script, "http://n2/metrics");
+    let (whole, _) = node.poll().await;
+    page.lock().unwrap().clear();
+    tokio::time::advance(Duration::from_secs(15)).await;
+    let (series, scrape) = node.poll().await;
+    assert!(!scrape.up() && series.is_empty(), "{series:?}");
+    assert!(!node.remote.answered.load(Ordering::Relaxed));
+    tokio::time::advance(Duration::from_secs(290)).await;
+    let (ended, _) = node.poll().await;
+    assert!(ended.keys().eq(whole.keys()) && ended.values().all(|value| value.is_nan()));
+    let (series, _) = node.poll().await;
+    assert!(series.is_empty(), "ended once");
 }
 
 /// Ends with the test.

@@ -314,3 +314,6 @@ fn reason(error: &resilience::FetchError) -> Reason {
         | Outcome::Malformed => Reason::Parse,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,127 @@ async fn health_tells_of_the_breaker_of_the_worst_part() {
     let seen = report(&rig);
     assert_eq!((seen.state, seen.breaker), (Working, Some(State::Healthy)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_is_sent_to_its_own_path_and_its_answer_is_used() {
+    const METRICS: &str = "/api/v1/metrics";
+    let mut rig = Rig::new(v1(), "{retry: {max: 0}}", |config| {
+        config.dialect = Dialect::V1;
+    });
+    rig.polls(20).await;
+    rig.script.set(METRICS, 0, Answer::Fails(Reason::Timeout));
+    while rig.state(METRICS) != State::CoolingDown {
+        rig.polls(1).await;
+    }
+    rig.script.speak_v1();
+    rig.script.asked();
+    while rig.state(METRICS) != State::Degraded {
+        let polls = rig.polls(1).await;
+        for poll in polls {
+            let told = poll.contains_key("betanet_messages_total");
+            assert_eq!(poll["scrape_parts_failed"], if told { 0.0 } else { 1.0 });
+            assert_eq!(poll["up"], 1.0);
+        }
+    }
+    let asked = rig.script.asked();
+    let count = |path: &str| asked.iter().filter(|asked| *asked == path).count();
+    assert!(
+        (2..=3).contains(&count(METRICS)),
+        "two canaries, and a poll at once"
+    );
+    // A cooldown of at most 78 s has this many ticks.
+    let others = count("/api/v1/nodes/status");
+    assert!((2..=7).contains(&others), "{others}");
+    assert_ne!(rig.state("/api/v1/nodes/status"), State::CoolingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_summed_follows_from_the_instances_that_answer() {
+    let mut rig = Rig::new(v1(), "{}", |config| {
+        config.dialect = Dialect::V1;
+        let text = "http://other:1".to_owned();
+        let url = text.parse().unwrap();
+        config
+            .endpoints
+            .push(super::super::super::Endpoint { text, url });
+    });
+    let network = |polls: &[Series], name: &str| {
+        let told = polls.iter().rev();
+        told.filter_map(|poll| poll.get(name).copied()).next()
+    };
+    let both = rig.polls(60).await;
+    let of = |name: &str| network(&both, &format!("betanet_network_{name}"));
+    assert_eq!(of("instances_fresh"), Some(2.0));
+    assert_eq!(of("messages_total"), Some(10_000.0));
+    assert_eq!(of("connected_peers"), Some(14.0));
+
+    *rig.script.down.lock().unwrap() = Some("other");
+    rig.polls(30).await;
+    for _ in 0..30 {
+        let one = rig.polls(30).await;
+        let of = |name: &str| network(&one, &format!("betanet_network_{name}"));
+        assert_eq!(of("instances_fresh"), Some(1.0));
+        assert_eq!(of("instances_expected"), Some(2.0));
+        assert_eq!(of("messages_total"), Some(10_000.0), "what it did stays in");
+        assert_eq!(of("connected_peers"), Some(7.0));
+    }
+    *rig.script.down.lock().unwrap() = None;
+    let back = rig.polls(420).await;
+    let of = |name: &str| network(&back, &format!("betanet_network_{name}"));
+    assert_eq!(of("instances_fresh"), Some(2.0));
+    assert_eq!(
+        of("messages_total"),
+        Some(10_000.0),
+        "and isn't added again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_that_the_pipelines_have_no_room_for_is_not_repeated_in_haste() {
+    let mut rig = Rig::new(v1(), "{cache: {max_staleness: 0}}", |config| {
+        config.dialect = Dialect::V1;
+    });
+    rig.polls(20).await;
+    rig.fail_everything(Reason::Refused);
+    while rig.state("/api/v1/metrics") != State::CoolingDown {
+        rig.polls(1).await;
+    }
+    rig.intake.refuse(Some("memory_limit"));
+    rig.script.speak_v1();
+    rig.script.asked();
+    // Were it repeated at once, time would never pass.
+    rig.polls(600).await;
+    assert_eq!(
+        rig.script.asked(),
+        [""; 0],
+        "what can't be taken isn't asked for"
+    );
+    rig.intake.refuse(None);
+    let back = rig.polls(5).await;
+    assert!(back.iter().any(|poll| poll["up"] == 1.0), "within the rest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_answer_is_neither_asked_for_again_nor_sent_again() {
+    let mut rig = Rig::new(v1(), "{cache: {ttl: 40s}}", |config| {
+        config.dialect = Dialect::V1;
+    });
+    let polls = rig.polls(160).await;
+    assert!(polls.len() >= 10, "{}", polls.len());
+    assert!(
+        polls
+            .iter()
+            .all(|poll| poll["up"] == 1.0 && poll["scrape_parts_failed"] == 0.0)
+    );
+    // One in ceil(40 / 15).
+    let told = answered(&polls);
+    assert!((3..=5).contains(&told), "{told} of {}", polls.len());
+    let last = polls
+        .iter()
+        .rev()
+        .find(|poll| poll.contains_key("betanet_latency"));
+    assert_eq!(
+        last.unwrap()["betanet_message_latency_seconds"],
+        told as f64
+    );
+}

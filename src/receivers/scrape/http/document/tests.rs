@@ -1,0 +1,284 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::resilience::{Config, PollConfig, RetryConfig};
+use crate::telemetry::Telemetry;
+
+const URL: &str = "http://user-less:9000/part";
+
+/// Answers as it was told last.
+struct Script(Mutex<Result<&'static str, FetchError>>);
+
+impl Fetch for Script {
+    fn fetch<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        let answer = self.0.lock().unwrap().clone();
+        Box::pin(async move {
+            sleep(Duration::from_millis(5)).await;
+            answer.map(|text| text.as_bytes().to_vec())
+        })
+    }
+}
+
+struct Rig {
+    script: Arc<Script>,
+    context: BuildContext,
+    document: Document<String>,
+}
+
+impl Rig {
+    fn new(config: Option<Config>, endpoints: Endpoints) -> Self {
+        let settings = config.map(|config| config.resolve(&PollConfig::default()).unwrap());
+        let context = BuildContext {
+            guard: settings.map(Arc::new),
+            endpoints: Arc::new(endpoints),
+            ..BuildContext::standalone("test".parse().unwrap(), Telemetry::off())
+        };
+        let script = Arc::new(Script(Mutex::new(Ok("hello"))));
+        let request = Request {
+            url: URL.parse().unwrap(),
+            accept: "*/*",
+        };
+        let read = |body: &[u8]| match body {
+            b"garbage" => Err(FetchError::new(Reason::Parse, "garbage")),
+            text => Ok(String::from_utf8(text.to_vec()).unwrap()),
+        };
+        let document = Access::new(&context, Arc::clone(&script) as _).document(request, read);
+        Self {
+            script,
+            context,
+            document,
+        }
+    }
+
+    fn guarded() -> Self {
+        let config = Config {
+            retry: RetryConfig {
+                max: Some(0),
+                ..RetryConfig::default()
+            },
+            ..Config::default()
+        };
+        Self::new(Some(config), Endpoints::new(10, Default::default()))
+    }
+
+    async fn ask(&mut self, answer: Result<&'static str, FetchError>) -> Told<String> {
+        *self.script.0.lock().unwrap() = answer;
+        // Past the ttl of the last one.
+        advance(Duration::from_secs(11)).await;
+        self.document.ask(Trigger::Tick).await
+    }
+
+    async fn failure(&mut self, answer: Result<&'static str, FetchError>) -> Failure {
+        match self.ask(answer).await {
+            Told::Nothing(failure) => failure,
+            told => panic!("{told:?}"),
+        }
+    }
+
+    fn endpoint(&self) -> Option<Arc<resilience::Endpoint>> {
+        self.context.endpoints.find(&EndpointId::new("test", URL))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_failure_means_the_right_thing_to_the_guard_and_to_the_series() {
+    let transport = Outcome::Transport(Transport::Other);
+    let cases: [(FetchError, Outcome, Reason); 15] = [
+        (
+            FetchError::new(Reason::Refused, "x"),
+            transport,
+            Reason::Refused,
+        ),
+        (
+            FetchError::new(Reason::Reset, "x"),
+            transport,
+            Reason::Reset,
+        ),
+        (FetchError::new(Reason::Dns, "x"), transport, Reason::Dns),
+        (FetchError::new(Reason::Tls, "x"), transport, Reason::Tls),
+        (
+            FetchError::new(Reason::Timeout, "x"),
+            Outcome::Timeout,
+            Reason::Timeout,
+        ),
+        (
+            FetchError::new(Reason::Parse, "x"),
+            Outcome::Malformed,
+            Reason::Parse,
+        ),
+        (
+            FetchError::new(Reason::Limit, "x"),
+            Outcome::TooLarge,
+            Reason::Limit,
+        ),
+        (
+            FetchError::status(408, "x"),
+            Outcome::Timeout,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(429, "x"),
+            Outcome::Throttled,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(404, "x"),
+            Outcome::ClientError,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(302, "x"),
+            Outcome::ClientError,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(500, "x"),
+            Outcome::ServerError,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(502, "x"),
+            Outcome::Unavailable,
+            Reason::Status,
+        ),
+        (
+            FetchError::status(504, "x"),
+            Outcome::Unavailable,
+            Reason::Status,
+        ),
+        (
+            FetchError {
+                local: true,
+                ..FetchError::new(Reason::Limit, "x")
+            },
+            Outcome::Local,
+            Reason::Limit,
+        ),
+    ];
+    for (error, outcome, reason) in cases {
+        let mut rig = Rig::guarded();
+        let status = error.status;
+        let failure = rig.failure(Err(error)).await;
+        assert_eq!((failure.reason, failure.status), (reason, status));
+        assert_eq!(
+            (failure.part.as_str(), failure.message.as_str()),
+            ("/part", "x")
+        );
+        let outcomes = rig
+            .endpoint()
+            .unwrap()
+            .breaker()
+            .snapshot(Instant::now())
+            .outcomes;
+        let counted = Outcome::ALL
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, count)| *count > 0);
+        assert!(
+            counted.map(|(outcome, _)| outcome).eq([&outcome]),
+            "{reason} {status:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_a_failure_of_the_attempt() {
+    let mut rig = Rig::guarded();
+    assert_eq!(rig.failure(Ok("garbage")).await.reason, Reason::Parse);
+    assert!(matches!(rig.ask(Ok("text")).await, Told::New(text) if text == "text"));
+    assert!(matches!(rig.document.ask(Trigger::Tick).await, Told::Same));
+}
+
+#[tokio::test(start_paused = true)]
+async fn advice_keeps_everybody_away_and_a_rejection_says_what_came_before() {
+    let mut rig = Rig::guarded();
+    let throttled = FetchError {
+        retry_after: Some(Duration::from_secs(60)),
+        ..FetchError::status(429, "answered 429")
+    };
+    rig.failure(Err(throttled)).await;
+    let rejected = rig.failure(Ok("hello")).await;
+    assert_eq!(rejected.reason, Reason::Breaker);
+    assert_eq!(
+        rejected.message,
+        "rejected by the circuit breaker (retry_after) after: answered 429"
+    );
+    let wake = rig.document.wake_at().unwrap() - Instant::now();
+    assert!(
+        (Duration::from_secs(45)..Duration::from_secs(60)).contains(&wake),
+        "{wake:?}"
+    );
+    assert_eq!(rig.document.due(Trigger::Wake, Instant::now()), None);
+    advance(wake).await;
+    assert_eq!(
+        rig.document.due(Trigger::Tick, Instant::now()),
+        Some(Trigger::Wake)
+    );
+    assert!(matches!(rig.ask(Ok("hello")).await, Told::New(_)));
+    assert_eq!(rig.document.wake_at(), None, "nothing is left to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_is_registered_while_somebody_asks_for_it() {
+    let mut rig = Rig::guarded();
+    assert!(rig.endpoint().is_none());
+    rig.ask(Ok("hello")).await;
+    assert!(rig.endpoint().is_some());
+    assert_eq!(
+        rig.document.wake_at(),
+        None,
+        "an idle agent has its ticks and no timer more"
+    );
+    rig.document.retire();
+    assert!(rig.endpoint().is_none());
+    rig.ask(Ok("hello")).await;
+    assert_eq!(rig.context.endpoints.all().len(), 1);
+    assert_eq!(rig.context.endpoints.registration_failures(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
+    let mut rig = Rig::new(
+        Some(Config::default()),
+        Endpoints::new(0, Default::default()),
+    );
+    assert!(matches!(rig.ask(Ok("hello")).await, Told::New(_)));
+    for _ in 0..10 {
+        let failure = rig
+            .failure(Err(FetchError::new(Reason::Refused, "x")))
+            .await;
+        assert_eq!(failure.reason, Reason::Refused, "nothing gives it up");
+    }
+    assert_eq!(
+        rig.context.endpoints.registration_failures(),
+        1,
+        "counted once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_end_once_at_once_without_a_guard_and_past_the_staleness_with_one() {
+    let refused = || Err(FetchError::new(Reason::Refused, "x"));
+    let mut bare = Rig::new(None, Endpoints::new(10, Default::default()));
+    let mut guarded = Rig::guarded();
+    for rig in [&mut bare, &mut guarded] {
+        rig.ask(Ok("hello")).await;
+        assert!(!rig.document.ends(Instant::now()), "while it answers");
+        rig.failure(refused()).await;
+    }
+    let fetched = Instant::now() - Duration::from_secs(11);
+    assert!(bare.document.ends(Instant::now()));
+    assert!(!bare.document.ends(Instant::now()), "once");
+    assert!(bare.endpoint().is_none());
+
+    assert!(!guarded.document.ends(fetched + Duration::from_secs(299)));
+    let due = guarded.document.wake_at().unwrap();
+    assert!(due <= fetched + Duration::from_secs(301));
+    assert!(guarded.document.ends(due));
+    assert!(!guarded.document.ends(due), "once");
+    assert_eq!(guarded.document.wake_at(), None);
+}
