@@ -27,6 +27,7 @@ use frames::{
 use oracle::Request;
 use scene::{JSON, PROTOBUF, Scene, call, good};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use wire::{Client, framed, grpc_path};
 
@@ -335,11 +336,21 @@ async fn slow_senders_are_told_or_left() {
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
 
-    // Who is silent and doesn't answer pings loses the connection, at whatever point.
+    // Who says nothing from the start, or not enough, loses the connection, and so does who
+    // falls silent and doesn't answer pings.
     let mut silent = Connection::open(&scene.grpc, &[]).await;
-    silent
-        .send(&frame(HEADERS, 0, 1, &frames::call(grpc_path("metrics"))))
-        .await;
+    let half = frame(HEADERS, 0, 1, &frames::call(grpc_path("metrics")));
+    silent.send(&half).await;
+    for said in [&b""[..], &frames::PREFACE[..23]] {
+        let mut socket = TcpStream::connect(&scene.grpc).await.unwrap();
+        socket.write_all(said).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = timeout(Duration::from_secs(30), socket.read_to_end(&mut answer));
+        assert!(
+            ended.await.is_ok(),
+            "a connection that never began was kept"
+        );
+    }
     let ended = timeout(Duration::from_secs(20), async {
         while silent.next().await.is_some() {}
     });

@@ -57,7 +57,7 @@ const JSON: [Way; 3] = [Way::Json("identity"), Way::Json("gzip"), Way::Json("zst
 /// Requests of each signal through each agent.
 fn rounds() -> u64 {
     let rounds = std::env::var("FOGHORN_ROUNDS").ok();
-    rounds.map_or(120, |rounds| rounds.parse().unwrap())
+    rounds.map_or(80, |rounds| rounds.parse().unwrap())
 }
 
 fn seeds() -> std::ops::Range<u64> {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::{self, Limits};
 use super::auth::Credentials;
 use super::metrics::{Metrics, Rejection};
+use super::opening::Opening;
 use super::{BindError, connection};
 use crate::component::{ListenerConfig, Response};
 use crate::telemetry::Telemetry;
@@ -151,6 +152,23 @@ impl Listening {
 }
 
 impl Listening {
+    /// Like [`Listening::serve`], for connections that begin with so many bytes of the
+    /// client's: whoever is late with them is left.
+    pub async fn serve_opened<S, F>(
+        self,
+        bytes: usize,
+        limits: Limits,
+        stop: &CancellationToken,
+        serve: S,
+    ) where
+        S: Fn(Opening<Stream>) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let metrics = self.metrics.clone();
+        let open = move |stream| serve(Opening::new(stream, bytes, metrics.clone()));
+        self.serve(limits, stop, open).await;
+    }
+
     /// Serves HTTP/1 until `stop`, every connection within the bounds of the module;
     /// `answer` is responsible for the bodies that it reads.
     pub async fn serve_http1<A, F>(self, limits: Limits, stop: &CancellationToken, answer: A)

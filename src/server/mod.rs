@@ -34,6 +34,7 @@ mod connection;
 mod deadlines;
 mod listening;
 mod metrics;
+mod opening;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,6 +49,7 @@ pub use accept::Limits;
 pub use agent::{OWNER, metrics_page};
 pub use auth::Credentials;
 pub use listening::{Listening, Stream};
+pub use opening::Opening;
 
 use crate::component::{Health, Listener, ListenerConfig, Route, Routes};
 use crate::telemetry::Telemetry;

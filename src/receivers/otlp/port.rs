@@ -15,11 +15,14 @@ use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
 use super::ingest::Ingest;
 use super::{body, grpc, http};
 use crate::component::{BuildContext, Reporter, Streams, Subject};
-use crate::server::{BindError, Credentials, Limits, Listening, Stream};
+use crate::server::{BindError, Credentials, Limits, Listening, Opening, Stream};
 
 /// How long connections may take to end when the agent stops: bodies that are complete are
 /// answered in it, and the others end.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// What a client of HTTP/2 begins with, in bytes.
+const PREFACE: usize = 24;
 
 /// Windows and frames that let a request of a thousand points travel without a pause, and
 /// bound what one connection can make us hold before it is admitted.
@@ -151,7 +154,7 @@ async fn serve_grpc(
 ) {
     let keepalive = config.keepalive;
     let stopping = stop.clone();
-    let serve = move |stream: Stream| {
+    let serve = move |stream: Opening<Stream>| {
         let (door, stop) = (door.clone(), stopping.clone());
         let streams = Streams::default();
         let builder = http2(&config, streams.clone());
@@ -175,7 +178,7 @@ async fn serve_grpc(
             let _ = timeout(grace.unwrap_or(Duration::MAX), connection).await;
         }
     };
-    listening.serve(limits, stop, serve).await;
+    listening.serve_opened(PREFACE, limits, stop, serve).await;
 }
 
 /// HTTP/2 within its bounds.
