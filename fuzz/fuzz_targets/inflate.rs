@@ -26,7 +26,7 @@ use foghorn::pdata::Batch;
 use foghorn::{component, pdata};
 use foghorn_fuzz::Input;
 use futures_util::future::BoxFuture;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use rejection::Rejection;
 
 /// As in the receiver: how much is inflated before it is admitted.
@@ -36,13 +36,8 @@ fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::new(data) else {
         return;
     };
-    let (gzip, ours) = (input.choice % 2 == 0, input.choice % 16 < 2);
-    let sent = if ours {
-        packed(input.bytes, gzip)
-    } else {
-        input.bytes.to_vec()
-    };
-    let limit = [0, 100, 5_000, 100_000][input.choice / 16 % 4];
+    let (gzip, sent) = (input.choice % 2 == 0, input.bytes.to_vec());
+    let limit = [0, 100, 5_000, 70_000][input.choice / 2 % 4];
     let room = Arc::new(AtomicU64::new(0));
     let received = Admitted {
         bytes: sent.clone().into(),
@@ -82,27 +77,23 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Runs of bytes, compressed, and then damaged by the last four bytes of the input.
-fn packed(data: &[u8], gzip: bool) -> Vec<u8> {
-    let (runs, damage) = data.split_at(data.len().saturating_sub(4));
-    let mut plain = Vec::new();
-    for run in runs.chunks_exact(2) {
-        plain.extend(std::iter::repeat_n(run[0], usize::from(run[1]) * 8));
-    }
-    let mut packed = if gzip {
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    foghorn_fuzz::mutate(data, size, max_size, seed, |_, request| {
+        packed(&request, seed)
+    })
+});
+
+/// A request, compressed in either way, some of them after a long run of one byte.
+fn packed(request: &[u8], seed: u32) -> Vec<u8> {
+    let run = [0, 0, 3_000, 60_000][(seed / 1024 % 4) as usize];
+    let plain = [&vec![7; run][..], request].concat();
+    if seed % 1024 == 0 {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&plain).unwrap();
         encoder.finish().unwrap()
     } else {
         zstd::encode_all(&plain[..], 1).unwrap()
-    };
-    if let &[low, high, byte, hit] = damage
-        && hit > 0
-    {
-        let at = usize::from(u16::from_le_bytes([low, high])) % packed.len();
-        packed[at] = byte;
     }
-    packed
 }
 
 /// Gives all the room that it is asked for.
