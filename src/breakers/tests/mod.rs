@@ -222,6 +222,19 @@ async fn who_cannot_be_registered_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_suspected_network_shows_until_the_first_success() {
+    let scene = Scene::new(&Config::default());
+    let network = scene.endpoints.network();
+    for peer in ["a:80", "b:80", "c:80"] {
+        shows(&scene, &[("network_suspected{}", 0.0)]);
+        network.record(Instant::now(), peer, Outcome::Timeout);
+    }
+    shows(&scene, &[("network_suspected{}", 1.0)]);
+    network.record(Instant::now(), "b:80", Outcome::Success);
+    shows(&scene, &[("network_suspected{}", 0.0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_breaker_that_only_observes_says_so() {
     let config = Config {
         breaker: BreakerConfig {
