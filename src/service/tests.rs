@@ -2,12 +2,14 @@
 //! ends with books that balance.
 
 mod admission;
+mod decisions;
 mod delivery;
 mod fakes;
 mod metrics;
 mod outages;
 mod rig;
 mod sinks;
+mod weather;
 
 use std::time::Duration;
 
