@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{Budget, Hold};
 use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
+use super::pace;
 use super::queue::{Queue, Slot};
 use crate::component::{Admission, ComponentId, Intake, Origin, Refusal, WhenFull};
 use crate::pdata::{Batch, Signal};
@@ -208,6 +209,15 @@ impl Shared {
             .any(|voter| voter.block_on_overflow)
     }
 
+    async fn keep_pace(&self) {
+        for gate in &self.gates {
+            tokio::select! {
+                () = pace::keep(gate) => {}
+                () = self.stopping.cancelled() => return,
+            }
+        }
+    }
+
     async fn wait_for_room(&self, bytes: u64) -> Vec<Vec<Option<Slot>>> {
         let deadline = tokio::time::Instant::now() + OVERFLOW_PATIENCE;
         let mut rooms = Vec::with_capacity(self.gates.len());
@@ -279,7 +289,11 @@ impl Admission for Admitted {
 
     fn accept(self: Box<Self>, batch: Batch) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let Self { shared, rooms, .. } = *self;
+            let Self {
+                shared,
+                origin,
+                rooms,
+            } = *self;
             let items = batch.items();
             shared.account.accepted.fetch_add(items, Ordering::Relaxed);
             let mut busy = Vec::new();
@@ -295,6 +309,11 @@ impl Admission for Admitted {
             }
             for (gate, leased) in busy {
                 let _ = gate.input.send(leased).await;
+            }
+            // What has been handed over must not be held by who waits for its answer.
+            drop(batch);
+            if origin == Origin::Push {
+                shared.keep_pace().await;
             }
         })
     }

@@ -33,6 +33,7 @@ mod graph;
 mod lease;
 mod ledger;
 mod metrics;
+mod pace;
 mod probe;
 mod queue;
 mod sink;

@@ -148,6 +148,29 @@ impl Queue {
             .flatten()
     }
 
+    /// Whether no more than a quarter of it is taken, or by one request alone.
+    pub(super) fn is_calm(&self) -> bool {
+        let state = self.lock();
+        let Bounds {
+            requests, bytes, ..
+        } = self.bounds;
+        state.closed
+            || state.taken_requests <= 1
+            || (state.taken_requests <= requests / 4 && state.taken_bytes <= bytes / 4)
+    }
+
+    /// Waits until it [is calm](Self::is_calm). Cancel safe.
+    pub(super) async fn calm(&self) {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            if self.is_calm() {
+                return;
+            }
+            room.await;
+        }
+    }
+
     pub(super) fn push(&self, request: Request) {
         let mut state = self.lock();
         if state.closed {

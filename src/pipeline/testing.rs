@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use super::pace::PATIENCE as PACE;
 use crate::pdata::Batch;
 use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
 

@@ -7,7 +7,7 @@ use super::fakes::{Local, Remote, Reply, each};
 use super::hanging;
 use super::rig::Rig;
 use crate::component::{DropReason, MemoryLimit, Origin, Policy, WhenFull};
-use crate::pipeline::testing::points;
+use crate::pipeline::testing::{PACE, points};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_by_the_vote_of_the_legs() {
@@ -56,6 +56,40 @@ async fn a_full_queue_refuses_by_the_vote_of_the_legs() {
     f(&[(Drop, false), (Auto, true)], false).await;
     f(&[(Drop, true)], true).await;
     f(&[(Drop, true), (Drop, true)], true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_a_moment_while_a_quarter_of_the_queue_is_taken() {
+    use WhenFull::{Auto, Drop, Refuse};
+    let f = async |legs: &[(WhenFull, bool)], waits: bool| {
+        let mut rig = Rig::new();
+        for (i, (when_full, is_filling)) in legs.iter().enumerate() {
+            let remote = Remote::rule(|_| Reply::Hang).with(|delivery| {
+                delivery.timeout = Duration::from_secs(3600);
+                delivery.queue.when_full = *when_full;
+                delivery.queue.requests = if *is_filling { 8 } else { 1000 };
+            });
+            rig = rig.exporter(&format!("remote/{i}"), &remote);
+        }
+        let rigged = rig.start().await;
+        let begun = tokio::time::Instant::now();
+        for _ in 0..2 {
+            rigged.push(1).await.unwrap();
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{legs:?}");
+        rigged.settle().await;
+        let begun = tokio::time::Instant::now();
+        rigged.push(1).await.unwrap();
+        let expected = if waits { PACE } else { Duration::ZERO };
+        assert_eq!(begun.elapsed(), expected, "{legs:?}");
+        rigged.shutdown().await;
+    };
+    f(&[(Auto, true)], true).await;
+    f(&[(Auto, false)], false).await;
+    f(&[(Auto, true), (Auto, false)], false).await;
+    f(&[(Refuse, true), (Auto, false)], true).await;
+    f(&[(Refuse, false), (Auto, true)], false).await;
+    f(&[(Drop, true)], false).await;
 }
 
 #[tokio::test(start_paused = true)]
