@@ -9,12 +9,14 @@
 //! machine to another.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-use std::collections::{BTreeMap, HashMap};
-use std::hint::black_box;
-use std::sync::Mutex;
+#[path = "support/cpu.rs"]
+mod cpu;
+
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use cpu::measure;
 use criterion::{Criterion, criterion_group, criterion_main};
 use foghorn::pdata::view::{Metric, Number as Read, Point, Value};
 use foghorn::pdata::writer::{
@@ -26,7 +28,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use prost::Message as _;
-use rustix::time::{ClockId, clock_gettime};
 
 /// Points in one request.
 const POINTS: usize = 1_000;
@@ -357,67 +358,12 @@ fn read_owned(request: &ExportMetricsServiceRequest) -> (f64, usize) {
     (sum, length)
 }
 
-/// Minimum CPU time per point by group, in the order in which they were measured. The first
-/// of a group is its baseline.
-static MINIMA: Mutex<BTreeMap<&str, Vec<(&str, f64)>>> = Mutex::new(BTreeMap::new());
-
-/// Measures in CPU time of this thread, because the machine may have other things to do.
-fn measure<R>(
-    c: &mut Criterion,
-    group: &'static str,
-    name: &'static str,
-    points: usize,
-    mut work: impl FnMut() -> R,
-) {
-    c.benchmark_group(group).bench_function(name, |bencher| {
-        bencher.iter_custom(|rounds| {
-            let start = cpu_time();
-            for _ in 0..rounds {
-                black_box(work());
-            }
-            let per_point = (cpu_time() - start) / points as u32;
-            note(group, name, per_point.as_nanos() as f64 / rounds as f64);
-            per_point
-        });
-    });
-}
-
-fn cpu_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-fn note(group: &'static str, name: &'static str, nanoseconds: f64) {
-    let Ok(mut minima) = MINIMA.lock() else {
-        return;
-    };
-    let group = minima.entry(group).or_default();
-    match group.iter_mut().find(|(known, _)| *known == name) {
-        Some((_, minimum)) => *minimum = minimum.min(nanoseconds),
-        None => group.push((name, nanoseconds)),
-    }
-}
-
-/// Prints the minima, and their ratios to the first of their group.
-#[expect(clippy::print_stdout, reason = "it is what the bench is for")]
-fn table(_: &mut Criterion) {
-    let Ok(minima) = MINIMA.lock() else { return };
-    println!("\n| work | how | ns/point | ratio |\n|---|---|---|---|");
-    for (group, entries) in minima.iter() {
-        let baseline = entries.first().map_or(f64::NAN, |entry| entry.1);
-        for (name, nanoseconds) in entries {
-            let ratio = nanoseconds / baseline;
-            println!("| {group} | {name} | {nanoseconds:.1} | {ratio:.3} |");
-        }
-    }
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(30)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = walk, views, memo, splice, writer, table
+    targets = walk, views, memo, splice, writer, cpu::table
 }
 criterion_main!(benches);

@@ -53,11 +53,13 @@
 //! limit says. Series end when their owner removes them.
 
 mod identity;
+mod known;
 
 use slab::Slab;
 
 use super::view::{Attributes, Data, Metric, ResourceMetrics, ScopeMetrics};
 use identity::{ByHash, Hash};
+use known::{At, Header, KnownMetric, NONE, Series, Stream, guess};
 
 /// What a consumer keeps per series, found by a data point; see the
 /// [module](self) for how to ask.
@@ -440,119 +442,6 @@ impl<'m, T> Vacant<'m, T> {
         });
         &mut series.value
     }
-}
-
-/// No series, metric or stream: an index that no slab reaches.
-const NONE: usize = usize::MAX;
-
-#[derive(Debug)]
-struct Series<T> {
-    id: u128,
-    metric: usize,
-    /// Which series came behind this one last time; a guess.
-    next: usize,
-    /// The encoded attributes; none where other fields stood between them, and nothing can
-    /// be compared.
-    raw: Option<Box<[u8]>>,
-    value: T,
-}
-
-#[derive(Debug)]
-struct KnownMetric {
-    key: u128,
-    identity: u128,
-    stream: usize,
-    /// How many series have it.
-    series: usize,
-    /// Which metric came behind this one last time; a guess.
-    next: usize,
-    header: Header,
-}
-
-#[derive(Debug)]
-struct Stream {
-    key: u128,
-    identity: u128,
-    /// How many metrics have it.
-    metrics: usize,
-    last_metric: usize,
-    last_series: usize,
-}
-
-/// The stream or metric that was entered.
-#[derive(Debug)]
-struct At {
-    /// Tells it by its encoding.
-    key: u128,
-    /// Tells it by what it means.
-    identity: u128,
-    /// None until a series hangs on it.
-    index: Option<usize>,
-}
-
-impl At {
-    const NOWHERE: Self = Self {
-        key: 0,
-        identity: 0,
-        index: None,
-    };
-}
-
-/// What tells a metric from others in its scope.
-#[derive(Debug, Clone, Default)]
-struct Header {
-    kind: u8,
-    name: String,
-    unit: String,
-}
-
-impl Header {
-    fn is(&self, kind: u8, name: &str, unit: &str) -> bool {
-        self.kind == kind && self.name == name && self.unit == unit
-    }
-
-    fn set(&mut self, kind: u8, name: &str, unit: &str) {
-        self.kind = kind;
-        self.name.clear();
-        self.name.push_str(name);
-        self.unit.clear();
-        self.unit.push_str(unit);
-    }
-}
-
-/// What came behind it last time.
-trait Followed {
-    fn next(&self) -> usize;
-}
-
-impl<T> Followed for Series<T> {
-    fn next(&self) -> usize {
-        self.next
-    }
-}
-
-impl Followed for KnownMetric {
-    fn next(&self) -> usize {
-        self.next
-    }
-}
-
-/// Tries what came behind `last` before, then `last` itself (a series with several points
-/// in a row), then the one after next (one has left).
-#[inline]
-fn guess<E: Followed>(slab: &Slab<E>, last: usize, is_it: impl Fn(&E) -> bool) -> Option<usize> {
-    let last_entry = slab.get(last)?;
-    let next = last_entry.next();
-    let next_entry = slab.get(next);
-    if next_entry.is_some_and(&is_it) {
-        return Some(next);
-    }
-    if is_it(last_entry) {
-        return Some(last);
-    }
-    let after = next_entry?.next();
-    slab.get(after).filter(|entry| is_it(entry))?;
-    Some(after)
 }
 
 #[cfg(test)]
