@@ -336,6 +336,22 @@ async fn slow_senders_are_told_or_left() {
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
 
+    // Headers that come a byte at a time have ten seconds, however many come.
+    let mut slow = scene.raw().await;
+    let drip = tokio::spawn(async move {
+        let begun = Instant::now();
+        let line = b"POST /v1/metrics HTTP/1.1\r\nx: "
+            .iter()
+            .chain(std::iter::repeat(&b'y'));
+        for byte in line {
+            if slow.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        begun.elapsed()
+    });
+
     // Who says nothing from the start, or not enough, loses the connection, and so does who
     // falls silent and doesn't answer pings.
     let mut silent = Connection::open(&scene.grpc, &[]).await;
@@ -355,6 +371,11 @@ async fn slow_senders_are_told_or_left() {
         while silent.next().await.is_some() {}
     });
     assert!(ended.await.is_ok(), "a connection that is dead was kept");
+    let dripped = timeout(Duration::from_secs(30), drip)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(dripped > Duration::from_secs(9), "{dripped:?}");
     scene.survived().await;
 }
 
