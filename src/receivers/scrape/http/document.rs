@@ -123,7 +123,7 @@ impl Guarding {
 impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// Asks for it, as far as its guard lets that happen.
     ///
-    /// Cancel safe, as [`Guard::poll`] is.
+    /// Cancel safe, as [`Guard::poll`] is. Doesn't return once the agent ends.
     pub async fn ask(&mut self, trigger: Trigger) -> Told<T> {
         let watch = self
             .watch
@@ -163,6 +163,11 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                 Told::New(answer)
             }
             Served::Fresh { .. } => Told::Same,
+            // Guards are told to stop a moment before the pollers. Nothing was learned of the
+            // endpoint, so there is nothing to say until the poller ends too.
+            served if matches!(served.failure(), Some(resilience::Failure::Shutdown)) => {
+                std::future::pending().await
+            }
             Served::Stale { failure, .. } | Served::Failed(failure) => {
                 Told::Nothing(self.failure(failure))
             }
@@ -248,10 +253,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                 };
                 Failure::new(part, Reason::Breaker, message)
             }
-            other @ resilience::Failure::Shutdown => {
-                Failure::new(part, Reason::Breaker, other.to_string())
-            }
-            other @ resilience::Failure::Panicked => {
+            other @ (resilience::Failure::Panicked | resilience::Failure::Shutdown) => {
                 Failure::new(part, Reason::Parse, other.to_string())
             }
         }

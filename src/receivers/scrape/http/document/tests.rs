@@ -282,3 +282,14 @@ async fn series_end_once_at_once_without_a_guard_and_past_the_staleness_with_one
     assert!(!guarded.document.ends(due), "once");
     assert_eq!(guarded.document.wake_at(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_is_told_to_stop_says_nothing_of_its_endpoint() {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut rig = Rig::new(Some(Config::default()), Endpoints::new(10, stop.clone()));
+    rig.ask(Ok("hello")).await;
+    stop.cancel();
+    let asking = rig.ask(Ok("hello"));
+    let told = tokio::time::timeout(Duration::from_secs(1_000), asking).await;
+    assert!(told.is_err(), "{told:?}");
+}
