@@ -183,7 +183,7 @@ fn build(loaded: Loaded) -> anyhow::Result<Agent> {
     let telemetry = Telemetry::new(&telemetry::Settings {
         metrics: own.metrics,
         resource: own.resource.clone(),
-        series: config.own_series(),
+        subjects: config.subjects(),
     })?;
     let service = Service::build(&config, &telemetry)?;
     Ok(Agent { config, service })

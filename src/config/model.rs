@@ -33,21 +33,17 @@ pub struct Config {
     pub sources: Vec<String>,
 }
 
-/// Label sets that one component or leg has at most in a family of the agent's own metrics:
-/// the items of a pipeline have the most, by outcome and reason.
-const LABEL_SETS: usize = 32;
-
 impl Config {
-    /// The series that a family of the agent's own metrics has at most, but for those of
-    /// endpoints.
-    pub fn own_series(&self) -> usize {
+    /// What the agent's own metrics tell apart, but for endpoints: components, pipelines
+    /// and the legs from pipelines to exporters.
+    pub fn subjects(&self) -> usize {
         let legs = self.service.pipelines.iter().map(|p| p.exporters.len());
-        let subjects = legs.sum::<usize>()
+        legs.sum::<usize>()
             + self.service.pipelines.len()
             + self.receivers.len()
             + self.processors.len()
-            + self.exporters.len();
-        LABEL_SETS * subjects
+            + self.exporters.len()
+            + self.extensions.len()
     }
 
     /// The endpoints that are guarded at most: sources are registered when they are first

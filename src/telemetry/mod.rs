@@ -38,7 +38,15 @@ use opentelemetry_sdk::resource::EnvResourceDetector;
 use prometheus::proto::{Metric, MetricFamily};
 
 /// Room in every family, whatever the configuration.
-const FEW_SERIES: usize = 128;
+const FEW_SERIES: usize = 16;
+
+/// Families that have a series for each component, as the Collector's, and how many each
+/// may have: one for a signal, and one to spare.
+const PER_COMPONENT: (&str, usize) = ("otelcol_", 4);
+
+/// Series that a component or leg may have in any other family: requests have the most, by
+/// transport, signal and outcome.
+const PER_SUBJECT: usize = 64;
 
 /// Families that have a series for every endpoint, of which there may be thousands.
 const PER_ENDPOINT: &str = "circuit_breaker_";
@@ -57,11 +65,11 @@ pub struct Settings {
     /// Attributes for the agent's resource. They win over `OTEL_RESOURCE_ATTRIBUTES`,
     /// which wins over the agent's own.
     pub resource: BTreeMap<String, String>,
-    /// Series that one family needs at most, as far as the configuration tells; those of
-    /// endpoints are for [`Telemetry::make_room`]. The SDK
-    /// allots a table of that size to each instrument when it is made, and folds what is
-    /// beyond it into one series, which means nothing for a gauge.
-    pub series: usize,
+    /// Components, pipelines and legs of the configuration, from which follows how many
+    /// series a family may have; those of endpoints are for [`Telemetry::make_room`]. The
+    /// SDK allots a table of that size to each instrument when it is made, and folds what
+    /// is beyond it into one series, which means nothing for a gauge.
+    pub subjects: usize,
 }
 
 impl Default for Settings {
@@ -69,7 +77,7 @@ impl Default for Settings {
         Self {
             metrics: true,
             resource: BTreeMap::new(),
-            series: FEW_SERIES,
+            subjects: 1,
         }
     }
 }
@@ -111,14 +119,14 @@ impl Telemetry {
             .scope_info_enabled(false)
             .build()
             .map_err(|error| SetupError(error.to_string()))?;
-        let series = settings.series.max(FEW_SERIES);
-        let room = Arc::new(AtomicUsize::new(series));
+        let subjects = settings.subjects;
+        let room = Arc::new(AtomicUsize::new(FEW_SERIES));
         let of_endpoints = Arc::clone(&room);
         let view = move |instrument: &Instrument| {
             if instrument.name().starts_with(PER_ENDPOINT) {
                 room_for_endpoints(of_endpoints.load(Ordering::Relaxed), instrument)
             } else {
-                room_for(series, instrument)
+                room_for(subjects, instrument)
             }
         };
         let provider = SdkMeterProvider::builder()
@@ -213,13 +221,19 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-fn room_for(series: usize, instrument: &Instrument) -> Option<Stream> {
+fn room_for(subjects: usize, instrument: &Instrument) -> Option<Stream> {
     // A stream of our own would replace a histogram's bucket boundaries, too.
     if instrument.kind() == InstrumentKind::Histogram {
         return None;
     }
+    let (prefix, of_component) = PER_COMPONENT;
+    let each = if instrument.name().starts_with(prefix) {
+        of_component
+    } else {
+        PER_SUBJECT
+    };
     Stream::builder()
-        .with_cardinality_limit(series)
+        .with_cardinality_limit(subjects.saturating_mul(each).max(FEW_SERIES))
         .build()
         .ok()
 }
