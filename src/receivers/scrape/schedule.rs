@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::component::Now;
 use crate::resilience::{self, PollConfig};
-use crate::yaml::{Fields, GoDuration};
+use crate::yaml::{Fields, GoDuration, Value};
 
 /// What `collection_interval` may be.
 const INTERVALS: RangeInclusive<Duration> =
@@ -38,9 +38,9 @@ impl Settings {
     /// key; two written keys that cross are an error.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
-        let interval_is_written = fields
+        let interval = fields
             .value("collection_interval")
-            .is_some_and(|value| !value.is_null());
+            .filter(|value| !value.is_null());
         let timeout = fields.value("timeout").filter(|value| !value.is_null());
         let mut settings = Self {
             interval: fields.within("collection_interval", default.interval, INTERVALS),
@@ -48,15 +48,19 @@ impl Settings {
             timeout: fields.within("timeout", default.timeout, TIMEOUTS),
             written: PollConfig::default(),
         };
-        // What is out of range has been replaced by the default, and said.
+        // What is wrong has been said, and isn't judged beside other keys as well.
+        let right = |value: &Option<Value<'_>>, read: Duration| {
+            let written = value.as_ref().and_then(Value::read::<Duration>);
+            written.filter(|written| *written == read)
+        };
         settings.written = PollConfig {
-            interval: interval_is_written.then_some(settings.interval),
-            timeout: timeout.as_ref().map(|_| settings.timeout),
+            interval: right(&interval, settings.interval),
+            timeout: right(&timeout, settings.timeout),
         };
         if settings.timeout > settings.interval {
             match timeout {
                 None => settings.timeout = settings.interval,
-                Some(_) if !interval_is_written => settings.interval = settings.timeout,
+                Some(_) if interval.is_none() => settings.interval = settings.timeout,
                 Some(timeout) => {
                     timeout.error::<()>(format_args!(
                         "{} is longer than collection_interval ({})",
@@ -178,7 +182,7 @@ fn spread(endpoint: &str, host: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::{self, Diagnostics, Value};
+    use crate::yaml::{self, Diagnostics};
 
     fn settings(interval: Duration) -> Settings {
         Settings {
