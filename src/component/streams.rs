@@ -10,12 +10,19 @@
 //! several do.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream};
+use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
+
+/// How often a connection and its streams are polled in a row while they wake each other.
+/// A request takes two: it is read and answered, then the answer is written. A bound there
+/// must be, since the runtime makes a socket that was read for long wake its task at once.
+const ROUNDS: usize = 4;
 
 /// The executor to build a connection with. Clones share their streams.
 #[derive(Clone, Default)]
@@ -31,6 +38,55 @@ pub struct Multiplexed<C> {
     connection: Option<Pin<Box<C>>>,
     streams: Streams,
     running: FuturesUnordered<BoxFuture<'static, ()>>,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    waker: Waker,
+}
+
+/// Wakes the task of the connection, unless it is just polling: then it polls once more. A
+/// task that wakes itself is handed to another worker, which is woken for it.
+#[derive(Default)]
+struct Bell {
+    state: AtomicU8,
+    task: AtomicWaker,
+}
+
+/// States of a [`Bell`]: a ring wakes the task; the task polls; it polls and was rung for.
+const RESTING: u8 = 0;
+const POLLING: u8 = 1;
+const RUNG: u8 = 2;
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let state = &self.state;
+        if let Err(RESTING) =
+            state.compare_exchange(POLLING, RUNG, Ordering::AcqRel, Ordering::Acquire)
+        {
+            self.task.wake();
+        }
+    }
+}
+
+impl Bell {
+    fn poll_begins(&self) {
+        self.state.store(POLLING, Ordering::Release);
+    }
+
+    /// False where it rang meanwhile.
+    fn may_rest(&self) -> bool {
+        let rested =
+            self.state
+                .compare_exchange(POLLING, RESTING, Ordering::AcqRel, Ordering::Acquire);
+        rested.is_ok()
+    }
+
+    fn rest(&self) {
+        self.state.store(RESTING, Ordering::Release);
+    }
 }
 
 impl<F> Executor<F> for Streams
@@ -45,10 +101,13 @@ where
 impl Streams {
     /// The streams with the one connection that was built with this executor.
     pub fn of<C: Future>(self, connection: C) -> Multiplexed<C> {
+        let bell = Arc::<Bell>::default();
         Multiplexed {
             connection: Some(Box::pin(connection)),
             streams: self,
             running: FuturesUnordered::new(),
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
         }
     }
 
@@ -68,32 +127,46 @@ impl<C: Future> Future for Multiplexed<C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        loop {
-            while let Poll::Ready(Some(())) = Pin::new(&mut this.running).poll_next(cx) {}
+        let Self {
+            connection,
+            streams,
+            running,
+            bell,
+            waker,
+        } = &mut *self;
+        bell.task.register(cx.waker());
+        let inner = &mut Context::from_waker(waker);
+        for _ in 0..ROUNDS {
+            bell.poll_begins();
+            while let Poll::Ready(Some(())) = Pin::new(&mut *running).poll_next(inner) {}
             // Behind the streams, so that it writes what they have just answered.
-            if let Some(connection) = this.connection()
-                && connection.poll(cx).is_ready()
+            if let Some(open) = connection
+                && open.as_mut().poll(inner).is_ready()
             {
-                this.connection = None;
+                *connection = None;
             }
-            let mut begun = this.streams.begun();
-            if begun.is_empty() {
-                return if this.connection.is_none() && this.running.is_empty() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                };
+            let mut begun = streams.begun();
+            if !begun.is_empty() {
+                running.extend(begun.drain(..));
+                continue;
             }
-            this.running.extend(begun.drain(..));
+            if connection.is_none() && running.is_empty() {
+                return Poll::Ready(());
+            }
+            if bell.may_rest() {
+                return Poll::Pending;
+            }
         }
+        // Others have their turn, too.
+        bell.rest();
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Waker;
+    use std::sync::atomic::AtomicUsize;
 
     use tokio::sync::oneshot;
 
@@ -133,5 +206,66 @@ mod tests {
         let _ = release.send(());
         assert!(Pin::new(&mut connection).poll(&mut cx).is_ready());
         assert_eq!(ended.load(Ordering::Relaxed), 2);
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn streams_and_connection_wake_each_other_without_waking_their_task() {
+        let streams = Streams::default();
+        let (ask, asked) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let (leave, left) = oneshot::channel::<()>();
+        let connection = {
+            let streams = streams.clone();
+            async move {
+                streams.execute(async move {
+                    let _ = asked.await;
+                    let _ = answer.send(());
+                });
+                let _ = ask.send(());
+                let _ = answered.await;
+                let _ = left.await;
+            }
+        };
+        let mut connection = streams.of(connection);
+        let counter = Arc::<Counter>::default();
+        let waker = Waker::from(Arc::clone(&counter));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut connection).poll(&mut cx).is_pending());
+        assert_eq!(
+            counter.0.load(Ordering::Relaxed),
+            0,
+            "they are done with each other"
+        );
+        let _ = leave.send(());
+        assert_eq!(
+            counter.0.load(Ordering::Relaxed),
+            1,
+            "from outside they are woken"
+        );
+        assert!(Pin::new(&mut connection).poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn what_wakes_itself_for_ever_leaves_the_thread_to_others() {
+        let restless = std::future::poll_fn(|cx: &mut Context<'_>| {
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        let mut connection = Streams::default().of(restless);
+        let counter = Arc::<Counter>::default();
+        let waker = Waker::from(Arc::clone(&counter));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut connection).poll(&mut cx).is_pending());
+        assert_eq!(counter.0.load(Ordering::Relaxed), 1, "it comes back");
     }
 }
