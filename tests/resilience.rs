@@ -1,5 +1,5 @@
-//! An agent against a Betanet service in trouble, with everything between them real: what
-//! its page shows at each moment is what is true then.
+//! The program against a Betanet service in trouble, with everything between them real:
+//! what its page shows at each moment is what is true then.
 //!
 //! Waiting is most of it, so the tests run side by side, with short intervals, and never
 //! wait for longer than a limit that a loaded machine keeps.
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-#[path = "support/agent.rs"]
-mod agent;
 #[path = "support/betanet_server.rs"]
 mod betanet_server;
+#[path = "support/process.rs"]
+mod process;
 
-use agent::Agent;
 use betanet_server::{Dialects, Options, Server, Trouble};
+use process::Process;
 
 /// Everything is seen within this time, or not at all.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -36,8 +36,7 @@ fn guard(max_staleness: &str) -> String {
 struct Rig {
     server: Option<Server>,
     url: String,
-    agent: Agent,
-    page: String,
+    agent: Process,
 }
 
 /// What the page shows, by name and labels.
@@ -53,23 +52,19 @@ impl Rig {
         let list = processors
             .split_once(':')
             .map_or("", |_| "processors: [resilience],");
-        let agent = Agent::start(&format!(
+        let agent = Process::start(&format!(
             "
 receivers:
   betanet: {{endpoints: ['{url}'], collection_interval: 250ms, timeout: 250ms, {keys}}}
 {processors}
 exporters: {{prometheus: {{metric_expiration: 1s}}}}
 service:
-  http: {{endpoint: '127.0.0.1:0'}}
   pipelines:
     metrics: {{receivers: [betanet], {list} exporters: [prometheus]}}"
-        ))
-        .await;
-        let page = agent.urls.iter().find(|url| url.ends_with("/metrics"));
+        ));
         Self {
             server: Some(server),
             url,
-            page: page.unwrap().clone(),
             agent,
         }
     }
@@ -93,8 +88,7 @@ service:
     }
 
     async fn look(&self) -> Page {
-        let text = reqwest::get(&self.page).await.unwrap();
-        let text = text.text().await.unwrap();
+        let text = self.agent.get("/metrics").await;
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let samples = samples.filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
