@@ -64,7 +64,8 @@ fn taken(remote: &Remote) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
-    let remote = one_by_one(Remote::up_when(|at| at >= 600 * SECOND));
+    // After the last push, which waits a little once a quarter of the queue is full.
+    let remote = one_by_one(Remote::up_when(|at| at >= 610 * SECOND));
     let rigged = rigged(&remote).await;
     push(&rigged, 1..=300, 2 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, 0);
@@ -72,8 +73,8 @@ async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
     assert!(attempts <= allowed, "{attempts} of {allowed}");
     // Five that open it, and then one a minute at least.
     assert!(attempts >= 14, "{attempts}");
-    // The longest cooldown and the second between two canaries.
-    sleep(63 * SECOND).await;
+    // What is left of the outage, the longest cooldown, and the second between two canaries.
+    sleep((10 + 63) * SECOND).await;
     let leg = rigged.leg("remote");
     assert_eq!((leg.queued, leg.dropped.total()), (0, 0));
     assert_eq!(leg.sent, (1..=300).sum::<u64>());
