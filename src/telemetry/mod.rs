@@ -44,9 +44,10 @@ const FEW_SERIES: usize = 16;
 /// may have: one for a signal, and one to spare.
 const PER_COMPONENT: (&str, usize) = ("otelcol_", 4);
 
-/// Series that a component or leg may have in any other family: requests have the most, by
-/// transport, signal and outcome.
-const PER_SUBJECT: usize = 64;
+/// Series that a component or leg may have in any other family. Requests have the most: four
+/// dozen of a receiver, by transport, signal and outcome, and it needs a pipeline, a leg and
+/// an exporter beside it.
+const PER_SUBJECT: usize = 16;
 
 /// Families that have a series for every endpoint, of which there may be thousands.
 const PER_ENDPOINT: &str = "circuit_breaker_";
