@@ -21,10 +21,12 @@ fn main() -> ExitCode {
 }
 
 fn run(agent: Agent) -> ExitCode {
-    // Two workers: one may be busy with a page while the other answers a probe. More would
-    // only wake up for each other on the machines that this is for.
+    // Half of the processors, and two at most: an agent is a guest on the machine, and
+    // requests that pass from one worker to another cost a fifth more. What may block for
+    // long has threads of its own.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads((processors / 2).clamp(1, 2))
         .enable_all()
         .build();
     let runtime = match runtime {
