@@ -131,6 +131,8 @@ impl Receiver for Otlp {
     fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             join_all(self.ports.into_iter().map(|port| port.serve(&stop))).await;
+            // One that has given all its ports away ends with the agent, too.
+            stop.cancelled().await;
         })
     }
 }
