@@ -40,6 +40,9 @@ use prometheus::proto::{Metric, MetricFamily};
 /// Room in every family, whatever the configuration.
 const FEW_SERIES: usize = 16;
 
+/// What a small configuration has of components, pipelines and legs.
+const FEW_SUBJECTS: usize = 8;
+
 /// Families that have a series for each component, as the Collector's, and how many each
 /// may have: one for a signal, and one to spare.
 const PER_COMPONENT: (&str, usize) = ("otelcol_", 4);
@@ -78,7 +81,7 @@ impl Default for Settings {
         Self {
             metrics: true,
             resource: BTreeMap::new(),
-            subjects: 1,
+            subjects: FEW_SUBJECTS,
         }
     }
 }
