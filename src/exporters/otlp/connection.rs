@@ -7,12 +7,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use hyper::http::uri::Authority;
 use hyper::{Uri, http};
+use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
+use super::tunnel::Proxy;
 use crate::component::{ClientTls, ExportError, Remedy};
 use crate::resilience::{Outcome, Transport};
 
@@ -92,6 +94,7 @@ pub(super) struct Endpoint {
     /// What the peer is called, where that isn't where it is.
     authority: Option<Authority>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    proxy: Option<Proxy>,
 }
 
 /// A connected socket, with TLS or without.
@@ -118,6 +121,7 @@ impl Endpoint {
             None
         };
         Ok(Self {
+            proxy: Proxy::of(&Matcher::from_env(), &target)?,
             target,
             authority,
             tls: connector,
@@ -138,14 +142,21 @@ impl Endpoint {
             .build()
     }
 
-    /// Resolves the name and connects.
+    /// Resolves the name and connects, through a proxy where there is one.
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, ExportError> {
         let transport = |error: io::Error| answer::transport(&error);
-        let name = (self.target.host.as_str(), self.target.port);
+        let name = match &self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (self.target.host.as_str(), self.target.port),
+        };
         let addresses: Vec<_> = lookup_host(name).await.map_err(unresolved)?.collect();
-        let socket = TcpStream::connect(&*addresses).await.map_err(transport)?;
+        let mut socket = TcpStream::connect(&*addresses).await.map_err(transport)?;
         // A request is one write: waiting for more only delays it.
         socket.set_nodelay(true).map_err(transport)?;
+        if let Some(proxy) = &self.proxy {
+            let tunnel = proxy.tunnel(&mut socket, &self.target).await;
+            tunnel.map_err(transport)?;
+        }
         let Some((connector, name)) = &self.tls else {
             return Ok(Box::new(socket));
         };

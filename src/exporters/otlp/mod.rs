@@ -21,7 +21,8 @@
 //!
 //! A batch leaves as it is held, encoded: without compression nothing is copied. What the
 //! peer rejects in a partial success is counted by the ledger and logged once a minute. The
-//! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+//! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the
+//! proxy of `HTTPS_PROXY` for a tunnel, but for loopback and what `NO_PROXY` lists.
 //!
 //! All signals of an exporter share one queue, and so one breaker, under the name of
 //! `endpoint`, or of the first signal's where only those are written.
@@ -35,6 +36,7 @@ mod grpc;
 mod http;
 mod partial;
 mod payload;
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
