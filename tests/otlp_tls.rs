@@ -292,31 +292,30 @@ fn secrets_of_headers_stand_in_no_log_line() {
         .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
         .with_writer(move || writer.clone())
         .finish();
-    // Of this thread alone, and so is the runtime.
-    tracing::subscriber::with_default(subscriber, || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let pki = Pki::new();
-            for (protocol, token) in [("grpc", "gu3ssed"), ("http", "gu3ssed"), ("grpc", "s3cret")]
-            {
-                let sink = Sink::accepting().await;
-                let behind = guarded(pki.dir(), sink.address).await;
-                let tls = client_tls(pki.dir(), "ca", Some("client"));
-                let address = behind.address(protocol);
-                let sender = Agent::start(&sender_yaml(protocol, &address, &tls, token)).await;
-                send(&sender).await;
-                if token == "s3cret" {
-                    sink.wait_for(1).await;
-                } else {
-                    complaint(&sender).await;
-                }
-                sender.stop().await;
-                behind.stop().await;
+    // Of the whole process, other tests included: where one thread alone has a subscriber,
+    // a place that another thread comes by first may stay silent for all.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let pki = Pki::new();
+        for (protocol, token) in [("grpc", "gu3ssed"), ("http", "gu3ssed"), ("grpc", "s3cret")] {
+            let sink = Sink::accepting().await;
+            let behind = guarded(pki.dir(), sink.address).await;
+            let tls = client_tls(pki.dir(), "ca", Some("client"));
+            let address = behind.address(protocol);
+            let sender = Agent::start(&sender_yaml(protocol, &address, &tls, token)).await;
+            send(&sender).await;
+            if token == "s3cret" {
+                sink.wait_for(1).await;
+            } else {
+                complaint(&sender).await;
             }
-        });
+            sender.stop().await;
+            behind.stop().await;
+        }
     });
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(log.contains("UNAUTHENTICATED"), "the log is not empty");
