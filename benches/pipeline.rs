@@ -16,13 +16,14 @@ use std::time::{Duration, SystemTime};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::component::{
-    BuildContext, BuiltExporter, ComponentId, Delivered, DeliverySettings, Discards, ExportError,
-    Exporter, ExporterConfig, Intake, Now, Origin, Receiver, ReceiverConfig, RemoteExporter, Sink,
+    BuildContext, BuiltExporter, ComponentId, Delivered, Discards, ExportError, Exporter,
+    ExporterConfig, Intake, Now, Origin, Receiver, ReceiverConfig, RemoteExporter, Sink,
 };
 use foghorn::config::{Config, PipelineConfig, PipelineId};
 use foghorn::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
 use foghorn::pdata::{Batch, Signal};
 use foghorn::pipeline::{GraceControl, Graph, Surroundings};
+use foghorn::settings::DeliverySettings;
 use foghorn::telemetry::Telemetry;
 use futures_util::future::BoxFuture;
 use tokio::runtime::{Builder, Runtime};

@@ -26,14 +26,16 @@
 //! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
 //! | [`resilience`] | breakers, retries and caches around what can fail | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
-//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `telemetry`, `yaml` |
-//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `telemetry`, `yaml` |
-//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `resilience`, `yaml` |
+//! | [`net`] | what connects and what listens: TLS, streams | `yaml` |
+//! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
+//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
+//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `exposition`, `net`, `settings`, `telemetry`, `yaml` |
+//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
-//! | [`extensions`] | what runs beside the pipelines | `component`, `server`, `telemetry`, `yaml` |
-//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `telemetry` |
-//! | [`breakers`] | by what breakers are seen and commanded | `component`, `resilience`, `telemetry` |
+//! | [`extensions`] | what runs beside the pipelines | what lies beneath `pipeline`, never one another |
+//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
+//! | [`breakers`] | by what breakers are seen and commanded | `component`, `resilience`, `settings`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
@@ -51,6 +53,7 @@ pub mod config;
 pub mod exporters;
 pub mod exposition;
 pub mod extensions;
+pub mod net;
 pub mod pdata;
 pub mod pipeline;
 pub mod processors;
@@ -58,5 +61,6 @@ pub mod receivers;
 pub mod resilience;
 pub mod server;
 pub mod service;
+pub mod settings;
 pub mod telemetry;
 pub mod yaml;

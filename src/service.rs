@@ -30,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 pub use self::tasks::{Outcome, TaskEnd};
 use self::tasks::{Role, Tasks};
 use crate::breakers::{self, Watch};
-use crate::component::{BuildContext, Extension, Health, ListenerConfig, Phase, Routes};
+use crate::component::{BuildContext, Extension, Health, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
 use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
+use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
 /// How long receivers have to finish what they have accepted, before the pipelines close

@@ -18,9 +18,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
-    ("component", &["pdata", "resilience", "telemetry", "yaml"]),
-    ("config", &["component", "pdata", "resilience", "yaml"]),
-    ("server", &["component", "exposition", "telemetry", "yaml"]),
+    ("net", &["yaml"]),
+    ("settings", &["net", "resilience", "yaml"]),
+    (
+        "component",
+        &["pdata", "resilience", "settings", "telemetry", "yaml"],
+    ),
+    (
+        "config",
+        &["component", "pdata", "resilience", "settings", "yaml"],
+    ),
+    (
+        "server",
+        &[
+            "component",
+            "exposition",
+            "net",
+            "settings",
+            "telemetry",
+            "yaml",
+        ],
+    ),
     // The components. None knows another, and none knows the pipeline.
     ("receivers", COMPONENTS_IMPORT),
     ("processors", COMPONENTS_IMPORT),
@@ -29,10 +47,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The pipeline knows components only by their traits.
     (
         "pipeline",
-        &["component", "config", "pdata", "resilience", "telemetry"],
+        &[
+            "component",
+            "config",
+            "pdata",
+            "resilience",
+            "settings",
+            "telemetry",
+        ],
     ),
     // Watches the breakers from beside the pipelines.
-    ("breakers", &["component", "resilience", "telemetry"]),
+    (
+        "breakers",
+        &["component", "resilience", "settings", "telemetry"],
+    ),
     // What ties it all together.
     (
         "components",
@@ -53,9 +81,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const COMPONENTS_IMPORT: &[&str] = &[
     "component",
     "exposition",
+    "net",
     "pdata",
     "resilience",
     "server",
+    "settings",
     "telemetry",
     "window",
     "yaml",
@@ -68,11 +98,13 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "config",
     "exporters",
     "exposition",
+    "net",
     "pdata",
     "pipeline",
     "resilience",
     "server",
     "service",
+    "settings",
     "telemetry",
     "yaml",
 ];

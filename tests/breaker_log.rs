@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use foghorn::breakers::{Watch, routes};
-use foghorn::component::{AuthConfig, ListenerConfig};
 use foghorn::resilience::{
     Config, EndpointId, Endpoints, FetchError, Guard, Outcome, PollConfig, Transport, Trigger,
 };
+use foghorn::settings::{AuthConfig, ListenerConfig};
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;

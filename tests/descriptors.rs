@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::time::Duration;
 
-use foghorn::component::{Health, ListenerConfig, Routes};
+use foghorn::component::{Health, Routes};
 use foghorn::server::Server;
+use foghorn::settings::ListenerConfig;
 use foghorn::telemetry::{Settings, Telemetry};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

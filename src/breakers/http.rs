@@ -24,8 +24,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::readings::Reading;
-use crate::component::{Handler, Listener, ListenerConfig, Response, Route, full_body, handler};
+use crate::component::{Handler, Listener, Response, Route, full_body, handler};
 use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
+use crate::settings::ListenerConfig;
 
 const LIST: &str = "/breakers";
 

@@ -8,12 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{
-    ComponentId, DeliverySettings, Exporter, Extension, GuardConfig, Health, Intake, Processor,
-    Receiver, Routes, Sink,
-};
+use super::{ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, Routes, Sink};
 use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints, PollConfig};
+use crate::settings::{DeliverySettings, GuardConfig};
 use crate::telemetry::Telemetry;
 use crate::yaml::Value;
 

@@ -9,7 +9,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, http};
 
-use super::ListenerConfig;
+use crate::settings::ListenerConfig;
 
 /// A response body, whole or streamed.
 pub type Body = BoxBody<Bytes, Infallible>;

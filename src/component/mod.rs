@@ -6,20 +6,14 @@
 //! and the running thing that the configuration builds. The pipeline owns everything
 //! between them, so that no component knows another.
 //!
-//! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `telemetry`
-//! and `yaml`.
+//! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `settings`,
+//! `telemetry` and `yaml`.
 
-pub mod collector;
-mod delivery;
 mod factory;
-mod guard;
 mod health;
 mod http;
 mod id;
 mod intake;
-mod listener;
-mod streams;
-mod tls;
 
 use std::time::{Duration, SystemTime};
 
@@ -27,13 +21,11 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use delivery::{DeliverySettings, QueueSettings, RetrySettings, WhenFull};
 pub use factory::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
     ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter,
 };
-pub use guard::{GuardConfig, Places, destination};
 pub use health::{
     Health, HealthReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot, State, Status,
     Subject,
@@ -41,11 +33,6 @@ pub use health::{
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
-pub use listener::{AuthConfig, ListenerConfig, address_of};
-pub use streams::{Multiplexed, Streams};
-#[cfg(test)]
-pub(crate) use tls::pki;
-pub use tls::{ClientTls, Identity, Pem, ServerTls};
 
 use crate::pdata::Batch;
 use crate::resilience::Outcome;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::PipelineId;
-use crate::component::{ComponentId, GuardConfig, ReceiverConfig};
+use crate::component::{ComponentId, ReceiverConfig};
 use crate::resilience::{self, PollConfig};
+use crate::settings::GuardConfig;
 use crate::yaml::{Severity, Value};
 
 /// One pipeline, as its guards are concerned.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::component::{
-    ComponentId, ExporterConfig, ExtensionConfig, ListenerConfig, Policy, ProcessorConfig,
-    ReceiverConfig,
+    ComponentId, ExporterConfig, ExtensionConfig, Policy, ProcessorConfig, ReceiverConfig,
 };
 use crate::pdata::Signal;
 use crate::resilience::{self, DEFAULT_MAX_ENDPOINTS};
+use crate::settings::ListenerConfig;
 
 /// A configuration that can be run: every component is valid, every reference resolves,
 /// and every component that is listed here stands in a pipeline.

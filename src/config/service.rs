@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{HttpConfig, ShutdownConfig};
-use crate::component::ListenerConfig;
+use crate::settings::ListenerConfig;
 use crate::yaml::Value;
 
 /// Where the agent's own HTTP server listens unless told otherwise.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{LogEncoding, MetricsPage, TelemetryConfig};
-use crate::component::{ListenerConfig, address_of};
+use crate::settings::{ListenerConfig, address_of};
 use crate::yaml::{Fields, FromValue, NodeKind, Value};
 
 /// Where the Collector shows its own metrics.

@@ -26,11 +26,12 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
-use crate::component::collector::page_keys;
 use crate::component::{
-    BuildContext, Extension, ExtensionConfig, ExtensionFactory, Health, Listener, ListenerConfig,
-    Now, Phase, Response, Route, full_body, handler,
+    BuildContext, Extension, ExtensionConfig, ExtensionFactory, Health, Listener, Now, Phase,
+    Response, Route, full_body, handler,
 };
+use crate::settings::ListenerConfig;
+use crate::settings::collector::page_keys;
 use crate::yaml::Value;
 
 /// Names `health_check` and reads its configuration.

@@ -23,8 +23,9 @@ use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
 use super::pace;
 use super::queue::{Queue, Slot};
-use crate::component::{Admission, ComponentId, Intake, Origin, Refusal, WhenFull};
+use crate::component::{Admission, ComponentId, Intake, Origin, Refusal};
 use crate::pdata::{Batch, Signal};
+use crate::settings::WhenFull;
 
 /// How long `block_on_overflow` waits before `when_full` applies: half of what OTLP clients
 /// usually wait for an answer.

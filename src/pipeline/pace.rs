@@ -14,7 +14,7 @@ use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
 use super::admission::{Gate, Voter};
-use crate::component::WhenFull;
+use crate::settings::WhenFull;
 
 /// How long an answer waits at most: not noticed by who sends batches, and short enough for
 /// the end of the agent.

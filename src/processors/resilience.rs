@@ -15,7 +15,7 @@
 //!     hedging: {enabled: false, min_delay: 100ms}
 //! ```
 //!
-//! `component::GuardConfig` has every key with its range, and `docs/resilience.md` what
+//! `settings::GuardConfig` has every key with its range, and `docs/resilience.md` what
 //! each one does to a real outage. Every URL that is asked has a breaker, retries, a budget
 //! and a cache of its own. A receiver without `resilience` in any of its pipelines has its
 //! `timeout` and nothing else: what fails is absent at once.
@@ -27,7 +27,8 @@
 
 use std::sync::Arc;
 
-use crate::component::{GuardConfig, Policy, PolicyFactory};
+use crate::component::{Policy, PolicyFactory};
+use crate::settings::GuardConfig;
 
 /// The factory of `resilience`.
 pub const FACTORY: PolicyFactory = PolicyFactory {

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use crate::component::{
-    Handler, Health, HealthReport, Listener, ListenerConfig, Phase, PipelineReport, Response,
-    Route, Snapshot, Status, Subject, full_body, handler,
+    Handler, Health, HealthReport, Listener, Phase, PipelineReport, Response, Route, Snapshot,
+    Status, Subject, full_body, handler,
 };
+use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
 /// The owner of routes that nobody else can have.

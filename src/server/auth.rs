@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use subtle::ConstantTimeEq as _;
 
-use crate::component::AuthConfig;
+use crate::settings::AuthConfig;
 use crate::yaml::Secret;
 
 /// What a client must present, ready to be compared.

@@ -21,7 +21,8 @@ use super::auth::Credentials;
 use super::metrics::{Metrics, Rejection};
 use super::opening::Opening;
 use super::{BindError, connection};
-use crate::component::{ListenerConfig, Response};
+use crate::component::Response;
+use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
 /// How long a TLS handshake may take.

@@ -51,7 +51,8 @@ pub use auth::Credentials;
 pub use listening::{Listening, Stream};
 pub use opening::Opening;
 
-use crate::component::{Health, Listener, ListenerConfig, Route, Routes};
+use crate::component::{Health, Listener, Route, Routes};
+use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 use connection::Site;
 

@@ -24,7 +24,7 @@ pub use field::{Fields, FromValue, Ranged, Value, nearest};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
 pub use print::{print, without_credentials};
 pub use quantity::{ByteSize, GoDuration};
-pub use scalar::Secret;
+pub use scalar::{Secret, is_empty, is_false, is_true, is_zero};
 
 /// Where a node stands: the source's name, and line and column counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

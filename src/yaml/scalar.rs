@@ -123,6 +123,31 @@ impl FromValue for Secret {
     }
 }
 
+/// Whether it is the word `false`.
+pub fn is_false(value: &Value<'_>) -> bool {
+    value.text() == Some("false")
+}
+
+/// Whether it is the word `true`.
+pub fn is_true(value: &Value<'_>) -> bool {
+    value.text() == Some("true")
+}
+
+/// Whether it is zero, of whatever unit.
+pub fn is_zero(value: &Value<'_>) -> bool {
+    matches!(value.text(), Some("0" | "0s"))
+}
+
+/// Whether it is nothing, an empty list or an empty map.
+pub fn is_empty(value: &Value<'_>) -> bool {
+    match &value.node().kind {
+        NodeKind::Null => true,
+        NodeKind::List(items) => items.is_empty(),
+        NodeKind::Map(entries) => entries.is_empty(),
+        NodeKind::Scalar { .. } => false,
+    }
+}
+
 /// The text of a scalar, or a problem that says what was wanted.
 pub(super) fn scalar<'a>(value: &Value<'a>, wanted: &str) -> Option<&'a str> {
     match &value.node().kind {

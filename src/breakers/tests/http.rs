@@ -6,8 +6,9 @@ use http_body_util::BodyExt as _;
 use hyper::{Method, Request, StatusCode};
 
 use super::*;
-use crate::component::{AuthConfig, ListenerConfig, Route};
+use crate::component::Route;
 use crate::resilience::State;
+use crate::settings::{AuthConfig, ListenerConfig};
 
 const GUARDED: &str = "betanet:http%3A%2F%2Fa%3A9000%2Fm";
 

@@ -15,7 +15,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
 use super::tunnel::Proxy;
-use crate::component::{ClientTls, ExportError, Remedy};
+use crate::component::{ExportError, Remedy};
+use crate::net::ClientTls;
 use crate::resilience::{Outcome, Transport};
 
 /// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.

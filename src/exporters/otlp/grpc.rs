@@ -17,7 +17,8 @@ use super::answer;
 use super::connection::Endpoint;
 use super::payload::{self, Chunks, Compression};
 use super::{USER_AGENT as AGENT, partial};
-use crate::component::{Delivered, ExportError, Exporter, Streams};
+use crate::component::{Delivered, ExportError, Exporter};
+use crate::net::Streams;
 use crate::pdata::{Batch, Signal};
 
 /// Windows and frames that let a request of a thousand points travel without a pause.

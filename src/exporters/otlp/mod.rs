@@ -48,13 +48,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use self::connection::{Endpoint, Target};
 use self::grpc::Keepalive;
 use self::payload::Compression;
-use crate::component::collector::{client_keys, is_empty, is_false, is_zero};
 use crate::component::{
-    BuildContext, BuiltExporter, ClientTls, DeliverySettings, ExporterConfig, ExporterFactory,
-    RemoteExporter,
+    BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
 };
+use crate::net::ClientTls;
 use crate::pdata::Signal;
+use crate::settings::DeliverySettings;
+use crate::settings::collector::client_keys;
 use crate::yaml::{Fields, FromValue, Secret, Value};
+use crate::yaml::{is_empty, is_false, is_zero};
 
 /// The factory of `otlp_grpc`.
 pub const GRPC: ExporterFactory = ExporterFactory {

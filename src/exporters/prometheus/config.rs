@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::Settings;
 use super::labels::is_internal;
 use super::naming::{Namer, Strategy};
-use crate::component::collector::page_keys;
-use crate::component::{Listener, ListenerConfig};
+use crate::component::Listener;
+use crate::settings::ListenerConfig;
+use crate::settings::collector::page_keys;
 use crate::yaml::{Fields, FromValue, Value, nearest};
 
 #[derive(Debug, Clone)]

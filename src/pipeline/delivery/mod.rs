@@ -23,8 +23,9 @@ use super::Ending;
 use super::grace::Grace;
 use super::queue::{Bounds, JoinBounds, Queue, Request};
 use super::status::ExporterStatus;
-use crate::component::{Delivered, DeliverySettings, DropReason, Exporter};
+use crate::component::{Delivered, DropReason, Exporter};
 use crate::resilience::{ActiveTasks, Endpoint};
+use crate::settings::DeliverySettings;
 
 /// A remote exporter's task.
 pub(super) struct DeliveryTask {

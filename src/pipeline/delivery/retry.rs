@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt as _};
 use tokio::time::Instant;
 
-use crate::component::RetrySettings;
+use crate::settings::RetrySettings;
 
 /// Longest advice of a peer that is followed.
 const LONGEST_ADVICE: Duration = Duration::from_secs(300);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Builder;
-use crate::component::{BuiltExporter, ComponentId, RemoteExporter, WhenFull};
+use crate::component::{BuiltExporter, ComponentId, RemoteExporter};
 use crate::config::Stage;
 use crate::pipeline::Ending;
 use crate::pipeline::delivery::DeliveryTask;
@@ -15,6 +15,7 @@ use crate::pipeline::queue::{Bounds, Queue};
 use crate::pipeline::sink::{self, SinkTask};
 use crate::pipeline::status::ExporterStatus;
 use crate::resilience::{EndpointId, RegistrationError};
+use crate::settings::WhenFull;
 
 /// One exporter, ready to start.
 pub struct ExporterTask {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::body::Limits;
 use super::cors::{Cors, CorsKey};
-use crate::component::ListenerConfig;
-use crate::component::collector::{self, is_empty, is_zero};
 use crate::pdata::Signal;
+use crate::settings::ListenerConfig;
+use crate::settings::collector;
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
+use crate::yaml::{is_empty, is_zero};
 
 /// A valid `otlp`: at least one protocol.
 #[derive(Debug)]

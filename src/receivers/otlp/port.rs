@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
 use super::ingest::Ingest;
 use super::{body, grpc, http};
-use crate::component::{BuildContext, Reporter, Streams, Subject};
+use crate::component::{BuildContext, Reporter, Subject};
+use crate::net::Streams;
 use crate::server::{BindError, Credentials, Limits, Listening, Opening, Stream};
 
 /// How long connections may take to end when the agent stops: bodies that are complete are

@@ -11,8 +11,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
-use crate::component::pki::Pki;
-use crate::component::{AuthConfig, Identity, Pem, ServerTls};
+use crate::net::pki::Pki;
+use crate::net::{Identity, Pem, ServerTls};
+use crate::settings::AuthConfig;
 use crate::yaml::Secret;
 
 impl Pki {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::fakes::{Local, Remote, Reply, each};
 use super::hanging;
 use super::rig::Rig;
-use crate::component::{DropReason, MemoryLimit, Origin, Policy, WhenFull};
+use crate::component::{DropReason, MemoryLimit, Origin, Policy};
 use crate::pipeline::testing::{PACE, points};
+use crate::settings::WhenFull;
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_by_the_vote_of_the_legs() {

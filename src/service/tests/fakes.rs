@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::{
-    BuildContext, BuiltExporter, Delivered, DeliverySettings, Discards, DropReason, ExportError,
-    Exporter, ExporterConfig, Intake, Now, Output, Processor, ProcessorConfig, Receiver,
-    ReceiverConfig, Remedy, RemoteExporter, RetrySettings, Sink,
+    BuildContext, BuiltExporter, Delivered, Discards, DropReason, ExportError, Exporter,
+    ExporterConfig, Intake, Now, Output, Processor, ProcessorConfig, Receiver, ReceiverConfig,
+    Remedy, RemoteExporter, Sink,
 };
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{BreakerConfig, Edge, Mode, Outcome, Transport};
+use crate::settings::{DeliverySettings, RetrySettings};
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 

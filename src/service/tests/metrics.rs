@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::fakes::{Local, Remote, Reply, each};
 use super::rig::Rig;
-use crate::component::{DropReason, Origin, WhenFull};
+use crate::component::{DropReason, Origin};
+use crate::settings::WhenFull;
 use crate::telemetry::{Settings, Telemetry};
 
 /// Every sample as `name{label="value",...}`, labels by name and without empty ones.

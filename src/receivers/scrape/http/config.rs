@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
-use crate::component::ClientTls;
+use crate::net::ClientTls;
 use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
 
 /// What `max_body_size` may be.

@@ -5,10 +5,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::component::State::{Degraded, Working};
-use crate::component::{GuardConfig, Health, Receiver as _};
+use crate::component::{Health, Receiver as _};
 use crate::receivers::scrape::Settings;
 use crate::receivers::scrape::testing::{Recorder, controller};
 use crate::resilience::{EndpointId, Endpoints, Force, State};
+use crate::settings::GuardConfig;
 use crate::yaml;
 
 struct Rig {

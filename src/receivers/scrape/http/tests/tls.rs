@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::component::pki::Pki;
-use crate::component::{ClientTls, ServerTls};
+use crate::net::pki::Pki;
+use crate::net::{ClientTls, ServerTls};
 use crate::yaml::{Diagnostics, FromValue, Value, parse};
 
 fn read<T: FromValue>(yaml: &str) -> T {

@@ -18,7 +18,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
-use super::ServerTls;
+use crate::net::ServerTls;
 use crate::yaml::{FromValue, Secret, Value};
 
 /// Where to listen, and under which protection.

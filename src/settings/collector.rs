@@ -2,7 +2,7 @@
 //! are taken, so that its configurations start unchanged, and each says what is the case
 //! instead; what a user would miss is an error that shows the mend.
 
-use crate::yaml::{Fields, NodeKind, Value};
+use crate::yaml::{Fields, Value, is_empty, is_false, is_true, is_zero};
 
 /// The keys of an HTTP or gRPC server.
 pub fn server_keys(fields: &mut Fields<'_>) {
@@ -70,30 +70,5 @@ fn no_extensions(fields: &mut Fields<'_>) {
         .filter(|value| !is_empty(value))
     {
         value.error::<()>("there are no middleware extensions: leave it out");
-    }
-}
-
-/// Whether it is the word `false`.
-pub fn is_false(value: &Value<'_>) -> bool {
-    value.text() == Some("false")
-}
-
-/// Whether it is the word `true`.
-pub fn is_true(value: &Value<'_>) -> bool {
-    value.text() == Some("true")
-}
-
-/// Whether it is zero, of whatever unit.
-pub fn is_zero(value: &Value<'_>) -> bool {
-    matches!(value.text(), Some("0" | "0s"))
-}
-
-/// Whether it is nothing, an empty list or an empty map.
-pub fn is_empty(value: &Value<'_>) -> bool {
-    match &value.node().kind {
-        NodeKind::Null => true,
-        NodeKind::List(items) => items.is_empty(),
-        NodeKind::Map(entries) => entries.is_empty(),
-        NodeKind::Scalar { .. } => false,
     }
 }

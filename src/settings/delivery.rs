@@ -29,10 +29,10 @@
 
 use std::time::Duration;
 
-use super::collector::{is_empty, is_false, is_zero};
 use super::guard::destination;
 use crate::resilience::{BreakerSettings, Edge};
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
+use crate::yaml::{is_empty, is_false, is_zero};
 
 /// How requests are queued, joined, attempted and retried.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,8 +3,8 @@
 use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use crate::component::collector::{is_empty, is_false, is_zero};
 use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{is_empty, is_false, is_zero};
 
 /// `min_version` to `max_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

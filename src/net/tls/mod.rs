@@ -40,7 +40,7 @@ use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 use self::verify::{AnyCertificate, OtherName};
 use self::version::Versions;
-use crate::component::collector::is_false;
+use crate::yaml::is_false;
 use crate::yaml::{FromValue, Value};
 
 pub use self::pem::{Identity, Pem};

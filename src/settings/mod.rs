@@ -1,0 +1,13 @@
+//! The keys that several components share, each read in one place: what a listener, a
+//! delivery and a guard may be told, and the keys of the Collector's that change nothing here.
+//!
+//! **Architecture Invariant:** this module imports only `net`, `resilience` and `yaml`.
+
+pub mod collector;
+mod delivery;
+mod guard;
+mod listener;
+
+pub use delivery::{DeliverySettings, QueueSettings, RetrySettings, WhenFull};
+pub use guard::{GuardConfig, Places, destination};
+pub use listener::{AuthConfig, ListenerConfig, address_of};
