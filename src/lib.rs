@@ -40,7 +40,7 @@
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
 //!
-//! **Architecture Invariant:** modules import one way, and `tests/architecture.rs` reads
+//! **Architecture Invariant:** modules import one way, and `tests/architecture` reads
 //! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
 //! reasons.
 #![forbid(unsafe_code)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Rejection, State, Transition};
-use super::endpoint::EndpointId;
+use super::id::EndpointId;
 use super::outcome::Outcome;
 
 /// Is told what happens at endpoints, on the task on which it happens, outside any lock.

@@ -38,6 +38,7 @@
 pub mod outcome;
 pub mod retry_after;
 
+mod active;
 mod backoff;
 mod breaker;
 mod budget;
@@ -47,23 +48,26 @@ mod events;
 mod guard;
 mod health_score;
 mod hedging;
+mod id;
 mod isolation;
 mod registry;
 mod settings;
 mod sync;
 mod threshold;
 
+pub use active::{ActiveTask, ActiveTasks};
 pub use breaker::{
     Breaker, Completion, Force, Observer as BreakerObserver, Permit, Reason, RejectReason,
     Rejection, Snapshot, State, Transition,
 };
 pub use cache::CacheStatus;
-pub use endpoint::{CacheResult, Endpoint, EndpointId, RetryResult};
+pub use endpoint::{CacheResult, Endpoint, RetryResult};
 pub use events::{Attempt, Event, Observer};
 pub use guard::{Failure, FetchError, Guard, Served, Trigger};
+pub use id::EndpointId;
 pub use isolation::Network;
 pub use outcome::{Outcome, Retry, Transport};
-pub use registry::{ActiveTask, ActiveTasks, DEFAULT_MAX_ENDPOINTS, Endpoints, RegistrationError};
+pub use registry::{DEFAULT_MAX_ENDPOINTS, Endpoints, RegistrationError};
 pub use settings::{
     Amount, BreakerConfig, BreakerSettings, CacheConfig, Config, Edge, HedgingConfig, Key, Mode,
     PollConfig, Preset, Problem, Problems, RetryConfig, Settings, Warning,

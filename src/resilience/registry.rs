@@ -10,11 +10,13 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::active::ActiveTasks;
 use super::breaker::Force;
 use super::budget::BudgetSettings;
-use super::endpoint::{Endpoint, EndpointId};
+use super::endpoint::Endpoint;
 use super::events::Observer;
 use super::guard::Guard;
+use super::id::EndpointId;
 use super::isolation::Network;
 use super::settings::{BreakerSettings, Settings};
 
@@ -237,33 +239,5 @@ impl fmt::Debug for Endpoints {
             .field("count", &self.count())
             .field("max", &self.max)
             .finish_non_exhaustive()
-    }
-}
-
-/// Counts what is in flight.
-#[derive(Debug, Clone, Default)]
-pub struct ActiveTasks(Arc<AtomicU64>);
-
-impl ActiveTasks {
-    /// Counts one until the returned value is dropped, on whichever path that happens.
-    pub fn enter(&self) -> ActiveTask {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        ActiveTask(self.clone())
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One thing in flight.
-#[must_use = "it is in flight until this is dropped"]
-#[derive(Debug)]
-pub struct ActiveTask(ActiveTasks);
-
-impl Drop for ActiveTask {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -24,12 +24,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::active::ActiveTasks;
 use super::breaker::{RejectReason, Rejection};
 use super::cache::Cache;
 use super::endpoint::{CacheResult, Endpoint};
 use super::events::{Attempt, Event};
 use super::outcome::Outcome;
-use super::registry::ActiveTasks;
 use super::retry_after;
 use super::settings::Settings;
 

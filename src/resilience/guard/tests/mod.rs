@@ -7,10 +7,10 @@ use tokio::time::{advance, sleep};
 use self::rig::{Act, Stage, poll};
 use super::*;
 use crate::resilience::breaker::{Force, State};
-use crate::resilience::endpoint::{EndpointId, RetryResult};
 use crate::resilience::outcome::Transport;
 use crate::resilience::registry::RegistrationError;
 use crate::resilience::settings::{BreakerConfig, Config};
+use crate::resilience::{EndpointId, RetryResult};
 
 const REFUSED: Outcome = Outcome::Transport(Transport::Refused);
 

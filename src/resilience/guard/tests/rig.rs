@@ -6,7 +6,7 @@ use std::future::pending;
 use tokio::time::sleep;
 
 use super::*;
-use crate::resilience::endpoint::EndpointId;
+use crate::resilience::EndpointId;
 use crate::resilience::events::Observer;
 use crate::resilience::registry::Endpoints;
 use crate::resilience::settings::PollConfig;
