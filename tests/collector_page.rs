@@ -98,6 +98,7 @@ const INTENDED: &[Intended] = &[
     ("deltas without a start time are added", |d| {
         is(d, "unstarted")
     }),
+    ("a delta behind a gap is added", |d| is(d, "gap")),
     ("overlapping deltas of sums are dropped", |d| {
         is(d, "overlap")
     }),

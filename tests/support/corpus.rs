@@ -412,9 +412,8 @@ fn deltas(round: u64) -> Vec<Value> {
             true,
             number(json!(0.5), round, round + 1),
         ),
-        // A gap: it begins anew.
         sum(
-            "delta.gap",
+            "differs.gap",
             "",
             DELTA,
             true,

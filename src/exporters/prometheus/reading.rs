@@ -144,9 +144,10 @@ impl State {
     /// Takes in a point.
     ///
     /// Latest: the newest time wins, and of two identities with one time the greater.
-    /// Delta: a point that begins where the last one ended, or doesn't say where it begins,
-    /// is added; one that begins later follows a restart or a loss, and the total begins
-    /// anew with it, as in the Collector; one that overlaps has been counted already.
+    /// Delta: a point that begins at or after the end of the last one, or doesn't say where
+    /// it begins, is added; one that overlaps has been counted already. A gap is no reset, as
+    /// it is in the Collector: SDKs send nothing for an interval without events, and a
+    /// restart of the sender looks the same and needs nothing else.
     ///
     /// # Errors
     ///
@@ -177,14 +178,14 @@ impl State {
                 if matches!(reading.value, Value::Number(value) if value.is_nan() || value < 0.0) {
                     return Err(DropReason::Unsupported);
                 }
-                let follows = reading.start == 0 || reading.start == self.time;
-                match follows.then(|| sum(&self.series.value, &reading.value)) {
-                    Some(Some(sum)) => {
+                match sum(&self.series.value, &reading.value) {
+                    Some(sum) => {
                         self.series.value = sum;
                         None
                     }
-                    // What has overflowed begins anew, which scrapers take for a reset.
-                    _ => {
+                    // What has overflowed, or has other buckets, begins anew, which scrapers
+                    // take for a reset.
+                    None => {
                         self.series.value = reading.value;
                         Some(reading.start)
                     }

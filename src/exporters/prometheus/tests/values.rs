@@ -13,7 +13,7 @@ fn a_point_is_delivered_once() {
 }
 
 #[test]
-fn deltas_add_up_and_begin_anew_after_a_gap() {
+fn deltas_add_up_over_gaps_and_count_nothing_twice() {
     let f = |points: &[NumberDataPoint], lost: &[(u64, DropReason)], shown: &str| {
         let mut rig = Rig::new("");
         assert_eq!(rig.send(vec![sum("c", DELTA, points.to_vec())]), lost);
@@ -23,7 +23,11 @@ fn deltas_add_up_and_begin_anew_after_a_gap() {
         );
     };
     f(&[delta(1, 2, 1.0), delta(2, 3, 2.0)], &[], "3");
-    f(&[delta(1, 2, 1.0), delta(5, 6, 2.0)], &[], "2");
+    f(
+        &[delta(0, 1, 1.0), delta(2, 3, 1.0), delta(4, 5, 1.0)],
+        &[],
+        "3",
+    );
     f(&[delta(0, 2, 1.0), delta(0, 3, 2.0)], &[], "3");
     f(&[delta(1, 3, 1.0), delta(2, 4, 2.0)], &LOST_OLD, "1");
     f(&[delta(1, 3, 1.0), delta(3, 4, -2.0)], &UNSUPPORTED, "1");
@@ -123,9 +127,14 @@ fn delta_histograms_add_up_as_long_as_their_bounds_stay() {
         send(2, 3, &[1.0], &[1, 1]),
         (LOST_OLD.to_vec(), "4".to_owned())
     );
-    assert_eq!(send(3, 4, &[2.0], &[1, 0]), (vec![], "1".to_owned()));
+    assert_eq!(send(7, 8, &[1.0], &[1, 1]), (vec![], "6".to_owned()));
     assert_eq!(
-        send(4, 5, &[2.0], &[u64::MAX, 0]),
+        send(7, 9, &[1.0], &[1, 1]),
+        (LOST_OLD.to_vec(), "6".to_owned())
+    );
+    assert_eq!(send(9, 10, &[2.0], &[1, 0]), (vec![], "1".to_owned()));
+    assert_eq!(
+        send(10, 11, &[2.0], &[u64::MAX, 0]),
         (vec![], u64::MAX.to_string())
     );
 }
@@ -154,6 +163,40 @@ fn exponential_histograms_keep_count_and_sum() {
             "e_bucket{instance=\"i\",job=\"s\",le=\"+Inf\"} 4",
             "e_sum{instance=\"i\",job=\"s\"} 9",
             "e_count{instance=\"i\",job=\"s\"} 4",
+        ]
+    );
+}
+
+#[test]
+fn delta_exponential_histograms_add_up_over_gaps() {
+    let mut rig = Rig::new("");
+    let mut send = |start: u64, time: u64| {
+        let point = ExponentialHistogramDataPoint {
+            start_time_unix_nano: start * SECOND,
+            time_unix_nano: time * SECOND,
+            count: 2,
+            sum: Some(1.5),
+            ..Default::default()
+        };
+        rig.send(vec![metric(
+            "e",
+            "",
+            Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: vec![point],
+                aggregation_temporality: DELTA,
+            }),
+        )])
+    };
+    assert_eq!(send(1, 2), []);
+    assert_eq!(send(5, 6), []);
+    assert_eq!(send(5, 7), LOST_OLD);
+    let labels = "instance=\"i\",job=\"s\"";
+    assert_eq!(
+        rig.lines(),
+        [
+            format!("e_bucket{{{labels},le=\"+Inf\"}} 4"),
+            format!("e_sum{{{labels}}} 3"),
+            format!("e_count{{{labels}}} 4"),
         ]
     );
 }
