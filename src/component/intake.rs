@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::pdata::Batch;
 
@@ -19,7 +20,13 @@ pub trait Intake: Send + Sync {
     /// When the pipelines have no room: the sender is told to come back.
     fn try_admit(&self, origin: Origin, bytes: u64) -> Result<Box<dyn Admission>, Refusal>;
 
-    /// Like [`Intake::try_admit`], but waits a while for room where a destination's
+    /// Whether a destination's `block_on_overflow` asks senders to wait for room: only then
+    /// do [`Intake::admit`] and [`Admission::grow_until`] differ from those that never wait.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
+    /// Like [`Intake::try_admit`], but waits for room until `deadline` where a destination's
     /// `block_on_overflow` asks for it. Cancel safe: dropping the future reserves nothing.
     ///
     /// # Errors
@@ -29,6 +36,7 @@ pub trait Intake: Send + Sync {
         &self,
         origin: Origin,
         bytes: u64,
+        _deadline: Instant,
     ) -> BoxFuture<'_, Result<Box<dyn Admission>, Refusal>> {
         Box::pin(std::future::ready(self.try_admit(origin, bytes)))
     }
@@ -59,6 +67,18 @@ pub trait Admission: Send {
     ///
     /// When there is no more room. What is reserved stays so.
     fn grow(&mut self, bytes: u64) -> Result<(), Refusal>;
+
+    /// Like [`Admission::grow`], but waits for room until `deadline` where a destination's
+    /// `block_on_overflow` asks for it. While it waits it holds no room in the queues, so
+    /// that requests which grow beside each other never wait for one another.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Admission::grow`].
+    fn grow_until(&mut self, bytes: u64, _deadline: Instant) -> BoxFuture<'_, Result<(), Refusal>> {
+        let grown = self.grow(bytes);
+        Box::pin(std::future::ready(grown))
+    }
 
     /// Hands over the decoded request, which from now on stands in the ledger. Waits while
     /// the pipelines are busy; resolves when a sender may be told that all is well.

@@ -1,10 +1,12 @@
 //! The door of the pipelines: who is admitted, and what is reserved for it.
 //!
-//! A push is refused before it is decoded, or it can be queued to its end. Each remote leg
-//! votes by its `when_full`: `refuse` is a veto, `drop` abstains, and legs on `auto` refuse
-//! only when no voter of the pipeline has room. Local legs never refuse. A request that
-//! enters several pipelines is admitted by all of them or by none, so that a sender that
-//! comes again gives none of them a duplicate.
+//! A push is refused before it is decoded, or it can be queued to its end, by the
+//! [vote](super::vote) of the remote legs. Local legs never refuse. A request that enters
+//! several pipelines is admitted by all of them or by none, so that a sender that comes
+//! again gives none of them a duplicate.
+//!
+//! Where a leg has `block_on_overflow`, a sender that is ready to wait does so until its
+//! deadline before the vote is taken.
 //!
 //! Pulled batches are our own: only the memory limit refuses them, and on a leg without
 //! room they are dropped and counted.
@@ -16,6 +18,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Hold};
@@ -23,13 +26,9 @@ use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
 use super::pace;
 use super::queue::{Queue, Slot};
+use super::vote::{self, Voter};
 use crate::component::{Admission, ComponentId, Intake, Origin, Refusal};
 use crate::pdata::{Batch, Signal};
-use crate::settings::WhenFull;
-
-/// How long `block_on_overflow` waits before `when_full` applies: half of what OTLP clients
-/// usually wait for an answer.
-const OVERFLOW_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One signal of one receiver.
 #[derive(Debug, Clone)]
@@ -45,14 +44,6 @@ pub(super) struct Gate {
     /// The pipeline's remote legs.
     pub(super) voters: Vec<Voter>,
     pub(super) input: mpsc::Sender<Leased>,
-}
-
-/// A remote leg at the entry.
-#[derive(Debug, Clone)]
-pub(super) struct Voter {
-    pub(super) queue: Arc<Queue>,
-    pub(super) when_full: WhenFull,
-    pub(super) block_on_overflow: bool,
 }
 
 /// What one receiver handed over in one signal.
@@ -125,16 +116,21 @@ impl Intake for ReceiverIntake {
         self.shared.admit(origin, bytes, Vec::new())
     }
 
+    fn may_wait(&self) -> bool {
+        self.shared.voters().any(|voter| voter.block_on_overflow)
+    }
+
     fn admit(
         &self,
         origin: Origin,
         bytes: u64,
+        deadline: Instant,
     ) -> BoxFuture<'_, Result<Box<dyn Admission>, Refusal>> {
-        if origin == Origin::Pull || !self.shared.may_block() {
+        if origin == Origin::Pull {
             return Box::pin(std::future::ready(self.try_admit(origin, bytes)));
         }
         Box::pin(async move {
-            let slots = self.shared.wait_for_room(bytes).await;
+            let slots = self.shared.wait_for_room(bytes, deadline).await;
             self.shared.admit(origin, bytes, slots)
         })
     }
@@ -203,41 +199,48 @@ impl Shared {
         }
     }
 
-    fn may_block(&self) -> bool {
-        self.gates
-            .iter()
-            .flat_map(|gate| &gate.voters)
-            .any(|voter| voter.block_on_overflow)
+    fn voters(&self) -> impl Iterator<Item = &Voter> {
+        self.gates.iter().flat_map(|gate| &gate.voters)
     }
 
     async fn keep_pace(&self) {
         for gate in &self.gates {
             tokio::select! {
-                () = pace::keep(gate) => {}
+                () = pace::keep(&gate.voters) => {}
                 () = self.stopping.cancelled() => return,
             }
         }
     }
 
-    async fn wait_for_room(&self, bytes: u64) -> Vec<Vec<Option<Slot>>> {
-        let deadline = tokio::time::Instant::now() + OVERFLOW_PATIENCE;
-        let mut rooms = Vec::with_capacity(self.gates.len());
-        for gate in &self.gates {
-            let mut slots = Vec::with_capacity(gate.voters.len());
-            for voter in &gate.voters {
-                slots.push(if voter.block_on_overflow {
-                    let patience = deadline.saturating_duration_since(tokio::time::Instant::now());
-                    tokio::select! {
-                        slot = voter.queue.reserve(bytes, patience) => slot,
-                        () = self.stopping.cancelled() => None,
+    /// Waits until every queue with `block_on_overflow` has room for `bytes`; nothing after
+    /// the deadline, when `when_full` applies. It holds no room while it waits: two requests
+    /// that each hold what the other lacks would both wait in vain.
+    async fn wait_for_room(&self, bytes: u64, deadline: Instant) -> Vec<Vec<Option<Slot>>> {
+        let room = async {
+            loop {
+                match self.waited_slots(bytes) {
+                    Ok(slots) => return slots,
+                    Err(full) => {
+                        let patience = deadline.saturating_duration_since(Instant::now());
+                        if full.reserve(bytes, patience).await.is_none() {
+                            return Vec::new();
+                        }
                     }
-                } else {
-                    None
-                });
+                }
             }
-            rooms.push(slots);
+        };
+        tokio::select! {
+            slots = room => slots,
+            () = self.stopping.cancelled() => Vec::new(),
         }
-        rooms
+    }
+
+    /// Room in every queue that is waited for, per gate, or the first that is full.
+    fn waited_slots(&self, bytes: u64) -> Result<Vec<Vec<Option<Slot>>>, &Arc<Queue>> {
+        let gates = self.gates.iter();
+        gates
+            .map(|gate| vote::waited_slots(&gate.voters, bytes))
+            .collect()
     }
 }
 
@@ -249,43 +252,34 @@ impl Gate {
         mut slots: Vec<Option<Slot>>,
     ) -> Result<Room, Reason> {
         let hold = self.budget.try_hold(bytes).ok_or(Reason::MemoryLimit)?;
-        slots.resize_with(self.voters.len(), || None);
         if origin == Origin::Push {
             self.vote(bytes, &mut slots)?;
         }
         Ok(Room { hold, slots })
     }
 
-    fn vote(&self, bytes: u64, slots: &mut [Option<Slot>]) -> Result<(), Reason> {
-        let (mut voters, mut with_room) = (0, 0);
-        for (voter, slot) in self.voters.iter().zip(slots) {
-            if slot.is_none() && voter.when_full != WhenFull::Drop {
-                *slot = voter.queue.try_reserve(bytes);
-            }
-            match (voter.when_full, &slot) {
-                (WhenFull::Drop, _) => {}
-                (WhenFull::Refuse, None) => return Err(Reason::QueueFull),
-                (_, slot) => {
-                    voters += 1;
-                    with_room += u32::from(slot.is_some());
-                }
-            }
+    fn vote(&self, bytes: u64, slots: &mut Vec<Option<Slot>>) -> Result<(), Reason> {
+        match vote::admit(&self.voters, bytes, slots) {
+            true => Ok(()),
+            false => Err(Reason::QueueFull),
         }
-        if voters > 0 && with_room == 0 {
-            return Err(Reason::QueueFull);
-        }
-        Ok(())
     }
 }
 
 impl Admission for Admitted {
     fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
-        for (gate, room) in self.shared.gates.iter().zip(&mut self.rooms) {
-            if let Err(reason) = room.grow(gate, self.origin, bytes) {
-                return Err(self.shared.refuse(reason, bytes));
+        self.try_grow(bytes)
+            .map_err(|reason| self.shared.refuse(reason, bytes))
+    }
+
+    fn grow_until(&mut self, bytes: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let mut grown = self.try_grow(bytes);
+            if grown != Err(Reason::MemoryLimit) && self.lacks_room() {
+                grown = self.wait_for_room(deadline).await;
             }
-        }
-        Ok(())
+            grown.map_err(|reason| self.shared.refuse(reason, bytes))
+        })
     }
 
     fn accept(self: Box<Self>, batch: Batch) -> BoxFuture<'static, ()> {
@@ -320,6 +314,41 @@ impl Admission for Admitted {
     }
 }
 
+impl Admitted {
+    fn try_grow(&mut self, bytes: u64) -> Result<(), Reason> {
+        if !self.rooms.iter_mut().all(|room| room.hold.try_grow(bytes)) {
+            return Err(Reason::MemoryLimit);
+        }
+        if self.origin == Origin::Pull {
+            return Ok(());
+        }
+        let mut rooms = self.shared.gates.iter().zip(&mut self.rooms);
+        rooms.try_for_each(|(gate, room)| room.grow(gate, bytes))
+    }
+
+    /// Whether a queue that senders wait for has promised nothing to this request.
+    fn lacks_room(&self) -> bool {
+        let rooms = self.shared.gates.iter().zip(&self.rooms);
+        let mut slots = rooms.flat_map(|(gate, room)| gate.voters.iter().zip(&room.slots));
+        slots.any(|(voter, slot)| slot.is_none() && voter.is_waited_for())
+    }
+
+    async fn wait_for_room(&mut self, deadline: Instant) -> Result<(), Reason> {
+        for room in &mut self.rooms {
+            room.slots.fill_with(|| None);
+        }
+        let bytes = self.rooms.first().map_or(0, |room| room.hold.bytes());
+        let mut waited_for = self.shared.wait_for_room(bytes, deadline).await.into_iter();
+        for (gate, room) in self.shared.gates.iter().zip(&mut self.rooms) {
+            if let Some(slots) = waited_for.next() {
+                room.slots = slots;
+            }
+            gate.vote(bytes, &mut room.slots)?;
+        }
+        Ok(())
+    }
+}
+
 impl Gate {
     fn lease(&self, batch: &Batch, room: Room) -> Leased {
         let Room { mut hold, slots } = room;
@@ -336,20 +365,15 @@ impl Gate {
 }
 
 impl Room {
-    fn grow(&mut self, gate: &Gate, origin: Origin, bytes: u64) -> Result<(), Reason> {
-        if !self.hold.try_grow(bytes) {
-            return Err(Reason::MemoryLimit);
-        }
-        if origin == Origin::Push {
-            // A leg that can't follow loses its promise, and the vote is taken again.
-            for slot in &mut self.slots {
-                if slot.as_mut().is_some_and(|slot| !slot.try_grow(bytes)) {
-                    *slot = None;
-                }
+    /// Follows the bytes that the hold has gained. A leg that can't follow loses its
+    /// promise, and the vote is taken again.
+    fn grow(&mut self, gate: &Gate, bytes: u64) -> Result<(), Reason> {
+        for slot in &mut self.slots {
+            if slot.as_mut().is_some_and(|slot| !slot.try_grow(bytes)) {
+                *slot = None;
             }
-            return gate.vote(self.hold.bytes(), &mut self.slots);
         }
-        Ok(())
+        gate.vote(self.hold.bytes(), &mut self.slots)
     }
 }
 

@@ -40,6 +40,7 @@ mod sink;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+mod vote;
 mod worker;
 
 use std::any::Any;

@@ -13,44 +13,41 @@ use std::time::Duration;
 use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
-use super::admission::{Gate, Voter};
+use super::vote::Voter;
 use crate::settings::WhenFull;
 
 /// How long an answer waits at most: not noticed by who sends batches, and short enough for
 /// the end of the agent.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Waits until the pipeline's queues are calm, or for as long as patience lasts. Cancel safe.
-pub(super) async fn keep(gate: &Gate) {
-    if !is_calm(gate) {
-        let _ = timeout(PATIENCE, calm(gate)).await;
+/// Waits until the queues of a pipeline's voters are calm, or for as long as patience lasts.
+/// Cancel safe.
+pub(super) async fn keep(voters: &[Voter]) {
+    if !is_calm(voters) {
+        let _ = timeout(PATIENCE, calm(voters)).await;
     }
 }
 
-fn is_calm(gate: &Gate) -> bool {
-    let mut vetoes = vetoes(gate).peekable();
+fn is_calm(voters: &[Voter]) -> bool {
+    let mut vetoes = those(voters, WhenFull::Refuse).peekable();
+    let mut votes = those(voters, WhenFull::Auto).peekable();
     match vetoes.peek() {
         Some(_) => vetoes.all(|voter| voter.queue.is_calm()),
-        None => votes(gate).next().is_none() || votes(gate).any(|voter| voter.queue.is_calm()),
+        None => votes.peek().is_none() || votes.any(|voter| voter.queue.is_calm()),
     }
 }
 
-async fn calm(gate: &Gate) {
-    if vetoes(gate).next().is_some() {
-        join_all(vetoes(gate).map(|voter| voter.queue.calm())).await;
-    } else if votes(gate).next().is_some() {
-        select_all(votes(gate).map(|voter| Box::pin(voter.queue.calm()))).await;
+async fn calm(voters: &[Voter]) {
+    let [vetoes, votes] = [WhenFull::Refuse, WhenFull::Auto].map(|when| those(voters, when));
+    let (mut vetoes, mut votes) = (vetoes.peekable(), votes.peekable());
+    if vetoes.peek().is_some() {
+        join_all(vetoes.map(|voter| voter.queue.calm())).await;
+    } else if votes.peek().is_some() {
+        select_all(votes.map(|voter| Box::pin(voter.queue.calm()))).await;
     }
 }
 
-fn vetoes(gate: &Gate) -> impl Iterator<Item = &Voter> {
-    gate.voters
-        .iter()
-        .filter(|voter| voter.when_full == WhenFull::Refuse)
-}
-
-fn votes(gate: &Gate) -> impl Iterator<Item = &Voter> {
-    gate.voters
-        .iter()
-        .filter(|voter| voter.when_full == WhenFull::Auto)
+fn those(voters: &[Voter], when_full: WhenFull) -> impl Iterator<Item = &Voter> {
+    let of = move |voter: &&Voter| voter.when_full == when_full;
+    voters.iter().filter(of)
 }

@@ -20,7 +20,7 @@
 //!   queue_size: 1000
 //!   queue_bytes: 32MiB       # encoded, whatever the sizer
 //!   when_full: auto          # auto | refuse | drop
-//!   block_on_overflow: false
+//!   block_on_overflow: false # true: senders wait for room before `when_full` applies
 //!   num_consumers: 1
 //!   batch:
 //!     max_size: 4MiB         # without a unit in `sizer`: items or bytes
@@ -75,7 +75,8 @@ pub struct QueueSettings {
     pub items: Option<u64>,
     /// What a full queue means for those who send.
     pub when_full: WhenFull,
-    /// Whether a sender waits for room before `when_full` applies.
+    /// Whether a sender waits for room before `when_full` applies: until its deadline, and
+    /// for 30 s at most.
     pub block_on_overflow: bool,
     /// Requests under way at a time; more than one gives up their order.
     pub num_consumers: usize,

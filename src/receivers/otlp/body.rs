@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::rejection::Rejection;
 use crate::component::{Admission, Intake, Origin};
@@ -54,17 +54,22 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// How much is inflated at a time.
 const STEP: usize = 64 * 1024;
 
+/// How long a sender without a deadline waits for room, where `block_on_overflow` asks for
+/// it, and how long one with a later deadline does.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// What bounds a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Bytes, compressed or not.
     pub(super) size: u64,
-    /// From the head of the request to the last byte.
+    /// From the admission of the request to the last byte.
     pub(super) time: Duration,
 }
 
 /// Reads a body as it travels. `announced` reads from its beginning how long it will be,
-/// where the protocol says so there.
+/// where the protocol says so there. `patience` is how long the sender waits for room, where
+/// a destination's `block_on_overflow` asks for that.
 ///
 /// Cancel safe: dropping the future gives back what was admitted.
 pub(super) async fn receive<B>(
@@ -72,11 +77,20 @@ pub(super) async fn receive<B>(
     limits: Limits,
     announced: fn(&[u8]) -> Option<usize>,
     intake: &dyn Intake,
+    patience: Duration,
 ) -> Result<Admitted, Rejection>
 where
     B: Body<Data = Bytes>,
 {
-    match timeout(limits.time, read(body, limits.size, announced, intake)).await {
+    let limit = limits.size;
+    let expected = body.size_hint().lower();
+    if expected > limit {
+        return Err(Rejection::TooLarge { limit });
+    }
+    let patience = Instant::now() + patience.min(LONGEST_WAIT);
+    let patience = intake.may_wait().then_some(patience);
+    let room = Room::new(intake, expected, patience).await?;
+    match timeout(limits.time, read(body, limit, announced, room)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Rejection::TooSlow),
     }
@@ -86,16 +100,12 @@ async fn read<B>(
     body: B,
     limit: u64,
     announced: fn(&[u8]) -> Option<usize>,
-    intake: &dyn Intake,
+    mut room: Room,
 ) -> Result<Admitted, Rejection>
 where
     B: Body<Data = Bytes>,
 {
-    let expected = body.size_hint().lower();
-    if expected > limit {
-        return Err(Rejection::TooLarge { limit });
-    }
-    let mut room = Room::new(intake, expected)?;
+    let expected = room.covered;
     let mut body = std::pin::pin!(body);
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
@@ -110,13 +120,15 @@ where
         if received as u64 > limit {
             return Err(Rejection::TooLarge { limit });
         }
-        room.cover(received)?;
+        match room.patience {
+            Some(deadline) => room.cover_until(received, deadline).await?,
+            None => room.cover(received)?,
+        }
         if received == data.len() {
             first = data;
         } else {
             if joined.is_empty() {
                 // Room for all of it at once: growing would copy, and leave room unused.
-                let expected = usize::try_from(expected).unwrap_or(0);
                 let announced = announced(&first).unwrap_or(0);
                 let most = usize::try_from(limit).unwrap_or(usize::MAX);
                 joined.reserve(expected.max(announced).min(most).max(received));
@@ -146,6 +158,7 @@ pub(super) fn inflate(
     let mut room = Room {
         admission,
         covered: bytes.len(),
+        patience: None,
     };
     let inflated = match compression {
         Compression::None => bytes,
@@ -173,15 +186,35 @@ pub(super) fn inflate(
 struct Room {
     admission: Box<dyn Admission>,
     covered: usize,
+    /// Until when to wait for more, where that may help.
+    patience: Option<Instant>,
 }
 
 impl Room {
-    fn new(intake: &dyn Intake, announced: u64) -> Result<Self, Rejection> {
-        let admission = intake.try_admit(Origin::Push, announced)?;
+    async fn new(
+        intake: &dyn Intake,
+        announced: u64,
+        patience: Option<Instant>,
+    ) -> Result<Self, Rejection> {
+        let admission = match patience {
+            Some(deadline) => intake.admit(Origin::Push, announced, deadline).await?,
+            None => intake.try_admit(Origin::Push, announced)?,
+        };
         Ok(Self {
             admission,
             covered: usize::try_from(announced).unwrap_or(usize::MAX),
+            patience,
         })
+    }
+
+    /// Sees to it that `size` bytes are admitted, and waits for their room.
+    async fn cover_until(&mut self, size: usize, deadline: Instant) -> Result<(), Rejection> {
+        if size > self.covered {
+            let missing = (size - self.covered) as u64;
+            self.admission.grow_until(missing, deadline).await?;
+            self.covered = size;
+        }
+        Ok(())
     }
 
     /// Sees to it that `size` bytes are admitted.

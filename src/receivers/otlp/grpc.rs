@@ -4,6 +4,8 @@
 //! written here, over HTTP/2 and raw bytes: the message is never decoded into owned structs
 //! on its way in, and the status of every refusal is ours to choose.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{Buf, Bytes};
@@ -24,6 +26,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Bytes before each message: a compression flag and the length.
@@ -65,7 +68,8 @@ where
         size: limit + PREFIX as u64,
         ..door.limits
     };
-    let framed = match body::receive(body, framed, announced, intake).await {
+    let patience = timeout_of(&head.headers).unwrap_or(body::LONGEST_WAIT);
+    let framed = match body::receive(body, framed, announced, intake, patience).await {
         Err(Rejection::TooLarge { .. }) => return Err(Rejection::TooLarge { limit }),
         other => other?,
     };
@@ -134,6 +138,23 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         Some(rest) => matches!(rest, b"" | b"+proto") || rest.starts_with(b";"),
         None => false,
     }
+}
+
+/// How long the sender waits for its answer, if it says so: up to eight digits and a unit.
+fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let valid = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let count: u64 = digits.parse().ok().filter(|_| valid)?;
+    Some(match unit {
+        "H" => Duration::from_hours(count),
+        "M" => Duration::from_mins(count),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
 }
 
 /// A message and the status OK.

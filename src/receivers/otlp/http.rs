@@ -121,7 +121,7 @@ where
     let (head, body) = request.into_parts();
     let content_encoding = head.headers.get(header::CONTENT_ENCODING);
     let compression = Compression::from_header(content_encoding.map(HeaderValue::as_bytes))?;
-    let received = body::receive(body, door.limits, |_| None, intake).await?;
+    let received = body::receive(body, door.limits, |_| None, intake, body::LONGEST_WAIT).await?;
     let inflated = body::inflate(received, compression, limit)?;
     door.ingest.take(signal, encoding, inflated).await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fakes::{Local, Making, Remote, Reply, Shared, Source, SourceKind};
@@ -156,7 +157,9 @@ impl Rigged {
     /// Pushes as a client would.
     pub(super) async fn push(&self, items: usize) -> Result<(), Refusal> {
         let batch = points(items);
-        let admission = self.intake().admit(Origin::Push, batch.size()).await?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let admission = self.intake().admit(Origin::Push, batch.size(), deadline);
+        let admission = admission.await?;
         admission.accept(batch).await;
         Ok(())
     }

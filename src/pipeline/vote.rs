@@ -1,0 +1,58 @@
+//! The vote of a pipeline's remote legs on what is offered to it.
+//!
+//! Each votes by its `when_full`: `refuse` is a veto, `drop` abstains, and legs on `auto`
+//! refuse only when no voter of the pipeline has room. Local legs have no vote.
+
+use std::sync::Arc;
+
+use super::queue::{Queue, Slot};
+use crate::settings::WhenFull;
+
+/// A remote leg at the entry of its pipeline.
+#[derive(Debug, Clone)]
+pub(super) struct Voter {
+    pub(super) queue: Arc<Queue>,
+    pub(super) when_full: WhenFull,
+    pub(super) block_on_overflow: bool,
+}
+
+impl Voter {
+    /// Whether senders wait for room in its queue; not where nobody empties it any more.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.block_on_overflow && !self.queue.is_closed()
+    }
+}
+
+/// Reserves what is not reserved yet, and says whether the legs admit a request of so many
+/// bytes. `slots` are in the order of the voters, and may be fewer.
+pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<Slot>>) -> bool {
+    slots.resize_with(voters.len(), || None);
+    let (mut asked, mut with_room) = (0, 0);
+    for (voter, slot) in voters.iter().zip(slots) {
+        if slot.is_none() && voter.when_full != WhenFull::Drop {
+            *slot = voter.queue.try_reserve(bytes);
+        }
+        match (voter.when_full, &slot) {
+            (WhenFull::Drop, _) => {}
+            (WhenFull::Refuse, None) => return false,
+            (_, slot) => {
+                asked += 1;
+                with_room += u32::from(slot.is_some());
+            }
+        }
+    }
+    asked == 0 || with_room > 0
+}
+
+/// Room for so many bytes in every queue that is waited for, in the order of the voters, or
+/// the first of them that is full.
+pub(super) fn waited_slots(voters: &[Voter], bytes: u64) -> Result<Vec<Option<Slot>>, &Arc<Queue>> {
+    let slot = |voter: &'_ Voter| match voter.is_waited_for() {
+        true => voter.queue.try_reserve(bytes).map(Some).ok_or(()),
+        false => Ok(None),
+    };
+    let slots = voters.iter();
+    slots
+        .map(|voter| slot(voter).map_err(|()| &voter.queue))
+        .collect()
+}
