@@ -15,6 +15,9 @@
 //! CPU time per data point by `/proc/PID/task/*/schedstat`. A point of about 165 bytes has
 //! four attributes. The load has eight requests under way on one connection; the sink
 //! counts points and takes all.
+//!
+//! To hold a change against what was before it, `FOGHORN_BEFORE` names another `foghorn`,
+//! which then takes its turns with the rest.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -106,10 +109,17 @@ const WORKLOADS: [Workload; 4] = [
 enum Subject {
     Proxy,
     Foghorn,
+    /// The one that `FOGHORN_BEFORE` names.
+    FoghornBefore,
     Collector,
 }
 
-const SUBJECTS: [Subject; 3] = [Subject::Proxy, Subject::Foghorn, Subject::Collector];
+const SUBJECTS: [Subject; 4] = [
+    Subject::Proxy,
+    Subject::Foghorn,
+    Subject::FoghornBefore,
+    Subject::Collector,
+];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -191,6 +201,7 @@ fn print(lines: &[(&Workload, Subject, u64, u64)]) {
             match subject {
                 Subject::Proxy => "raw TCP proxy",
                 Subject::Foghorn => "Foghorn",
+                Subject::FoghornBefore => "Foghorn before",
                 Subject::Collector => "Collector",
             },
             *least as f64 / points,
@@ -252,15 +263,16 @@ async fn start(
             command.arg(sink.to_string());
             command
         }
-        Subject::Foghorn | Subject::Collector => {
+        Subject::Foghorn | Subject::FoghornBefore | Subject::Collector => {
             let program = match subject {
                 Subject::Foghorn => own.parent()?.parent()?.join("foghorn"),
+                Subject::FoghornBefore => std::env::var_os("FOGHORN_BEFORE")?.into(),
                 _ => on_path("otelcol")?,
             };
             let config = directory.join(format!("{subject:?}.yaml"));
             std::fs::write(&config, configuration(subject, workload, address, sink)).unwrap();
             let mut command = Command::new(program);
-            if subject == Subject::Foghorn {
+            if subject != Subject::Collector {
                 command.arg("run");
             }
             command.arg("--config").arg(config);
@@ -302,7 +314,7 @@ fn configuration(
 ) -> String {
     let compression = if workload.gzip { "gzip" } else { "none" };
     let own = match subject {
-        Subject::Foghorn => "http: {endpoint: none}",
+        Subject::Foghorn | Subject::FoghornBefore => "http: {endpoint: none}",
         _ => "telemetry: {metrics: {level: none}}",
     };
     let (processors, used) = match workload.processor {
