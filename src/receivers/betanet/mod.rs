@@ -51,6 +51,7 @@
 //! mixnode that leaves the list ends its own series with a tombstone.
 
 mod network;
+mod reading;
 mod scraper;
 mod state;
 mod text;

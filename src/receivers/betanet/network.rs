@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
+use super::reading::Reading;
 use super::state::{Counter, Instance, set};
-use super::wire::Reading;
 
 /// What is summed over the instances as a counter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

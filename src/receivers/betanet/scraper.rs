@@ -6,8 +6,9 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
 use super::network::Network;
+use super::reading::Reading;
 use super::state::Instance;
-use super::wire::{Part, Reading};
+use super::wire::Part;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
@@ -330,8 +331,12 @@ fn join(mut answers: Vec<(Part, Reading)>, parts: &[Part]) -> Reading {
     answers
         .into_iter()
         .fold(Reading::default(), |reading, (part, told)| {
-            let better = parts.iter().filter(|better| **better < part);
-            reading.or(better.fold(told, |told, better| told.without_what(*better)))
+            let mut better = parts.iter().filter(|better| **better < part);
+            let told = match better.any(|better| better.tells_what_is_shared()) {
+                true => told.without_shared(),
+                false => told,
+            };
+            reading.or(told)
         })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::wire::{Mixnode, Reading};
+use super::reading::{Mixnode, Reading};
 
 /// Upper bounds of the latency histogram, in seconds.
 pub(super) const LATENCY_BOUNDS: [f64; 11] = [

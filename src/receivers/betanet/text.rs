@@ -1,7 +1,7 @@
 //! Reads the seven metrics that the native server shows as Prometheus text. Strict about
 //! those, and about the format; other metrics are skipped.
 
-use super::wire::Reading;
+use super::reading::Reading;
 use crate::receivers::scrape::text::{Line, Sample, lines};
 
 const COUNT_NAMES: [&str; 5] = [

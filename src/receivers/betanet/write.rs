@@ -5,8 +5,8 @@
 use std::time::SystemTime;
 
 use super::network::{Network, Sum};
+use super::reading::{Mixnode, Reading};
 use super::state::{Counter, Instance, LATENCY_BOUNDS, Node};
-use super::wire::{Mixnode, Reading};
 use crate::pdata::writer::{
     Attribute, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
 };

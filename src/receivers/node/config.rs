@@ -6,7 +6,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 use reqwest::Url;
 
-use super::emit::Semconv;
+use super::page::Semconv;
 use crate::receivers::scrape::Settings;
 use crate::receivers::scrape::http::{HttpConfig, parse_endpoint};
 use crate::yaml::{FromValue, Value};

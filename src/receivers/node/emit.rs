@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::epochs::Epochs;
-use super::page::Page;
-pub(super) use super::page::Semconv;
+use super::page::{Page, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
 use super::reading::{Reading, each_device_once};
 use super::summary::{Summary, percent};

@@ -8,7 +8,7 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use super::config::Filter;
-use super::emit::Semconv;
+use super::page::Semconv;
 use super::*;
 use crate::pdata::Batch;
 use crate::receivers::scrape::Settings;

@@ -1,0 +1,113 @@
+//! What a Betanet service has told, whichever path told it. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What was found out; what nobody told is absent. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Reading {
+    pub(super) peers: Option<u64>,
+    pub(super) active: Option<u64>,
+    pub(super) processed: Option<u64>,
+    pub(super) dropped: Option<u64>,
+    pub(super) transmitted: Option<u64>,
+    pub(super) received: Option<u64>,
+    pub(super) peak_throughput: Option<f64>,
+    pub(super) latency_ms: Option<f64>,
+    pub(super) connections: Option<u64>,
+    pub(super) mixnodes: Option<Arc<[Mixnode]>>,
+}
+
+impl Reading {
+    /// Takes what is absent here from another.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            peers: self.peers.or(other.peers),
+            active: self.active.or(other.active),
+            processed: self.processed.or(other.processed),
+            dropped: self.dropped.or(other.dropped),
+            transmitted: self.transmitted.or(other.transmitted),
+            received: self.received.or(other.received),
+            peak_throughput: self.peak_throughput.or(other.peak_throughput),
+            latency_ms: self.latency_ms.or(other.latency_ms),
+            connections: self.connections.or(other.connections),
+            mixnodes: self.mixnodes.or(other.mixnodes),
+        }
+    }
+
+    /// Leaves out what more than one part may tell: a better one tells it.
+    pub(super) fn without_shared(mut self) -> Self {
+        (self.peers, self.active) = (None, None);
+        (self.processed, self.dropped) = (None, None);
+        self.latency_ms = None;
+        self
+    }
+
+    /// What is here and not in another.
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        let nodes = match (&self.mixnodes, &other.mixnodes) {
+            (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) => None,
+            (Some(mine), Some(theirs)) => {
+                let theirs: BTreeMap<&str, &Mixnode> =
+                    theirs.iter().map(|node| (&*node.id, node)).collect();
+                let left = mine.iter().filter_map(|node| match theirs.get(&*node.id) {
+                    Some(other) => node.minus(other),
+                    None => Some(node.clone()),
+                });
+                let left: Arc<[Mixnode]> = left.collect();
+                (!left.is_empty()).then_some(left)
+            }
+            (mine, None) => mine.clone(),
+            (None, _) => None,
+        };
+        Self {
+            peers: minus(self.peers, other.peers),
+            active: minus(self.active, other.active),
+            processed: minus(self.processed, other.processed),
+            dropped: minus(self.dropped, other.dropped),
+            transmitted: minus(self.transmitted, other.transmitted),
+            received: minus(self.received, other.received),
+            peak_throughput: minus(self.peak_throughput, other.peak_throughput),
+            latency_ms: minus(self.latency_ms, other.latency_ms),
+            connections: minus(self.connections, other.connections),
+            mixnodes: nodes,
+        }
+    }
+}
+
+impl Mixnode {
+    /// What is told here and not in another; `None` where that is nothing.
+    fn minus(&self, other: &Self) -> Option<Self> {
+        let left = Self {
+            id: self.id.clone(),
+            active: self.active,
+            processed: minus(self.processed, other.processed),
+            forwarded: minus(self.forwarded, other.forwarded),
+            dropped: minus(self.dropped, other.dropped),
+            uptime_seconds: minus(self.uptime_seconds, other.uptime_seconds),
+            latency_ms: minus(self.latency_ms, other.latency_ms),
+        };
+        let any = left.processed.is_some()
+            || left.forwarded.is_some()
+            || left.dropped.is_some()
+            || left.uptime_seconds.is_some()
+            || left.latency_ms.is_some();
+        any.then_some(left)
+    }
+}
+
+fn minus<T>(mine: Option<T>, theirs: Option<T>) -> Option<T> {
+    mine.filter(|_| theirs.is_none())
+}
+
+/// One entry of the list of mixnodes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mixnode {
+    pub(super) id: String,
+    pub(super) active: bool,
+    pub(super) processed: Option<u64>,
+    pub(super) forwarded: Option<u64>,
+    pub(super) dropped: Option<u64>,
+    pub(super) uptime_seconds: Option<f64>,
+    pub(super) latency_ms: Option<f64>,
+}
