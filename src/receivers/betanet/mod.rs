@@ -11,11 +11,17 @@
 //! ```
 //!
 //! The parts of an instance (v1 has three paths) are asked at once and fail independently:
-//! whatever answered is used, and what a part that failed would have told is absent, never
-//! 0. Native asks `/mixnodes` alone, because the server that is out there hangs for ever on
-//! the other two, and then on everything; detection doesn't touch them either. Where two
-//! parts know a value, it comes from the first of mixnodes, metrics, status that is
-//! configured, and from no other while that one fails.
+//! whatever answered is used, and what only a part that failed would have told is absent,
+//! never 0. Native asks `/mixnodes` alone, because the server that is out there hangs for
+//! ever on the other two, and then on everything; detection doesn't touch them either.
+//! Where several parts know a value, it comes from the first of mixnodes, metrics, status
+//! that answers and tells it. Their counts of packets may differ a little: where another part takes over
+//! and counts less, but more than half, the counter stands still until that is made up.
+//!
+//! An entry of `/mixnodes` that can't be used is left out alone and counted in
+//! `scrape_entries_rejected_total`: with the reason `limit` one whose id is longer than
+//! 1 KiB, with `parse` one that isn't as expected (a negative count, no id) or whose id an
+//! earlier entry has. A list in which no entry can be used is a part that failed.
 //!
 //! Which dialect an instance speaks is remembered once one of its paths has answered, until
 //! all of them answer 404. Where that is native, v1 is looked for again after a breaker has
@@ -50,7 +56,9 @@
 //! they never fall because somebody restarted or left; the gauges show the plain sums. A
 //! mixnode that leaves the list ends its own series with a tombstone.
 
+mod json;
 mod network;
+mod part;
 mod reading;
 mod scraper;
 mod state;
@@ -65,8 +73,8 @@ use anyhow::Context as _;
 use reqwest::Url;
 
 use self::network::Network;
+use self::part::Part;
 use self::scraper::{BetanetScraper, Source};
-use self::wire::Part;
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::receivers::scrape::http::{Access, Client, HttpConfig, Request, parse_endpoint};

@@ -1,7 +1,9 @@
 //! What a Betanet service has told, whichever path told it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use super::part::Part;
 
 /// What was found out; what nobody told is absent. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +18,17 @@ pub(super) struct Reading {
     pub(super) latency_ms: Option<f64>,
     pub(super) connections: Option<u64>,
     pub(super) mixnodes: Option<Arc<[Mixnode]>>,
+    /// Entries of the list that couldn't be used.
+    pub(super) rejected: Rejected,
+    /// Which part told the packets, once the answers of all are put together.
+    pub(super) packets_by: Option<Part>,
+}
+
+/// How many entries of a list couldn't be used, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Rejected {
+    pub(super) limit: u64,
+    pub(super) parse: u64,
 }
 
 impl Reading {
@@ -32,15 +45,12 @@ impl Reading {
             latency_ms: self.latency_ms.or(other.latency_ms),
             connections: self.connections.or(other.connections),
             mixnodes: self.mixnodes.or(other.mixnodes),
+            rejected: Rejected {
+                limit: self.rejected.limit + other.rejected.limit,
+                parse: self.rejected.parse + other.rejected.parse,
+            },
+            packets_by: self.packets_by.or(other.packets_by),
         }
-    }
-
-    /// Leaves out what more than one part may tell: a better one tells it.
-    pub(super) fn without_shared(mut self) -> Self {
-        (self.peers, self.active) = (None, None);
-        (self.processed, self.dropped) = (None, None);
-        self.latency_ms = None;
-        self
     }
 
     /// What is here and not in another.
@@ -48,7 +58,7 @@ impl Reading {
         let nodes = match (&self.mixnodes, &other.mixnodes) {
             (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) => None,
             (Some(mine), Some(theirs)) => {
-                let theirs: BTreeMap<&str, &Mixnode> =
+                let theirs: HashMap<&str, &Mixnode> =
                     theirs.iter().map(|node| (&*node.id, node)).collect();
                 let left = mine.iter().filter_map(|node| match theirs.get(&*node.id) {
                     Some(other) => node.minus(other),
@@ -71,6 +81,7 @@ impl Reading {
             latency_ms: minus(self.latency_ms, other.latency_ms),
             connections: minus(self.connections, other.connections),
             mixnodes: nodes,
+            ..Self::default()
         }
     }
 }

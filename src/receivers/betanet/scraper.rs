@@ -6,9 +6,9 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
 use super::network::Network;
-use super::reading::Reading;
+use super::part::Part;
+use super::reading::{Reading, Rejected};
 use super::state::Instance;
-use super::wire::Part;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
@@ -196,11 +196,14 @@ impl BetanetScraper {
     fn join(&self, counts: impl Fn(&Source) -> bool) -> Reading {
         let told = self.sources().iter().filter(|source| counts(source));
         let told = told.filter_map(|source| Some((source.part, source.last.clone()?)));
-        join(told.collect(), &self.parts())
+        join(told.collect(), &self.standing())
     }
 
-    fn parts(&self) -> Vec<Part> {
-        self.sources().iter().map(|source| source.part).collect()
+    /// What the parts said that answered when they were asked last.
+    fn standing(&self) -> Vec<(Part, &Reading)> {
+        let answering = self.sources().iter().filter(|source| source.answers());
+        let told = answering.filter_map(|source| Some((source.part, source.last.as_ref()?)));
+        told.collect()
     }
 }
 
@@ -219,8 +222,10 @@ impl Scraper for BetanetScraper {
                     source.last = None;
                 }
             }
+            let mut rejected = Rejected::default();
             if !round.answers.is_empty() {
-                let told = join(round.answers, &self.parts());
+                let told = join(round.answers, &self.standing());
+                rejected = told.rejected;
                 self.state.update(&told, now.wall, self.max_mixnodes);
                 write::instance(out, now.wall, &self.name, &told, &self.state);
             }
@@ -237,7 +242,15 @@ impl Scraper for BetanetScraper {
                 let poll = fresh.then_some((&self.state, &reading));
                 lock(network).update(*member, poll, now.wall);
             }
-            let scrape = Scrape::parts(self.sources().len(), round.failures).beside(round.earlier);
+            let mut scrape = Scrape::parts(self.sources().len(), round.failures);
+            if round.dialect == Dialect::Native {
+                let rejected = [
+                    (Reason::Limit, rejected.limit),
+                    (Reason::Parse, rejected.parse),
+                ];
+                scrape = scrape.rejecting(rejected);
+            }
+            let scrape = scrape.beside(round.earlier);
             if round.asked == 0 {
                 scrape.idle()
             } else {
@@ -325,18 +338,22 @@ fn speaks_another(sources: &[Source]) -> bool {
         })
 }
 
-/// Puts answers together, the best source of a value first, whether that answered or not.
-fn join(mut answers: Vec<(Part, Reading)>, parts: &[Part]) -> Reading {
+/// Puts answers together. What several parts know comes from the best of those that stand
+/// and know it, also where only others were asked this time, so that it doesn't jump
+/// between them.
+fn join(mut answers: Vec<(Part, Reading)>, standing: &[(Part, &Reading)]) -> Reading {
     answers.sort_by_key(|(part, _)| *part);
     answers
         .into_iter()
         .fold(Reading::default(), |reading, (part, told)| {
-            let mut better = parts.iter().filter(|better| **better < part);
-            let told = match better.any(|better| better.tells_what_is_shared()) {
-                true => told.without_shared(),
-                false => told,
-            };
-            reading.or(told)
+            let rejected = told.rejected;
+            let better = standing.iter().filter(|(better, _)| *better < part);
+            let left = better.fold(told, |told, (_, known)| told.minus(known));
+            reading.or(Reading {
+                rejected,
+                packets_by: left.processed.or(left.dropped).map(|_| part),
+                ..left
+            })
         })
 }
 

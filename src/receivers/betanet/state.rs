@@ -1,9 +1,10 @@
 //! What is remembered of one instance from poll to poll, so that totals never fall because
 //! somebody restarted or left. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
+use super::part::Part;
 use super::reading::{Mixnode, Reading};
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -17,8 +18,10 @@ pub(super) struct Counter {
     /// When its counting began, as far as is known: when it was first seen, or, after it
     /// went backwards, when it was last seen before.
     pub(super) start: SystemTime,
-    /// As it was last seen.
+    /// As it is shown.
     pub(super) value: u64,
+    /// As it was last told, which is less while the value is held.
+    told: u64,
     seen: SystemTime,
 }
 
@@ -27,6 +30,7 @@ impl Counter {
         Self {
             start: time,
             value,
+            told: value,
             seen: time,
         }
     }
@@ -34,13 +38,31 @@ impl Counter {
     /// Sets the value as it is now, and returns by how much it has grown. A value lower
     /// than the last began anew at 0 in between.
     fn set(&mut self, value: u64, time: SystemTime) -> u64 {
-        let growth = value.checked_sub(self.value).unwrap_or_else(|| {
-            self.start = self.seen;
-            value
-        });
-        self.value = value;
+        let held = self.told < self.value;
+        let growth = if held && value >= self.told && value < self.value {
+            0
+        } else {
+            let growth = value.checked_sub(self.value).unwrap_or_else(|| {
+                self.start = self.seen;
+                value
+            });
+            self.value = value;
+            growth
+        };
+        self.told = value;
         self.seen = time;
         growth
+    }
+
+    /// Prepares for values that somebody else tells, who may have counted a little less: the
+    /// value is held until theirs passes it.
+    fn hand_over(&mut self, value: Option<u64>) {
+        if let Some(value) = value
+            && value < self.value
+            && value > self.value / 2
+        {
+            self.told = value;
+        }
     }
 }
 
@@ -68,9 +90,9 @@ pub(super) struct Node {
 /// comes back may go on counting where it was.
 #[derive(Debug, Default)]
 pub(super) struct Mixnodes {
-    present: BTreeMap<String, Node>,
+    present: HashMap<String, Node>,
     /// With the number under which each left.
-    left: BTreeMap<String, (u64, Node)>,
+    left: HashMap<String, (u64, Node)>,
     /// Who left, in that order.
     order: BTreeMap<u64, String>,
     departures: u64,
@@ -146,6 +168,8 @@ pub(super) struct Instance {
     pub(super) dropped: Option<Counter>,
     pub(super) transmitted: Option<Counter>,
     pub(super) received: Option<Counter>,
+    /// Which part told the packets last.
+    packets_by: Option<Part>,
     pub(super) mixnodes: Mixnodes,
     pub(super) latency: Latency,
 }
@@ -159,6 +183,17 @@ impl Instance {
             // Not the plain sums, which fall when somebody leaves.
             processed = processed.map(|_| self.mixnodes.processed);
             dropped = dropped.map(|_| self.mixnodes.dropped);
+        }
+        let by = reading.packets_by.or(self.packets_by);
+        if by != std::mem::replace(&mut self.packets_by, by) {
+            for (counter, value) in [
+                (&mut self.messages, processed),
+                (&mut self.dropped, dropped),
+            ] {
+                if let Some(counter) = counter {
+                    counter.hand_over(value);
+                }
+            }
         }
         set(&mut self.messages, processed, time);
         set(&mut self.dropped, dropped, time);

@@ -1,16 +1,20 @@
 //! Reads what a Betanet service answers. Pure: bytes in, a [`Reading`] out.
 //!
 //! Fields may be absent or null; one of another type, a negative count and an answer
-//! without any field that is known make the whole answer worthless. Errors name the place
-//! and never show the body.
+//! without any field that is known make the whole answer worthless. In the list of mixnodes
+//! they make their entry worthless, and the others are read. Errors name the place and
+//! never show the body.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::reading::{Mixnode, Reading};
+use super::json::{Elements, garbage, json, steps};
+use super::part::Part;
+use super::reading::{Mixnode, Reading, Rejected};
 use super::text;
 use crate::receivers::scrape::Reason;
 use crate::receivers::scrape::http::FetchError;
@@ -18,49 +22,7 @@ use crate::receivers::scrape::http::FetchError;
 /// Longest id of a mixnode, in bytes.
 const MAX_ID: usize = 1024;
 
-/// One path of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// Packets, in v1.
-    ApiMetrics,
-    /// Nodes, in v1.
-    ApiNodes,
-    /// Bytes and latency, in v1.
-    ApiNetwork,
-    /// The list of mixnodes, in native.
-    Mixnodes,
-    /// Prometheus text, in native.
-    Metrics,
-    /// The summary, in native.
-    Status,
-}
-
 impl Part {
-    pub(super) const V1: [Part; 3] = [Self::ApiMetrics, Self::ApiNodes, Self::ApiNetwork];
-
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::ApiMetrics => "/api/v1/metrics",
-            Self::ApiNodes => "/api/v1/nodes/status",
-            Self::ApiNetwork => "/api/v1/network/stats",
-            Self::Mixnodes => "/mixnodes",
-            Self::Metrics => "/metrics",
-            Self::Status => "/status",
-        }
-    }
-
-    pub(super) fn accept(self) -> &'static str {
-        match self {
-            Self::Metrics => "text/plain",
-            _ => "application/json",
-        }
-    }
-
-    /// Whether it tells of nodes, packets and latency, as other parts of its dialect do.
-    pub(super) fn tells_what_is_shared(self) -> bool {
-        matches!(self, Self::Mixnodes | Self::Metrics)
-    }
-
     /// Reads this part's answer; more than `max_mixnodes` are a failure.
     pub(super) fn read(self, body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
         let reading = match self {
@@ -161,36 +123,45 @@ struct Entry {
     avg_latency_ms: Option<Amount>,
 }
 
+/// Reads the list of mixnodes. An entry that can't be used is rejected alone, and counted:
+/// one that isn't as expected or whose id was there before as `parse`, one with too long an
+/// id as `limit`. A list in which no entry can be used tells nothing, and fails.
 fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
-    let entries: Vec<Entry> = json(body)?;
-    if entries.len() > max_mixnodes {
-        let message = format!(
-            "lists {} mixnodes, more than max_mixnodes ({max_mixnodes})",
-            entries.len()
-        );
+    let entries = Elements::of(body)?;
+    let listed = entries.clone().count();
+    if listed > max_mixnodes {
+        let message = format!("lists {listed} mixnodes, more than max_mixnodes ({max_mixnodes})");
         return Err(FetchError::new(Reason::Limit, message));
     }
-    if entries.iter().any(|entry| entry.id.0.len() > MAX_ID) {
-        let message = format!("a mixnode's id is longer than {MAX_ID} bytes");
-        return Err(FetchError::new(Reason::Limit, message));
+    let mut rejected = Rejected::default();
+    let mut mixnodes = Vec::with_capacity(listed);
+    for entry in entries {
+        match json::<Entry>(entry) {
+            Ok(entry) if entry.id.0.len() > MAX_ID => rejected.limit += 1,
+            Ok(entry) => mixnodes.push(Mixnode::from(entry)),
+            Err(_) => rejected.parse += 1,
+        }
     }
-    // Two entries of one id would be one series with two values.
-    let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.id.0.as_str()).collect();
-    if ids.len() < entries.len() {
-        return Err(garbage("a mixnode's id is listed twice"));
-    }
-    let mixnodes: Vec<Mixnode> = entries
-        .into_iter()
-        .map(|entry| Mixnode {
-            active: entry.status.is_some_and(|status| status.0 == "active"),
-            id: entry.id.0,
-            processed: count(entry.packets_processed),
-            forwarded: count(entry.packets_forwarded),
-            dropped: count(entry.packets_dropped),
-            uptime_seconds: amount(entry.uptime_seconds),
-            latency_ms: amount(entry.avg_latency_ms),
-        })
+    // Two entries of one id would be one series with two values: the first counts.
+    let mut ids = HashSet::with_capacity(mixnodes.len());
+    let first: Vec<bool> = mixnodes
+        .iter()
+        .map(|node: &Mixnode| ids.insert(Id(&node.id)))
         .collect();
+    drop(ids);
+    let mut first = first.into_iter();
+    mixnodes.retain(|_| first.next().unwrap_or(false));
+    rejected.parse = (listed - mixnodes.len()) as u64 - rejected.limit;
+
+    if mixnodes.is_empty() && listed > 0 {
+        return Err(match rejected.parse {
+            0 => FetchError::new(
+                Reason::Limit,
+                format!("no mixnode has an id of {MAX_ID} bytes or less"),
+            ),
+            _ => garbage(format!("none of the {listed} mixnodes is as expected")),
+        });
+    }
     Ok(Reading {
         peers: Some(mixnodes.len() as u64),
         active: Some(mixnodes.iter().filter(|node| node.active).count() as u64),
@@ -198,8 +169,34 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
         dropped: sum(&mixnodes, |node| node.dropped),
         latency_ms: mean_latency(&mixnodes),
         mixnodes: Some(mixnodes.into()),
+        rejected,
         ..Reading::default()
     })
+}
+
+impl From<Entry> for Mixnode {
+    fn from(entry: Entry) -> Self {
+        Self {
+            active: entry.status.is_some_and(|status| status.0 == "active"),
+            id: entry.id.0,
+            processed: count(entry.packets_processed),
+            forwarded: count(entry.packets_forwarded),
+            dropped: count(entry.packets_dropped),
+            uptime_seconds: amount(entry.uptime_seconds),
+            latency_ms: amount(entry.avg_latency_ms),
+        }
+    }
+}
+
+/// A mixnode's id in the set of those that were there before.
+#[derive(PartialEq, Eq)]
+struct Id<'a>(&'a str);
+
+impl Hash for Id<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        steps::count(self.0.len());
+        self.0.hash(state);
+    }
 }
 
 /// The sum over the nodes that tell; 0 without nodes, absent where no node tells.
@@ -235,21 +232,6 @@ fn mean_latency(mixnodes: &[Mixnode]) -> Option<f64> {
             .sum()
     };
     Some(mean)
-}
-
-fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
-    serde_json::from_slice(body).map_err(|error| {
-        // Its own words show what was found.
-        garbage(format!(
-            "not the expected JSON, at line {} column {}",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
-fn garbage(message: impl Into<String>) -> FetchError {
-    FetchError::new(Reason::Parse, message)
 }
 
 fn count(value: Option<Count>) -> Option<u64> {

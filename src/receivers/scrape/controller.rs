@@ -244,6 +244,7 @@ impl Poller {
         for failure in scrape.failures() {
             self.tally.count(failure.reason);
         }
+        self.tally.reject(&scrape.rejected);
         if !scrape.idle {
             series::write(&mut out, now.wall, &scrape, took, samples, &self.tally);
         }

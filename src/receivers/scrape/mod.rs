@@ -27,6 +27,7 @@
 //! | `scrape_samples_scraped` | gauge | data points that the poll gave, without these |
 //! | `scrape_parts_failed` | gauge | parts that gave nothing; sources with parts only |
 //! | `scrape_failures_total{reason}` | counter | failures so far, from 0 for remote sources |
+//! | `scrape_entries_rejected_total{reason}` | counter | entries that were left out of lists; sources with lists only |
 //!
 //! Own metrics: `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}`. How many
 //! points a part that failed would have given is unknown: each counts one as errored.
@@ -100,6 +101,8 @@ pub struct Scrape {
     earlier: Vec<Failure>,
     has_parts: bool,
     idle: bool,
+    /// Entries that were left out of lists, by reason.
+    rejected: Vec<(Reason, u64)>,
 }
 
 impl Scrape {
@@ -111,6 +114,7 @@ impl Scrape {
             earlier: Vec::new(),
             has_parts: false,
             idle: false,
+            rejected: Vec::new(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Scrape {
             earlier: Vec::new(),
             has_parts: true,
             idle: false,
+            rejected: Vec::new(),
         }
     }
 
@@ -134,6 +139,14 @@ impl Scrape {
     /// The same, when nothing was asked at all, and series were ended at most.
     pub fn idle(self) -> Self {
         Self { idle: true, ..self }
+    }
+
+    /// The same, of a source with lists, from which so many entries were left out because
+    /// they couldn't be used. A reason is counted from the first poll that names it, with 0
+    /// or more.
+    pub fn rejecting(self, entries: impl IntoIterator<Item = (Reason, u64)>) -> Self {
+        let rejected = entries.into_iter().collect();
+        Self { rejected, ..self }
     }
 
     /// Whether at least one part gave data.

@@ -1,5 +1,6 @@
 //! The series that describe the polls of one endpoint.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{Reason, Scrape};
@@ -13,6 +14,8 @@ pub(super) struct Tally {
     /// Whether reasons that never occurred are written as 0, so that the first failure is
     /// an increase. A source on this machine has too few ways to fail for that.
     from_zero: bool,
+    /// Entries that were left out of lists; no reason before one was named.
+    rejected: BTreeMap<Reason, u64>,
 }
 
 impl Tally {
@@ -21,6 +24,7 @@ impl Tally {
             counts: [0; Reason::ALL.len()],
             start,
             from_zero,
+            rejected: BTreeMap::new(),
         }
     }
 
@@ -28,6 +32,12 @@ impl Tally {
         // `Reason::ALL` lists the reasons as they are declared.
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count += 1;
+        }
+    }
+
+    pub(super) fn reject(&mut self, entries: &[(Reason, u64)]) {
+        for (reason, count) in entries {
+            *self.rejected.entry(*reason).or_default() += count;
         }
     }
 }
@@ -82,16 +92,42 @@ pub(super) fn write(
             value,
         });
     }
+    let failed = Reason::ALL.into_iter().zip(failures.counts);
+    let failed = failed.filter(|(_, count)| failures.from_zero || *count > 0);
+    by_reason(
+        out,
+        "scrape_failures_total",
+        "requests and parts of polls that failed",
+        (failures.start, time),
+        failed,
+    );
+    by_reason(
+        out,
+        "scrape_entries_rejected_total",
+        "entries of lists that could not be used",
+        (failures.start, time),
+        failures
+            .rejected
+            .iter()
+            .map(|(reason, count)| (*reason, *count)),
+    );
+}
+
+/// Writes a counter with a series for each reason; without one, nothing.
+fn by_reason(
+    out: &mut MetricsWriter,
+    name: &str,
+    description: &str,
+    (start, time): (SystemTime, SystemTime),
+    counts: impl Iterator<Item = (Reason, u64)>,
+) {
     let mut begun = false;
-    for (reason, &count) in Reason::ALL.iter().zip(&failures.counts) {
-        if count == 0 && !failures.from_zero {
-            continue;
-        }
+    for (reason, count) in counts {
         if !begun {
             let descriptor = Descriptor {
-                name: "scrape_failures_total",
+                name,
                 unit: "",
-                description: "requests and parts of polls that failed",
+                description,
             };
             out.metric(MetricKind::Counter, descriptor);
             begun = true;
@@ -99,7 +135,7 @@ pub(super) fn write(
         let attributes: [Attribute<'_>; 1] = [("reason", reason.as_str().into())];
         out.number(NumberPoint {
             attributes: &attributes,
-            start: Some(failures.start),
+            start: Some(start),
             time,
             value: Some(int(count)),
         });

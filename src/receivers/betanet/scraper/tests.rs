@@ -1,4 +1,5 @@
 mod guarded;
+mod native;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -368,34 +369,6 @@ async fn each_part_that_fails_leaves_the_others_and_its_own_absent() {
         ],
     )
     .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_value_comes_from_one_part_and_from_no_other_while_that_fails() {
-    let script = Arc::new(Script::default());
-    script.set("/mixnodes", 0, Answer::Body(MIXNODES));
-    script.set(
-        "/metrics",
-        0,
-        Answer::Body("betanet_packets_processed_total 900\n"),
-    );
-    script.set(
-        "/status",
-        0,
-        Answer::Body(r#"{"connections": 3, "packets_processed": 800, "avg_latency_ms": 9}"#),
-    );
-    let mut scraper = scraper(&script, |config| {
-        config.dialect = Dialect::Native;
-        config.parts = vec![Part::Mixnodes, Part::Metrics, Part::Status];
-    });
-    let (_, found) = polled(&mut scraper).await;
-    assert_eq!(found["betanet_messages_total"], 40.0);
-    assert_eq!(found["betanet_connections"], 3.0);
-    script.set("/mixnodes", 0, Answer::Fails(Reason::Timeout));
-    let (scrape, found) = polled(&mut scraper).await;
-    assert!(scrape.up());
-    let told = found.into_iter().filter(|(_, value)| !value.is_nan());
-    expect(&told.collect(), &[("betanet_connections", 3.0)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,31 @@ fn a_counter_that_goes_backwards_begins_anew_after_it_was_last_seen() {
 }
 
 #[test]
+fn a_part_that_takes_over_and_counts_a_little_less_makes_no_restart() {
+    let mut instance = Instance::default();
+    let mut f = |time: u64, by: Part, processed: u64, value: u64, start: u64| {
+        let reading = Reading {
+            processed: Some(processed),
+            packets_by: Some(by),
+            ..Reading::default()
+        };
+        instance.update(&reading, at(time), 10);
+        let counter = instance.messages.unwrap();
+        assert_eq!((counter.value, counter.start), (value, at(start)), "{time}");
+    };
+    f(10, Part::Mixnodes, 5000, 5000, 10);
+    f(20, Part::Metrics, 4990, 5000, 10);
+    f(30, Part::Metrics, 4995, 5000, 10);
+    f(40, Part::Metrics, 5010, 5010, 10);
+    f(50, Part::Mixnodes, 5020, 5020, 10);
+    f(60, Part::Status, 4000, 5020, 10);
+    // What falls while nobody takes over has begun anew.
+    f(70, Part::Status, 3999, 3999, 60);
+    f(80, Part::Mixnodes, 1000, 1000, 70);
+    f(90, Part::Mixnodes, 0, 0, 80);
+}
+
+#[test]
 fn what_a_poll_does_not_tell_stays_as_it_was() {
     let mut instance = Instance::default();
     let told = Reading {

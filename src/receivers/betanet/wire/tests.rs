@@ -162,19 +162,19 @@ fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
         Part::Mixnodes,
         "{}",
         Reason::Parse,
-        &no_json("line 1 column 0"),
+        "not the expected JSON: no list",
     );
     f(
         Part::Mixnodes,
-        r#"[{"status": "active"}]"#,
+        r#"[{"id": "secret"}, {"#,
         Reason::Parse,
-        &no_json("line 1 column 21"),
+        &no_json("line 1 column 20"),
     );
     f(
         Part::Mixnodes,
-        r#"[{"id": "a"}, {"id": "a"}]"#,
+        r#"[{"status": "secret"}, 7]"#,
         Reason::Parse,
-        "a mixnode's id is listed twice",
+        "none of the 2 mixnodes is as expected",
     );
     f(
         Part::Mixnodes,
@@ -186,7 +186,7 @@ fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
         Part::Mixnodes,
         &format!(r#"[{{"id": "{}"}}]"#, "x".repeat(1025)),
         Reason::Limit,
-        "a mixnode's id is longer than 1024 bytes",
+        "no mixnode has an id of 1024 bytes or less",
     );
     f(
         Part::Metrics,
@@ -194,6 +194,108 @@ fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
         Reason::Parse,
         "none of the expected fields is there",
     );
+}
+
+#[test]
+fn an_entry_that_can_not_be_used_is_rejected_alone_and_counted() {
+    let f = |bad: &str, limit: u64, parse: u64| {
+        let body = format!(
+            r#"[{{"id": "a", "packets_processed": 5}}, {bad}, {{"id": "b", "packets_processed": 2}}]"#
+        );
+        let reading = Part::Mixnodes.read(body.as_bytes(), 3).unwrap();
+        assert_eq!(reading.peers, Some(2), "{bad}");
+        assert_eq!(reading.processed, Some(7), "{bad}");
+        assert_eq!(reading.rejected, Rejected { limit, parse }, "{bad}");
+    };
+    f(&format!(r#"{{"id": "{}"}}"#, "x".repeat(5000)), 1, 0);
+    for bad in [
+        r#"{"status": "active", "packets_processed": 1}"#,
+        r#"{"id": "c", "packets_processed": -1}"#,
+        r#"{"id": "c", "packets_processed": 1e999}"#,
+        r#"{"id": "c", "packets_processed": 1, "packets_processed": 2}"#,
+        r#"{"id": "c", "avg_latency_ms": "1,5"}"#,
+        r#"{"id": "\ud83d"}"#,
+        r#"{"id": "a", "packets_processed": 9}"#,
+        "null",
+        "[]",
+    ] {
+        f(bad, 0, 1);
+    }
+}
+
+/// The worst lists that were thought of, about `size` bytes of each.
+fn worst_lists(size: usize) -> Vec<(&'static str, String)> {
+    let list = |entry: &dyn Fn(usize) -> String| {
+        let mut text = String::from("[");
+        for number in 0.. {
+            text.push_str(&entry(number));
+            if text.len() >= size {
+                break;
+            }
+            text.push(',');
+        }
+        text + "]"
+    };
+    let long = "x".repeat(1000);
+    vec![
+        ("many small entries", list(&|n| format!(r#"{{"id":{n}}}"#))),
+        (
+            "ids that differ at their end",
+            list(&|n| format!(r#"{{"id":"{long}{n:09}"}}"#)),
+        ),
+        ("one id", list(&|_| r#"{"id":"a"}"#.to_owned())),
+        ("no entry is one", list(&|_| "0".to_owned())),
+        (
+            "an entry that doesn't end well",
+            list(&|n| format!(r#"{{"id":{n},"x":[[[["{{"]]]],"status":[]}}"#)),
+        ),
+        (
+            "one long id",
+            list(&|_| format!(r#"{{"id":"{}"}}"#, "x".repeat(size))),
+        ),
+        (
+            "one deep entry",
+            format!("[{}{}]", "[".repeat(size / 2), "]".repeat(size / 2)),
+        ),
+        (
+            "escapes",
+            list(&|_| format!(r#"{{"id":"a","x":"{}"}}"#, r#"\""#.repeat(size / 2))),
+        ),
+        (
+            "blanks",
+            list(&|_| format!(r#"{{{} "id":"a"}}"#, " ".repeat(size))),
+        ),
+        (
+            "a long number",
+            list(&|_| format!(r#"{{"id":"a","packets_processed":{}}}"#, "1".repeat(size))),
+        ),
+        (
+            "unknown fields",
+            list(&|_| format!(r#"{{"id":"a"{}}}"#, r#","x":0"#.repeat(size / 6))),
+        ),
+    ]
+}
+
+#[test]
+fn work_on_a_list_at_most_doubles_with_its_size() {
+    const SIZES: [usize; 5] = [1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16];
+    let names: Vec<&str> = worst_lists(0).into_iter().map(|(name, _)| name).collect();
+    for name in names {
+        let steps = SIZES.map(|size| {
+            let lists = worst_lists(size);
+            let (_, text) = lists.into_iter().find(|(other, _)| *other == name).unwrap();
+            steps::take();
+            let _ = Part::Mixnodes.read(text.as_bytes(), usize::MAX);
+            steps::take()
+        });
+        assert!(
+            steps[0] >= SIZES[0],
+            "{name}: {steps:?} counts what is read"
+        );
+        for pair in steps.windows(2) {
+            assert!(pair[1] <= 2 * pair[0] + 4096, "{name}: {steps:?}");
+        }
+    }
 }
 
 const PARTS: [Part; 6] = [

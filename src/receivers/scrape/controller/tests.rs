@@ -125,6 +125,21 @@ async fn stopping_cancels_a_fetch_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn entries_that_are_left_out_are_counted_by_reason_from_zero() {
+    let rig = rig(Duration::ZERO, |poll| {
+        let entries = [(Reason::Limit, 0), (Reason::Parse, poll as u64)];
+        Scrape::parts(1, Vec::new()).rejecting(entries)
+    });
+    while rig.intake.batches().len() < 3 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let series = rig.intake.last();
+    let of =
+        |reason: &str| series[&format!("scrape_entries_rejected_total{{reason=\"{reason}\"}}")];
+    assert_eq!((of("limit"), of("parse")), (0.0, 6.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
     let rig = rig(Duration::from_secs(3), |poll| match poll {
         1 => Scrape::parts(2, vec![refused()]),

@@ -1,0 +1,134 @@
+//! Reads JSON that a stranger wrote, as a whole or element by element.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::receivers::scrape::Reason;
+use crate::receivers::scrape::http::FetchError;
+
+/// Reads all of a text. The error says where it isn't as expected, and never shows it.
+pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
+    steps::count(body.len());
+    serde_json::from_slice(body).map_err(|error| {
+        // Its own words show what was found.
+        garbage(format!(
+            "not the expected JSON, at line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+/// A failure to understand an answer.
+pub(super) fn garbage(message: impl Into<String>) -> FetchError {
+    FetchError::new(Reason::Parse, message)
+}
+
+/// The elements of a JSON list, each as its own text, so that one that isn't as expected
+/// spoils no other. serde alone can't go on after an error within a list.
+#[derive(Debug, Clone)]
+pub(super) struct Elements<'a> {
+    /// What follows the last element, from the bracket or comma before the next one on.
+    rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    /// Of a text that is JSON throughout, and a list.
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, FetchError> {
+        let IgnoredAny = json(body)?;
+        let rest = body.trim_ascii();
+        if rest.first() != Some(&b'[') {
+            return Err(garbage("not the expected JSON: no list"));
+        }
+        Ok(Self { rest })
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (_, rest) = self.rest.split_first()?;
+        let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+        let end = rest.iter().position(|&byte| {
+            if quoted {
+                quoted = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+                return false;
+            }
+            match byte {
+                b'"' => quoted = true,
+                b'[' | b'{' => depth += 1,
+                b',' if depth == 0 => return true,
+                b']' | b'}' if depth == 0 => return true,
+                b']' | b'}' => depth -= 1,
+                _ => {}
+            }
+            false
+        })?;
+        steps::count(end);
+        let (element, rest) = rest.split_at(end);
+        self.rest = if rest.starts_with(b",") { rest } else { &[] };
+        let element = element.trim_ascii();
+        (!element.is_empty()).then_some(element)
+    }
+}
+
+/// Counts the bytes that are looked at, so that a test can hold them against the bytes that
+/// came. Outside of tests it is nothing.
+pub(super) mod steps {
+    #[cfg(test)]
+    thread_local! {
+        static COUNTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    #[cfg(test)]
+    pub(in super::super) fn count(bytes: usize) {
+        COUNTED.set(COUNTED.get() + bytes);
+    }
+
+    #[cfg(not(test))]
+    pub(in super::super) fn count(_: usize) {}
+
+    /// What was counted since the last call on this thread.
+    #[cfg(test)]
+    pub(in super::super) fn take() -> usize {
+        COUNTED.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_between_its_elements_and_nowhere_else() {
+        let f = |text: &str, expected: &[&str]| {
+            let elements: Vec<_> = Elements::of(text.as_bytes())
+                .unwrap()
+                .map(|element| std::str::from_utf8(element).unwrap())
+                .collect();
+            assert_eq!(elements, expected, "{text}");
+        };
+        f("[]", &[]);
+        f(" [ \n ] ", &[]);
+        f("[1]", &["1"]);
+        f(
+            " [ 1 , {\"a\": [2, 3]} ,[4,{}]]\n",
+            &["1", "{\"a\": [2, 3]}", "[4,{}]"],
+        );
+        f(
+            r#"["a,]\"}","\\",""]"#,
+            &[r#""a,]\"}""#, r#""\\""#, r#""""#],
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_has_no_elements() {
+        for text in [
+            "", "{}", "1", "\"[]\"", "[1", "[1,]", "[1]]", "[1] x", "<html>", "[}]",
+        ] {
+            assert!(Elements::of(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The paths under which a Betanet service can be asked.
+
+/// One path of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Packets, in v1.
+    ApiMetrics,
+    /// Nodes, in v1.
+    ApiNodes,
+    /// Bytes and latency, in v1.
+    ApiNetwork,
+    /// The list of mixnodes, in native.
+    Mixnodes,
+    /// Prometheus text, in native.
+    Metrics,
+    /// The summary, in native.
+    Status,
+}
+
+impl Part {
+    pub(super) const V1: [Part; 3] = [Self::ApiMetrics, Self::ApiNodes, Self::ApiNetwork];
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::ApiMetrics => "/api/v1/metrics",
+            Self::ApiNodes => "/api/v1/nodes/status",
+            Self::ApiNetwork => "/api/v1/network/stats",
+            Self::Mixnodes => "/mixnodes",
+            Self::Metrics => "/metrics",
+            Self::Status => "/status",
+        }
+    }
+
+    pub(super) fn accept(self) -> &'static str {
+        match self {
+            Self::Metrics => "text/plain",
+            _ => "application/json",
+        }
+    }
+}

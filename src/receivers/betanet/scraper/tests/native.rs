@@ -1,0 +1,69 @@
+//! The native dialect, when parts of it or entries of its list can't be used.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_value_comes_from_the_best_part_that_answers() {
+    let script = Arc::new(Script::default());
+    script.set("/mixnodes", 0, Answer::Body(MIXNODES));
+    let metrics = "betanet_nodes_total 4\nbetanet_packets_processed_total 900\n";
+    script.set("/metrics", 0, Answer::Body(metrics));
+    let status =
+        r#"{"connections": 3, "active_nodes": 2, "packets_processed": 800, "avg_latency_ms": 9}"#;
+    script.set("/status", 0, Answer::Body(status));
+    let mut scraper = scraper(&script, |config| {
+        config.dialect = Dialect::Native;
+        config.parts = vec![Part::Mixnodes, Part::Metrics, Part::Status];
+    });
+    let told = async |scraper: &mut Box<dyn Scraper>| -> Series {
+        let (scrape, found) = polled(scraper).await;
+        assert!(scrape.up());
+        let told = found.into_iter().filter(|(key, value)| {
+            !value.is_nan() && !key.contains("mixnode_id") && !key.contains("latency")
+        });
+        told.collect()
+    };
+    let by_mixnodes = [
+        ("betanet_connected_peers", 2.0),
+        ("betanet_connections", 3.0),
+        ("betanet_messages_total", 40.0),
+        ("betanet_mixnode_active", 1.0),
+        ("betanet_packets_dropped", 3.0),
+        ("betanet_packets_dropped_total", 3.0),
+        ("betanet_packets_processed", 40.0),
+    ];
+    expect(&told(&mut scraper).await, &by_mixnodes);
+    script.set("/mixnodes", 0, Answer::Fails(Reason::Timeout));
+    let by_metrics = [
+        ("betanet_connected_peers", 4.0),
+        ("betanet_connections", 3.0),
+        ("betanet_messages_total", 900.0),
+        ("betanet_mixnode_active", 2.0),
+        ("betanet_packets_processed", 900.0),
+    ];
+    expect(&told(&mut scraper).await, &by_metrics);
+    script.set("/metrics", 0, Answer::Status(500));
+    let by_status = [
+        ("betanet_connections", 3.0),
+        // Status counts a little less: the counter waits for it.
+        ("betanet_messages_total", 900.0),
+        ("betanet_mixnode_active", 2.0),
+        ("betanet_packets_processed", 800.0),
+    ];
+    expect(&told(&mut scraper).await, &by_status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mixnode_that_can_not_be_used_leaves_the_others() {
+    let script = Arc::new(Script::default());
+    let list = format!(
+        r#"[{{"id": "m-1", "packets_processed": 30}}, {{"id": "{}"}}, {{"id": "m-1"}}]"#,
+        "x".repeat(5000)
+    );
+    script.set("/mixnodes", 0, Answer::Body(list.leak()));
+    let mut scraper = scraper(&script, |config| config.dialect = Dialect::Native);
+    let (scrape, found) = polled(&mut scraper).await;
+    assert!(scrape.up() && scrape.failures().is_empty());
+    assert_eq!(found["betanet_connected_peers"], 1.0);
+    assert_eq!(found["betanet_messages_total"], 30.0);
+}
