@@ -65,3 +65,12 @@ fn sample(signal: Signal, seed: u64, style: Style) -> Vec<u8> {
         Signal::Logs => samples::logs(seed, style),
     }
 }
+
+/// Whether a request that prost accepts holds a trace or span id of a wrong length.
+pub fn has_wrong_ids(signal: Signal, request: &[u8]) -> bool {
+    match signal {
+        Signal::Metrics => samples::metrics_have_wrong_ids(request),
+        Signal::Traces => samples::traces_have_wrong_ids(request),
+        Signal::Logs => samples::logs_have_wrong_ids(request),
+    }
+}

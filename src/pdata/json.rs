@@ -79,7 +79,7 @@ impl Visitor for Writer<'_> {
             Scalar::Unsigned(number) => self.display(number),
             Scalar::Double(number) => self.double(number),
             Scalar::Bytes(bytes) => match field.kind {
-                Kind::Id => {
+                Kind::Id(_) => {
                     self.out.push(b'"');
                     for byte in bytes {
                         self.display(format_args!("{byte:02x}"));

@@ -20,7 +20,8 @@ pub(super) fn sample(signal: Signal, seed: u64, style: Style) -> Vec<u8> {
     }
 }
 
-/// What prost makes of a request: how many items, or none where it refuses.
+/// What prost makes of a request: how many items, or none where it refuses or an id has a
+/// length that the Collector refuses.
 fn items_by_prost(signal: Signal, bytes: &[u8]) -> Option<u64> {
     let items = match signal {
         Signal::Metrics => ExportMetricsServiceRequest::decode(bytes)
@@ -53,7 +54,15 @@ fn items_by_prost(signal: Signal, bytes: &[u8]) -> Option<u64> {
             .map(|scope| scope.log_records.len())
             .sum::<usize>(),
     };
-    Some(items as u64)
+    (!has_wrong_ids(signal, bytes)).then_some(items as u64)
+}
+
+fn has_wrong_ids(signal: Signal, bytes: &[u8]) -> bool {
+    match signal {
+        Signal::Metrics => samples::metrics_have_wrong_ids(bytes),
+        Signal::Traces => samples::traces_have_wrong_ids(bytes),
+        Signal::Logs => samples::logs_have_wrong_ids(bytes),
+    }
 }
 
 /// Decoded and encoded again: equal for requests that mean the same.
@@ -282,6 +291,66 @@ fn a_malformed_request_says_where_and_what() {
         "a field of the wrong wire type at byte 0, in resource_metrics"
     );
     assert_eq!(refused(vec![0x14]), "an unmatched end of a group at byte 0");
+}
+
+#[test]
+fn an_id_has_its_length_or_is_empty() {
+    /// A request whose only id is in these fields, outermost first.
+    fn request(path: &[u8], id: &[u8]) -> Vec<u8> {
+        let inner = path.iter().rev();
+        inner.fold(id.to_vec(), |content, number| field(*number, &content))
+    }
+    let call = |signal, path: &[u8], name: &str, right: u8| {
+        for length in 0..=40 {
+            // Zeros are an id that says nothing, and are taken as one.
+            for byte in [0, 0xab] {
+                let bytes = request(path, &vec![byte; length]);
+                agrees_with_prost(signal, &bytes);
+                let refused = Batch::decode(signal, bytes.into()).err();
+                let refused = refused.map(|refused| (refused.reason, refused.path));
+                let wrong = (Reason::Id(right), name.to_owned());
+                let is_right = length == 0 || length == usize::from(right);
+                assert_eq!(refused, (!is_right).then_some(wrong), "{name} of {length}");
+            }
+        }
+    };
+    let (traces, logs) = (Signal::Traces, Signal::Logs);
+    let span = "resource_spans.scope_spans.spans";
+    call(traces, &[1, 2, 2, 1], &format!("{span}.trace_id"), 16);
+    call(traces, &[1, 2, 2, 2], &format!("{span}.span_id"), 8);
+    call(traces, &[1, 2, 2, 4], &format!("{span}.parent_span_id"), 8);
+    call(
+        traces,
+        &[1, 2, 2, 13, 1],
+        &format!("{span}.links.trace_id"),
+        16,
+    );
+    call(
+        traces,
+        &[1, 2, 2, 13, 2],
+        &format!("{span}.links.span_id"),
+        8,
+    );
+    let record = "resource_logs.scope_logs.log_records";
+    call(logs, &[1, 2, 2, 9], &format!("{record}.trace_id"), 16);
+    call(logs, &[1, 2, 2, 10], &format!("{record}.span_id"), 8);
+    for (data, points, name) in [
+        (5, 5, "gauge"),
+        (7, 5, "sum"),
+        (9, 8, "histogram"),
+        (10, 11, "exponential_histogram"),
+    ] {
+        let exemplar =
+            format!("resource_metrics.scope_metrics.metrics.{name}.data_points.exemplars");
+        for (number, id, length) in [(5, "trace_id", 16), (4, "span_id", 8)] {
+            call(
+                Signal::Metrics,
+                &[1, 2, 2, data, 1, points, number],
+                &format!("{exemplar}.{id}"),
+                length,
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! validates every field, so that nothing behind it needs to.
 //!
 //! It accepts and refuses exactly what decoding with prost would (the tests hold them
-//! against each other), at a fraction of the cost, because it owns nothing. A second result
-//! is whether the request is *regular*, that is whether views can read it in one pass:
+//! against each other), at a fraction of the cost, because it owns nothing. Beyond that it
+//! refuses trace and span ids of a wrong length, as the Collector does. A second result is whether the request is *regular*, that is whether views can read it in one pass:
 //! every singular field and every oneof occurs at most once in its message, packed numbers
 //! stand in one record, and there are no groups. No encoder in use writes anything else;
 //! the format allows it though, and prost merges such fields.
@@ -55,6 +55,10 @@ pub enum Reason {
     /// Messages nested more than a hundred deep.
     #[error("too many nested messages")]
     Depth,
+    /// A trace or span id of another length. The Collector refuses a request for that, so
+    /// that a batch with it would take what others sent down with it.
+    #[error("an id that is not {0} bytes long")]
+    Id(u8),
     /// The end of a group that wasn't begun.
     #[error("an unmatched end of a group")]
     Group,
@@ -168,7 +172,7 @@ impl Walk {
             Read::Varint => VARINT,
             Read::Fixed64 => FIXED64,
             Read::Fixed32 => FIXED32,
-            Read::Bytes | Read::Str | Read::Message(_) => LEN,
+            Read::Bytes | Read::Id(_) | Read::Str | Read::Message(_) => LEN,
             Read::PackedFixed64 if wire == FIXED64 => {
                 self.regular = false;
                 FIXED64
@@ -191,6 +195,12 @@ impl Walk {
                 (Some(text), Read::Str) => {
                     if !is_utf8(text) {
                         return Err(Reason::Utf8);
+                    }
+                    true
+                }
+                (Some(id), Read::Id(length)) => {
+                    if !id.is_empty() && id.len() != usize::from(length) {
+                        return Err(Reason::Id(length));
                     }
                     true
                 }

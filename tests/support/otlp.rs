@@ -68,6 +68,78 @@ pub fn logs(seed: u64, style: Style) -> Vec<u8> {
     request(LOGS, seed, style)
 }
 
+/// Whether an `ExportMetricsServiceRequest` that prost accepts holds an id of a wrong length.
+pub fn metrics_have_wrong_ids(request: &[u8]) -> bool {
+    has_wrong_ids(METRICS, request)
+}
+
+/// The same of an `ExportTraceServiceRequest`.
+pub fn traces_have_wrong_ids(request: &[u8]) -> bool {
+    has_wrong_ids(TRACES, request)
+}
+
+/// The same of an `ExportLogsServiceRequest`.
+pub fn logs_have_wrong_ids(request: &[u8]) -> bool {
+    has_wrong_ids(LOGS, request)
+}
+
+fn has_wrong_ids(message: Message, mut rest: &[u8]) -> bool {
+    let mut groups = 0;
+    while !rest.is_empty() {
+        let key = take_varint(&mut rest);
+        let content = match key & 7 {
+            0 => {
+                take_varint(&mut rest);
+                continue;
+            }
+            1 => &rest[..8],
+            2 => {
+                let length = take_varint(&mut rest) as usize;
+                &rest[..length]
+            }
+            3 => {
+                groups += 1;
+                continue;
+            }
+            4 => {
+                groups -= 1;
+                continue;
+            }
+            _ => &rest[..4],
+        };
+        rest = &rest[content.len()..];
+        let kind = message
+            .iter()
+            .find(|(number, ..)| u64::from(*number) == key >> 3)
+            .map(|(_, kind, _)| *kind);
+        let wrong = match kind {
+            // In a group, which no schema knows, numbers mean nothing.
+            _ if groups > 0 => false,
+            Some(Type::Id(length)) => !content.is_empty() && content.len() != length,
+            Some(Type::Message(inner)) => has_wrong_ids(inner(), content),
+            _ => false,
+        };
+        if wrong {
+            return true;
+        }
+    }
+    false
+}
+
+fn take_varint(rest: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    let mut shift = 0;
+    loop {
+        let byte = rest[0];
+        *rest = &rest[1..];
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            return value;
+        }
+    }
+}
+
 fn request(message: Message, seed: u64, style: Style) -> Vec<u8> {
     Generator {
         random: Random::new(seed),
@@ -117,6 +189,8 @@ enum Type {
     Double,
     Fixed32,
     Bytes,
+    /// So many bytes, or none.
+    Id(usize),
     Str,
     Packed64,
     PackedDouble,
@@ -134,6 +208,9 @@ enum Times {
 type Message = &'static [(u32, Type, Times)];
 
 use Times::{Many, One, OneOf};
+const TRACE_ID: Type = Type::Id(16);
+const SPAN_ID: Type = Type::Id(8);
+
 use Type::{Bytes, Double, Fixed32, Fixed64, Packed64, PackedDouble, PackedVarint, Str, Varint};
 
 const fn of(message: fn() -> Message) -> Type {
@@ -223,8 +300,8 @@ const QUANTILE: Message = &[(1, Double, One), (2, Double, One)];
 const EXEMPLAR: Message = &[
     (2, Fixed64, One),
     (3, Double, OneOf),
-    (4, Bytes, One),
-    (5, Bytes, One),
+    (4, SPAN_ID, One),
+    (5, TRACE_ID, One),
     (6, Fixed64, OneOf),
     (7, of(|| KEY_VALUE), Many),
 ];
@@ -241,10 +318,10 @@ const SCOPE_SPANS: Message = &[
     (3, Str, One),
 ];
 const SPAN: Message = &[
-    (1, Bytes, One),
-    (2, Bytes, One),
+    (1, TRACE_ID, One),
+    (2, SPAN_ID, One),
     (3, Str, One),
-    (4, Bytes, One),
+    (4, SPAN_ID, One),
     (5, Str, One),
     (6, Varint, One),
     (7, Fixed64, One),
@@ -265,8 +342,8 @@ const EVENT: Message = &[
     (4, Varint, One),
 ];
 const LINK: Message = &[
-    (1, Bytes, One),
-    (2, Bytes, One),
+    (1, TRACE_ID, One),
+    (2, SPAN_ID, One),
     (3, Str, One),
     (4, of(|| KEY_VALUE), Many),
     (5, Varint, One),
@@ -293,8 +370,8 @@ const LOG_RECORD: Message = &[
     (6, of(|| KEY_VALUE), Many),
     (7, Varint, One),
     (8, Fixed32, One),
-    (9, Bytes, One),
-    (10, Bytes, One),
+    (9, TRACE_ID, One),
+    (10, SPAN_ID, One),
     (11, Fixed64, One),
     (12, Str, One),
 ];
@@ -420,6 +497,11 @@ impl Generator {
             }
             Bytes => {
                 let length = self.random.pick(&[0, 1, 2, 3, 8, 16]);
+                let bytes: Vec<u8> = (0..length).map(|_| self.random.next() as u8).collect();
+                self.delimited(number, &bytes, &mut out);
+            }
+            Type::Id(length) => {
+                let length = self.random.pick(&[0, length, length]);
                 let bytes: Vec<u8> = (0..length).map(|_| self.random.next() as u8).collect();
                 self.delimited(number, &bytes, &mut out);
             }

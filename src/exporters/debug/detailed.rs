@@ -152,7 +152,7 @@ impl Tree<'_> {
                     None => self.push(number),
                 }
             }
-            (Kind::Bytes | Kind::Id, Scalar::Bytes(bytes)) => {
+            (Kind::Bytes | Kind::Id(_), Scalar::Bytes(bytes)) => {
                 for byte in bytes {
                     self.push(format_args!("{byte:02x}"));
                 }

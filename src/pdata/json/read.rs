@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for Values<'_> {
                     .is_some()
                 {}
             }
-            Kind::String | Kind::Bytes | Kind::Id => {
+            Kind::String | Kind::Bytes | Kind::Id(_) => {
                 while let Some(scalar) = list.next_element_seed(Scalar { field })? {
                     scalar.write(field.number, out);
                 }

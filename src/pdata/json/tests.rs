@@ -81,7 +81,10 @@ fn draw_value(field: &'static Field, random: &mut StdRng, depth: usize, out: &mu
             bytes(text.as_bytes(), out);
         }
         Kind::Bytes => bytes(&wide.to_le_bytes()[..random.random_range(0..8)], out),
-        Kind::Id => bytes(&wide.to_le_bytes(), out),
+        Kind::Id(length) => {
+            let id = [wide.to_le_bytes(); 2].concat();
+            bytes(&id[..usize::from(length)], out);
+        }
         Kind::Message(message) => {
             let mut content = Vec::new();
             if depth > 0 {
@@ -275,7 +278,7 @@ fn ids_are_hexadecimal_and_other_bytes_base64() {
                 bucket_counts: vec![1, 0],
                 explicit_bounds: vec![0.5],
                 exemplars: vec![Exemplar {
-                    trace_id: vec![0xab; 2],
+                    trace_id: vec![0xab; 16],
                     value: Some(exemplar::Value::AsInt(7)),
                     filtered_attributes: vec![KeyValue {
                         key: "\"\n".into(),
@@ -298,7 +301,8 @@ fn ids_are_hexadecimal_and_other_bytes_base64() {
             r#"{"histogram":{"dataPoints":[{"count":"18446744073709551615","#,
             r#""bucketCounts":["1","0"],"explicitBounds":[0.5],"exemplars":[{"#,
             r#""filteredAttributes":[{"key":"\"\n","value":{"bytesValue":"aGk="}}],"#,
-            r#""asInt":"7","traceId":"abab"}]}],"aggregationTemporality":2}}"#,
+            r#""asInt":"7","traceId":"abababababababababababababababab"}]}],"#,
+            r#""aggregationTemporality":2}}"#,
         ))
     );
 }

@@ -33,6 +33,8 @@ pub(in crate::pdata) enum Read {
     Fixed64,
     Fixed32,
     Bytes,
+    /// Bytes, so many or none.
+    Id(u8),
     Str,
     PackedFixed64,
     PackedVarint,
@@ -95,13 +97,14 @@ impl Slot {
             Kind::Fixed64 | Kind::Nanos | Kind::Sfixed64 | Kind::Double => Read::fixed64(repeated),
             Kind::Fixed32 => Read::Fixed32,
             Kind::String => Read::Str,
-            Kind::Bytes | Kind::Id => Read::Bytes,
+            Kind::Bytes => Read::Bytes,
+            Kind::Id(length) => Read::Id(length),
             Kind::Message(message) => Read::Message(message),
         };
         let own = 1 << field.number;
         let once = match (field.presence, read) {
             (Presence::OneOf, _) => ONEOF | own,
-            (Presence::Repeated, Read::Message(_) | Read::Str | Read::Bytes) => 0,
+            (Presence::Repeated, Read::Message(_) | Read::Str | Read::Bytes | Read::Id(_)) => 0,
             _ => own,
         };
         Self {

@@ -78,8 +78,8 @@ pub enum Kind {
     String,
     /// `bytes`, base64 in JSON.
     Bytes,
-    /// `bytes` that are a trace or span id, hexadecimal in JSON.
-    Id,
+    /// `bytes` that are an id, of so many bytes or empty; hexadecimal in JSON.
+    Id(u8),
     /// An enumeration: a number in JSON. The names stand at their values.
     Enum(&'static [&'static str]),
     /// Another message.

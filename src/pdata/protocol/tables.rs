@@ -8,6 +8,11 @@ use super::Presence::{Explicit, Implicit, OneOf, Repeated};
 use super::index::{Index, Role};
 use super::{Field, Kind, Message, Presence};
 
+/// The lengths are those that the Collector insists on: it refuses a request in which one id
+/// has another, with everything that is beside it.
+const TRACE_ID: Kind = Id(16);
+const SPAN_ID: Kind = Id(8);
+
 const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
     with(number, name, kind, Implicit)
 }
@@ -297,8 +302,8 @@ static EXEMPLAR: Message = Message::new(
         one(2, "timeUnixNano", Nanos),
         either(3, "asDouble", Double),
         either(6, "asInt", Sfixed64),
-        one(4, "spanId", Id),
-        one(5, "traceId", Id),
+        one(4, "spanId", SPAN_ID),
+        one(5, "traceId", TRACE_ID),
     ],
 );
 
@@ -326,10 +331,10 @@ static SCOPE_SPANS: Message = Message::new(
 pub static SPAN: Message = Message::item(
     "Span",
     &[
-        one(1, "traceId", Id),
-        one(2, "spanId", Id),
+        one(1, "traceId", TRACE_ID),
+        one(2, "spanId", SPAN_ID),
         one(3, "traceState", String),
-        one(4, "parentSpanId", Id),
+        one(4, "parentSpanId", SPAN_ID),
         one(16, "flags", Fixed32),
         one(5, "name", String),
         one(6, "kind", SPAN_KIND),
@@ -358,8 +363,8 @@ static EVENT: Message = Message::new(
 static LINK: Message = Message::new(
     "Link",
     &[
-        one(1, "traceId", Id),
-        one(2, "spanId", Id),
+        one(1, "traceId", TRACE_ID),
+        one(2, "spanId", SPAN_ID),
         one(3, "traceState", String),
         messages(4, "attributes", &KEY_VALUE),
         one(5, "droppedAttributesCount", Uint32),
@@ -404,8 +409,8 @@ pub static LOG_RECORD: Message = Message::item(
         messages(6, "attributes", &KEY_VALUE),
         one(7, "droppedAttributesCount", Uint32),
         one(8, "flags", Fixed32),
-        one(9, "traceId", Id),
-        one(10, "spanId", Id),
+        one(9, "traceId", TRACE_ID),
+        one(10, "spanId", SPAN_ID),
         one(12, "eventName", String),
     ],
 );

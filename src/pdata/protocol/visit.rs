@@ -170,7 +170,7 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
     /// Reports one occurrence of a repeated scalar: one value, or many when it is packed.
     fn scalars(&mut self, field: &'static Field, wire: Wire<'a>) -> Result<(), Malformed> {
         let packed = match (field.kind, wire) {
-            (Kind::String | Kind::Bytes | Kind::Id, _) => None,
+            (Kind::String | Kind::Bytes | Kind::Id(_), _) => None,
             (_, Wire::Bytes(bytes)) => Some(bytes),
             _ => None,
         };
@@ -248,7 +248,7 @@ fn scalar(kind: Kind, wire: Wire<'_>) -> Result<Scalar<'_>, Malformed> {
         (Kind::Fixed64 | Kind::Nanos, Wire::Fixed64(b)) => Scalar::Unsigned(u64::from_le_bytes(b)),
         (Kind::Sfixed64, Wire::Fixed64(b)) => Scalar::Signed(i64::from_le_bytes(b)),
         (Kind::Double, Wire::Fixed64(b)) => Scalar::Double(f64::from_le_bytes(b)),
-        (Kind::String | Kind::Bytes | Kind::Id, Wire::Bytes(bytes)) => Scalar::Bytes(bytes),
+        (Kind::String | Kind::Bytes | Kind::Id(_), Wire::Bytes(bytes)) => Scalar::Bytes(bytes),
         _ => return Err(Malformed::WireType),
     })
 }

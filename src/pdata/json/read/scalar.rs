@@ -97,7 +97,9 @@ impl<'de> Visitor<'de> for Scalar {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Wire, E> {
         let read = match self.field.kind {
             Kind::String => Some(Wire::Bytes(text.as_bytes().to_vec())),
-            Kind::Id => hex(text).map(Wire::Bytes),
+            Kind::Id(length) => hex(text)
+                .filter(|id| id.is_empty() || id.len() == usize::from(length))
+                .map(Wire::Bytes),
             Kind::Bytes => BASE64
                 .decode(text.replace('-', "+").replace('_', "/"))
                 .ok()
@@ -136,7 +138,9 @@ impl Scalar {
             Kind::Fixed64 | Kind::Nanos => Wire::Fixed64(u64::try_from(number).ok()?),
             Kind::Sfixed64 => Wire::Fixed64(i64::try_from(number).ok()?.cast_unsigned()),
             Kind::Double => Wire::Fixed64((number as f64).to_bits()),
-            Kind::Bool | Kind::String | Kind::Bytes | Kind::Id | Kind::Message(_) => return None,
+            Kind::Bool | Kind::String | Kind::Bytes | Kind::Id(_) | Kind::Message(_) => {
+                return None;
+            }
         })
     }
 
@@ -165,7 +169,10 @@ pub(super) fn expected(field: &Field, f: &mut fmt::Formatter<'_>) -> fmt::Result
         Kind::Double => "a number",
         Kind::String => "a string",
         Kind::Bytes => "bytes in base64",
-        Kind::Id => "an id in hexadecimal",
+        Kind::Id(length) => {
+            let digits = 2 * u32::from(length);
+            return write!(f, "an id of {digits} hexadecimal digits for {}", field.name);
+        }
         Kind::Enum(_) => "the number of an enumeration",
         Kind::Message(_) => "an object",
     };

@@ -92,7 +92,15 @@ fn a_wrong_shape_is_told_with_its_place_and_without_its_value() {
     );
     f(
         r#"{"exemplars":[{"traceId":"xyz"}]}"#,
-        "expected an id in hexadecimal for traceId",
+        "expected an id of 32 hexadecimal digits for traceId",
+    );
+    f(
+        r#"{"exemplars":[{"traceId":"abab"}]}"#,
+        "expected an id of 32 hexadecimal digits for traceId at line 2",
+    );
+    f(
+        r#"{"exemplars":[{"spanId":"000102030405060708090a0b0c0d0e0f"}]}"#,
+        "expected an id of 16 hexadecimal digits for spanId",
     );
     f(
         r#"{"attributes":[null]}"#,
