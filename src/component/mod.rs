@@ -36,6 +36,7 @@ pub use intake::{Admission, Intake, Origin, Refusal};
 
 use crate::pdata::Batch;
 use crate::resilience::Outcome;
+use crate::settings::LOCAL_QUEUE;
 
 /// Monotonic and wall time, read together once per batch or poll and handed down.
 #[derive(Debug, Clone, Copy)]
@@ -252,6 +253,12 @@ pub trait Sink: Send {
     /// count as queued until they are written. The oldest are written first.
     fn unsettled(&self) -> u64 {
         0
+    }
+
+    /// Encoded bytes that may wait for it, and be with it: what comes beyond them is dropped
+    /// for this sink alone, since whatever else a pipeline feeds waits for no sink.
+    fn queue_bytes(&self) -> u64 {
+        LOCAL_QUEUE.0
     }
 
     /// Whether `consume` may wait for something outside the process, such as a disk or a

@@ -43,6 +43,8 @@ pub(super) struct Gate {
     pub(super) budget: Arc<Budget>,
     /// The pipeline's remote legs.
     pub(super) voters: Vec<Voter>,
+    /// The queues of its local legs.
+    pub(super) locals: Vec<Arc<Queue>>,
     pub(super) input: mpsc::Sender<Leased>,
 }
 
@@ -77,6 +79,8 @@ pub(super) enum Reason {
 struct Shared {
     account: Arc<ReceiverAccount>,
     gates: Vec<Arc<Gate>>,
+    /// The queues of the local legs, where there are no others that a sender may hold up.
+    local_pace: Vec<Arc<Queue>>,
     stopping: CancellationToken,
 }
 
@@ -101,10 +105,14 @@ impl ReceiverIntake {
         gates: Vec<Arc<Gate>>,
         stopping: CancellationToken,
     ) -> Self {
+        let remote = gates.iter().any(|gate| !gate.voters.is_empty());
+        let locals = gates.iter().flat_map(|gate| &gate.locals);
+        let local_pace = locals.filter(|_| !remote).map(Arc::clone).collect();
         Self {
             shared: Arc::new(Shared {
                 account,
                 gates,
+                local_pace,
                 stopping,
             }),
         }
@@ -204,11 +212,15 @@ impl Shared {
     }
 
     async fn keep_pace(&self) {
-        for gate in &self.gates {
-            tokio::select! {
-                () = pace::keep(&gate.voters) => {}
-                () = self.stopping.cancelled() => return,
+        let pace = async {
+            for gate in &self.gates {
+                pace::keep(&gate.voters).await;
             }
+            pace::keep_to_local(&self.local_pace).await;
+        };
+        tokio::select! {
+            () = pace => {}
+            () = self.stopping.cancelled() => {}
         }
     }
 

@@ -1,7 +1,11 @@
 //! The end of a pipeline: every batch goes to every leg, and no leg waits for another.
+//!
+//! A leg whose queue is full drops the batch for itself alone. To wait for a local leg, even
+//! for a second, would make a slow terminal the pace of every destination beside it. But a
+//! sink that only computes may share its worker with the pipeline, and then has had no turn
+//! yet: so before a local leg drops, the pipeline gives way once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,11 +14,6 @@ use super::ledger::{Claim, LegAccount};
 use super::queue::{Producer, Request, Slot};
 use crate::component::DropReason;
 use crate::pdata::Batch;
-
-/// How long a pipeline waits for room on a local leg before that leg drops for itself
-/// alone. Long enough for a sink that is merely busy, whose pipeline then slows down with
-/// it instead of losing data; a hung disk costs the others this once.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The legs of one pipeline.
 #[derive(Debug)]
@@ -27,16 +26,9 @@ pub(super) struct Fanout {
 pub(super) struct Leg {
     pub(super) account: Arc<LegAccount>,
     pub(super) producer: Producer,
-    pub(super) kind: LegKind,
-}
-
-/// What a full queue means.
-#[derive(Debug)]
-pub(super) enum LegKind {
-    /// Admission has reserved room in this slot of the lease, or the data has to find it.
-    Remote { slot: usize },
-    /// The pipeline waits a moment, unless it has just done so in vain.
-    Local { stalled: bool },
+    /// Where in the lease admission has reserved room; none for a local leg, which has no
+    /// vote.
+    pub(super) vote: Option<usize>,
 }
 
 impl Fanout {
@@ -44,9 +36,8 @@ impl Fanout {
         Self { legs }
     }
 
-    /// Hands the batch to every leg. Waits only for local legs, and at most for
-    /// [`PATIENCE`] each.
-    pub(super) async fn send(&mut self, leased: Leased, now: Instant) {
+    /// Hands the batch to every leg, and waits for none.
+    pub(super) async fn send(&self, leased: Leased, now: Instant) {
         let Leased { batch, lease } = leased;
         let Lease {
             held,
@@ -65,46 +56,35 @@ impl Fanout {
             since: now,
         };
         let claims = held.fan_out(self.legs.iter().map(|leg| &leg.account));
-        let mut busy = Vec::new();
-        for (leg, claim) in self.legs.iter_mut().zip(claims) {
+        let mut full = Vec::new();
+        for (leg, claim) in self.legs.iter().zip(claims) {
             match leg.room(&batch, &mut slots) {
                 Some(slot) => leg.producer.queue().push(parcel(claim, slot)),
-                None if leg.may_wait() => busy.push((leg, claim)),
+                None if leg.vote.is_none() => full.push((leg, claim)),
                 None => leg.give_up(claim),
             }
         }
-        for (leg, claim) in busy {
-            match leg.producer.queue().reserve(batch.size(), PATIENCE).await {
+        if !full.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for (leg, claim) in full {
+            match leg.room(&batch, &mut slots) {
                 Some(slot) => leg.producer.queue().push(parcel(claim, slot)),
-                None => {
-                    leg.give_up(claim);
-                    leg.kind = LegKind::Local { stalled: true };
-                }
+                None => leg.give_up(claim),
             }
         }
     }
 }
 
 impl Leg {
-    fn room(&mut self, batch: &Batch, slots: &mut [Option<Slot>]) -> Option<Slot> {
-        let promised = match self.kind {
-            LegKind::Remote { slot } => slots.get_mut(slot).and_then(Option::take),
-            LegKind::Local { .. } => None,
+    fn room(&self, batch: &Batch, slots: &mut [Option<Slot>]) -> Option<Slot> {
+        let promised = self.vote.and_then(|vote| slots.get_mut(vote)?.take());
+        let mut slot = match promised {
+            Some(slot) => slot,
+            None => self.producer.queue().try_reserve(batch.size())?,
         };
-        if let Some(mut slot) = promised {
-            slot.settle(batch.size(), batch.items());
-            return Some(slot);
-        }
-        let mut slot = self.producer.queue().try_reserve(batch.size())?;
         slot.settle(batch.size(), batch.items());
-        if let LegKind::Local { stalled } = &mut self.kind {
-            *stalled = false;
-        }
         Some(slot)
-    }
-
-    fn may_wait(&self) -> bool {
-        matches!(self.kind, LegKind::Local { stalled: false }) && !self.producer.queue().is_closed()
     }
 
     fn give_up(&self, claim: Claim) {

@@ -16,10 +16,11 @@ use self::exporters::Outlet;
 use super::admission::{Gate, ReceiverAccount, ReceiverIntake};
 use super::budget::Budget;
 use super::chain::{Chain, StageAccount};
-use super::fanout::{Fanout, Leg, LegKind};
+use super::fanout::{Fanout, Leg};
 use super::ledger::{Ledger, LegAccount, PipelineAccount};
 use super::metrics;
 use super::probe::Probe;
+use super::queue::Queue;
 use super::vote::Voter;
 use super::worker::PipelineTask;
 use crate::component::{BuildContext, ComponentId, Health, Intake, Policy, Receiver, Routes};
@@ -208,7 +209,7 @@ impl<'a> Builder<'a> {
 
     fn pipeline(&mut self, pipeline: &PipelineConfig) -> (PipelineTask, Arc<Gate>) {
         let account = PipelineAccount::new(&pipeline.id);
-        let (legs, voters) = self.legs(pipeline, &account);
+        let (legs, voters, locals) = self.legs(pipeline, &account);
         let budget = self.budget(pipeline);
         let mut chain = Chain::new(Arc::clone(&account), Arc::clone(&budget), voters.len());
         for id in &pipeline.processors {
@@ -235,6 +236,7 @@ impl<'a> Builder<'a> {
             account,
             budget,
             voters,
+            locals,
             input: sender,
         };
         (task, Arc::new(gate))
@@ -244,8 +246,8 @@ impl<'a> Builder<'a> {
         &mut self,
         pipeline: &PipelineConfig,
         account: &PipelineAccount,
-    ) -> (Vec<Leg>, Vec<Voter>) {
-        let (mut legs, mut voters) = (Vec::new(), Vec::new());
+    ) -> (Vec<Leg>, Vec<Voter>, Vec<Arc<Queue>>) {
+        let (mut legs, mut voters, mut locals) = (Vec::new(), Vec::new(), Vec::new());
         for id in &pipeline.exporters {
             // Absent when it could not be built, which has been said.
             let Some(outlet) = self.outlets.get_mut(id) else {
@@ -253,26 +255,27 @@ impl<'a> Builder<'a> {
             };
             let leg = LegAccount::new(account, id, pipeline.id.signal);
             outlet.legs.push(Arc::clone(&leg));
-            let kind = match outlet.vote {
+            let vote = match outlet.vote {
                 Some((when_full, block_on_overflow)) => {
                     voters.push(Voter {
                         queue: Arc::clone(&outlet.queue),
                         when_full,
                         block_on_overflow,
                     });
-                    LegKind::Remote {
-                        slot: voters.len() - 1,
-                    }
+                    Some(voters.len() - 1)
                 }
-                None => LegKind::Local { stalled: false },
+                None => {
+                    locals.push(Arc::clone(&outlet.queue));
+                    None
+                }
             };
             legs.push(Leg {
                 account: leg,
                 producer: outlet.queue.producer(),
-                kind,
+                vote,
             });
         }
-        (legs, voters)
+        (legs, voters, locals)
     }
 
     /// Lowers `memory_limiter` onto admission: pipelines that name the same one share it.

@@ -7,12 +7,18 @@
 //! queue is left for outages. It waits no longer than [`PATIENCE`], whatever the destination
 //! does. Legs count as they do at admission: one that is calm is enough, unless another has
 //! a veto.
+//!
+//! Local legs have no vote and set no pace beside one that has: a slow terminal would slow
+//! down every destination. Where a sender's data goes to local legs only, the quickest of
+//! them sets it, since a file would otherwise lose whatever comes faster than the disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
+use super::queue::Queue;
 use super::vote::Voter;
 use crate::settings::WhenFull;
 
@@ -25,6 +31,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) async fn keep(voters: &[Voter]) {
     if !is_calm(voters) {
         let _ = timeout(PATIENCE, calm(voters)).await;
+    }
+}
+
+/// Waits until one of these queues is calm, or for as long as patience lasts. Cancel safe.
+pub(super) async fn keep_to_local(queues: &[Arc<Queue>]) {
+    if !queues.is_empty() && !queues.iter().any(|queue| queue.is_calm()) {
+        let calm = select_all(queues.iter().map(|queue| Box::pin(queue.calm())));
+        let _ = timeout(PATIENCE, calm).await;
     }
 }
 

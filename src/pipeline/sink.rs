@@ -18,15 +18,13 @@ use tokio::sync::oneshot;
 use super::alarm::Alarm;
 use super::grace::Grace;
 use super::ledger::Claim;
-use super::queue::{JoinBounds, Queue, Request};
+use super::queue::{Bounds, JoinBounds, Queue, Request};
 use super::status::ExporterStatus;
 use super::{Ending, panic_message};
 use crate::component::{Discards, DropReason, Now, Sink};
 
-/// Requests before a local exporter, and their encoded bytes.
-pub(super) const QUEUE_REQUESTS: u64 = 256;
-/// See [`QUEUE_REQUESTS`].
-pub(super) const QUEUE_BYTES: u64 = 16 << 20;
+/// What a request takes at least of `queue_bytes`, so that these bound small ones, too.
+const LEAST_BYTES: u64 = 256;
 
 /// How long the start waits for a sink that opens its file: longer than any disk takes
 /// that works, and the agent then starts without it.
@@ -64,6 +62,16 @@ impl SinkTask {
             queue,
             in_hand: Arc::default(),
             state: State::Idle(sink),
+        }
+    }
+
+    /// What may wait for the sink and be with it.
+    pub(super) fn bounds(sink: &dyn Sink) -> Bounds {
+        let bytes = sink.queue_bytes();
+        Bounds {
+            requests: (bytes / LEAST_BYTES).max(1),
+            bytes,
+            items: None,
         }
     }
 

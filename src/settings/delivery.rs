@@ -64,6 +64,15 @@ pub struct RetrySettings {
     pub max_elapsed_time: Option<Duration>,
 }
 
+/// What may wait for a local exporter, unless its `queue_bytes` says otherwise.
+pub const LOCAL_QUEUE: ByteSize = ByteSize(16 << 20);
+
+/// Reads `queue_bytes` among a local exporter's own keys.
+pub fn local_queue(fields: &mut Fields<'_>) -> u64 {
+    let bounds = ByteSize(64 << 10)..=ByteSize(1 << 30);
+    fields.within("queue_bytes", LOCAL_QUEUE, bounds).0
+}
+
 /// `sending_queue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSettings {

@@ -8,6 +8,8 @@ mod delivery;
 mod guard;
 mod listener;
 
-pub use delivery::{DeliverySettings, QueueSettings, RetrySettings, WhenFull};
+pub use delivery::{
+    DeliverySettings, LOCAL_QUEUE, QueueSettings, RetrySettings, WhenFull, local_queue,
+};
 pub use guard::{GuardConfig, Places, destination};
 pub use listener::{AuthConfig, ListenerConfig, address_of};

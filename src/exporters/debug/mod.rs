@@ -7,6 +7,7 @@
 //!     sampling_initial: 2      # batches printed in each second ...
 //!     sampling_thereafter: 1   # ... and then each so many-th; 1 prints all
 //!     output_paths: [stderr]   # stderr | stdout
+//!     queue_bytes: 16MiB       # encoded, what may wait for a slow terminal; 64KiB to 1GiB
 //!     use_internal_logger: true  # the Collector's; false without output_paths means stdout
 //! ```
 //!
@@ -16,7 +17,8 @@
 //! printed says how many they were.
 //!
 //! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`. What can't
-//! be printed, because the terminal is gone, is dropped with the reason `write_failed`.
+//! be printed, because the terminal is gone, is dropped with the reason `write_failed`, and
+//! what finds no room in `queue_bytes`, because the terminal is slow, with `queue_full`.
 
 mod basic;
 mod detailed;
@@ -32,6 +34,7 @@ use crate::component::{
     ExporterFactory, Now, Sink,
 };
 use crate::pdata::{Batch, Signal};
+use crate::settings::local_queue;
 use crate::yaml::{FromValue, Value};
 
 /// The factory of `debug`.
@@ -48,6 +51,7 @@ struct Config {
     verbosity: Verbosity,
     sampling_initial: u64,
     sampling_thereafter: u64,
+    queue_bytes: u64,
     outputs: Vec<Stream>,
 }
 
@@ -70,6 +74,7 @@ impl Config {
         let verbosity = fields.or("verbosity", Verbosity::Basic);
         let sampling_initial = fields.within("sampling_initial", 2, 0..=1_000_000);
         let sampling_thereafter = fields.within("sampling_thereafter", 1, 0..=1_000_000);
+        let queue_bytes = local_queue(&mut fields);
         let internal = fields.or("use_internal_logger", true);
         let outputs = fields.optional::<Vec<Stream>>("output_paths");
         fields.finish();
@@ -82,6 +87,7 @@ impl Config {
             verbosity,
             sampling_initial,
             sampling_thereafter,
+            queue_bytes,
             outputs: outputs.unwrap_or_else(|| vec![default]),
         })
     }
@@ -148,6 +154,7 @@ struct Debug {
     id: ComponentId,
     verbosity: Verbosity,
     sampler: Sampler,
+    queue_bytes: u64,
     outputs: Vec<Box<dyn io::Write + Send>>,
     /// Batches that the sampling left out since the last line.
     skipped: u64,
@@ -159,6 +166,7 @@ impl Debug {
             id,
             verbosity: config.verbosity,
             sampler: Sampler::new(config.sampling_initial, config.sampling_thereafter),
+            queue_bytes: config.queue_bytes,
             outputs,
             skipped: 0,
         }
@@ -204,6 +212,10 @@ impl Sink for Debug {
         if !written {
             out.discard(batch.items(), DropReason::WriteFailed);
         }
+    }
+
+    fn queue_bytes(&self) -> u64 {
+        self.queue_bytes
     }
 
     fn may_block(&self) -> bool {

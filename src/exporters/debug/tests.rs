@@ -7,6 +7,7 @@ use super::*;
 use crate::pdata::writer::{
     AttributeValue, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
 };
+use crate::settings::LOCAL_QUEUE;
 
 /// A terminal that a test can look at.
 #[derive(Clone, Default)]
@@ -48,6 +49,7 @@ fn config(verbosity: Verbosity) -> Config {
         verbosity,
         sampling_initial: 2,
         sampling_thereafter: 1,
+        queue_bytes: LOCAL_QUEUE.0,
         outputs: vec![Stream::Stderr],
     }
 }

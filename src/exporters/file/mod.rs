@@ -7,6 +7,7 @@
 //!     append: false            # true keeps what the file holds at start
 //!     flush_interval: 1s       # 0 writes every batch at once
 //!     create_directory: false  # makes the parent directory
+//!     queue_bytes: 16MiB       # encoded, what may wait for a slow disk; 64KiB to 1GiB
 //!     format: json             # the only one
 //!     rotation:                # without it the file grows without end
 //!       max_megabytes: 100     # of 2^20 bytes; the next request starts a new file
@@ -25,6 +26,10 @@
 //! is dropped and counted with the reason `write_failed`; one log line marks the beginning
 //! and one the end of such an outage. Where a full file can't be rotated, writing to it
 //! fails: the disk's room was promised to somebody else.
+//!
+//! A disk that is slower than what comes holds up nobody: what finds no room in
+//! `queue_bytes` is dropped and counted with the reason `queue_full`. Only senders whose data
+//! goes to local exporters and nowhere else are slowed down, by up to 100 ms a request.
 //!
 //! Up to 256 KiB and one request wait in memory for the flush; a crash loses them.
 //!
@@ -47,6 +52,7 @@ use crate::component::{
     ExporterFactory, Now, Sink,
 };
 use crate::pdata::{Batch, Signal, json};
+use crate::settings::local_queue;
 use crate::yaml::Value;
 
 /// The factory of `file`.
@@ -67,6 +73,7 @@ struct Config {
     append: bool,
     create_directory: bool,
     flush_interval: Duration,
+    queue_bytes: u64,
     rotation: Option<Rotation>,
 }
 
@@ -77,6 +84,7 @@ impl Config {
         let append = fields.or("append", false);
         let create_directory = fields.or("create_directory", false);
         let flush_interval = fields.or("flush_interval", Duration::from_secs(1));
+        let queue_bytes = local_queue(&mut fields);
         if let Some(format) = fields.value("format").filter(|v| !v.is_null())
             && format.read::<String>().is_some_and(|text| text != "json")
         {
@@ -97,6 +105,7 @@ impl Config {
             append,
             create_directory,
             flush_interval,
+            queue_bytes,
             rotation,
         })
     }
@@ -230,6 +239,10 @@ impl Sink for FileSink {
 
     fn unsettled(&self) -> u64 {
         self.items
+    }
+
+    fn queue_bytes(&self) -> u64 {
+        self.config.queue_bytes
     }
 
     fn may_block(&self) -> bool {

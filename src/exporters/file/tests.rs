@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::settings::LOCAL_QUEUE;
 
 #[derive(Default)]
 struct Lost(Vec<(u64, DropReason)>);
@@ -36,6 +37,7 @@ impl Bench {
             append: false,
             create_directory: false,
             flush_interval: Duration::from_secs(1),
+            queue_bytes: LOCAL_QUEUE.0,
             rotation: None,
         };
         if !content.is_empty() {
@@ -260,6 +262,7 @@ async fn a_path_that_cannot_be_opened_fails_at_start() {
             append: false,
             create_directory: false,
             flush_interval: Duration::ZERO,
+            queue_bytes: LOCAL_QUEUE.0,
             rotation: None,
         },
     );

@@ -6,13 +6,14 @@ use super::Settings;
 use super::labels::is_internal;
 use super::naming::{Namer, Strategy};
 use crate::component::Listener;
-use crate::settings::ListenerConfig;
 use crate::settings::collector::page_keys;
+use crate::settings::{ListenerConfig, local_queue};
 use crate::yaml::{Fields, FromValue, Value, nearest};
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) listener: Listener,
+    pub(super) queue_bytes: u64,
     pub(super) settings: Settings,
 }
 
@@ -42,6 +43,7 @@ impl Config {
         let suffixes = fields.or("add_metric_suffixes", true);
         let strategy = fields.optional::<Strategy>("translation_strategy");
         let max_series = fields.within("max_series", 200_000, 1..=10_000_000);
+        let queue_bytes = local_queue(&mut fields);
         let namer = Namer::new(
             strategy.unwrap_or(if suffixes {
                 Strategy::UnderscoreEscapingWithSuffixes
@@ -54,6 +56,7 @@ impl Config {
         fields.finish();
         Some(Self {
             listener: listener?,
+            queue_bytes,
             settings: Settings {
                 namer,
                 const_labels: const_labels?,

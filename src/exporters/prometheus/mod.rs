@@ -17,6 +17,7 @@
 //!     add_metric_suffixes: true   # the older way to say:
 //!     translation_strategy: UnderscoreEscapingWithSuffixes
 //!     max_series: 200000          # lines of the page, buckets included
+//!     queue_bytes: 16MiB          # encoded, what may wait for the page; 64KiB to 1GiB
 //! ```
 //!
 //! Names, labels and types are translated as by the Collector's exporter of that name;
@@ -125,6 +126,7 @@ impl ExporterConfig for Config {
 struct PrometheusSink {
     listener: Listener,
     context: BuildContext,
+    queue_bytes: u64,
     settings: Arc<Settings>,
     shared: Shared,
     conflicts: Counter<u64>,
@@ -156,6 +158,7 @@ impl PrometheusSink {
         Self {
             listener: config.listener,
             context,
+            queue_bytes: config.queue_bytes,
             settings,
             shared,
             conflicts,
@@ -184,6 +187,10 @@ impl Sink for PrometheusSink {
             )),
         });
         Ok(())
+    }
+
+    fn queue_bytes(&self) -> u64 {
+        self.queue_bytes
     }
 
     fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {

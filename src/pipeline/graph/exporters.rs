@@ -11,8 +11,8 @@ use crate::pipeline::Ending;
 use crate::pipeline::delivery::DeliveryTask;
 use crate::pipeline::grace::Grace;
 use crate::pipeline::ledger::LegAccount;
-use crate::pipeline::queue::{Bounds, Queue};
-use crate::pipeline::sink::{self, SinkTask};
+use crate::pipeline::queue::Queue;
+use crate::pipeline::sink::SinkTask;
 use crate::pipeline::status::ExporterStatus;
 use crate::resilience::{EndpointId, RegistrationError};
 use crate::settings::WhenFull;
@@ -129,11 +129,7 @@ impl Builder<'_> {
                 (queue, Some(vote), ExporterKind::Remote(Box::new(task)))
             }
             BuiltExporter::Local(sink) => {
-                let queue = Queue::new(Bounds {
-                    requests: sink::QUEUE_REQUESTS,
-                    bytes: sink::QUEUE_BYTES,
-                    items: None,
-                });
+                let queue = Queue::new(SinkTask::bounds(sink.as_ref()));
                 let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
                 (queue, None, ExporterKind::Local(task))
             }

@@ -19,7 +19,7 @@ use crate::component::{
 };
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{BreakerConfig, Edge, Mode, Outcome, Transport};
-use crate::settings::{DeliverySettings, RetrySettings};
+use crate::settings::{DeliverySettings, LOCAL_QUEUE, RetrySettings};
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 
@@ -338,6 +338,7 @@ pub(super) struct Local {
     consume: Arc<dyn Fn(&Batch) -> u64 + Send + Sync>,
     start: Arc<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
     may_block: bool,
+    queue_bytes: u64,
     taken: Shared<Vec<u64>>,
     /// How long it holds items before it writes them, if at all.
     delay: Option<Duration>,
@@ -353,6 +354,7 @@ impl Local {
             consume: Arc::new(consume),
             start: Arc::new(|| Ok(())),
             may_block: false,
+            queue_bytes: LOCAL_QUEUE.0,
             taken: Arc::default(),
             delay: None,
             held: 0,
@@ -371,6 +373,12 @@ impl Local {
 
     pub(super) fn blocking(mut self) -> Self {
         self.may_block = true;
+        self
+    }
+
+    /// With another bound of its queue.
+    pub(super) fn queue_bytes(mut self, bytes: u64) -> Self {
+        self.queue_bytes = bytes;
         self
     }
 
@@ -440,6 +448,10 @@ impl Sink for Local {
 
     fn unsettled(&self) -> u64 {
         self.held
+    }
+
+    fn queue_bytes(&self) -> u64 {
+        self.queue_bytes
     }
 
     fn may_block(&self) -> bool {
