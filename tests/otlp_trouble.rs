@@ -241,7 +241,7 @@ async fn trouble_that_passes_costs_time_and_nothing_else() {
     };
     for protocol in PROTOCOLS {
         f(protocol, &[], 0..=0).await;
-        f(protocol, &[|| trouble(Trouble::Cut)], 1..=1).await;
+        f(protocol, &[|| trouble(Trouble::HangUp)], 1..=1).await;
         // The attempt's five seconds, and then the wait.
         f(protocol, &[|| trouble(Trouble::Silence)], 6..=6).await;
     }
@@ -465,7 +465,7 @@ async fn a_minute_of_any_trouble_loses_nothing_and_causes_no_storm() {
         agent.stop().await;
     };
     for protocol in PROTOCOLS {
-        f(protocol, || trouble(Trouble::Cut)).await;
+        f(protocol, || trouble(Trouble::HangUp)).await;
         f(protocol, || trouble(Trouble::Silence)).await;
     }
     f("http", || http(503)).await;

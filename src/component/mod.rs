@@ -84,11 +84,14 @@ pub enum DropReason {
     RetriesExhausted,
     /// Larger than the peer takes, and can't be split further.
     TooLarge,
+    /// The peer's answer broke off before its status: it may have taken them, and would take
+    /// them twice if they came again.
+    Unconfirmed,
 }
 
 impl DropReason {
     /// Every reason, in the order in which metrics list them.
-    pub const ALL: [DropReason; 12] = [
+    pub const ALL: [DropReason; 13] = [
         Self::Aborted,
         Self::Shutdown,
         Self::QueueFull,
@@ -101,6 +104,7 @@ impl DropReason {
         Self::Permanent,
         Self::RetriesExhausted,
         Self::TooLarge,
+        Self::Unconfirmed,
     ];
 
     /// The value of the `reason` label.
@@ -118,6 +122,7 @@ impl DropReason {
             Self::Permanent => "permanent",
             Self::RetriesExhausted => "retries_exhausted",
             Self::TooLarge => "too_large",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }
@@ -207,6 +212,8 @@ pub enum Remedy {
     Split,
     /// Nothing: this request will never work.
     None,
+    /// None that is safe: the peer may have taken the request, and must not get it again.
+    Unconfirmed,
 }
 
 impl ExportError {

@@ -6,7 +6,6 @@
     reason = "each test needs another part of it"
 )]
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -146,8 +145,12 @@ pub fn accepted() -> Response<Full<Bytes>> {
 pub enum Trouble {
     /// Never answers.
     Silence,
+    /// Breaks off before the answer begins.
+    HangUp,
     /// Breaks off after the head of the answer and a part of its body.
     Cut,
+    /// Stops after the head of the answer and a part of its body.
+    Stall,
 }
 
 /// No answer, or half of one.
@@ -184,7 +187,7 @@ impl Sink {
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
                         let (sink, script) = (sink.clone(), Arc::clone(&script));
-                        async move { Ok::<_, Infallible>(sink.answer(request, &script).await) }
+                        async move { sink.answer(request, &script).await }
                     });
                     // The preface of HTTP/2 begins with `PRI`, which is no HTTP/1 method.
                     let mut first = [0; 3];
@@ -205,14 +208,18 @@ impl Sink {
         sink
     }
 
-    async fn answer(&self, request: Request<Incoming>, script: &Script) -> Response<Boxed> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        script: &Script,
+    ) -> std::io::Result<Response<Boxed>> {
         let (head, body) = request.into_parts();
         let grpc = head
             .headers
             .get("content-type")
             .is_some_and(|t| t == "application/grpc");
         let Ok(body) = body.collect().await else {
-            return accepted().map(whole);
+            return Ok(accepted().map(whole));
         };
         let number = {
             let mut received = self.received.lock().unwrap();
@@ -227,17 +234,19 @@ impl Sink {
         self.arrived.notify_waiters();
         match answer.extensions().get() {
             Some(Trouble::Silence) => return std::future::pending().await,
-            Some(Trouble::Cut) => return cut(grpc),
+            Some(Trouble::HangUp) => return Err(std::io::Error::other("hung up")),
+            Some(Trouble::Cut) => return Ok(cut(grpc, Some("cut"))),
+            Some(Trouble::Stall) => return Ok(cut(grpc, None)),
             None => {}
         }
         if !grpc {
-            return answer.map(whole);
+            return Ok(answer.map(whole));
         }
         if answer.headers().contains_key("grpc-status") {
             let (mut head, _) = answer.into_parts();
             head.headers
                 .insert("content-type", "application/grpc".parse().unwrap());
-            return Response::from_parts(head, whole(Full::default()));
+            return Ok(Response::from_parts(head, whole(Full::default())));
         }
         let (_, message) = answer.into_parts();
         let Ok(message) = message.collect().await;
@@ -252,7 +261,7 @@ impl Sink {
         response
             .headers_mut()
             .insert("content-type", "application/grpc".parse().unwrap());
-        response
+        Ok(response)
     }
 
     /// What has come so far.
@@ -282,13 +291,22 @@ fn whole(body: Full<Bytes>) -> Boxed {
     body.map_err(|never| match never {}).boxed()
 }
 
-/// The head of a good answer, three bytes of a body, and then the end of the connection.
-fn cut(grpc: bool) -> Response<Boxed> {
-    let frames = [
-        Ok(hyper::body::Frame::data(Bytes::from_static(&[0, 0, 0]))),
-        Err(std::io::Error::other("cut")),
-    ];
-    let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+/// The head of a good answer, three bytes of a body, and then the end of the connection, or
+/// nothing any more.
+fn cut(grpc: bool, error: Option<&'static str>) -> Response<Boxed> {
+    let data = hyper::body::Frame::data(Bytes::from_static(&[0, 0, 0]));
+    let end = async move {
+        // Time for the head to leave, or there would be no answer at all.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        match error {
+            Some(error) => Err(std::io::Error::other(error)),
+            None => std::future::pending().await,
+        }
+    };
+    let frames = futures_util::stream::iter([Ok(data)]);
+    let frames = futures_util::StreamExt::chain(frames, futures_util::stream::once(end));
+    // `BoxBody` has to be shared between threads, which no future here needs to be.
+    let body = http_body_util::StreamBody::new(Box::pin(frames));
     let mut response = Response::new(BodyExt::boxed(body));
     let headers = response.headers_mut();
     match grpc {

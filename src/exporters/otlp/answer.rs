@@ -9,42 +9,21 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
-use prost::Message;
 
-use crate::component::{Delivered, ExportError, Remedy};
+use super::body::Secrets;
+use crate::component::{ExportError, Remedy};
 use crate::pdata::status::Status;
 use crate::resilience::outcome::{of_push_grpc, of_push_http};
-use crate::resilience::{Outcome, Retry, Transport, retry_after};
-
-/// How much of a peer's message is kept.
-const MAX_MESSAGE: usize = 200;
-
-/// What a 2xx answer or a gRPC message says of the items: the count that a partial success
-/// rejected. An answer that can't be read counts as a plain success, because the peer has
-/// taken the request and a retry would send it twice.
-pub(super) fn delivered(response: &Bytes) -> (Delivered, Option<String>) {
-    match ExportResponse::decode(response.clone()) {
-        Ok(ExportResponse {
-            partial_success: Some(partial),
-        }) => {
-            let rejected = u64::try_from(partial.rejected).unwrap_or(0);
-            let message =
-                (!partial.error_message.is_empty()).then(|| shorten(&partial.error_message));
-            (Delivered { rejected }, message)
-        }
-        _ => (Delivered::default(), None),
-    }
-}
+use crate::resilience::{Outcome, Retry, retry_after};
 
 /// What an HTTP status other than 2xx means.
-pub(super) fn http_error(status: u16, headers: &HeaderMap, body: &Bytes) -> ExportError {
-    let detail = match Status::decode(body) {
-        Some(status) if !status.message.is_empty() => format!(": {}", shorten(&status.message)),
-        _ => String::new(),
+/// `reason` is why, in the peer's words, or empty.
+pub(super) fn http_error(status: u16, headers: &HeaderMap, reason: &str) -> ExportError {
+    let message = match reason {
+        "" => format!("the peer answered HTTP {status}"),
+        reason => format!("the peer answered HTTP {status}: {reason}"),
     };
-    let message = format!("the peer answered HTTP {status}{detail}");
     let (outcome, retry) = of_push_http(status);
     let remedy = match status {
         413 => Remedy::Split,
@@ -55,12 +34,12 @@ pub(super) fn http_error(status: u16, headers: &HeaderMap, body: &Bytes) -> Expo
 
 /// What a gRPC status other than OK means. `details` is the decoded value of
 /// `grpc-status-details-bin`.
-pub(super) fn grpc_error(code: u32, text: &str, details: &[u8]) -> ExportError {
+pub(super) fn grpc_error(code: u32, text: &str, details: &[u8], secrets: &Secrets) -> ExportError {
     let name = CODES
         .get(code as usize)
         .copied()
         .unwrap_or("an unknown code");
-    let message = match shorten(text) {
+    let message = match secrets.shorten(text) {
         text if text.is_empty() => format!("the peer answered {name}"),
         text => format!("the peer answered {name}: {text}"),
     };
@@ -73,11 +52,27 @@ pub(super) fn grpc_error(code: u32, text: &str, details: &[u8]) -> ExportError {
         .advised(advice.map(|advice| advice.min(retry_after::LONGEST)))
 }
 
-/// The answer broke off, or there was none: it isn't known whether the peer took the
-/// request.
-pub(super) fn cut_short(message: impl Into<String>) -> ExportError {
-    let outcome = Outcome::Transport(Transport::Reset);
-    ExportError::new(Remedy::Retry, outcome, message)
+/// A page for people instead of an answer of OTLP: what stands before the peer, such as a
+/// portal that wants somebody to log in, has answered in its place. Nobody took the request,
+/// and once that is mended it goes through.
+pub(super) fn page(status: u16) -> ExportError {
+    let message = format!("HTTP {status} came with an HTML page, so no OTLP peer answered");
+    ExportError::new(Remedy::Retry, Outcome::Unavailable, message)
+}
+
+/// The peer began to answer and never said how the request ended. It may have taken it, so
+/// that it can't be sent again.
+pub(super) fn unconfirmed(outcome: Outcome, message: impl Into<String>) -> ExportError {
+    ExportError::new(Remedy::Unconfirmed, outcome, message)
+}
+
+/// The same because of an error on the way.
+pub(super) fn broken_off(error: &(dyn Error + 'static)) -> ExportError {
+    let message = format!(
+        "the answer broke off before its status: {}",
+        describe(error)
+    );
+    unconfirmed(Outcome::of_error(error), message)
 }
 
 /// Any other failure without a status from the peer.
@@ -153,34 +148,10 @@ fn is_about_size(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// A peer's message, fit for a log line.
-fn shorten(message: &str) -> String {
-    message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_MESSAGE)
-        .collect()
-}
-
-/// `Export{Metrics,Trace,Logs}ServiceResponse`, which differ in names only.
-#[derive(Clone, PartialEq, Message)]
-struct ExportResponse {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-/// `Export{Metrics,Trace,Logs}PartialSuccess`.
-#[derive(Clone, PartialEq, Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected: i64,
-    #[prost(string, tag = "2")]
-    error_message: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::Transport;
 
     use Outcome::{ClientError, Local, ServerError, Throttled, Timeout, Unavailable};
 
@@ -203,7 +174,7 @@ mod tests {
     #[test]
     fn grpc_statuses_are_retried_as_the_specification_says() {
         let f = |code: u32, details: &[u8], remedy, outcome, advice: Option<u64>| {
-            let error = grpc_error(code, "", details);
+            let error = grpc_error(code, "", details, &Secrets::default());
             assert_eq!((error.remedy, error.outcome), (remedy, outcome), "{code}");
             assert_eq!(error.retry_after, advice.map(Duration::from_secs), "{code}");
         };
@@ -239,7 +210,7 @@ mod tests {
     #[test]
     fn a_request_that_is_too_large_is_split_whatever_the_peer_calls_it() {
         let f = |code: u32, text: &str| {
-            let error = grpc_error(code, text, b"");
+            let error = grpc_error(code, text, b"", &Secrets::default());
             // The peer is well: the breaker has nothing to hold against it.
             assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
         };
@@ -256,7 +227,7 @@ mod tests {
             8,
             "the request is larger than 4194304 bytes, which is the limit here",
         );
-        let error = http_error(413, &HeaderMap::new(), &Bytes::new());
+        let error = http_error(413, &HeaderMap::new(), "");
         assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
     }
 
@@ -264,7 +235,7 @@ mod tests {
     fn http_statuses_are_retried_as_the_specification_says() {
         let f = |status: u16, remedy, outcome| {
             let headers = headers(&[(RETRY_AFTER, "9")]);
-            let error = http_error(status, &headers, &Bytes::new());
+            let error = http_error(status, &headers, "");
             assert_eq!((error.remedy, error.outcome), (remedy, outcome), "{status}");
             // Whatever becomes of this request, the peer wants a pause.
             assert_eq!(error.retry_after, Some(Duration::from_secs(9)));
@@ -318,37 +289,6 @@ mod tests {
         assert_eq!(
             transport(&io::Error::from_raw_os_error(24)).remedy,
             Remedy::Retry
-        );
-    }
-
-    #[test]
-    fn what_a_peer_says_is_shown_short_and_on_one_line() {
-        let status = Status {
-            message: format!("a\n{}", "b".repeat(1000)),
-            ..Status::default()
-        };
-        let message = http_error(400, &HeaderMap::new(), &status.encode().into()).to_string();
-        assert!(
-            message.starts_with("the peer answered HTTP 400: a b"),
-            "{message}"
-        );
-        assert!(message.len() < 300);
-    }
-
-    #[test]
-    fn a_partial_success_tells_what_was_rejected() {
-        let response = ExportResponse {
-            partial_success: Some(PartialSuccess {
-                rejected: 3,
-                error_message: "old".to_owned(),
-            }),
-        };
-        let answer = delivered(&response.encode_to_vec().into());
-        assert_eq!(answer, (Delivered { rejected: 3 }, Some("old".to_owned())));
-        assert_eq!(delivered(&Bytes::new()), (Delivered::default(), None));
-        assert_eq!(
-            delivered(&Bytes::from_static(b"\xff")),
-            (Delivered::default(), None)
         );
     }
 }

@@ -5,35 +5,46 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode;
+use tokio::time::Instant;
 
 use super::answer;
+use super::body::{self, AnswerBody, End, Secrets};
 use super::connection::Endpoint;
 use super::payload::{self, Chunks, Compression};
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
 use crate::net::Streams;
 use crate::pdata::{Batch, Signal};
+use crate::resilience::{Outcome, Transport};
 
 /// Windows and frames that let a request of a thousand points travel without a pause.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const FRAME_SIZE: u32 = 256 * 1024;
 
-/// An answer holds a status and perhaps a partial success: what is longer is something else.
-const MAX_ANSWER: usize = 64 * 1024;
+/// The status stands behind the message, so an answer is read to its end, however little of it
+/// is kept. What is longer than this has no end that is waited for.
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The headers and trailers of an answer. A status brings a message that its writer didn't
+/// shorten for us.
+const LONGEST_HEADERS: u32 = 256 * 1024;
 
 /// How the exporter is set up; see the module of the component for the keys.
 pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
+    /// How long an attempt may take.
+    pub(super) timeout: Duration,
     /// Pings on an idle connection find out that the peer is gone.
     pub(super) keepalive: Option<Keepalive>,
 }
@@ -55,6 +66,7 @@ pub(super) struct Grpc {
     /// The connection that the next call uses. A std mutex: it is held for a clone.
     connection: Mutex<Option<SendRequest<Chunks>>>,
     partial: partial::Log,
+    secrets: Secrets,
 }
 
 impl Grpc {
@@ -65,6 +77,7 @@ impl Grpc {
             .into_iter()
             .map(uri)
             .collect::<anyhow::Result<_>>()?;
+        let secrets = Secrets::of(&settings.headers);
         let mut headers = settings.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -78,11 +91,13 @@ impl Grpc {
             headers,
             connection: Mutex::new(None),
             partial,
+            secrets,
         })
     }
 
     async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
         let request = self.request(batch)?;
+        let begun = Instant::now();
         let mut connection = self.connection().await?;
         let response = match connection.send_request(request).await {
             Ok(response) => response,
@@ -92,31 +107,68 @@ impl Grpc {
             }
         };
         let (head, body) = response.into_parts();
-        if head.status != hyper::StatusCode::OK {
-            // A proxy that knows nothing of gRPC.
-            let (status, none) = (head.status.as_u16(), Bytes::new());
-            return Err(answer::http_error(status, &head.headers, &none));
-        }
         // A status without a message stands in the headers.
         if let Some(status) = head.headers.get(GRPC_STATUS) {
-            return conclude(status, &head.headers, &self.partial, &Bytes::new());
+            return self.conclude(status, &head.headers, &AnswerBody::default());
         }
-        let collected = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| {
-                self.disconnect();
-                answer::transport(&*error)
-            })?;
-        let trailers = collected.trailers().cloned().unwrap_or_default();
-        let Some(status) = trailers.get(GRPC_STATUS) else {
-            return Err(answer::cut_short(
-                "the peer's answer ended without a status",
+        let deadline = body::deadline(begun, self.settings.timeout);
+        let read = body::read(body, LONGEST_ANSWER, deadline).await;
+        if !matches!(read.end, End::Complete) {
+            self.disconnect();
+        }
+        if let Some(trailers) = &read.trailers
+            && let Some(status) = trailers.get(GRPC_STATUS)
+        {
+            return self.conclude(status, trailers, &AnswerBody::of_grpc(read.bytes, PREFIX));
+        }
+        let whole = matches!(read.end, End::Complete);
+        let text = AnswerBody::new(&head.headers, read.bytes, whole);
+        if head.status != hyper::StatusCode::OK {
+            // A proxy that knows nothing of gRPC.
+            let reason = text.reason(&self.secrets);
+            return Err(answer::http_error(
+                head.status.as_u16(),
+                &head.headers,
+                &reason,
             ));
-        };
-        let framed = collected.to_bytes();
-        let message = framed.slice(framed.len().min(PREFIX)..);
-        conclude(status, &trailers, &self.partial, &message)
+        }
+        if text.is_page() {
+            return Err(answer::page(head.status.as_u16()));
+        }
+        Err(match read.end {
+            End::Complete => answer::unconfirmed(
+                Outcome::Transport(Transport::Reset),
+                "the answer ended without a status",
+            ),
+            End::Broken(error) => answer::broken_off(&error),
+            End::Endless => answer::unconfirmed(
+                Outcome::Timeout,
+                "the answer began, but its status never came",
+            ),
+        })
+    }
+
+    /// What the peer's status, and the message that came with it, say.
+    fn conclude(
+        &self,
+        status: &HeaderValue,
+        headers: &HeaderMap,
+        body: &AnswerBody,
+    ) -> Result<Delivered, ExportError> {
+        let code = status.to_str().ok().and_then(|code| code.parse().ok());
+        let header = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        match code {
+            Some(0) => Ok(self.partial.note(body.acceptance(&self.secrets))),
+            Some(code) => {
+                let text = percent_decode(header(GRPC_MESSAGE)).decode_utf8_lossy();
+                let details = BASE64.decode(header(GRPC_DETAILS)).unwrap_or_default();
+                Err(answer::grpc_error(code, &text, &details, &self.secrets))
+            }
+            None => Err(answer::unconfirmed(
+                Outcome::ServerError,
+                "the peer's status is no number",
+            )),
+        }
     }
 
     fn request(&self, batch: &Batch) -> Result<Request<Chunks>, ExportError> {
@@ -147,7 +199,8 @@ impl Grpc {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(FRAME_SIZE);
+            .max_frame_size(FRAME_SIZE)
+            .max_header_list_size(LONGEST_HEADERS);
         if let Some(keepalive) = self.settings.keepalive {
             builder
                 .keep_alive_interval(keepalive.time)
@@ -211,6 +264,12 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
+/// Base64 as gRPC writes it in binary headers: padded or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Bytes before a message in an answer.
 const PREFIX: usize = 5;
 
@@ -220,53 +279,4 @@ fn path(signal: Signal) -> &'static str {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
     }
-}
-
-/// What the peer's status, and the message that came with it, say.
-fn conclude(
-    status: &HeaderValue,
-    headers: &HeaderMap,
-    partial: &partial::Log,
-    message: &Bytes,
-) -> Result<Delivered, ExportError> {
-    let code = status.to_str().ok().and_then(|code| code.parse().ok());
-    match code {
-        Some(0) => Ok(partial.note(answer::delivered(message))),
-        Some(code) => {
-            let text = headers
-                .get(GRPC_MESSAGE)
-                .map_or(&b""[..], HeaderValue::as_bytes);
-            let details = headers
-                .get(GRPC_DETAILS)
-                .map_or(&b""[..], HeaderValue::as_bytes);
-            let details = base64(details).unwrap_or_default();
-            Err(answer::grpc_error(code, &percent_decode(text), &details))
-        }
-        None => Err(answer::cut_short("the peer's status is no number")),
-    }
-}
-
-/// Base64 as gRPC writes it in binary headers: padded or not.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD_NO_PAD;
-    let unpadded = text.split(|byte| *byte == b'=').next()?;
-    STANDARD_NO_PAD.decode(unpadded).ok()
-}
-
-/// Undoes gRPC's encoding of status messages; what isn't an escape stays as it is.
-fn percent_decode(text: &[u8]) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        (rest, _) = match escaped {
-            Some(byte) => (&after[2..], decoded.push(byte)),
-            None => (after, decoded.push(byte)),
-        };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Limited};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
+use tokio::time::Instant;
 
+use super::body::{self, AnswerBody, End, Secrets};
 use super::payload::{self, Compression};
 use super::{answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
 use crate::pdata::{Batch, Signal};
-
-/// An answer holds a status and perhaps a partial success: what is longer is something else.
-const MAX_ANSWER: usize = 64 * 1024;
 
 /// How the exporter is set up; see the module of the component for the keys.
 #[derive(Debug)]
@@ -31,11 +29,13 @@ pub(super) struct Http {
     settings: Settings,
     client: Client,
     partial: partial::Log,
+    secrets: Secrets,
 }
 
 impl Http {
     pub(super) fn new(settings: Settings, client: Client, partial: partial::Log) -> Self {
         Self {
+            secrets: Secrets::of(&settings.headers),
             settings,
             client,
             partial,
@@ -62,27 +62,28 @@ impl Http {
         if let Some(encoding) = compression.header() {
             request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
+        let begun = Instant::now();
         let sent = request.send().await;
         let mut response = sent.map_err(|error| self.transport(error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER);
-        let body = body.collect().await.map(|body| body.to_bytes());
-        match (status.is_success(), body) {
-            (true, Ok(body)) => Ok(self.partial.note(answer::delivered(&body))),
-            (true, Err(error)) => match error.downcast::<reqwest::Error>() {
-                // The connection broke before the peer had said all it wanted to: it may
-                // not have taken the request.
-                Ok(error) => Err(self.transport(*error)),
-                // What is too long can't be read, and counts as what can't be read does.
-                Err(_) => Ok(Delivered::default()),
-            },
-            (false, body) => Err(answer::http_error(
-                status.as_u16(),
-                &headers,
-                &body.unwrap_or_default(),
-            )),
+        // The status has come: whatever happens to the body, it doesn't change that.
+        let deadline = body::deadline(begun, self.settings.timeout);
+        let read = body::read(reqwest::Body::from(response), body::MAX_KEPT, deadline).await;
+        let whole = matches!(read.end, End::Complete);
+        let body = AnswerBody::new(&headers, read.bytes, whole);
+        if !status.is_success() {
+            let reason = body.reason(&self.secrets);
+            return Err(answer::http_error(status.as_u16(), &headers, &reason));
         }
+        if body.is_page() {
+            return Err(answer::page(status.as_u16()));
+        }
+        let mut acceptance = body.acceptance(&self.secrets);
+        if !whole && acceptance.remark.is_none() {
+            acceptance.remark = Some("its answer broke off behind the status".to_owned());
+        }
+        Ok(self.partial.note(acceptance))
     }
 
     /// reqwest's own text names the URL, which may hold a secret in its query.

@@ -20,7 +20,11 @@
 //! ```
 //!
 //! A batch leaves as it is held, encoded: without compression nothing is copied. What the
-//! peer rejects in a partial success is counted by the ledger and logged once a minute. The
+//! peer rejects in a partial success is counted by the ledger and logged once a minute. A
+//! request is sent again only where no answer to it had begun, or the answer asks for it: a 2xx
+//! counts whatever becomes of its body, and a gRPC answer whose status never comes is dropped
+//! with the reason `unconfirmed`. 64 KiB of an answer are read, of any message behind it up to
+//! 16 MiB are skipped. The
 //! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the
 //! proxy of `HTTPS_PROXY` for a tunnel, but for loopback and what `NO_PROXY` lists.
 //!
@@ -31,6 +35,7 @@
 //! those of every endpoint, `circuit_breaker_*`.
 
 mod answer;
+mod body;
 mod connection;
 mod grpc;
 mod http;
@@ -200,6 +205,7 @@ impl ExporterConfig for GrpcConfig {
             )?,
             headers: self.common.headers.clone(),
             compression: self.common.compression,
+            timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
         Ok(BuiltExporter::Remote(Box::new(RemoteExporter {

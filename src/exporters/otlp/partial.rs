@@ -1,10 +1,11 @@
-//! Says that a peer rejects items, once a minute however often it does.
+//! Says that a peer rejects items, or answers oddly, once a minute however often it does.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::body::Acceptance;
 use crate::component::{ComponentId, Delivered};
 
 /// The time between two lines about the same peer.
@@ -32,8 +33,9 @@ impl Log {
     }
 
     /// Notes an answer, and says so when it is time to.
-    pub(super) fn note(&self, (delivered, message): (Delivered, Option<String>)) -> Delivered {
-        if delivered.rejected == 0 && message.is_none() {
+    pub(super) fn note(&self, Acceptance { rejected, remark }: Acceptance) -> Delivered {
+        let delivered = Delivered { rejected };
+        if rejected == 0 && remark.is_none() {
             return delivered;
         }
         let now = Instant::now();
@@ -46,7 +48,7 @@ impl Log {
             let rejected = std::mem::take(&mut state.rejected);
             state.last_line = Some(now);
             drop(state);
-            let message = message.unwrap_or_default();
+            let message = remark.unwrap_or_default();
             if rejected > 0 {
                 tracing::error!(exporter = %self.exporter, rejected, message, "the peer rejected items");
             } else {

@@ -56,6 +56,7 @@ impl DeliveryTask {
                 Remedy::Retry => {}
                 Remedy::Split => return Verdict::TooLarge,
                 Remedy::None => return Verdict::Refused,
+                Remedy::Unconfirmed => return Verdict::GivenUp(DropReason::Unconfirmed),
             }
             // One attempt each is all that a shutdown leaves time for.
             if grace.has_begun() {
