@@ -283,15 +283,15 @@ async fn what_a_peer_will_never_take_is_lost_once_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_peer_finds_too_large_comes_again_in_halves() {
+async fn what_a_peer_finds_too_large_comes_again_in_parts() {
     let f = async |protocol: &str, replies: &'static [Reply], points: &[u64]| {
         let outcome = meet(protocol, replies).await;
         assert_eq!((outcome.sent, outcome.lost), (8, None));
         assert_eq!(outcome.points, points, "{protocol}");
-        assert_eq!(outcome.seconds, 0, "halves don't wait");
+        assert_eq!(outcome.seconds, 0, "parts don't wait");
     };
     f("http", &[|| http(413)], &[8, 4, 4]).await;
-    f("http", &[|| http(413), || http(413)], &[8, 4, 2, 2, 4]).await;
+    f("http", &[|| http(413), || http(413)], &[8, 4, 2, 2, 2, 2]).await;
     const LARGE: &str = "grpc: received message larger than max (9 vs. 8)";
     f("grpc", &[|| grpc(8, LARGE, None)], &[8, 4, 4]).await;
     f("grpc", &[|| grpc(11, LARGE, None)], &[8, 4, 4]).await;

@@ -208,7 +208,7 @@ pub struct ExportError {
 pub enum Remedy {
     /// Another attempt, later.
     Retry,
-    /// Two smaller requests.
+    /// Smaller requests.
     Split,
     /// Nothing: this request will never work.
     None,

@@ -49,12 +49,6 @@ impl Batch {
         back.divide_into(most, pieces);
     }
 
-    /// Two batches with half of the items each; `None` when there are fewer than two items.
-    pub fn halve(&self) -> Option<(Batch, Batch)> {
-        let middle = self.items() / 2;
-        (middle > 0).then(|| self.clone().split_at(middle))
-    }
-
     fn single(signal: super::Signal, part: Part) -> Self {
         Self {
             signal,
@@ -206,13 +200,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_single_item_cannot_be_halved() {
-        let batch = sample(Signal::Metrics, 1);
-        let (one, _) = batch.split_at(1);
-        assert_eq!(one.items(), 1);
-        assert!(one.halve().is_none());
     }
 }

@@ -8,13 +8,22 @@ use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, Number
 
 /// A batch of so many points.
 pub(crate) fn points(items: usize) -> Batch {
+    described(items, "")
+}
+
+/// A batch of one point that weighs more than `bytes`.
+pub(crate) fn giant(bytes: usize) -> Batch {
+    described(1, &"x".repeat(bytes))
+}
+
+fn described(items: usize, description: &str) -> Batch {
     let mut writer = MetricsWriter::new();
     writer.resource(&[]);
     writer.scope("rig", "");
     let descriptor = Descriptor {
         name: "m",
         unit: "",
-        description: "",
+        description,
     };
     writer.metric(MetricKind::Gauge, descriptor);
     for i in 0..items {

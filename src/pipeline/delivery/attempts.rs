@@ -24,8 +24,14 @@ pub(super) enum Verdict {
 
 impl DeliveryTask {
     /// Attempts until there is a verdict. A load is given up only after attempts that
-    /// failed, and never because it had to wait for one.
-    pub(super) async fn bring(&self, load: &[Request], grace: &Grace) -> Verdict {
+    /// failed, and never because it had to wait for one. `too_large` is what the breaker
+    /// hears if the peer finds it so.
+    pub(super) async fn bring(
+        &self,
+        load: &[Request],
+        too_large: Outcome,
+        grace: &Grace,
+    ) -> Verdict {
         let Some(batch) = join(load) else {
             return Verdict::Delivered(Delivered::default());
         };
@@ -36,7 +42,7 @@ impl DeliveryTask {
             let attempted = async {
                 let Passed { pass, forbidden } = self.gate.pass(due, number, grace).await;
                 retry.excuse(forbidden);
-                Some(self.attempt(&batch, pass?).await)
+                Some(self.attempt(&batch, pass?, too_large).await)
             };
             let result = tokio::select! {
                 biased;
@@ -78,16 +84,26 @@ impl DeliveryTask {
     }
 
     /// Makes one attempt.
-    async fn attempt(&self, batch: &Batch, pass: Pass<'_>) -> Result<Delivered, ExportError> {
+    async fn attempt(
+        &self,
+        batch: &Batch,
+        pass: Pass<'_>,
+        too_large: Outcome,
+    ) -> Result<Delivered, ExportError> {
         let _under_way = self.status.under_way();
         let limit = self.settings.timeout;
-        let result = match tokio::time::timeout(limit, self.exporter.export(batch)).await {
+        let mut result = match tokio::time::timeout(limit, self.exporter.export(batch)).await {
             Ok(result) => result,
             Err(_) => {
                 let message = format!("no answer within {limit:?}");
                 Err(ExportError::new(Remedy::Retry, Outcome::Timeout, message))
             }
         };
+        if let Err(error) = &mut result
+            && error.remedy == Remedy::Split
+        {
+            error.outcome = too_large;
+        }
         pass.conclude(limit, &result);
         result
     }

@@ -4,12 +4,16 @@
 //! ever delaying anything, so that a slow link is filled by bigger requests. A request
 //! stays at the head until it has met its end, so order is kept, retries included.
 //!
+//! Where the peer finds a request too large, [`cutter`] says in which pieces it is sent.
+//!
 //! While the destination is given up nothing is attempted and nothing is lost: what bounds
 //! the waiting is the queue. See [`gate`] for the attempts that are made, and for what
 //! becomes of the rest when the agent ends.
 
 mod attempts;
+mod cutter;
 mod gate;
+mod rest;
 mod retry;
 
 use std::pin::pin;
@@ -18,7 +22,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use self::attempts::Verdict;
+use self::cutter::{Cut, Cutter};
 use self::gate::Gate;
+use self::rest::{Rest, items};
 use super::Ending;
 use super::grace::Grace;
 use super::queue::{Bounds, JoinBounds, Queue, Request};
@@ -115,31 +121,31 @@ impl DeliveryTask {
 
     /// Brings joined requests to their end, in pieces where the peer won't have the whole.
     async fn deliver(&self, requests: Vec<Request>, grace: &Grace) {
-        let mut loads = vec![requests];
-        while let Some(mut load) = loads.pop() {
-            match self.bring(&load, grace).await {
-                Verdict::Delivered(delivered) => self.settle(load, delivered),
-                // Halves, the first on top, so that order is kept.
-                Verdict::TooLarge if load.len() > 1 => {
-                    let second = load.split_off(load.len() / 2);
-                    loads.extend([second, load]);
+        let mut rest = Rest::new(requests);
+        let mut cutter = Cutter::new();
+        while let Some(load) = rest.next(cutter.size()) {
+            let (items, last) = (items(&load), rest.is_empty());
+            let too_large = cutter.outcome(items, last);
+            match self.bring(&load, too_large, grace).await {
+                Verdict::Delivered(delivered) => {
+                    cutter.taken(items);
+                    self.settle(load, delivered);
                 }
-                Verdict::TooLarge => match load.pop().map(Request::halve) {
-                    Some(Ok((first, second))) => loads.extend([vec![second], vec![first]]),
-                    Some(Err(request)) => self.lose(vec![request], DropReason::TooLarge),
-                    None => {}
+                Verdict::TooLarge => match cutter.too_large(items, last) {
+                    Cut::Smaller => rest.put_back(load),
+                    Cut::Lost => self.lose(load, DropReason::TooLarge),
+                    Cut::GivenUp => {
+                        self.lose(load, DropReason::TooLarge);
+                        self.lose(rest.take(), DropReason::TooLarge);
+                    }
                 },
                 // One bad request must not take those it was joined with.
-                Verdict::Refused if load.len() > 1 => {
-                    loads.extend(load.into_iter().rev().map(|request| vec![request]));
-                }
+                Verdict::Refused if load.len() > 1 => rest.put_back_apart(load),
                 Verdict::Refused => self.lose(load, DropReason::Permanent),
                 Verdict::GivenUp(reason) => self.lose(load, reason),
                 Verdict::Cancelled => {
                     self.lose(load, DropReason::Shutdown);
-                    for load in loads.drain(..) {
-                        self.lose(load, DropReason::Shutdown);
-                    }
+                    self.lose(rest.take(), DropReason::Shutdown);
                 }
             }
         }
@@ -159,33 +165,11 @@ impl DeliveryTask {
         }
     }
 
-    fn lose(&self, load: Vec<Request>, reason: DropReason) {
+    fn lose(&self, load: impl IntoIterator<Item = Request>, reason: DropReason) {
         for request in load {
             self.status.lost(request.claim.items(), reason);
             request.claim.discard(reason);
         }
-    }
-}
-
-impl Request {
-    /// Two requests with half of the items each, or the request as it was when it can't be
-    /// divided.
-    fn halve(mut self) -> Result<(Request, Request), Request> {
-        let Some((first, second)) = self.batch.halve() else {
-            return Err(self);
-        };
-        let whole = self.batch.items();
-        let claim = self.claim.take(first.items());
-        let slot = self.slot.take(first.items(), whole);
-        let front = Request {
-            batch: first,
-            claim,
-            hold: Arc::clone(&self.hold),
-            slot,
-            since: self.since,
-        };
-        self.batch = second;
-        Ok((front, self))
     }
 }
 

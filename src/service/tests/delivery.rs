@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fakes::{Remote, Reply};
 use super::rig::{Rig, id};
 use crate::component::DropReason;
+use crate::pipeline::testing::giant;
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_retried_with_growing_waits_and_keeps_its_place() {
@@ -67,7 +68,7 @@ async fn of_a_joined_request_only_the_bad_part_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_too_large_is_halved_until_it_fits() {
+async fn a_request_too_large_is_halved_until_a_piece_fits_and_that_size_serves_the_rest() {
     let remote = Remote::rule(|batch| match batch.items() {
         0..=3 => Reply::Take,
         _ => Reply::Split,
@@ -78,8 +79,55 @@ async fn a_request_too_large_is_halved_until_it_fits() {
         rigged.push(items).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(remote.attempts()[2..], [7, 3, 4, 3, 1]);
+    assert_eq!(remote.attempts()[2..], [7, 3, 3, 1]);
     assert_eq!(rigged.leg("remote").sent, 8);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_finds_everything_too_large_has_failed_and_is_soon_left_alone() {
+    let remote = Remote::rule(|_| Reply::Split).with(|delivery| delivery.queue.join_items = 0);
+    let rigged = Rig::new().exporter("remote", &remote).start().await;
+    rigged.push(2000).await.unwrap();
+    rigged.settle().await;
+    let leg = rigged.leg("remote");
+    assert_eq!(
+        (leg.queued, leg.dropped.of(DropReason::TooLarge)),
+        (0, 2000)
+    );
+    let attempts = remote.attempts().len();
+    assert!(attempts <= 60, "{attempts} for one request");
+    let endpoint = rigged.endpoint("remote");
+    let snapshot = endpoint.breaker().snapshot(tokio::time::Instant::now());
+    assert_eq!(snapshot.consecutive_failures, 1);
+    assert!(snapshot.health_score < 0.3, "{}", snapshot.health_score);
+    for _ in 0..9 {
+        rigged.push(2000).await.unwrap();
+        rigged.settle().await;
+    }
+    assert!(!rigged.breaker("remote").is_closed());
+    assert_eq!(
+        rigged.leg("remote").dropped.of(DropReason::TooLarge),
+        10_000
+    );
+    assert_eq!(rigged.leg("remote").queued, 10_000, "the rest waits");
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_giant_item_costs_itself_and_nothing_of_those_it_was_joined_with() {
+    let remote = Remote::rule(|batch| match batch.size() {
+        0..=5_000 => Reply::Take,
+        _ => Reply::Split,
+    });
+    let rigged = Rig::new().exporter("remote", &remote).start().await;
+    rigged.pause_with(&remote).await;
+    rigged.push(20).await.unwrap();
+    rigged.push_batch(giant(10_000)).await.unwrap();
+    rigged.push(20).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let leg = rigged.leg("remote");
+    assert_eq!((leg.sent, leg.dropped.of(DropReason::TooLarge)), (41, 1));
     rigged.shutdown().await;
 }
 

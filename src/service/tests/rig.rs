@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::fakes::{Local, Making, Remote, Reply, Shared, Source, SourceKind};
 use crate::component::{ComponentId, Health, Intake, Origin, Policy, Processor, Refusal};
 use crate::config::{Config, PipelineConfig, PipelineId, Stage};
-use crate::pdata::Signal;
+use crate::pdata::{Batch, Signal};
 use crate::pipeline::testing::points;
 use crate::pipeline::{Ledger, LegEntry, PipelineEntry, Snapshot};
 use crate::resilience::{Endpoint, Endpoints, State};
@@ -156,7 +156,10 @@ impl Rigged {
 
     /// Pushes as a client would.
     pub(super) async fn push(&self, items: usize) -> Result<(), Refusal> {
-        let batch = points(items);
+        self.push_batch(points(items)).await
+    }
+
+    pub(super) async fn push_batch(&self, batch: Batch) -> Result<(), Refusal> {
         let deadline = Instant::now() + Duration::from_secs(30);
         let admission = self.intake().admit(Origin::Push, batch.size(), deadline);
         let admission = admission.await?;
