@@ -20,7 +20,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use foghorn::resilience::{Config, Outcome, State};
-use outage::{Record, Script, Shown, Weather, attempts_to_open, openings, simulate};
+use outage::{
+    Record, Script, Shown, Weather, attempts_to_open, openings, simulate, simulate_paths,
+};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> std::io::Result<()> {
@@ -64,11 +66,26 @@ fn figures(runtime: &Runtime) {
         "",
     );
 
-    let rate = mean((0..200).map(|seed| {
+    let rates = (0..200).map(|seed| {
         let dead = vec![(s(0), Weather::Refused)];
-        run(runtime, dead, s(0), s(3_600), seed).attempts.len() as f64 / 60.0
-    }));
-    row("requests a minute to a dead endpoint, first hour", rate, "");
+        let record = run(runtime, dead, s(0), s(3_700), seed);
+        let opened = record.first(State::CoolingDown, s(0)).unwrap();
+        // The attempt that opened it ended at that moment.
+        let given_up = record.attempts_between(opened, opened + s(3_600)) - 1;
+        let whole = record.attempts_between(s(0), s(3_600));
+        (whole as f64 / 60.0, given_up as f64 / 60.0)
+    });
+    let (whole, given_up): (Vec<f64>, Vec<f64>) = rates.unzip();
+    row(
+        "requests a minute to a dead endpoint, first hour",
+        mean(whole),
+        "",
+    );
+    row(
+        "the same in the hour after it is given up",
+        mean(given_up),
+        "",
+    );
 
     let kinds = [("refused", Weather::Refused), ("hanging", Weather::Hanging)];
     for (name, weather) in kinds {
@@ -80,24 +97,30 @@ fn figures(runtime: &Runtime) {
         row(&format!("mean time to open, {name}"), time, "s");
     }
     for (name, weather) in kinds {
-        let recovery = |length: Duration, seed| {
+        let recovery = |paths: usize, length: Duration, seed| {
             let back = s(600) + length;
             let script = vec![(s(600), weather), (back, Weather::Up)];
-            let record = run(runtime, script, s(0), back + s(400), seed);
-            (record.first_answer(back).unwrap() - back).as_secs_f64()
+            let (config, until) = (Config::default(), back + s(200));
+            let records = simulate_paths(paths, &config, script, s(0), until, seed);
+            let records = runtime.block_on(records);
+            let heard = records.iter().map(|record| record.first_answer(back));
+            (heard.max().flatten().unwrap() - back).as_secs_f64()
         };
-        for minutes in [1, 10, 60, 360] {
-            // All phases of the poll and, below, all lengths alike.
-            let length = |seed| s(minutes * 60) + Duration::from_millis(seed * 75);
-            let time = mean((0..200).map(|seed| recovery(length(seed), seed)));
-            row(
-                &format!("mean recovery after {minutes} min, {name}"),
-                time,
-                "s",
-            );
+        for paths in [1, 3] {
+            for minutes in [1, 10, 60, 360] {
+                // All phases of the poll and, below, all lengths alike.
+                let length = |seed| s(minutes * 60) + Duration::from_millis(seed * 75);
+                let time = mean((0..200).map(|seed| recovery(paths, length(seed), seed)));
+                let of = if paths == 1 { "" } else { " of three paths" };
+                row(
+                    &format!("mean recovery{of} after {minutes} min, {name}"),
+                    time,
+                    "s",
+                );
+            }
         }
         let any = |seed| Duration::from_secs_f64(15.0 * 1_440f64.powf(seed as f64 / 600.0));
-        let time = mean((0..600).map(|seed| recovery(any(seed), seed)));
+        let time = mean((0..600).map(|seed| recovery(1, any(seed), seed)));
         row(
             &format!("mean recovery after 15 s to 6 h, {name}"),
             time,

@@ -8,8 +8,8 @@
 //!       preset: default          # default | simple
 //!       mode: enforce            # enforce | observe | off
 //!       failure_threshold: 5
-//!       cooldown: 60s
-//!       max_cooldown: 300s
+//!       cooldown: 30s
+//!       max_cooldown: 120s
 //!     retry: {max: 3, base: 1s, deadline: 14s, budget: {capacity: 10, per_success: 0.2}}
 //!     cache: {ttl: 10s, max_staleness: 300s}
 //!     hedging: {enabled: false, min_delay: 100ms}

@@ -17,6 +17,7 @@ use super::events::{Attempt, Event, Observer};
 use super::id::EndpointId;
 use super::isolation::Network;
 use super::settings::BreakerSettings;
+use super::siblings::{Sibling, Siblings};
 
 /// How a retry went, or why it wasn't made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +94,15 @@ pub struct Endpoint {
     cache: Mutex<Option<CacheStatus>>,
     retries: [AtomicU64; RetryResult::ALL.len()],
     cached: [AtomicU64; CacheResult::ALL.len()],
-    network: Arc<Network>,
-    observer: Option<Arc<dyn Observer>>,
+    ties: Ties,
     changed: Arc<Notify>,
+}
+
+/// What an endpoint shares with others.
+pub(super) struct Ties {
+    pub(super) network: Arc<Network>,
+    pub(super) siblings: Arc<Siblings>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 /// What retries spend and are spread by.
@@ -110,19 +117,19 @@ impl Endpoint {
         settings: BreakerSettings,
         budget: Option<BudgetSettings>,
         seed: u64,
-        network: Arc<Network>,
-        observer: Option<Arc<dyn Observer>>,
+        ties: Ties,
         now: Instant,
     ) -> Self {
         let changed = Arc::new(Notify::new());
         let herald = Herald {
             changed: Arc::clone(&changed),
-            observer: observer
+            observer: ties
+                .observer
                 .as_ref()
                 .map(|observer| (id.clone(), Arc::clone(observer))),
         };
         let breaker = Breaker::new(settings, seed, now)
-            .on_network(Arc::clone(&network))
+            .on_network(Arc::clone(&ties.network))
             .observed_by(Arc::new(herald));
         Self {
             peer: id.peer().into(),
@@ -139,8 +146,7 @@ impl Endpoint {
             cache: Mutex::new(None),
             retries: Default::default(),
             cached: Default::default(),
-            network,
-            observer,
+            ties,
             changed,
         }
     }
@@ -167,8 +173,10 @@ impl Endpoint {
     ) {
         let now = Instant::now();
         let outcome = completion.outcome;
-        self.network.record(now, &self.peer, outcome);
-        permit.record(now, completion);
+        self.ties.network.record(now, &self.peer, outcome);
+        if permit.record(now, completion) {
+            self.ties.siblings.hasten(self, now);
+        }
         self.publish(&Event::Attempted {
             attempt,
             outcome,
@@ -177,9 +185,10 @@ impl Endpoint {
         });
     }
 
-    /// Resolves at the next transition of the breaker, from the moment of this call on. For
-    /// those who wait for an attempt to be admitted: [`Breaker::wake_at`] says when that is
-    /// unless somebody forces the breaker or records on it meanwhile. Cancel safe.
+    /// Resolves at the next transition of the breaker, and when its cooldown is ended early,
+    /// from the moment of this call on. For those who wait for an attempt to be admitted:
+    /// [`Breaker::wake_at`] says when that is unless somebody forces the breaker, records on
+    /// it, or finds a sibling answering meanwhile. Cancel safe.
     pub fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
@@ -187,7 +196,7 @@ impl Endpoint {
     /// The network that it shares with the others; whoever records on
     /// [`Endpoint::breaker`] by itself tells the network too.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.ties.network
     }
 
     /// Whether a guard polls it: only then it has a retry budget and a cache.
@@ -242,8 +251,16 @@ impl Endpoint {
 
     /// Tells the observer of something that happened here.
     pub fn publish(&self, event: &Event<'_>) {
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.ties.observer {
             observer.on_event(&self.id, event);
+        }
+    }
+}
+
+impl Sibling for Endpoint {
+    fn hasten(&self, now: Instant) {
+        if self.breaker.hasten(now) {
+            self.changed.notify_waiters();
         }
     }
 }

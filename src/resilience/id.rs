@@ -51,6 +51,12 @@ impl EndpointId {
         (Arc::clone(&self.component), Arc::clone(&self.url))
     }
 
+    /// Scheme, host and port, which siblings share.
+    pub(super) fn origin(&self) -> String {
+        let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        format!("{scheme}://{}", self.peer())
+    }
+
     /// Host and port, for what is common to all endpoints of one peer.
     pub fn peer(&self) -> String {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));

@@ -52,6 +52,7 @@ mod id;
 mod isolation;
 mod registry;
 mod settings;
+mod siblings;
 mod sync;
 mod threshold;
 

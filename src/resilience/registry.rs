@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::active::ActiveTasks;
 use super::breaker::Force;
 use super::budget::BudgetSettings;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Ties};
 use super::events::Observer;
 use super::guard::Guard;
 use super::id::EndpointId;
 use super::isolation::Network;
 use super::settings::{BreakerSettings, Settings};
+use super::siblings::{Sibling, Siblings};
 
 /// `service.max_endpoints` when nothing is written.
 pub const DEFAULT_MAX_ENDPOINTS: usize = 10_000;
@@ -47,13 +48,20 @@ pub enum RegistrationError {
 pub struct Endpoints {
     max: usize,
     seeds: Mutex<SmallRng>,
-    endpoints: Mutex<HashMap<EndpointId, Arc<Endpoint>>>,
+    registered: Mutex<Registered>,
     registration_failures: AtomicU64,
     tasks: ActiveTasks,
     pollers: ActiveTasks,
     network: Arc<Network>,
     observer: Option<Arc<dyn Observer>>,
     stop: CancellationToken,
+}
+
+/// The endpoints, and those among them that share scheme, host and port.
+#[derive(Default)]
+struct Registered {
+    endpoints: HashMap<EndpointId, Arc<Endpoint>>,
+    siblings: HashMap<String, Arc<Siblings>>,
 }
 
 impl Endpoints {
@@ -63,7 +71,7 @@ impl Endpoints {
         Self {
             max,
             seeds: Mutex::new(SmallRng::from_rng(&mut rand::rng())),
-            endpoints: Mutex::default(),
+            registered: Mutex::default(),
             registration_failures: AtomicU64::new(0),
             tasks: ActiveTasks::default(),
             pollers: ActiveTasks::default(),
@@ -125,17 +133,25 @@ impl Endpoints {
     /// Takes an endpoint, and with it its series, off the page. Whoever still holds it may
     /// go on.
     pub fn remove(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
-        self.lock().remove(id)
+        let mut registered = self.lock();
+        let removed = registered.endpoints.remove(id)?;
+        let origin = id.origin();
+        if let Some(siblings) = registered.siblings.get(&origin)
+            && siblings.leave(&*removed)
+        {
+            registered.siblings.remove(&origin);
+        }
+        Some(removed)
     }
 
     /// The endpoint of that name.
     pub fn find(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
-        self.lock().get(id).cloned()
+        self.lock().endpoints.get(id).cloned()
     }
 
     /// Every endpoint, by name.
     pub fn all(&self) -> Vec<Arc<Endpoint>> {
-        let mut all: Vec<_> = self.lock().values().cloned().collect();
+        let mut all: Vec<_> = self.lock().endpoints.values().cloned().collect();
         all.sort_unstable_by(|left, right| left.id().cmp(right.id()));
         all
     }
@@ -174,7 +190,7 @@ impl Endpoints {
 
     /// How many are registered.
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().endpoints.len()
     }
 
     /// The bound on their number.
@@ -193,10 +209,10 @@ impl Endpoints {
         settings: BreakerSettings,
         budget: Option<BudgetSettings>,
     ) -> Result<Arc<Endpoint>, RegistrationError> {
-        let mut endpoints = self.lock();
-        let problem = if endpoints.contains_key(&id) {
+        let mut registered = self.lock();
+        let problem = if registered.endpoints.contains_key(&id) {
             Some(RegistrationError::Duplicate { id: id.clone() })
-        } else if endpoints.len() >= self.max {
+        } else if registered.endpoints.len() >= self.max {
             Some(RegistrationError::Full {
                 id: id.clone(),
                 max: self.max,
@@ -213,21 +229,21 @@ impl Endpoints {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .next_u64();
-        let endpoint = Arc::new(Endpoint::new(
-            id.clone(),
-            settings,
-            budget,
-            seed,
-            Arc::clone(&self.network),
-            self.observer.clone(),
-            Instant::now(),
-        ));
-        endpoints.insert(id, Arc::clone(&endpoint));
+        let siblings = Arc::clone(registered.siblings.entry(id.origin()).or_default());
+        let ties = Ties {
+            network: Arc::clone(&self.network),
+            siblings: Arc::clone(&siblings),
+            observer: self.observer.clone(),
+        };
+        let now = Instant::now();
+        let endpoint = Arc::new(Endpoint::new(id.clone(), settings, budget, seed, ties, now));
+        siblings.join(Arc::downgrade(&endpoint) as Weak<dyn Sibling>);
+        registered.endpoints.insert(id, Arc::clone(&endpoint));
         Ok(endpoint)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, Arc<Endpoint>>> {
-        self.endpoints
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.registered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,14 +2,16 @@
 //! record of both: what the simulation's tests bound and its pictures show.
 #![allow(clippy::unwrap_used, reason = "a helper of tests may panic")]
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foghorn::resilience::{
-    Attempt, Breaker, Completion, Config, EndpointId, Endpoints, Event, FetchError, Observer,
-    Outcome, PollConfig, Served, State, Transport, Trigger,
+    Attempt, Breaker, Completion, Config, EndpointId, Endpoints, Event, FetchError, Guard,
+    Observer, Outcome, PollConfig, Served, State, Transport, Trigger,
 };
+use futures_util::future::join_all;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -85,12 +87,14 @@ impl Record {
 
 struct Recorder {
     start: Instant,
-    record: Arc<Mutex<Record>>,
+    /// By URL.
+    records: Mutex<BTreeMap<String, Record>>,
 }
 
 impl Observer for Recorder {
-    fn on_event(&self, _: &EndpointId, event: &Event<'_>) {
-        let mut record = self.record.lock().unwrap();
+    fn on_event(&self, id: &EndpointId, event: &Event<'_>) {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(id.url()).unwrap();
         match event {
             Event::Transition(transition) => {
                 record
@@ -120,32 +124,70 @@ pub(crate) async fn simulate(
     length: Duration,
     seed: u64,
 ) -> Record {
+    let mut records = simulate_paths(1, config, script, phase, length, seed).await;
+    records.pop().unwrap()
+}
+
+/// The same for so many paths of one server, which share its weather.
+pub(crate) async fn simulate_paths(
+    paths: usize,
+    config: &Config,
+    script: Script,
+    phase: Duration,
+    length: Duration,
+    seed: u64,
+) -> Vec<Record> {
     let start = Instant::now();
-    let record = Arc::new(Mutex::new(Record {
-        states: vec![(Duration::ZERO, State::Healthy)],
-        shown: vec![(Duration::ZERO, Shown::Absent)],
-        ..Record::default()
-    }));
-    let endpoints = Endpoints::new(1, CancellationToken::new())
+    let url = |path| format!("http://localhost:9000/{path}");
+    let records = (0..paths).map(|path| {
+        let record = Record {
+            states: vec![(Duration::ZERO, State::Healthy)],
+            shown: vec![(Duration::ZERO, Shown::Absent)],
+            ..Record::default()
+        };
+        (url(path), record)
+    });
+    let recorder = Arc::new(Recorder {
+        start,
+        records: Mutex::new(records.collect()),
+    });
+    let endpoints = Endpoints::new(paths, CancellationToken::new())
         .seeded(seed)
-        .observed_by(Arc::new(Recorder {
-            start,
-            record: record.clone(),
-        }));
+        .observed_by(recorder.clone());
     let settings = config.resolve(&PollConfig::default()).unwrap();
-    let interval = settings.interval();
-    let id = EndpointId::new("betanet", "http://localhost:9000/mixnodes");
-    let guard = endpoints.guard::<u64>(id, settings).unwrap();
     let server = Arc::new(Server {
         start,
         script,
         rng: Mutex::new(SmallRng::seed_from_u64(seed)),
     });
+    let polls = (0..paths).map(|path| {
+        let id = EndpointId::new("betanet", &url(path));
+        let guard = endpoints.guard::<u64>(id, settings.clone()).unwrap();
+        poll_path(guard, server.clone(), recorder.clone(), phase, length)
+    });
+    join_all(polls).await;
+    let mut records = recorder.records.lock().unwrap();
+    std::mem::take(&mut *records).into_values().collect()
+}
+
+async fn poll_path(
+    guard: Guard<u64>,
+    server: Arc<Server>,
+    recorder: Arc<Recorder>,
+    phase: Duration,
+    length: Duration,
+) {
+    let start = recorder.start;
+    let interval = guard.settings().interval();
     let end = start + length;
     let mut tick = start + phase;
     while Instant::now() < end {
+        let changed = guard.endpoint().changed();
         let wake = guard.wake_at().filter(|wake| *wake < tick);
-        sleep_until(wake.unwrap_or(tick).min(end)).await;
+        tokio::select! {
+            () = sleep_until(wake.unwrap_or(tick).min(end)) => {}
+            () = changed => continue,
+        }
         let trigger = if wake.is_some() {
             Trigger::Wake
         } else {
@@ -163,7 +205,8 @@ pub(crate) async fn simulate(
             }
         }
         let expired = guard.expire(now).is_some();
-        let mut record = record.lock().unwrap();
+        let mut records = recorder.records.lock().unwrap();
+        let record = records.get_mut(guard.endpoint().id().url()).unwrap();
         if expired {
             record.tombstones.push(now - start);
         }
@@ -176,7 +219,6 @@ pub(crate) async fn simulate(
             record.shown.push((now - start, shown));
         }
     }
-    std::mem::take(&mut *record.lock().unwrap())
 }
 
 struct Server {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join_all, select_all};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +19,7 @@ use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
 };
 use crate::pdata::writer::{Attribute, MetricsWriter};
-use crate::resilience::{self, ActiveTask, ActiveTasks, Trigger};
+use crate::resilience::{self, ActiveTask, ActiveTasks, Endpoint, Trigger};
 
 /// How long a wake that came to nothing is not repeated.
 const REST: Duration = Duration::from_secs(1);
@@ -205,13 +205,19 @@ impl Poller {
         let mut tick = schedule.first;
         let mut rested = tick;
         loop {
+            let guards = self.target.scraper.guards();
+            // Before anything is looked at, so that no change falls in between.
+            let changed = changed(&guards);
             let wake = self.target.scraper.wake_at();
             let (due, trigger) = match wake {
                 Some(wake) if wake.max(rested) < tick => (wake.max(rested), Trigger::Wake),
                 _ => (tick, Trigger::Tick),
             };
-            if stop.run_until_cancelled(sleep_until(due)).await.is_none() {
-                return;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep_until(due) => {}
+                () = changed => continue,
             }
             self.poll(trigger, &stop).await;
             let now = Instant::now();
@@ -335,6 +341,22 @@ impl Poller {
             }
         }
         self.failing = failing;
+    }
+}
+
+/// Resolves when the breaker before one of the parts is changed by somebody else: an operator,
+/// or a canary that passed at a sibling. The poller's own attempts are over when it waits.
+fn changed(guards: &[Arc<Endpoint>]) -> impl Future<Output = ()> {
+    // Here and not below: a change counts from this call on, not from the first poll.
+    let changes: Vec<_> = guards
+        .iter()
+        .map(|guard| Box::pin(guard.changed()))
+        .collect();
+    async move {
+        if changes.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(changes).await;
     }
 }
 

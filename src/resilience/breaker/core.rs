@@ -31,6 +31,8 @@ pub(super) enum Event {
     Finish(Ticket, Completion),
     /// An operator decided.
     Force(Force),
+    /// A sibling's canary passed.
+    Hasten,
 }
 
 /// What follows from an event.
@@ -42,6 +44,8 @@ pub(super) struct Effects {
     pub(super) word: Option<Word>,
     /// Whether [`Core::until`] or [`Core::not_before`] changed.
     pub(super) times: bool,
+    /// Whether a canary passed.
+    pub(super) passed: bool,
     /// What to tell the observers, outside the lock. Boxed: it is rare, and effects are
     /// returned for every attempt.
     pub(super) transition: Option<Box<Transition>>,
@@ -142,6 +146,7 @@ impl Core {
             Event::Acquire => step.acquire(),
             Event::Finish(ticket, completion) => step.finish(ticket, completion),
             Event::Force(force) => step.force(force),
+            Event::Hasten => step.hasten(),
         }
         step.effects
     }
@@ -302,7 +307,10 @@ impl<R: Rng> Step<'_, R> {
             }
         }
         match self.core.state {
-            State::HalfOpen => self.judge_canary(outcome.verdict()),
+            State::HalfOpen => {
+                self.effects.passed = outcome.verdict() == Verdict::Pass;
+                self.judge_canary(outcome.verdict());
+            }
             // Answers that say nothing about the endpoint's health decide nothing.
             _ if self.core.forced => {}
             state => {
@@ -350,6 +358,17 @@ impl<R: Rng> Step<'_, R> {
         let cooldown = self.settings.cooldown.draw(core.exponent, self.rng);
         core.until = Some(self.now + cooldown);
         self.enter(State::CoolingDown, reason, Some(cooldown));
+    }
+
+    /// Ends a cooldown now. The endpoint's own advice still holds, and so does what an
+    /// operator decided.
+    #[cold]
+    fn hasten(&mut self) {
+        let core = &mut *self.core;
+        if core.state == State::CoolingDown && core.until.is_some_and(|until| until > self.now) {
+            core.until = Some(self.now);
+            self.effects.times = true;
+        }
     }
 
     #[cold]

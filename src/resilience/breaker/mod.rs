@@ -211,6 +211,11 @@ impl Breaker {
         }
     }
 
+    /// Ends a cooldown now, since a sibling's canary passed. Whether there was one.
+    pub(super) fn hasten(&self, now: Instant) -> bool {
+        self.step(now, Event::Hasten, false).times
+    }
+
     /// Until when the endpoint asked to be left alone; may lie in the past.
     pub(super) fn not_before(&self) -> Option<Instant> {
         let gate = self.not_before.load(Ordering::Acquire);
@@ -310,10 +315,11 @@ impl Breaker {
     }
 
     /// Records an outcome. A canary's slot is given back afterwards, so that it is never
-    /// free while the outcome that may end the round is still unheard.
-    fn finish(&self, ticket: Ticket, now: Instant, completion: Completion) {
+    /// free while the outcome that may end the round is still unheard. Whether it was a
+    /// canary that passed.
+    fn finish(&self, ticket: Ticket, now: Instant, completion: Completion) -> bool {
         if self.settings.mode == Mode::Off {
-            return;
+            return false;
         }
         let frozen = ticket.canary && self.network_suspect(now);
         let effects = self.step(now, Event::Finish(ticket, completion), frozen);
@@ -324,6 +330,7 @@ impl Breaker {
         if effects.transition.is_some() {
             self.publish(effects.transition.as_deref());
         }
+        effects.passed
     }
 
     /// Gives a canary's slot back to its own round.

@@ -34,15 +34,13 @@ impl<'a> Permit<'a> {
         }
     }
 
-    /// Tells the breaker how the attempt ended.
+    /// Tells the breaker how the attempt ended. Whether it was a canary that passed, in time
+    /// for its round.
     #[inline]
-    pub fn record(mut self, now: Instant, completion: Completion) {
-        if self.counts {
-            // Before the breaker is told, so that a panic there can't give the slot back
-            // twice.
-            self.counts = false;
-            self.breaker.finish(self.ticket(), now, completion);
-        }
+    pub fn record(mut self, now: Instant, completion: Completion) -> bool {
+        // Before the breaker is told, so that a panic there can't give the slot back twice.
+        let counts = std::mem::replace(&mut self.counts, false);
+        counts && self.breaker.finish(self.ticket(), now, completion)
     }
 
     /// Whether the attempt is a canary.

@@ -205,7 +205,7 @@ impl BreakerConfig {
         let (cooldown_key, max_key) = ("breaker.cooldown", "breaker.max_cooldown");
         let (default, default_max) = match (simple, edge) {
             (true, _) => (30 * SECOND, Duration::ZERO),
-            (false, Edge::Source) => (60 * SECOND, 300 * SECOND),
+            (false, Edge::Source) => (30 * SECOND, 120 * SECOND),
             (false, Edge::Destination) => (5 * SECOND, 60 * SECOND),
         };
         let mut jitter = check.number("breaker.jitter", self.jitter, 0.0..=0.9, 0.3);

@@ -7,6 +7,7 @@ use super::super::testing::{Recorder, controller};
 use super::*;
 use crate::component::State;
 use crate::pdata::writer::{Descriptor, MetricKind, Number, NumberPoint};
+use crate::resilience::{EndpointId, Endpoints, Force};
 
 /// Takes so long for each poll, then answers as the script says.
 struct Scripted {
@@ -60,6 +61,16 @@ struct Rig {
 }
 
 fn rig(takes: Duration, answer: fn(usize) -> Scrape) -> Rig {
+    rig_with(|polls| {
+        Box::new(Scripted {
+            polls: Arc::clone(polls),
+            takes,
+            answer,
+        })
+    })
+}
+
+fn rig_with(scraper: impl FnOnce(&Arc<Mutex<Vec<Instant>>>) -> Box<dyn Scraper>) -> Rig {
     let polls = Arc::default();
     let intake = Arc::new(Recorder::default());
     let health = Health::new();
@@ -68,11 +79,7 @@ fn rig(takes: Duration, answer: fn(usize) -> Scrape) -> Rig {
         reach: Reach::Remote,
         resource: Vec::new(),
         advice: "set the endpoint".to_owned(),
-        scraper: Box::new(Scripted {
-            polls: Arc::clone(&polls),
-            takes,
-            answer,
-        }),
+        scraper: scraper(&polls),
     };
     let stop = CancellationToken::new();
     let receiver = controller(
@@ -200,4 +207,54 @@ async fn a_refused_admission_skips_the_scrape_and_is_counted() {
     .unwrap();
     let series = rig.intake.last();
     assert_eq!(series["scrape_failures_total{reason=\"limit\"}"], 1.0);
+}
+
+/// Asks a breaker for each poll, and answers as the rig's script says.
+struct Guarded {
+    inner: Scripted,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Scraper for Guarded {
+    fn scrape<'a>(
+        &'a mut self,
+        now: Now,
+        trigger: Trigger,
+        out: &'a mut MetricsWriter,
+    ) -> BoxFuture<'a, Scrape> {
+        self.inner.scrape(now, trigger, out)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.endpoint.breaker().wake_at()
+    }
+
+    fn guards(&self) -> Vec<Arc<Endpoint>> {
+        vec![Arc::clone(&self.endpoint)]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poller_hears_when_somebody_else_changes_its_breaker() {
+    let endpoints = Endpoints::new(1, CancellationToken::new());
+    let id = EndpointId::new("scripted", "http://localhost:9000");
+    let endpoint = endpoints.breaker(id, Default::default()).unwrap();
+    let scripted = |polls: &Arc<_>| Scripted {
+        polls: Arc::clone(polls),
+        takes: Duration::ZERO,
+        answer: |_| Scrape::whole(Ok(())),
+    };
+    let rig = rig_with(|polls| {
+        Box::new(Guarded {
+            inner: scripted(polls),
+            endpoint: Arc::clone(&endpoint),
+        })
+    });
+    sleep(Duration::from_secs(40)).await;
+    let before = rig.polls.lock().unwrap().len();
+    let now = Instant::now();
+    endpoint.breaker().force(Force::Reset, now);
+    sleep(Duration::from_millis(1)).await;
+    let polls = rig.polls.lock().unwrap().clone();
+    assert_eq!(polls.get(before), Some(&now), "not at its next tick");
 }

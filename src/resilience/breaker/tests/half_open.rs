@@ -227,3 +227,52 @@ fn a_late_result_changes_nothing_else() {
         format!("{before:?}"),
     );
 }
+
+#[test]
+fn a_sibling_that_is_back_ends_a_cooldown_and_neither_an_advice_nor_a_command() {
+    let mut bench = Bench::new(BreakerConfig::default());
+    assert!(!bench.breaker.hasten(bench.now), "nothing to end");
+    bench.open();
+    bench.wait(1);
+    assert!(bench.breaker.hasten(bench.now));
+    assert_eq!(bench.breaker.wake_at(), Some(bench.now));
+    assert_eq!(bench.state(), State::CoolingDown, "nobody has asked");
+    assert!(bench.breaker.acquire(bench.now).unwrap().is_canary());
+
+    let mut bench = Bench::new(BreakerConfig::default());
+    bench.attempts(4, REFUSED);
+    let permit = bench.breaker.acquire(bench.now).unwrap();
+    let advice = Some(seconds(200));
+    permit.record(
+        bench.now,
+        Completion::new(REFUSED, seconds(0)).advised(advice),
+    );
+    assert_eq!(bench.state(), State::CoolingDown);
+    bench.breaker.hasten(bench.now);
+    bench.wait(199);
+    assert_eq!(bench.reject().reason, RejectReason::RetryAfter);
+
+    let bench = Bench::new(BreakerConfig::default());
+    bench.breaker.force(Force::Open, bench.now);
+    assert!(!bench.breaker.hasten(bench.now));
+    assert_eq!(bench.reject().reason, RejectReason::ForcedOpen);
+}
+
+#[test]
+fn only_a_canary_that_passes_in_time_tells_its_siblings() {
+    let told = |bench: &mut Bench, outcome| {
+        let permit = bench.breaker.acquire(bench.now).unwrap();
+        permit.record(bench.now, Completion::new(outcome, seconds(0)))
+    };
+    let mut bench = Bench::new(BreakerConfig::default());
+    assert!(!told(&mut bench, Outcome::Success), "no canary");
+    bench.open();
+    bench.cool_down();
+    assert!(!told(&mut bench, REFUSED));
+    bench.cool_down();
+    assert!(told(&mut bench, Outcome::ClientError), "somebody is there");
+    bench.wait(1);
+    let late = bench.breaker.acquire(bench.now).unwrap();
+    let then = bench.now + seconds(60);
+    assert!(!late.record(then, Completion::new(Outcome::Success, seconds(60))));
+}

@@ -62,7 +62,7 @@ fn five_failures_after_a_clean_history_open_it() {
     assert_eq!(opened.generation, 1);
     let cooldown = opened.cooldown.unwrap();
     assert!(
-        cooldown >= seconds(42) && cooldown <= seconds(78),
+        cooldown >= seconds(21) && cooldown <= seconds(39),
         "{cooldown:?}"
     );
     assert!(bench.snapshot().last_opened.is_some());
@@ -242,7 +242,7 @@ fn cooldowns_double_up_to_the_maximum_and_the_exponent_decays_in_calm() {
         bench.attempt(REFUSED);
         cooldowns.push(bench.last().cooldown.unwrap().as_secs());
     }
-    assert_eq!(cooldowns, [60, 120, 240, 300, 300]);
+    assert_eq!(cooldowns, [30, 60, 120, 120, 120]);
     bench.cool_down();
     bench.attempts(5, Outcome::Success);
     assert_eq!(bench.state(), State::Healthy);
@@ -255,7 +255,7 @@ fn cooldowns_double_up_to_the_maximum_and_the_exponent_decays_in_calm() {
         2,
         "two minutes of calm took two from four"
     );
-    assert_eq!(bench.last().cooldown, Some(seconds(240)));
+    assert_eq!(bench.last().cooldown, Some(seconds(120)));
 }
 
 #[test]

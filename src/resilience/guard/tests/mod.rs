@@ -1,6 +1,7 @@
 //! Guards under a paused clock, around fetches that do as they are told.
 
 mod rig;
+mod siblings;
 
 use tokio::time::{advance, sleep};
 

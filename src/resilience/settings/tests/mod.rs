@@ -47,7 +47,7 @@ fn nothing_written_is_the_documented_defaults() {
     assert_eq!(breaker.slow_call, s(2));
     assert_eq!(
         (breaker.cooldown.base, breaker.cooldown.max),
-        (s(60), s(300))
+        (s(30), s(120))
     );
     assert_eq!(breaker.cooldown.jitter, 0.3);
     assert_eq!(breaker.canary_count, 3);
