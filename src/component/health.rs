@@ -1,9 +1,15 @@
 //! Whether sources, destinations, pipelines and tasks work, as they themselves report it.
 //!
 //! The agent's state is derived from the lines on the board and stored nowhere, so it
-//! can't disagree with them: *unhealthy* when a pipeline has no working exporter left or a
-//! task died, *degraded* when any source or destination doesn't work as it should or a
-//! queue ages, and *healthy* otherwise. What hasn't been tried yet is not held against anybody.
+//! can't disagree with them:
+//!
+//! | state | when |
+//! |---|---|
+//! | *unhealthy* | items were dropped for good behind the fan-out, and nothing was delivered on that way since; or a task died |
+//! | *degraded* | a source or destination doesn't work as it should, or a queue ages: what failed can still arrive |
+//! | *healthy* | otherwise |
+//!
+//! What hasn't been tried yet is not held against anybody.
 //! What works behind a breaker that isn't Healthy doesn't work as it should: it is asked less,
 //! or not at all. The breakers are asked when somebody reads.
 
@@ -67,15 +73,26 @@ pub trait PipelineProbe: fmt::Debug + Send + Sync {
 pub struct PipelineReport {
     /// `signal[/name]`.
     pub id: String,
-    /// Its exporters, and whether each can deliver as far as is known: its task lives and
-    /// its last attempt, if there was one, worked.
-    pub exporters: Vec<(ComponentId, bool)>,
+    /// Its exporters.
+    pub exporters: Vec<LegReport>,
     /// Items that its processors hold or that wait before them.
     pub held_items: u64,
     /// Items that wait for its exporters.
     pub queued_items: u64,
     /// How long the oldest request has been waiting for any of its exporters.
     pub queue_age: Duration,
+}
+
+/// One exporter of a pipeline as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegReport {
+    /// Which one.
+    pub exporter: ComponentId,
+    /// Whether it can deliver as far as is known: its task lives and its last attempt, if
+    /// there was one, worked.
+    pub working: bool,
+    /// Whether items of the pipeline were dropped for good since it last delivered any.
+    pub losing: bool,
 }
 
 /// Where the agent is in its life.
@@ -189,13 +206,12 @@ impl Status {
 }
 
 impl PipelineReport {
-    /// Unhealthy without an exporter that works; degraded without one of several, or when
-    /// a queue ages.
+    /// Unhealthy where an exporter loses items; degraded where one doesn't work, or when a
+    /// queue ages.
     pub fn status(&self) -> Status {
-        let working = self.exporters.iter().filter(|(_, works)| *works).count();
-        if working == 0 {
+        if self.exporters.iter().any(|leg| leg.losing) {
             Status::Unhealthy
-        } else if working < self.exporters.len() || self.queue_age >= QUEUE_AGE {
+        } else if self.exporters.iter().any(|leg| !leg.working) || self.queue_age >= QUEUE_AGE {
             Status::Degraded
         } else {
             Status::Healthy

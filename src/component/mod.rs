@@ -27,8 +27,8 @@ pub use factory::{
     ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter,
 };
 pub use health::{
-    Health, HealthReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot, State, Status,
-    Subject,
+    Health, HealthReport, LegReport, Phase, PipelineProbe, PipelineReport, Reporter, Snapshot,
+    State, Status, Subject,
 };
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
@@ -106,6 +106,26 @@ impl DropReason {
         Self::TooLarge,
         Self::Unconfirmed,
     ];
+
+    /// Whether items that somebody wants are gone for this reason. The others are what was
+    /// configured, what has no form at the destination, and what an agent that ends leaves.
+    pub const fn is_loss(self) -> bool {
+        match self {
+            Self::Aborted
+            | Self::QueueFull
+            | Self::WriteFailed
+            | Self::RejectedByPeer
+            | Self::Permanent
+            | Self::RetriesExhausted
+            | Self::TooLarge
+            | Self::Unconfirmed => true,
+            Self::Shutdown
+            | Self::Filtered
+            | Self::Cardinality
+            | Self::Unsupported
+            | Self::OutOfOrder => false,
+        }
+    }
 
     /// The value of the `reason` label.
     pub const fn as_str(self) -> &'static str {

@@ -19,7 +19,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::component::{ComponentId, DropReason};
 use crate::pdata::Signal;
@@ -51,6 +51,8 @@ pub(super) struct LegAccount {
     sent: AtomicU64,
     queued: AtomicU64,
     dropped: Drops,
+    /// Whether items were lost since any were sent.
+    losing: AtomicBool,
 }
 
 /// Items that a pipeline has and that have not been fanned out yet.
@@ -314,6 +316,7 @@ impl LegAccount {
             sent: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             dropped: Drops::default(),
+            losing: AtomicBool::new(false),
         })
     }
 
@@ -325,6 +328,11 @@ impl LegAccount {
             queued: read(&self.queued),
             dropped: self.dropped.read(),
         }
+    }
+
+    /// Whether items were lost since any were sent.
+    pub(super) fn is_losing(&self) -> bool {
+        self.losing.load(Ordering::Relaxed)
     }
 
     fn claim(self: &Arc<Self>, items: u64) -> Claim {
@@ -353,8 +361,13 @@ impl Claim {
 
     pub(super) fn sent(mut self) {
         let items = std::mem::take(&mut self.items);
-        add(&self.account.sent, items);
-        subtract(&self.account.queued, items);
+        if items > 0 {
+            add(&self.account.sent, items);
+            subtract(&self.account.queued, items);
+            if self.account.is_losing() {
+                self.account.losing.store(false, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(super) fn discard(mut self, reason: DropReason) {
@@ -366,6 +379,9 @@ impl Claim {
         if items > 0 {
             self.account.dropped.add(reason, items);
             subtract(&self.account.queued, items);
+            if reason.is_loss() {
+                self.account.losing.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

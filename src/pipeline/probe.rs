@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::graph::ObservedOutlet;
 use super::ledger::Ledger;
-use crate::component::{PipelineProbe, PipelineReport};
+use crate::component::{LegReport, PipelineProbe, PipelineReport};
 
 /// Reads the ledger and the queues.
 #[derive(Debug)]
@@ -39,9 +39,11 @@ impl PipelineProbe for Probe {
                     report.queued_items += leg.entry().queued;
                     let outlet = self.outlets.iter().find(|o| o.status.id == leg.exporter);
                     let Some(outlet) = outlet else { continue };
-                    report
-                        .exporters
-                        .push((leg.exporter.clone(), outlet.status.works()));
+                    report.exporters.push(LegReport {
+                        exporter: leg.exporter.clone(),
+                        working: outlet.status.works(),
+                        losing: leg.is_losing(),
+                    });
                     if let Some(since) = outlet.queue.oldest() {
                         report.queue_age =
                             report.queue_age.max(now.saturating_duration_since(since));

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use crate::component::{
-    Handler, Health, HealthReport, Listener, Phase, PipelineReport, Response, Route, Snapshot,
-    Status, Subject, full_body, handler,
+    Handler, Health, HealthReport, LegReport, Listener, Phase, PipelineReport, Response, Route,
+    Snapshot, Status, Subject, full_body, handler,
 };
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
@@ -169,6 +169,7 @@ struct Pipeline<'a> {
 struct Leg<'a> {
     id: &'a str,
     working: bool,
+    losing: bool,
 }
 
 impl<'a> Well<'a> {
@@ -210,19 +211,23 @@ impl<'a> Line<'a> {
 
 impl<'a> Pipeline<'a> {
     fn new(report: &'a PipelineReport) -> Self {
-        let legs = report.exporters.iter();
         Self {
             id: &report.id,
             status: report.status().as_str(),
-            exporters: legs
-                .map(|(id, working)| Leg {
-                    id: id.as_str(),
-                    working: *working,
-                })
-                .collect(),
+            exporters: report.exporters.iter().map(Leg::new).collect(),
             held_items: report.held_items,
             queued_items: report.queued_items,
             queue_age_seconds: seconds(report.queue_age),
+        }
+    }
+}
+
+impl<'a> Leg<'a> {
+    fn new(report: &'a LegReport) -> Self {
+        Self {
+            id: report.exporter.as_str(),
+            working: report.working,
+            losing: report.losing,
         }
     }
 }

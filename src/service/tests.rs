@@ -5,6 +5,7 @@ mod admission;
 mod decisions;
 mod delivery;
 mod fakes;
+mod health;
 mod metrics;
 mod outages;
 mod rig;

@@ -22,10 +22,16 @@ impl PipelineProbe for Probe {
     }
 }
 
-fn pipeline(exporters: &[bool], queue_age: u64) -> PipelineReport {
+/// A pipeline with exporters that work and lose items, or not.
+fn pipeline(exporters: &[(bool, bool)], queue_age: u64) -> PipelineReport {
+    let legs = exporters.iter().map(|&(working, losing)| LegReport {
+        exporter: id("otlp"),
+        working,
+        losing,
+    });
     PipelineReport {
         id: "metrics".to_owned(),
-        exporters: exporters.iter().map(|&works| (id("otlp"), works)).collect(),
+        exporters: legs.collect(),
         held_items: 0,
         queued_items: 0,
         queue_age: Duration::from_secs(queue_age),
@@ -55,23 +61,28 @@ fn a_failing_source_degrades_and_its_recovery_heals() {
 }
 
 #[test]
-fn a_pipeline_is_lost_with_the_last_of_its_exporters() {
-    let f = |exporters: &[bool], queue_age: u64, expected: Status| {
+fn a_pipeline_is_unhealthy_where_it_loses_and_degraded_where_it_waits() {
+    let f = |exporters: &[(bool, bool)], queue_age: u64, expected: Status| {
         let health = Health::new();
         health.watch(Arc::new(Probe(pipeline(exporters, queue_age))));
         assert_eq!(status(&health), expected, "{exporters:?} {queue_age}");
     };
-    f(&[true, true], 0, Status::Healthy);
-    f(&[true, false], 0, Status::Degraded);
-    f(&[false, false], 0, Status::Unhealthy);
-    f(&[true], 59, Status::Healthy);
-    f(&[true], 60, Status::Degraded);
+    const WORKS: (bool, bool) = (true, false);
+    const FAILS: (bool, bool) = (false, false);
+    const LOSES: (bool, bool) = (false, true);
+    f(&[WORKS, WORKS], 0, Status::Healthy);
+    f(&[WORKS, FAILS], 0, Status::Degraded);
+    f(&[FAILS, FAILS], 0, Status::Degraded);
+    f(&[WORKS, LOSES], 0, Status::Unhealthy);
+    f(&[(true, true)], 0, Status::Unhealthy);
+    f(&[WORKS], 59, Status::Healthy);
+    f(&[WORKS], 60, Status::Degraded);
 }
 
 #[test]
 fn the_worst_of_all_decides() {
     let health = Health::new();
-    health.watch(Arc::new(Probe(pipeline(&[false], 0))));
+    health.watch(Arc::new(Probe(pipeline(&[(false, true)], 0))));
     let source = health.reporter(Subject::Endpoint, &id("node"), "node");
     source.failing("no /proc");
     assert_eq!(status(&health), Status::Unhealthy);
