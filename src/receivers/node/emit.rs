@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::epochs::Epochs;
+use super::epochs::{Boot, Epochs};
 use super::page::{Page, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
 use super::reading::{Reading, each_device_once};
@@ -47,12 +47,17 @@ pub(super) struct Host {
     scale: Scale,
     /// The counters of the last reading, and when that was.
     previous: Option<(Now, Reading)>,
+    /// Whether the host started anew after the last reading, which then says nothing of
+    /// the interval.
+    restarted: bool,
     /// When the host and the agent started, by the first reading: the host's own idea of
     /// it moves with its clock.
     booted: Option<SystemTime>,
     started: Option<SystemTime>,
     /// By the processor's number.
     cpus: Epochs<u32, { CPU_MODES.len() }>,
+    /// The processors of which an interval is shown.
+    utilized: BTreeSet<u32>,
     /// Of disks and interfaces, by name.
     disks: Epochs<String, 9>,
     interfaces: Epochs<String, 8>,
@@ -68,9 +73,11 @@ impl Host {
             semconv,
             scale,
             previous: None,
+            restarted: false,
             booted: None,
             started: None,
             cpus: Epochs::new(),
+            utilized: BTreeSet::new(),
             disks: Epochs::new(),
             interfaces: Epochs::new(),
             mounts: BTreeSet::new(),
@@ -90,6 +97,15 @@ impl Host {
             Some((before, _)) if self.written => before.wall,
             _ => booted,
         };
+        self.restarted = self.previous.as_ref().is_some_and(|(before, last)| {
+            let between = now.monotonic.duration_since(before.monotonic);
+            last_start(&reading).is_after(&last_start(last), between)
+        });
+        if self.restarted {
+            self.cpus.restart(since);
+            self.disks.restart(since);
+            self.interfaces.restart(since);
+        }
         let mut page = Page {
             out,
             time: now.wall,
@@ -124,8 +140,13 @@ impl Host {
         gone.collect()
     }
 
+    /// The last reading, unless the host started anew since.
+    fn comparable(&self) -> Option<&(Now, Reading)> {
+        self.previous.as_ref().filter(|_| !self.restarted)
+    }
+
     fn summary(&self, reading: &Reading, now: Instant) -> Summary {
-        let previous = self.previous.as_ref();
+        let previous = self.comparable();
         let cpu = previous.and_then(|(_, before)| {
             let before = before.cpus.as_ref()?.total.as_ref()?;
             let after = reading.cpus.as_ref()?.total.as_ref()?;
@@ -160,8 +181,8 @@ impl Host {
     }
 }
 
-/// Bytes since the last reading, over the interfaces that both have. What went backwards
-/// has counted from zero since.
+/// Bytes since the last reading, over the interfaces that both have; none where one of
+/// them counts less than it did.
 fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option<[u64; 2]> {
     let mut sums = [0_u64; 2];
     let mut any = false;
@@ -171,12 +192,19 @@ fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option
         };
         any = true;
         for (way, sum) in sums.iter_mut().enumerate() {
-            let now = interface.directions[way][0];
-            let more = now.checked_sub(last.directions[way][0]).unwrap_or(now);
+            let more = interface.directions[way][0].checked_sub(last.directions[way][0])?;
             *sum = sum.saturating_add(more);
         }
     }
     any.then_some(sums)
+}
+
+fn last_start(reading: &Reading) -> Boot {
+    let stated = reading.cpus.as_ref().and_then(|cpus| cpus.boot);
+    Boot {
+        time: stated.map(|seconds| seconds as f64),
+        uptime: reading.uptime,
+    }
 }
 
 fn boot_time(reading: &Reading, now: Now) -> SystemTime {

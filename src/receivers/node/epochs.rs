@@ -1,11 +1,18 @@
-//! When the counting of each counter began.
+//! When the counting of each counter began, and what it is shown as meanwhile.
 //!
-//! The host's counters begin when it starts. One that goes backwards (an interface that
-//! was replaced, a processor that was unplugged) has begun anew, and says so by its start
-//! time, so that nobody sees a rate in the fall.
+//! The host's counters begin when it starts. Some of them step back a little and go on: the
+//! time that a processor idles, and what a driver sums up over queues that come and go. A
+//! fall of less than half is taken for such a step, and the last value is held until the
+//! counter passes it. One that falls further (an interface that was replaced) has begun
+//! anew, and says so by its start time, so that nobody sees a rate in the fall. So has each
+//! when the host itself started anew.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How much less than the time between two readings a host may have been up for by its own
+/// account and still be taken for the same: readings are late at times, and clocks drift.
+const SLACK: f64 = 60.0;
 
 /// The starts of groups of `N` counters, by what they belong to.
 #[derive(Debug)]
@@ -13,10 +20,16 @@ pub(super) struct Epochs<K, const N: usize> {
     groups: BTreeMap<K, Group<N>>,
 }
 
+/// What a group of counters is shown as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted<const N: usize> {
+    pub(super) values: [u64; N],
+    pub(super) starts: [SystemTime; N],
+}
+
 #[derive(Debug)]
 struct Group<const N: usize> {
-    last: [u64; N],
-    starts: [SystemTime; N],
+    counted: Counted<N>,
     /// Whether this reading has it.
     seen: bool,
 }
@@ -28,28 +41,40 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
         }
     }
 
-    /// The start times of a group's counters. Those that are new or went backwards began
-    /// at `since`: the start of the host at the first reading, and at later ones the time
-    /// of the last.
-    pub(super) fn starts(
-        &mut self,
-        owner: K,
-        values: [u64; N],
-        since: SystemTime,
-    ) -> [SystemTime; N] {
+    /// Takes what was read of a group's counters. Those that are new or began anew began at
+    /// `since`: the start of the host at the first reading, and at later ones the time of
+    /// the last.
+    pub(super) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
         let group = self.groups.entry(owner).or_insert_with(|| Group {
-            last: values,
-            starts: [since; N],
+            counted: Counted {
+                values: read,
+                starts: [since; N],
+            },
             seen: true,
         });
         group.seen = true;
-        for ((last, start), value) in group.last.iter_mut().zip(&mut group.starts).zip(values) {
-            if value < *last {
+        let Counted { values, starts } = &mut group.counted;
+        for ((value, start), read) in values.iter_mut().zip(starts).zip(read) {
+            let stepped_back = read < *value && *value - read < read;
+            if stepped_back {
+                continue;
+            }
+            if read < *value {
                 *start = since;
             }
-            *last = value;
+            *value = read;
         }
-        group.starts
+        group.counted
+    }
+
+    /// Lets every counter begin anew: the host did.
+    pub(super) fn restart(&mut self, since: SystemTime) {
+        for group in self.groups.values_mut() {
+            group.counted = Counted {
+                values: [0; N],
+                starts: [since; N],
+            };
+        }
     }
 
     /// Takes out the groups that this reading didn't have, with their start times, so that
@@ -57,8 +82,30 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
     pub(super) fn take_gone(&mut self) -> Vec<(K, [SystemTime; N])> {
         self.groups
             .extract_if(.., |_, group| !std::mem::take(&mut group.seen))
-            .map(|(owner, group)| (owner, group.starts))
+            .map(|(owner, group)| (owner, group.counted.starts))
             .collect()
+    }
+}
+
+/// What a host says of its own start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Boot {
+    /// When it was, in seconds since the Unix epoch by the host's clock, which may be set.
+    pub(super) time: Option<f64>,
+    /// How long ago it was, in seconds.
+    pub(super) uptime: Option<f64>,
+}
+
+impl Boot {
+    /// Whether the host started anew between two readings. That its boot time has changed
+    /// is no proof: it moves with the clock of a host that goes on.
+    pub(super) fn is_after(&self, last: &Self, between: Duration) -> bool {
+        match (last.uptime, self.uptime) {
+            (Some(last), Some(now)) if now > last => now + SLACK < last + between.as_secs_f64(),
+            (Some(last), Some(now)) if now < last => true,
+            // The seconds of a boot time are rounded, now up and now down.
+            _ => matches!((last.time, self.time), (Some(last), Some(now)) if now > last + 1.0),
+        }
     }
 }
 
@@ -73,30 +120,82 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_goes_backwards_begins_a_new_epoch_alone() {
+    fn a_counter_that_steps_back_is_held_and_one_that_falls_by_half_begins_anew_alone() {
         let mut epochs = Epochs::<_, 2>::new();
-        let mut f = |values: [u64; 2], since: u64, expected: [u64; 2]| {
-            let starts = epochs.starts("eth0", values, at(since));
-            assert_eq!(starts, expected.map(at), "{values:?}");
+        let mut f = |read: [u64; 2], since: u64, values: [u64; 2], starts: [u64; 2]| {
+            let counted = epochs.take("eth0", read, at(since));
+            let starts = starts.map(at);
+            assert_eq!(counted, Counted { values, starts }, "{read:?}");
         };
-        f([10, 10], 1, [1, 1]);
-        f([11, 10], 20, [1, 1]);
-        f([3, 12], 30, [30, 1]);
-        f([4, 12], 40, [30, 1]);
-        f([0, 0], 50, [50, 50]);
+        f([1000, 10], 1, [1000, 10], [1, 1]);
+        f([1001, 10], 20, [1001, 10], [1, 1]);
+        f([1000, 12], 30, [1001, 12], [1, 1]);
+        f([600, 12], 40, [1001, 12], [1, 1]);
+        f([601, 12], 50, [1001, 12], [1, 1]);
+        f([1002, 12], 60, [1002, 12], [1, 1]);
+        f([501, 7], 70, [501, 12], [70, 1]);
+        f([502, 6], 80, [502, 6], [70, 80]);
+        f([0, 0], 90, [0, 0], [90, 90]);
+        f([u64::MAX, 1], 100, [u64::MAX, 1], [90, 90]);
+        // One of 32 bits that was full, and isn't any more.
+        f(
+            [u64::from(u32::MAX), 1],
+            110,
+            [u64::from(u32::MAX), 1],
+            [110, 90],
+        );
+        f([9, 1], 120, [9, 1], [120, 90]);
+    }
+
+    #[test]
+    fn every_counter_of_a_host_that_started_anew_does_so_too() {
+        let mut epochs = Epochs::<_, 2>::new();
+        epochs.take("eth0", [1000, 10], at(1));
+        epochs.restart(at(20));
+        let expected = Counted {
+            values: [999, 11],
+            starts: [at(20); 2],
+        };
+        assert_eq!(epochs.take("eth0", [999, 11], at(20)), expected);
+    }
+
+    #[test]
+    fn a_host_started_anew_when_it_is_up_for_less_than_before() {
+        let boot = |time: Option<f64>, uptime: Option<f64>| Boot { time, uptime };
+        let f = |last: Boot, now: Boot, between: u64, expected: bool| {
+            let between = Duration::from_secs(between);
+            assert_eq!(now.is_after(&last, between), expected, "{last:?}, {now:?}");
+        };
+        let up = |uptime: f64| boot(Some(1000.0), Some(uptime));
+        f(up(600.0), up(615.0), 15, false);
+        f(up(600.0), up(30.0), 15, true);
+        // Its clock was set.
+        f(up(600.0), boot(Some(4600.0), Some(615.0)), 15, false);
+        // It was down for a while, and has been up for longer than before.
+        f(up(10.0), boot(Some(3000.0), Some(1500.0)), 3600, true);
+        f(
+            boot(Some(1000.0), None),
+            boot(Some(1001.0), None),
+            15,
+            false,
+        );
+        f(boot(Some(1000.0), None), boot(Some(1600.0), None), 15, true);
+        f(boot(Some(1000.0), None), boot(Some(400.0), None), 15, false);
+        f(up(600.0), boot(None, None), 15, false);
+        f(Boot::default(), up(600.0), 15, false);
     }
 
     #[test]
     fn what_is_gone_is_told_once_and_forgotten() {
         let mut epochs = Epochs::<_, 1>::new();
-        epochs.starts("a", [1], at(1));
-        epochs.starts("b", [1], at(1));
+        epochs.take("a", [1], at(1));
+        epochs.take("b", [1], at(1));
         assert_eq!(epochs.take_gone(), []);
-        epochs.starts("b", [1], at(2));
+        epochs.take("b", [1], at(2));
         assert_eq!(epochs.take_gone(), [("a", [at(1)])]);
-        epochs.starts("b", [1], at(2));
+        epochs.take("b", [1], at(2));
         assert_eq!(epochs.take_gone(), []);
-        assert_eq!(epochs.starts("a", [5], at(3)), [at(3)]);
-        assert_eq!(epochs.starts("b", [5], at(3)), [at(1)]);
+        assert_eq!(epochs.take("a", [5], at(3)).starts, [at(3)]);
+        assert_eq!(epochs.take("b", [5], at(3)).starts, [at(1)]);
     }
 }

@@ -56,6 +56,7 @@ use self::emit::{Host, Scale};
 use self::proc::Mount;
 use self::reading::{Filesystem, PARTS, Reader, Reading};
 use self::remote::Remote;
+use self::summary::Summary;
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
@@ -170,6 +171,8 @@ struct Local {
     reader: Arc<Reader>,
     host: Host,
     node_id: String,
+    /// What has points now that haven't been ended.
+    shown: Summary,
     timeout: Duration,
     /// Whether each of the other nodes answered last time.
     others: Vec<Arc<AtomicBool>>,
@@ -187,6 +190,7 @@ impl Local {
             reader: Arc::new(Reader::new(config)),
             host: Host::new(config.semconv, Scale::of_this_machine()),
             node_id,
+            shown: Summary::default(),
             timeout: config.settings.timeout,
             others: Vec::new(),
             late: None,
@@ -277,11 +281,26 @@ impl Scraper for Local {
                 // Every part failed, or there is no part at all.
                 return Scrape::parts(failures.len(), failures);
             }
+            // A list that was read and gives no value has none; a file that can't be read
+            // for once has its last one.
+            let mut ended = Summary {
+                cpu: self.shown.cpu.filter(|_| reading.cpus.is_some()),
+                disk: self.shown.disk.filter(|_| reading.mounts.is_some()),
+                network: self.shown.network.filter(|_| reading.interfaces.is_some()),
+                ..Summary::default()
+            };
             let mut summary = self.host.write(reading, now, out);
             let others = self.others.iter();
             let answered = others.filter(|other| other.load(Ordering::Relaxed)).count();
             summary.nodes = Some(1 + answered as u64);
             summary.write(&self.node_id, now.wall, out);
+            ended = ended.minus(&summary);
+            if ended != Summary::default() {
+                out.ending(true);
+                ended.write(&self.node_id, now.wall, out);
+                out.ending(false);
+            }
+            self.shown = summary.or(self.shown.minus(&ended));
             Scrape::parts(asked, failures)
         })
     }

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::config::Filter;
+use super::epochs::Boot;
 use super::proc::Mount;
 use super::summary::{Summary, percent};
 use crate::component::Now;
@@ -201,11 +202,9 @@ impl Page {
             .memory_total
             .zip(self.memory_available)
             .and_then(|(total, available)| percent(total - available, total));
-        let uptime = self
-            .time
-            .zip(self.boot_time)
-            .map(|(time, boot)| time - boot)
-            .filter(|uptime| *uptime >= 0.0);
+        // Nothing can be told of an interval in which the node started anew.
+        let previous = previous
+            .filter(|(at, last)| !self.boot().is_after(&last.boot(), now.duration_since(*at)));
         Summary {
             cpu: previous.and_then(|(_, last)| self.counters.busy(&last.counters)),
             memory,
@@ -215,8 +214,19 @@ impl Page {
                 let bytes = self.counters.bytes(&last.counters)?;
                 (seconds > 0.0).then(|| bytes.map(|bytes| bytes / seconds))
             }),
-            uptime,
+            uptime: self.boot().uptime,
             nodes: None,
+        }
+    }
+
+    fn boot(&self) -> Boot {
+        let uptime = self
+            .time
+            .zip(self.boot_time)
+            .map(|(time, boot)| time - boot);
+        Boot {
+            time: self.boot_time,
+            uptime: uptime.filter(|uptime| *uptime >= 0.0),
         }
     }
 
@@ -266,8 +276,7 @@ impl Counters {
         percent((all - idle).max(0.0), all)
     }
 
-    /// Bytes received and transmitted since `last`. What went backwards has counted from
-    /// zero since.
+    /// Bytes received and transmitted since `last`; none when a counter went backwards.
     fn bytes(&self, last: &Counters) -> Option<[f64; 2]> {
         let mut sums = [0.0; 2];
         let mut any = false;
@@ -278,7 +287,10 @@ impl Counters {
             for ((sum, now), before) in sums.iter_mut().zip(bytes).zip(before) {
                 if let (Some(now), Some(before)) = (now, before) {
                     any = true;
-                    *sum += if now < before { *now } else { now - before };
+                    if now < before {
+                        return None;
+                    }
+                    *sum += now - before;
                 }
             }
         }

@@ -38,6 +38,18 @@ impl Summary {
         }
     }
 
+    /// What is here, and else in another.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu.or(other.cpu),
+            memory: self.memory.or(other.memory),
+            disk: self.disk.or(other.disk),
+            network: self.network.or(other.network),
+            uptime: self.uptime.or(other.uptime),
+            nodes: self.nodes.or(other.nodes),
+        }
+    }
+
     /// Writes the gauges of one node.
     pub(super) fn write(&self, node_id: &str, time: SystemTime, out: &mut MetricsWriter) {
         let node: Attribute<'_> = ("node_id", node_id.into());

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::super::epochs::Counted;
 use super::super::page::{Metric, Page, Row, int};
 use super::super::proc::{CPU_MODES, Cpus, passed, total};
 use super::super::reading::Reading;
@@ -16,22 +17,22 @@ const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
 impl Host {
     pub(super) fn write_cpus(&mut self, page: &mut Page<'_>, reading: &Reading, since: SystemTime) {
         let Some(cpus) = &reading.cpus else { return };
-        let last = self
-            .previous
-            .as_ref()
-            .and_then(|(_, last)| last.cpus.as_ref());
+        let last = self.previous.as_ref().filter(|_| !self.restarted);
+        let last = last.and_then(|(_, last)| last.cpus.as_ref());
         let mut all = Vec::new();
         for (number, ticks) in &cpus.each {
-            let starts = self.cpus.starts(*number, *ticks, since);
+            let Counted { values, starts } = self.cpus.take(*number, *ticks, since);
             let passed = last.and_then(|last| passed(ticks_of(last, *number)?, ticks));
-            all.push((
-                *number,
-                format!("cpu{number}"),
-                starts,
-                Some((ticks, passed)),
-            ));
+            // Between counters that stepped back there is no interval.
+            let ended = passed.is_none() && self.utilized.remove(number);
+            if passed.is_some() {
+                self.utilized.insert(*number);
+            }
+            let counted = Some((values, passed, ended));
+            all.push((*number, format!("cpu{number}"), starts, counted));
         }
         for (number, starts) in self.cpus.take_gone() {
+            self.utilized.remove(&number);
             all.push((number, format!("cpu{number}"), starts, None));
         }
         let mut times = Vec::new();
@@ -50,16 +51,15 @@ impl Host {
                     start,
                     value,
                 };
-                let seconds = counted.map(|(ticks, _)| self.scale.seconds(ticks[mode]));
+                let seconds = counted.map(|(ticks, ..)| self.scale.seconds(ticks[mode]));
                 times.push(row(Some(starts[mode]), seconds.map(Number::Double)));
                 match counted {
-                    Some((_, Some(passed))) => {
+                    Some((_, Some(passed), _)) => {
                         let part = passed[mode] as f64 / total(passed) as f64;
                         utilizations.push(row(None, Some(Number::Double(part))));
                     }
-                    // There is no interval yet.
-                    Some((_, None)) => {}
-                    None => utilizations.push(row(None, None)),
+                    Some((_, None, false)) => {}
+                    Some((_, None, true)) | None => utilizations.push(row(None, None)),
                 }
             }
         }
@@ -142,8 +142,8 @@ impl Host {
             counts[..4].copy_from_slice(&read);
             counts[4..8].copy_from_slice(&write);
             counts[8] = disk.busy_ms;
-            let starts = self.disks.starts(disk.name.clone(), counts, since);
-            all.push((disk.name.clone(), starts, Some(counts)));
+            let Counted { values, starts } = self.disks.take(disk.name.clone(), counts, since);
+            all.push((disk.name.clone(), starts, Some(values)));
         }
         for (name, starts) in self.disks.take_gone() {
             all.push((name, starts, None));
@@ -244,8 +244,8 @@ impl Host {
             counts[..4].copy_from_slice(&received);
             counts[4..].copy_from_slice(&transmitted);
             let name = interface.name.clone();
-            let starts = self.interfaces.starts(name.clone(), counts, since);
-            all.push((name, starts, Some(counts)));
+            let Counted { values, starts } = self.interfaces.take(name.clone(), counts, since);
+            all.push((name, starts, Some(values)));
         }
         for (name, starts) in self.interfaces.take_gone() {
             all.push((name, starts, None));

@@ -104,7 +104,7 @@ node_cpu_seconds_total{cpu="0",mode="idle"} 107
 node_cpu_seconds_total{cpu="0",mode="iowait"} 9
 node_cpu_seconds_total{cpu="0",mode="user"} 53
 node_network_receive_bytes_total{device="eth0"} 1500
-node_network_transmit_bytes_total{device="eth0"} 100
+node_network_transmit_bytes_total{device="eth0"} 2100
 node_network_receive_bytes_total{device="lo"} 10001
 "#;
 
@@ -126,7 +126,6 @@ async fn the_gauges_follow_from_the_exporters_names() {
     *page.lock().unwrap() = SECOND.to_owned();
     let (second, _) = node.poll().await;
     assert_eq!(second[&gauge("node_cpu_usage")], 30.0);
-    // Transmitted went backwards, so it has counted from zero.
     assert_eq!(second[&gauge("node_network_io")], 60.0);
     let ended = ["node_disk_usage", "node_memory_usage", "system_uptime"].map(gauge);
     let absent = second.iter().filter(|(_, value)| value.is_nan());
@@ -144,6 +143,26 @@ async fn a_processor_counter_that_falls_makes_the_percentage_absent() {
     *page.lock().unwrap() = FIRST.replace("} 50", "} 49");
     let (series, _) = node.poll().await;
     assert!(!series.contains_key(&gauge("node_cpu_usage")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_in_which_bytes_fall_or_the_node_restarts_has_no_rate() {
+    let page = Arc::new(Mutex::new(FIRST.to_owned()));
+    let mut node = Node::new(Arc::new(Script(Arc::clone(&page))), "http://n2/metrics");
+    node.poll().await;
+    let mut f = async |from: &str, to: &str, expected: Option<f64>| {
+        *page.lock().unwrap() = FIRST.replace(from, to);
+        let (series, _) = node.poll().await;
+        let found = series.get(&gauge("node_network_io")).copied();
+        assert_eq!(found.filter(|rate| !rate.is_nan()), expected, "{to}");
+    };
+    let received = r#"node_network_receive_bytes_total{device="eth0"}"#;
+    let of = |bytes: u64| format!("{received} {bytes}");
+    f(&of(1000), &of(1100), Some(10.0)).await;
+    f(&of(1000), &of(1090), None).await;
+    f(&of(1000), &of(1190), Some(10.0)).await;
+    f(&of(1000), &of(10), None).await;
+    f("boot_time_seconds 1000", "boot_time_seconds 4990", None).await;
 }
 
 #[tokio::test(start_paused = true)]

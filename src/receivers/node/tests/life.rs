@@ -16,16 +16,151 @@ async fn counters_that_fall_begin_a_new_epoch_and_no_negative_value() {
     assert_eq!(starts(&batch, "system.network.io"), [2010, 1000]);
     assert_eq!(starts(&batch, "system.cpu.time")[..2], [2010, 1000]);
     let series = series(&batch);
-    assert_eq!(series[r#"node_network_io{node_id="n1"}"#], 30.0);
+    assert!(series[r#"node_network_io{node_id="n1"}"#].is_nan());
     assert!(
         !names(&series).contains(&"node_cpu_usage"),
         "absent, not negative"
     );
 }
 
-/// The series that a poll ends.
+/// One processor and one interface that have been at work for long.
+const BUSY: [(&str, &str); 3] = [
+    (
+        "stat",
+        "cpu 100 0 100 700000 1000 0 0 0\ncpu0 100 0 100 700000 1000 0 0 0\nbtime 1000\n",
+    ),
+    (
+        "net/dev",
+        "eth0: 5000000000000 10 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n",
+    ),
+    (
+        "diskstats",
+        "8 0 sda 1000 1 20000 3000 40 5 60 7000 0 900 0\n",
+    ),
+];
+
+#[tokio::test(start_paused = true)]
+async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
+    let mut fixture = Fixture::new();
+    for (file, text) in BUSY {
+        fixture.set(file, text);
+    }
+    fixture.start();
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    let cpu =
+        |mode: &str| format!(r#"system.cpu.time{{cpu.logical_number="0",cpu.mode="{mode}"}}"#);
+    let received =
+        r#"system.network.io{network.interface.name="eth0",network.io.direction="receive"}"#;
+    let read = r#"system.disk.operations{system.device="sda",disk.io.direction="read"}"#;
+    let rates =
+        ["node_cpu_usage", "node_network_io"].map(|name| format!(r#"{name}{{node_id="n1"}}"#));
+    let utilization = r#"system.cpu.utilization{cpu.logical_number="0",cpu.mode="user"}"#;
+    let mut f = async |idle: u64,
+                       iowait: u64,
+                       bytes: u64,
+                       reads: u64,
+                       shown: [u64; 4],
+                       told: Option<bool>| {
+        let cpu_line = format!("100 0 100 {idle} {iowait} 0 0 0");
+        fixture.set(
+            "stat",
+            &format!("cpu {cpu_line}\ncpu0 {cpu_line}\nbtime 1000\n"),
+        );
+        fixture.set(
+            "net/dev",
+            &format!("eth0: {bytes} 10 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n"),
+        );
+        let disk = format!("8 0 sda {reads} 1 20000 3000 40 5 60 7000 0 900 0\n");
+        fixture.set("diskstats", &disk);
+        let (batch, _) = fixture.poll().await;
+        for name in [
+            "system.cpu.time",
+            "system.network.io",
+            "system.disk.operations",
+        ] {
+            let starts = starts(&batch, name);
+            assert!(
+                starts.iter().all(|start| *start == 1000),
+                "{name}: {starts:?}"
+            );
+        }
+        let series = series(&batch);
+        let found = [&cpu("idle"), &cpu("iowait"), received, read].map(|key| series[key]);
+        let [idle, iowait, bytes, reads] = shown.map(|value| value as f64);
+        assert_eq!(found, [idle / ticks, iowait / ticks, bytes, reads]);
+        for rate in rates.iter().map(String::as_str).chain([utilization]) {
+            let found = series.get(rate).map(|value| !value.is_nan());
+            assert_eq!(found, told, "{rate}");
+        }
+    };
+    let tib = 5_000_000_000_000;
+    f(
+        700_900,
+        1001,
+        tib + 20_000,
+        1005,
+        [700_900, 1001, tib + 20_000, 1005],
+        Some(true),
+    )
+    .await;
+    // Held, and the rates are ended.
+    f(
+        700_850,
+        1000,
+        tib + 10_000,
+        1004,
+        [700_900, 1001, tib + 20_000, 1005],
+        Some(false),
+    )
+    .await;
+    // Between two values that are both below it there is an interval again.
+    f(
+        700_880,
+        1000,
+        tib + 15_000,
+        1004,
+        [700_900, 1001, tib + 20_000, 1005],
+        Some(true),
+    )
+    .await;
+    f(
+        700_950,
+        1002,
+        tib + 25_000,
+        1006,
+        [700_950, 1002, tib + 25_000, 1006],
+        Some(true),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_with_a_new_boot_time_begins_every_counter_anew() {
+    let mut fixture = Fixture::new();
+    fixture.start();
+    fixture.poll().await;
+    fixture.set(
+        "stat",
+        "cpu 99 0 100 700 100 0 0 0\ncpu0 99 0 100 800 100 0 0 0\nbtime 2005\n",
+    );
+    fixture.set("net/dev", "eth0: 999 11 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n");
+    let (batch, _) = fixture.poll().await;
+    assert_eq!(starts(&batch, "system.network.io"), [2010, 2010]);
+    assert_eq!(starts(&batch, "system.cpu.time"), [2010; 8]);
+    assert_eq!(starts(&batch, "system.disk.operations"), [2010, 2010]);
+    let series = series(&batch);
+    let received =
+        r#"system.network.io{network.interface.name="eth0",network.io.direction="receive"}"#;
+    assert_eq!(series[received], 999.0);
+    let rate = series.get(r#"node_network_io{node_id="n1"}"#);
+    assert!(rate.is_none_or(|rate| rate.is_nan()), "{rate:?}");
+}
+
+/// The series that a poll ends, without those of the summary: what they follow from may be
+/// gone, or have no interval.
 fn ended(series: &Series) -> Vec<&str> {
     let ended = series.iter().filter(|(_, value)| value.is_nan());
+    let ended = ended.filter(|(key, _)| !key.starts_with("node_"));
     ended.map(|(key, _)| key.as_str()).collect()
 }
 
