@@ -126,14 +126,12 @@ pub fn prepare(
         }
         // `--help` and `--version` are errors only to clap.
         Err(error) => {
-            say(out, error.render());
-            return Err(ExitCode::SUCCESS);
+            return Err(show(out, err, error.render()));
         }
     };
     let command = command.unwrap_or(Command::Run);
     if command == Command::Components {
-        say(out, components(&FACTORIES));
-        return Err(ExitCode::SUCCESS);
+        return Err(show(out, err, components(&FACTORIES)));
     }
 
     let sources = Sources {
@@ -146,8 +144,8 @@ pub fn prepare(
     })?;
     say(err, report(&loaded.warnings));
     if command == Command::PrintConfig {
-        say(out, yaml::print(&loaded.tree, &loaded.secrets));
-        return Err(ExitCode::SUCCESS);
+        let text = yaml::print(&loaded.tree, &loaded.secrets);
+        return Err(show(out, err, text));
     }
     if command == Command::Run {
         let own = &loaded.config.service.telemetry;
@@ -166,8 +164,7 @@ pub fn prepare(
         ExitCode::from(WRONG_USAGE)
     })?;
     if command == Command::Validate {
-        say(out, "the configuration is valid\n");
-        return Err(ExitCode::SUCCESS);
+        return Err(show(out, err, "the configuration is valid\n"));
     }
     Ok(agent)
 }
@@ -175,6 +172,18 @@ pub fn prepare(
 /// Writes, and lets it be where nobody reads: that is no failure of the agent.
 fn say(to: &mut dyn Write, text: impl std::fmt::Display) {
     let _: io::Result<()> = write!(to, "{text}").and_then(|()| to.flush());
+}
+
+/// Writes what was asked for. A reader that has seen enough and left is fine; where the text
+/// got lost, on a full disk say, the command has failed.
+fn show(out: &mut dyn Write, err: &mut dyn Write, text: impl std::fmt::Display) -> ExitCode {
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(err, format_args!("the output can't be written: {error}\n"));
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn build(loaded: Loaded) -> anyhow::Result<Agent> {

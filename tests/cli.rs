@@ -104,6 +104,23 @@ fn a_reader_that_leaves_early_is_no_failure() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_asked_for_and_can_not_be_written_is_a_failure_that_says_so() {
+    for command in ["print-config", "components", "validate", "--help"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = Command::new(env!("CARGO_BIN_EXE_foghorn"))
+            .arg(command)
+            .stdout(full.unwrap())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("the output can't be written"), "{stderr}");
+    }
+}
+
 #[test]
 fn help_shows_an_example_of_every_command() {
     for command in ["run", "validate", "components", "print-config"] {

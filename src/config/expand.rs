@@ -51,7 +51,12 @@ impl Expander<'_> {
             NodeKind::Scalar { text, .. } if !text.contains('$') => {}
             NodeKind::Scalar { text, quoted } => match self.text(text) {
                 // Nothing, without quotes, is what an empty value is in YAML.
-                Ok(expanded) if expanded.is_empty() && !*quoted => node.kind = NodeKind::Null,
+                Ok(expanded) if expanded.is_empty() && !*quoted => {
+                    // Only references stand in it, so that nothing secret can.
+                    let why = format!("`{text}` is empty");
+                    self.diagnostics.emptied(&node.span, why);
+                    node.kind = NodeKind::Null;
+                }
                 Ok(expanded) => *text = expanded,
                 Err(message) => self.diagnostics.settle(Problem {
                     span: node.span.clone(),
@@ -148,10 +153,11 @@ fn closed(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
-    use crate::yaml::{parse, print};
+    use crate::yaml::{Secret, Value, parse, print};
 
     fn environment(name: &str) -> Option<String> {
         match name {
@@ -209,6 +215,41 @@ mod tests {
         assert_eq!(problems, [] as [String; 0]);
         assert_eq!(printed, "a: \"x\\nreceivers: {}\\n# $${HOST}\"\n");
         assert_eq!(expanded("${HOST}: 1\n").0, "\"${HOST}\": 1\n");
+    }
+
+    #[test]
+    fn what_is_said_of_an_empty_value_names_what_is_empty() {
+        let f = |text: &str, read: &dyn Fn(&Value<'_>), expected: &str| {
+            let diagnostics = Diagnostics::new();
+            let mut node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
+            expand(&mut node, &environment, &diagnostics);
+            read(&Value::root(&node, &diagnostics));
+            let problems: Vec<_> = diagnostics
+                .problems()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(problems, [expected]);
+        };
+        let header = |value: &Value<'_>| drop(value.read::<BTreeMap<String, Secret>>());
+        let token = "t:1:4: a: expected a secret as a string";
+        f(
+            "a: ${env:EMPTY}",
+            &header,
+            &format!("{token} (`${{env:EMPTY}}` is empty)"),
+        );
+        f(
+            "a: ${NONE:-}",
+            &header,
+            &format!("{token} (`${{NONE:-}}` is empty)"),
+        );
+        // Where nothing is written there is nothing to explain.
+        f("a:", &header, "t:1:1: a: expected a secret as a string");
+        f(
+            "a: ${EMPTY}${EMPTY}",
+            &|value| drop(value.fields().unwrap().required::<String>("a")),
+            "t:1:4: a: `a` is missing (`${EMPTY}${EMPTY}` is empty)",
+        );
     }
 
     #[test]

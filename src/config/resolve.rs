@@ -10,7 +10,7 @@ use super::{Config, ServiceConfig, Stage, guards, service, telemetry};
 use crate::component::{ComponentId, Factories, ReceiverConfig};
 use crate::pdata::Signal;
 use crate::resilience::DEFAULT_MAX_ENDPOINTS;
-use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, nearest};
+use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, is_empty, nearest};
 
 /// Reads the whole tree. The result is for use only where no error was reported.
 pub(super) fn resolve(
@@ -67,7 +67,8 @@ pub(super) fn resolve(
             Some((&Signal::ALL, (factory.configure)(value)))
         },
     );
-    if let Some(connectors) = fields.value("connectors") {
+    let connectors = fields.value("connectors");
+    if let Some(connectors) = connectors.filter(|value| !is_empty(value)) {
         connectors.error::<()>("connectors are not supported: let one pipeline do the work");
     }
 

@@ -172,12 +172,48 @@ impl<'a> Value<'a> {
     }
 
     fn report(&self, severity: Severity, message: impl Display) {
+        let message = match self.why_empty() {
+            Some(why) => format!("{message} ({why})"),
+            None => message.to_string(),
+        };
         self.diagnostics.push(Problem {
             span: self.span().clone(),
             path: self.path.to_string(),
-            message: message.to_string(),
+            message,
             severity,
         });
+    }
+
+    /// Why nothing stands here, where something is written.
+    fn why_empty(&self) -> Option<String> {
+        self.is_null()
+            .then(|| self.diagnostics.why_empty(self.span()))
+            .flatten()
+    }
+
+    /// Whether it is a number of this type, but for its sign or size: `-5` where only numbers
+    /// from 0 can be read.
+    fn is_beyond<T: Ranged>(&self) -> bool {
+        let Some(text) = self.text() else {
+            return false;
+        };
+        let reads = |text: &str| {
+            let kind = NodeKind::Scalar {
+                text: text.to_owned(),
+                quoted: false,
+            };
+            let span = self.span().clone();
+            let unheard = Diagnostics::new();
+            Value::root(&Node { kind, span }, &unheard)
+                .read::<T>()
+                .is_some()
+        };
+        if reads(text) {
+            return false;
+        }
+        let size = text.strip_prefix('-').unwrap_or(text);
+        let is_whole = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+        (size != text && reads(size)) || (is_whole && reads("1"))
     }
 }
 
@@ -239,9 +275,24 @@ impl<'a> Fields<'a> {
         default: T,
         range: impl RangeBounds<T>,
     ) -> T {
+        /// More of a number tells nobody more.
+        const MAX_DIGITS: usize = 40;
         let Some(value) = self.value(key).filter(|value| !value.is_null()) else {
             return default;
         };
+        if value.is_beyond::<T>() {
+            let digits = value.text().unwrap_or_default();
+            let shown = digits.get(..MAX_DIGITS).unwrap_or(digits);
+            let wanted = bounds(&range);
+            // Whoever reads it again, by its type alone, has nothing to add.
+            value.diagnostics.settle(Problem {
+                span: value.span().clone(),
+                path: value.path.to_string(),
+                message: format!("{shown} is out of range: use {wanted}"),
+                severity: Severity::Error,
+            });
+            return default;
+        }
         match value.read::<T>() {
             Some(read) if range.contains(&read) => read,
             Some(read) => {
@@ -258,9 +309,12 @@ impl<'a> Fields<'a> {
 
     /// A key that must be written; its absence is an error.
     pub fn required<T: FromValue>(&mut self, key: &'static str) -> Option<T> {
-        match self.value(key).filter(|value| !value.is_null()) {
-            Some(value) => value.read(),
-            None => self.map.error(format_args!("`{key}` is missing")),
+        match self.value(key) {
+            Some(value) if !value.is_null() => value.read(),
+            Some(value) if value.why_empty().is_some() => {
+                value.error(format_args!("`{key}` is missing"))
+            }
+            _ => self.map.error(format_args!("`{key}` is missing")),
         }
     }
 

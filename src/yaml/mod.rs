@@ -16,6 +16,7 @@ mod quantity;
 mod scalar;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -130,6 +131,8 @@ struct Found {
     secrets: Vec<Span>,
     /// Places about which everything has been said.
     settled: Vec<Span>,
+    /// Why nothing stands where something is written.
+    emptied: HashMap<Span, String>,
 }
 
 impl Diagnostics {
@@ -152,6 +155,16 @@ impl Diagnostics {
         let mut found = self.found.borrow_mut();
         found.settled.push(problem.span.clone());
         found.problems.push(problem);
+    }
+
+    /// Notes that what is written at a place comes to nothing, and why. What is then said
+    /// about the place names the cause.
+    pub fn emptied(&self, span: &Span, why: String) {
+        self.found.borrow_mut().emptied.insert(span.clone(), why);
+    }
+
+    fn why_empty(&self, span: &Span) -> Option<String> {
+        self.found.borrow().emptied.get(span).cloned()
     }
 
     /// Whether any problem is an error.

@@ -418,7 +418,14 @@ impl Builder<'_> {
             let at = self.span(Marker::new(0, line, column));
             return (at, "a tab can't indent in YAML: use spaces".to_owned());
         }
-        (self.span(*marker), words::plain(error.kind()))
+        let line = text.lines().nth(marker.line().saturating_sub(1));
+        let before = line.map(|line| line.chars().skip(marker.col().saturating_sub(1)));
+        let is_reference = before.is_some_and(|found| found.take(2).eq(['$', '{']));
+        let message = match is_reference {
+            true => words::reference_within_brackets(),
+            false => words::plain(error.kind()),
+        };
+        (self.span(*marker), message)
     }
 }
 

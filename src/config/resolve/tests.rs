@@ -259,7 +259,7 @@ fn an_alias_names_the_same_component() {
 #[test]
 fn everything_wrong_shows_in_one_run_sorted_by_place() {
     let text = "receivers:\n  gauge:\n    count: x\n    cuont: 1\n  gauge/a/b:\nexporters:\n  \
-                page:\n    count: 0\nconnectors: {}\nservice:\n  pipelines:\n    logs: \
+                page:\n    count: 0\nconnectors: {forward: }\nservice:\n  pipelines:\n    logs: \
                 {receivers: [gauge]}\n  http: {endpoint: 0.0.0.0:1}\n  shutdown: {grace: 1h}\n\
                 extra: 1\n";
     let invalid = load(&[text], &[]).unwrap_err();
@@ -333,6 +333,15 @@ fn set_wins_over_every_file_and_names_its_place() {
          `service::pipelines::metrics::receivers` is a list: set the whole of it, as \
          `[one, two]`",
     );
+}
+
+#[test]
+fn a_section_of_connectors_with_nothing_in_it_is_nothing() {
+    for nothing in ["connectors:", "connectors: {}", "connectors: []"] {
+        let loaded = load(&[VALID, nothing], &[]).unwrap();
+        assert_eq!(loaded.warnings, [], "{nothing}");
+    }
+    assert!(load(&[VALID, "connectors: {forward: }"], &[]).is_err());
 }
 
 #[test]

@@ -19,6 +19,9 @@
 //!     max_idle_conns_per_host: 10    # also idle_conn_timeout, disable_keep_alives
 //! ```
 //!
+//! `headers` adds to every request, but for what says how its bytes are to be read, such as
+//! `content-length` and `content-type`: the exporter writes that itself.
+//!
 //! A batch leaves as it is held, encoded: without compression nothing is copied. What the
 //! peer rejects in a partial success is counted by the ledger and logged once a minute. A
 //! request is sent again only where no answer to it had begun, or the answer asks for it: a 2xx
@@ -38,6 +41,7 @@ mod answer;
 mod body;
 mod connection;
 mod grpc;
+mod headers;
 mod http;
 mod partial;
 mod payload;
@@ -48,10 +52,11 @@ use std::time::Duration;
 
 use hyper::http::uri::Authority;
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 
 use self::connection::{Endpoint, Target};
 use self::grpc::Keepalive;
+use self::headers::Headers;
 use self::payload::Compression;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
@@ -385,33 +390,4 @@ fn append(base: &Url, signal: Signal) -> Url {
         base.path().trim_end_matches('/')
     ));
     url
-}
-
-/// Header names and values; every value is a secret.
-struct Headers(HeaderMap);
-
-impl FromValue for Headers {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let mut headers = HeaderMap::new();
-        for (entry, value) in value.entries()? {
-            let Some(secret) = value.read::<Secret>() else {
-                continue;
-            };
-            let name = HeaderName::from_bytes(entry.key.as_bytes());
-            let text = HeaderValue::from_str(secret.expose());
-            match (name, text) {
-                (Ok(name), Ok(mut text)) => {
-                    text.set_sensitive(true);
-                    headers.insert(name, text);
-                }
-                (Err(_), _) => {
-                    value.error::<()>(format_args!("`{}` is no header name", entry.key));
-                }
-                (_, Err(_)) => {
-                    value.error::<()>("the value holds characters that a header can't");
-                }
-            }
-        }
-        Some(Self(headers))
-    }
 }

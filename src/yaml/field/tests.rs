@@ -61,6 +61,23 @@ fn a_value_outside_its_range_is_shown_with_the_range() {
         &["t:1:8: share: 1 is out of range: use 0 to less than 1"],
     );
     f(
+        "{interval: -15s, size: -1KiB, count: -5, share: -0.5}",
+        &[
+            "t:1:12: interval: -15s is out of range: use 100ms to 1h30m",
+            "t:1:24: size: -1KiB is out of range: use 1KiB to 1GiB",
+            "t:1:38: count: -5 is out of range: use at least 1",
+            "t:1:49: share: -0.5 is out of range: use 0 to less than 1",
+        ],
+    );
+    f(
+        "count: 99999999999999999999",
+        &["t:1:8: count: 99999999999999999999 is out of range: use at least 1"],
+    );
+    f(
+        "count: -x",
+        &["t:1:8: count: expected a whole number, found `-x`"],
+    );
+    f(
         "interval: 15",
         &[
             "t:1:11: interval: expected a duration such as 15s, 200ms or 1h30m, found `15` \

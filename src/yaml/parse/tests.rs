@@ -29,6 +29,11 @@ fn every_syntax_error_is_one_problem_in_plain_words() {
         "a: [1, 2\nb: 3\n",
         "t:2:2: a `:` can't stand here: is a bracket or a brace before it still open?",
     );
+    let reference = "within brackets or braces a value with `${...}` has to stand in quotes, as in \
+                     `{endpoint: \"${env:HOST}:4318\"}`";
+    f("a: {x: ${env:HOST}:1}\n", &format!("t:1:9: {reference}"));
+    f("a: {x: h${HOST}}\n", &format!("t:1:10: {reference}"));
+    f("a:\n  [\u{e9}, ${HOST}]\n", &format!("t:2:8: {reference}"));
     f("a: {x: 1\n", "t:1:4: `{` is never closed");
     f("a: [1\n", "t:1:4: `[` is never closed");
     f("a: [1}\n", "t:1:4: `[` is closed by `}`");

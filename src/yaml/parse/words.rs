@@ -4,6 +4,13 @@ use granit_parser::ErrorKind;
 
 use super::too_deep;
 
+/// The parser stops at the brace of `${...}` in a list or map that is written in brackets.
+pub(super) fn reference_within_brackets() -> String {
+    "within brackets or braces a value with `${...}` has to stand in quotes, as in \
+     `{endpoint: \"${env:HOST}:4318\"}`"
+        .to_owned()
+}
+
 /// A syntax error as somebody would say it who sees the text.
 pub(super) fn plain(kind: &ErrorKind) -> String {
     use ErrorKind as E;

@@ -1,0 +1,63 @@
+//! `headers`: what the user adds to every request.
+
+use std::collections::HashMap;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::yaml::{FromValue, Secret, Value};
+
+/// Header names and values; every value is a secret.
+pub(super) struct Headers(pub(super) HeaderMap);
+
+/// Headers that say how the bytes of one request or connection are to be read. A value that
+/// the user writes would contradict what is sent: a peer believes `content-length: 5` and
+/// takes the rest for another request.
+const FRAMING: [&str; 14] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "grpc-encoding",
+    "grpc-timeout",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl FromValue for Headers {
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut headers = HeaderMap::new();
+        let mut written = HashMap::new();
+        for (entry, value) in value.entries()? {
+            let Some(secret) = value.read::<Secret>() else {
+                continue;
+            };
+            let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
+                value.error::<()>(format_args!("`{}` is no header name", entry.key));
+                continue;
+            };
+            if FRAMING.contains(&name.as_str()) {
+                value.error::<()>("the exporter writes this header itself: leave it out");
+                continue;
+            }
+            if let Some(other) = written.insert(name.clone(), &entry.key) {
+                value.error::<()>(format_args!(
+                    "`{other}` is the same header, as their case means nothing: keep one"
+                ));
+                continue;
+            }
+            let Ok(mut text) = HeaderValue::from_str(secret.expose()) else {
+                value.error::<()>("the value holds characters that a header can't");
+                continue;
+            };
+            text.set_sensitive(true);
+            headers.insert(name, text);
+        }
+        Some(Self(headers))
+    }
+}
