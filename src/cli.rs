@@ -87,6 +87,7 @@ impl Agent {
         abort: impl Future<Output = ()>,
     ) -> ExitCode {
         let Self { config, service } = self;
+        crate::net::descriptors::raise_limit();
         let mut shutdown = pin!(shutdown);
         let started = tokio::select! {
             started = service.start() => started,

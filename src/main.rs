@@ -56,23 +56,55 @@ fn run(agent: Agent) -> ExitCode {
 }
 
 /// Counts the signals that ask the process to end.
+///
+/// SIGHUP is one of them. It comes from a terminal that is closed, and from those who expect
+/// the configuration to be read again: a supervisor then starts the agent anew with it. To
+/// read it while running would be better; to ignore the signal would leave the agent behind
+/// its terminal, and the old configuration at work. systemd can send it right behind
+/// SIGTERM, so it never counts as the second signal, which cuts the draining short.
 #[cfg(unix)]
 fn signals() -> io::Result<watch::Receiver<u32>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // `nohup` has it ignored, and means it.
+    let mut hangup = match is_hangup_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     let (sender, receiver) = watch::channel(0);
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            sender.send_modify(|count| *count += 1);
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+                _ = hung_up => "SIGHUP",
+            };
+            tracing::info!(signal = name, "told to end");
+            sender.send_modify(|count| match name {
+                "SIGHUP" => *count = (*count).max(1),
+                _ => *count += 1,
+            });
         }
     });
     Ok(receiver)
+}
+
+/// Whether the process was started with SIGHUP ignored, where the system says so.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The first bit stands for signal number 1.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Counts the signals that ask the process to end.

@@ -293,7 +293,7 @@ mod tests {
         f(
             "metrics: {address: :9, allow_insecure_bind: true}",
             "metrics::address",
-            "0.0.0.0:9",
+            "[::]:9",
         );
         f(
             "metrics: {readers: [{pull: {exporter: {prometheus: }}}]}",

@@ -2,6 +2,7 @@
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate but `yaml`.
 
+pub mod descriptors;
 mod streams;
 mod tls;
 

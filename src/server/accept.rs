@@ -8,11 +8,14 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::deadlines::Watch;
 use super::metrics::{Metrics, Rejection};
+use super::refusals::Refusals;
+use super::seats::Seats;
+use crate::component::Reporter;
 
 /// The first pause after an accept that failed, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -21,12 +24,23 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How much a listener takes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Limits {
-    /// Connections at a time. What is beyond is refused.
+    /// Connections at a time.
     pub connections: usize,
+    /// What becomes of one more.
+    pub beyond: Beyond,
     /// How long connections may take to end when the server stops.
     pub grace: Duration,
+}
+
+/// What becomes of a connection for which there is no room.
+#[derive(Debug)]
+pub enum Beyond {
+    /// It is refused, which the line on the board tells, and the log once a minute.
+    Refuse(Option<Reporter>),
+    /// It is taken, and the most dispensable of the others is closed.
+    Displace,
 }
 
 /// Where connections come from; a trait so that tests can let accepting fail.
@@ -51,36 +65,45 @@ pub(super) async fn run<A, S, F>(
     serve: S,
 ) where
     A: Accept,
-    S: Fn(A::Connection) -> F,
+    S: Fn(A::Connection, Watch) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut connections = JoinSet::new();
+    let mut seats = Seats::new(metrics);
+    let mut refusals = match limits.beyond {
+        Beyond::Displace => None,
+        Beyond::Refuse(reporter) => Some(Refusals::new(limits.connections, reporter)),
+    };
     let mut pause = PAUSE.0;
     let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => {
-                report(metrics, ended);
-                continue;
-            }
+            () = seats.one_left() => continue,
+            () = over(refusals.as_mut()) => continue,
             accepted = acceptor.accept() => accepted,
         };
         match accepted {
-            Ok(connection) if connections.len() >= limits.connections => {
-                metrics.rejected(Rejection::Limit);
-                acceptor.refuse(connection);
-            }
             Ok(connection) => {
                 pause = PAUSE.0;
-                metrics.opened();
-                connections.spawn(serve(connection));
+                if seats.len() >= limits.connections {
+                    if let Some(refusals) = &mut refusals {
+                        refusals.note(metrics);
+                        acceptor.refuse(connection);
+                        continue;
+                    }
+                    seats.displace();
+                }
+                seats.take(|watch| serve(connection, watch));
             }
             // The client was gone before it was its turn.
             Err(error) if is_about_the_connection(&error) => metrics.rejected(Rejection::Gone),
             Err(error) => {
                 metrics.rejected(Rejection::Accept);
+                if refusals.is_none() && is_exhaustion(&error) {
+                    // The descriptor that this frees is the next client's.
+                    seats.displace();
+                }
                 if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
                     logged = Some(Instant::now());
                     let listener = metrics.listener();
@@ -94,16 +117,16 @@ pub(super) async fn run<A, S, F>(
         }
     }
     drop(acceptor);
-    let ended = async {
-        while let Some(ended) = connections.join_next().await {
-            report(metrics, ended);
-        }
-    };
-    if timeout(limits.grace, ended).await.is_err() {
-        connections.abort_all();
-        while let Some(ended) = connections.join_next().await {
-            report(metrics, ended);
-        }
+    if timeout(limits.grace, seats.all_left()).await.is_err() {
+        seats.clear().await;
+    }
+}
+
+/// Resolves once nobody has been refused for a while, if anybody was.
+async fn over(refusals: Option<&mut Refusals>) {
+    match refusals {
+        Some(refusals) => refusals.over().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -140,14 +163,12 @@ fn is_about_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn report(metrics: &Metrics, ended: Result<(), tokio::task::JoinError>) {
-    metrics.closed();
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        let listener = metrics.listener();
-        tracing::error!(%error, listener, "a connection was lost to a panic");
-    }
+/// Whether the process or the system has no descriptors left.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    exhausted.contains(&error.raw_os_error())
 }
 
 #[cfg(test)]
@@ -157,6 +178,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::component::{Health, State, Subject};
     use crate::telemetry::{Settings, Telemetry};
 
     /// Hands out what it was given, then waits for ever.
@@ -186,10 +208,13 @@ mod tests {
         ))
     }
 
-    const LIMITS: Limits = Limits {
-        connections: 2,
-        grace: Duration::from_secs(1),
-    };
+    fn limits(beyond: Beyond) -> Limits {
+        Limits {
+            connections: 2,
+            beyond,
+            grace: Duration::from_secs(1),
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn running_out_of_descriptors_delays_and_is_counted() {
@@ -204,11 +229,17 @@ mod tests {
         };
         let started = Instant::now();
         let served = Arc::new(Mutex::new(None));
-        run(script, LIMITS, &metrics, &stop, |connection| {
-            *served.lock().unwrap() = Some((connection, started.elapsed()));
-            stop.cancel();
-            async {}
-        })
+        run(
+            script,
+            limits(Beyond::Displace),
+            &metrics,
+            &stop,
+            |connection, _| {
+                *served.lock().unwrap() = Some((connection, started.elapsed()));
+                stop.cancel();
+                async {}
+            },
+        )
         .await;
         let (connection, waited) = served.lock().unwrap().unwrap();
         assert_eq!(connection, 7);
@@ -236,13 +267,19 @@ mod tests {
         let task = {
             let (stop, held) = (stop.clone(), Arc::clone(&held));
             tokio::spawn(async move {
-                run(script, LIMITS, &metrics, &stop, |_| {
-                    let held = Arc::clone(&held);
-                    async move {
-                        pending::<()>().await;
-                        drop(held);
-                    }
-                })
+                run(
+                    script,
+                    limits(Beyond::Refuse(None)),
+                    &metrics,
+                    &stop,
+                    |_, _| {
+                        let held = Arc::clone(&held);
+                        async move {
+                            pending::<()>().await;
+                            drop(held);
+                        }
+                    },
+                )
                 .await;
             })
         };
@@ -254,5 +291,72 @@ mod tests {
         task.await.unwrap();
         assert_eq!(stopped.elapsed().as_secs(), 1);
         assert_eq!(Arc::strong_count(&held), 1);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn refusals_show_on_the_board_until_a_minute_has_passed_without_one() {
+        let telemetry = Telemetry::off();
+        let (metrics, health) = (Metrics::new(&telemetry, "test"), Health::new());
+        let id = "otlp".parse().unwrap();
+        let reporter = health.reporter(Subject::Endpoint, &id, "grpc://test");
+        reporter.working();
+        let script = Script {
+            results: (1..=4).map(Ok).collect(),
+            refused: Arc::default(),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let limits = limits(Beyond::Refuse(Some(reporter)));
+                run(script, limits, &metrics, &stop, |_, _| pending()).await;
+            }
+        });
+        let line = || health.reports().remove(0);
+        sleep(Duration::from_secs(59)).await;
+        assert_eq!(line().state, State::Degraded);
+        assert_eq!(
+            line().last_error.unwrap(),
+            "connections are refused: 2 are open, as many as max_connections allows"
+        );
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(line().state, State::Working);
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_descriptors_the_most_dispensable_connection_gives_its_own() {
+        let telemetry = Telemetry::off();
+        let metrics = Metrics::new(&telemetry, "test");
+        let stop = CancellationToken::new();
+        let script = Script {
+            results: [Ok(1), Ok(2), emfile()].into_iter().collect(),
+            refused: Arc::default(),
+        };
+        let open = Arc::new(());
+        let task = tokio::spawn({
+            let (stop, open) = (stop.clone(), Arc::clone(&open));
+            async move {
+                run(
+                    script,
+                    limits(Beyond::Displace),
+                    &metrics,
+                    &stop,
+                    |_, watch| {
+                        let open = Arc::clone(&open);
+                        async move {
+                            let _held = (open, watch);
+                            pending::<()>().await;
+                        }
+                    },
+                )
+                .await;
+            }
+        });
+        sleep(Duration::from_secs(1)).await;
+        // The task's own, this test's, and one connection of two.
+        assert_eq!(Arc::strong_count(&open), 3);
+        stop.cancel();
+        task.await.unwrap();
     }
 }

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -18,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Credentials;
-use super::deadlines::{Busy, Timeouts, Watch, Watched};
+use super::deadlines::{Busy, Watch, Watched};
 use super::metrics::{Metrics, Rejection};
 use crate::component::{Body, Handler, Response, full_body};
 
@@ -33,13 +32,6 @@ const BUFFER_SIZE: usize = 64 << 10;
 
 /// What may be asked of a path that nobody serves.
 const READ: [Method; 2] = [Method::GET, Method::HEAD];
-
-const TIMEOUTS: Timeouts = Timeouts {
-    head: Duration::from_secs(10),
-    // Longer than the usual interval of scrapes, so that they keep their connection.
-    idle: Duration::from_secs(120),
-    write: Duration::from_secs(30),
-};
 
 /// What one listener serves.
 pub(super) struct Site {
@@ -65,7 +57,7 @@ impl Site {
     }
 
     /// Serves the requests of one connection; see [`drive`].
-    pub(super) async fn serve<S>(self: Arc<Self>, socket: S, stop: CancellationToken)
+    pub(super) async fn serve<S>(self: Arc<Self>, socket: S, watch: Watch, stop: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -74,7 +66,7 @@ impl Site {
             let site = Arc::clone(&self);
             async move { site.answer(request).await }
         };
-        drive(socket, answer, &metrics, stop).await;
+        drive(socket, watch, answer, &metrics, stop).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response {
@@ -139,13 +131,17 @@ impl Site {
 
 /// Serves requests until the client leaves, something takes too long, or `stop`; what is
 /// being answered then is answered to its end.
-pub(super) async fn drive<S, A, F>(socket: S, answer: A, metrics: &Metrics, stop: CancellationToken)
-where
+pub(super) async fn drive<S, A, F>(
+    socket: S,
+    watch: Watch,
+    answer: A,
+    metrics: &Metrics,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response>,
 {
-    let watch = Watch::new(TIMEOUTS);
     let service = service_fn(|request: Request<Incoming>| {
         let busy = watch.busy();
         let answer = answer(request);

@@ -18,6 +18,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::metrics::Rejection;
 
+/// What every connection is given.
+const TIMEOUTS: Timeouts = Timeouts {
+    head: Duration::from_secs(10),
+    // Longer than the usual interval of scrapes, so that they keep their connection.
+    idle: Duration::from_secs(120),
+    write: Duration::from_secs(30),
+};
+
 /// How long each thing may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
@@ -56,6 +64,19 @@ enum Phase {
     Idle,
 }
 
+/// How dispensable a connection is, the most dispensable first, and since when.
+///
+/// A client that sends nothing costs least when it is closed: it can come back. Next are
+/// those that don't take their answers, and last those whose request is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank(u8, Instant);
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new(TIMEOUTS)
+    }
+}
+
 impl Watch {
     /// A connection that has just begun.
     pub(super) fn new(timeouts: Timeouts) -> Self {
@@ -92,6 +113,21 @@ impl Watch {
             timer.as_mut().poll(cx).map(|()| reason)
         })
         .await
+    }
+
+    /// The handshake is done: from here on the head of a request has its time.
+    pub(super) fn shaken(&self) {
+        self.enter(Phase::Head);
+    }
+
+    /// Which connection gives way first where there are too many.
+    pub(super) fn rank(&self) -> Rank {
+        let state = *self.lock();
+        match (state.phase, state.blocked) {
+            (_, Some(since)) => Rank(1, since),
+            (Phase::Head | Phase::Idle, None) => Rank(0, state.since),
+            (Phase::Busy, None) => Rank(2, state.since),
+        }
     }
 
     /// Whether a request is being answered, or its answer waits for the client.

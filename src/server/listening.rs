@@ -1,7 +1,7 @@
 //! A bound socket with its certificate and its door, ready to serve.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -18,10 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::{self, Limits};
 use super::auth::Credentials;
+use super::deadlines::Watch;
 use super::metrics::{Metrics, Rejection};
 use super::opening::Opening;
 use super::{BindError, connection};
 use crate::component::Response;
+use crate::net::descriptors;
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
@@ -81,12 +84,12 @@ impl Listening {
             }
             None => None,
         };
-        let bind = async {
-            let socket = TcpListener::bind(config.endpoint).await?;
+        let bind = || {
+            let socket = bind_either(config.endpoint, bind_to)?;
             let address = socket.local_addr()?;
             Ok((socket, address))
         };
-        let (socket, address) = bind.await.map_err(|source: io::Error| BindError::Bind {
+        let (socket, address) = bind().map_err(|source: io::Error| BindError::Bind {
             owner: owner.to_owned(),
             endpoint: config.endpoint,
             source,
@@ -121,33 +124,44 @@ impl Listening {
 
     /// Serves connections until `stop`, then closes the socket and gives those that are
     /// open `limits.grace` to end. When it returns, none is left.
-    pub async fn serve<S, F>(self, limits: Limits, stop: &CancellationToken, serve: S)
+    pub(super) async fn serve<S, F>(self, limits: Limits, stop: &CancellationToken, serve: S)
     where
-        S: Fn(Stream) -> F + Clone + Send + 'static,
+        S: Fn(Stream, Watch) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (tls, metrics) = (self.tls, self.metrics.clone());
-        accept::run(self.socket, limits, &self.metrics, stop, move |socket| {
-            let (tls, metrics, serve, stop) =
-                (tls.clone(), metrics.clone(), serve.clone(), stop.clone());
-            async move {
-                let stream = match tls {
-                    None => Stream::Plain(socket),
-                    Some(Tls(tls)) => {
-                        let shaken = tokio::select! {
-                            shaken = timeout(HANDSHAKE, tls.accept(socket)) => shaken,
-                            () = stop.cancelled() => return,
-                        };
-                        let Ok(Ok(stream)) = shaken else {
-                            metrics.rejected(Rejection::Handshake);
-                            return;
-                        };
-                        Stream::Tls(Box::new(stream))
-                    }
-                };
-                serve(stream).await;
-            }
-        })
+        let limits = Limits {
+            connections: limits.connections.min(descriptors::share()),
+            ..limits
+        };
+        accept::run(
+            self.socket,
+            limits,
+            &self.metrics,
+            stop,
+            move |socket, watch| {
+                let (tls, metrics, serve, stop) =
+                    (tls.clone(), metrics.clone(), serve.clone(), stop.clone());
+                async move {
+                    let stream = match tls {
+                        None => Stream::Plain(socket),
+                        Some(Tls(tls)) => {
+                            let shaken = tokio::select! {
+                                shaken = timeout(HANDSHAKE, tls.accept(socket)) => shaken,
+                                () = stop.cancelled() => return,
+                            };
+                            let Ok(Ok(stream)) = shaken else {
+                                metrics.rejected(Rejection::Handshake);
+                                return;
+                            };
+                            watch.shaken();
+                            Stream::Tls(Box::new(stream))
+                        }
+                    };
+                    serve(stream, watch).await;
+                }
+            },
+        )
         .await;
     }
 }
@@ -166,7 +180,7 @@ impl Listening {
         F: Future<Output = ()> + Send + 'static,
     {
         let metrics = self.metrics.clone();
-        let open = move |stream| serve(Opening::new(stream, bytes, metrics.clone()));
+        let open = move |stream, _| serve(Opening::new(stream, bytes, metrics.clone()));
         self.serve(limits, stop, open).await;
     }
 
@@ -178,12 +192,54 @@ impl Listening {
         F: Future<Output = Response> + Send + 'static,
     {
         let (metrics, stopping) = (self.metrics.clone(), stop.clone());
-        let serve = move |stream| {
+        let serve = move |stream, watch| {
             let (answer, metrics, stop) = (answer.clone(), metrics.clone(), stopping.clone());
-            async move { connection::drive(stream, answer, &metrics, stop).await }
+            async move { connection::drive(stream, watch, answer, &metrics, stop).await }
         };
         self.serve(limits, stop, serve).await;
     }
+}
+
+/// Binds an address. Where every one of IPv6 is wanted and the machine has no IPv6, it is
+/// every one of IPv4.
+fn bind_either<T>(
+    endpoint: SocketAddr,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    match bind(endpoint) {
+        Err(error) if endpoint.ip() == Ipv6Addr::UNSPECIFIED && is_about_the_family(&error) => {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, endpoint.port())))
+        }
+        bound => bound,
+    }
+}
+
+/// Connections that wait to be accepted. The kernel has a limit of its own, usually 4,096.
+const BACKLOG: i32 = 1024;
+
+/// Binds one address; that of every interface takes clients of IPv4 and IPv6.
+fn bind_to(endpoint: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(endpoint), Type::STREAM, None)?;
+    // A port whose last connections are still being forgotten is free, except on Windows,
+    // where this would take it from a program that listens.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    if endpoint.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&endpoint.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_about_the_family(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let families = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL];
+    families
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
 }
 
 /// A connection, encrypted or not.
@@ -250,5 +306,22 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_ipv6_every_address_is_every_one_of_ipv4() {
+        let no_ipv6 = |endpoint: SocketAddr| match endpoint.is_ipv6() {
+            true => Err(io::Error::from(rustix::io::Errno::AFNOSUPPORT)),
+            false => Ok(endpoint.to_string()),
+        };
+        let f = |endpoint: &str| bind_either(endpoint.parse().unwrap(), no_ipv6).ok();
+        assert_eq!(f("[::]:4317").as_deref(), Some("0.0.0.0:4317"));
+        assert_eq!(f("[::1]:4317"), None);
+        assert_eq!(f("127.0.0.1:4317").as_deref(), Some("127.0.0.1:4317"));
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Metrics {
 pub(super) enum Rejection {
     /// As many connections as may be were open already.
     Limit,
+    /// It gave way to a newer one.
+    Displaced,
     /// The system could not hand out a connection, usually for want of descriptors.
     Accept,
     /// The client left before it was accepted.
@@ -42,8 +44,9 @@ pub(super) enum Rejection {
 }
 
 impl Rejection {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Limit,
+        Self::Displaced,
         Self::Accept,
         Self::Gone,
         Self::Handshake,
@@ -55,6 +58,7 @@ impl Rejection {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Limit => "connection_limit",
+            Self::Displaced => "displaced",
             Self::Accept => "accept_error",
             Self::Gone => "client_gone",
             Self::Handshake => "tls_handshake",

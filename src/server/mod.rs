@@ -15,13 +15,19 @@
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|
-//! | connections of a listener | 256 | 503, `connection_limit` |
+//! | connections of a listener | 256 | another gives way, `displaced` |
 //! | head of a request | 16 KiB, 100 headers | 431, `malformed` |
 //! | time for the head | 10 s | closed, `slow_head` |
 //! | time between two requests | 120 s | closed |
 //! | time for the client to take the next part | 30 s | closed, `slow_read` |
 //! | TLS handshake | 10 s | closed, `tls_handshake` |
 //! | ending at shutdown | 1 s | aborted |
+//!
+//! A new connection is always taken, so that nobody can keep a probe out: of too many, the one
+//! gives way that has waited longest for its client to send a request, else the one that
+//! doesn't take its answer, else the one that has been answered for longest. Without file
+//! descriptors one gives way, too. Listeners of receivers refuse instead, since a sender
+//! that is pushed out in the middle of a request sends it again.
 //!
 //! Emits the `metrics` of every listener.
 //!
@@ -35,6 +41,8 @@ mod deadlines;
 mod listening;
 mod metrics;
 mod opening;
+mod refusals;
+mod seats;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -45,7 +53,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-pub use accept::Limits;
+pub use accept::{Beyond, Limits};
 pub use agent::{OWNER, metrics_page};
 pub use auth::Credentials;
 pub use listening::{Listening, Stream};
@@ -61,6 +69,7 @@ const AGENT: &str = "service::http::endpoint";
 
 const LIMITS: Limits = Limits {
     connections: 256,
+    beyond: Beyond::Displace,
     grace: Duration::from_secs(1),
 };
 
@@ -212,7 +221,8 @@ impl Server {
             let token = stop.clone();
             let stop = &stop;
             async move {
-                let serve = move |stream| Arc::clone(&site).serve(stream, token.clone());
+                let serve =
+                    move |stream, watch| Arc::clone(&site).serve(stream, watch, token.clone());
                 listening.serve(LIMITS, stop, serve).await;
             }
         }))

@@ -1,6 +1,7 @@
 //! The server over real sockets on loopback.
 
 mod binding;
+mod crowd;
 mod hostile;
 mod protection;
 
@@ -359,29 +360,6 @@ async fn heads_beyond_16_kib_are_refused() {
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
     assert!(rig.ask(&many).await.starts_with("HTTP/1.1 431"));
     assert_eq!(rig.rejected("malformed"), 2);
-}
-
-#[tokio::test]
-async fn the_257th_connection_is_refused_and_the_others_are_served() {
-    let rig = Rig::start(ListenerConfig::ephemeral()).await;
-    let mut held = Vec::new();
-    for _ in 0..LIMITS.connections {
-        let mut stream = rig.connect().await;
-        stream
-            .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        one_answer(&mut stream).await;
-        held.push(stream);
-    }
-    let answer = rig.get("/livez").await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("too many connections\n"));
-    assert_eq!(rig.rejected("connection_limit"), 1);
-    held[0]
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
-    assert!(one_answer(&mut held[0]).await.ends_with("alive\n"));
 }
 
 #[tokio::test]

@@ -10,12 +10,15 @@
 //!   bearer_token: ${env:TOKEN}    # or bearer_token_file, or basic: {username, password}
 //! ```
 //!
+//! Without a host it is every address of the machine, of IPv6 and of IPv4, as is `[::]`; a
+//! machine without IPv6 listens on 0.0.0.0 instead.
+//!
 //! A name is looked up when the configuration is read, and its first address taken. An
 //! address that other machines can reach needs TLS and authentication (a client
 //! certificate is one), or `allow_insecure_bind: true`, which says that something else
 //! protects it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use crate::net::ServerTls;
@@ -211,7 +214,7 @@ impl FromValue for Endpoint {
         if let Some(port) = value.text().and_then(|text| text.strip_prefix(':'))
             && let Ok(port) = port.parse::<u16>()
         {
-            return Some(Self(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))));
+            return Some(Self(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))));
         }
         if let Some((host, port)) = value.text().and_then(|text| text.rsplit_once(':'))
             && let Ok(port) = port.parse()
@@ -291,7 +294,7 @@ mod tests {
         f("localhost:4317", "127.0.0.1:4317");
         f("[::1]:4317", "[::1]:4317");
         f("0.0.0.0:0", "0.0.0.0:0");
-        f(":4317", "0.0.0.0:4317");
+        f(":4317", "[::]:4317");
     }
 
     #[test]

@@ -103,9 +103,16 @@ impl Process {
     }
 
     /// Ends it in good order, and returns its log.
-    pub async fn stop(mut self) -> String {
+    pub async fn stop(self) -> String {
+        self.stop_by(&[rustix::process::Signal::TERM]).await
+    }
+
+    /// The same with other signals.
+    pub async fn stop_by(mut self, signals: &[rustix::process::Signal]) -> String {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        for signal in signals {
+            rustix::process::kill_process(pid, *signal).unwrap();
+        }
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -38,11 +38,15 @@ pub(super) enum Compression {
 impl Compression {
     /// Reads the value of `Content-Encoding` or `grpc-encoding`.
     pub(super) fn from_header(value: Option<&[u8]>) -> Result<Self, Rejection> {
-        match value {
-            None | Some(b"" | b"identity") => Ok(Self::None),
-            Some(b"gzip") => Ok(Self::Gzip),
-            Some(b"zstd") => Ok(Self::Zstd),
-            Some(_) => Err(Rejection::UnsupportedCompression),
+        // Content codings have no case (RFC 9110, 8.4.1).
+        let coding = value.unwrap_or_default();
+        let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if coding.is_empty() || is("identity") => Ok(Self::None),
+            // Its older name.
+            () if is("gzip") || is("x-gzip") => Ok(Self::Gzip),
+            () if is("zstd") => Ok(Self::Zstd),
+            () => Err(Rejection::UnsupportedCompression),
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::settings::collector;
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
 use crate::yaml::{is_empty, is_zero};
 
+/// Connections at a time: a quiet one costs some 20 KB.
+const MAX_CONNECTIONS: usize = 4096;
+
 /// A valid `otlp`: at least one protocol.
 #[derive(Debug)]
 pub(super) struct OtlpConfig {
@@ -103,7 +106,7 @@ impl PortConfig {
     /// Reads the keys of both; `size` is how large a body may be.
     fn from_fields(fields: &mut Fields<'_>, port: u16, size: u64) -> Option<Self> {
         let listener = ListenerConfig::from_fields(fields, Some(loopback(port)));
-        let max_connections = fields.within("max_connections", 256, 1..=65_536);
+        let max_connections = fields.within("max_connections", MAX_CONNECTIONS, 1..=65_536);
         let time = fields.or("body_timeout", Duration::from_secs(30));
         if time.is_zero() {
             fields

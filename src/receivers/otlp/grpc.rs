@@ -15,8 +15,8 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, http};
 
 use super::body::{self, Admitted, Compression, Limits};
+use super::door::Door;
 use super::ingest::Encoding;
-use super::port::Door;
 use super::rejection::Rejection;
 use crate::component::Body;
 use crate::pdata::Signal;

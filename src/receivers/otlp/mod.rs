@@ -10,7 +10,7 @@
 //!         max_concurrent_streams: 128  # of one connection
 //!         keepalive:
 //!           server_parameters: {time: 2h, timeout: 20s, max_connection_age: 0s}
-//!         max_connections: 256
+//!         max_connections: 4096        # more are refused
 //!         body_timeout: 30s            # for a request to arrive
 //!         if_taken: fail               # skip: warn and do without, if the port is taken
 //!       http:
@@ -18,7 +18,7 @@
 //!         max_request_body_size: 20MiB # decoded
 //!         metrics_url_path: /v1/metrics    # also traces_url_path, logs_url_path
 //!         cors: {allowed_origins: []}  # see below
-//!         max_connections: 256
+//!         max_connections: 4096
 //!         body_timeout: 30s
 //!         if_taken: fail
 //! ```
@@ -29,12 +29,17 @@
 //! (`Retry-After`, `RetryInfo`). What was taken keeps its bytes, unknown fields included.
 //! Scripts of other sites may send where `cors` allows their origins.
 //!
+//! While connections beyond `max_connections` are refused, `/health` shows the listener as
+//! degraded and the log says so once a minute. A listener takes no more than a quarter of
+//! the file descriptors that the process may open.
+//!
 //! Metrics: `foghorn_otlp_requests_total{receiver,transport,signal,outcome}`, those of every
 //! listener, and `otelcol_receiver_*`.
 
 mod body;
 mod config;
 mod cors;
+mod door;
 mod grpc;
 mod http;
 mod ingest;

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::HeaderMap;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,11 +11,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
+use super::door::Door;
 use super::ingest::Ingest;
-use super::{body, grpc, http};
+use super::{grpc, http};
 use crate::component::{BuildContext, Reporter, Subject};
 use crate::net::Streams;
-use crate::server::{BindError, Credentials, Limits, Listening, Opening, Stream};
+use crate::server::{Beyond, BindError, Limits, Listening, Opening, Stream};
 
 /// How long connections may take to end when the agent stops: bodies that are complete are
 /// answered in it, and the others end.
@@ -46,15 +46,6 @@ pub(super) struct Port {
     pub(super) ingest: Arc<Ingest>,
     /// Once it is bound, with its line on the board of what works.
     pub(super) listening: Option<(Listening, Reporter)>,
-}
-
-/// What stands behind a listener.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) ingest: Arc<Ingest>,
-    /// What a request must carry, if anything.
-    pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) limits: body::Limits,
 }
 
 impl OtlpConfig {
@@ -118,12 +109,13 @@ impl Port {
 
     /// Serves until `stop`, if it is bound.
     pub(super) async fn serve(self, stop: &CancellationToken) {
-        let Some((listening, _reporter)) = self.listening else {
+        let Some((listening, reporter)) = self.listening else {
             return;
         };
         let port = self.protocol.port();
         let limits = Limits {
             connections: port.max_connections,
+            beyond: Beyond::Refuse(Some(reporter)),
             grace: GRACE,
         };
         let door = Door {
@@ -135,14 +127,6 @@ impl Port {
             Protocol::Grpc(config) => serve_grpc(config, door, listening, limits, stop).await,
             Protocol::Http(config) => serve_http(config, door, listening, limits, stop).await,
         }
-    }
-}
-
-impl Door {
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.credentials
-            .as_ref()
-            .is_none_or(|credentials| credentials.admit(headers))
     }
 }
 

@@ -1,0 +1,72 @@
+//! More connections than there may be, of each kind.
+
+use super::*;
+
+/// A connection that was served once and is kept.
+async fn idle(rig: &Rig) -> TcpStream {
+    let mut stream = rig.connect().await;
+    let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    one_answer(&mut stream).await;
+    stream
+}
+
+/// A client in the middle of an answer of 16 MiB, of which it takes no more.
+async fn slow_reader(rig: &Rig) -> TcpStream {
+    let mut stream = rig.connect().await;
+    let request = b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut start = [0; 1024];
+    stream.read_exact(&mut start).await.unwrap();
+    stream
+}
+
+/// Connections beyond the limit, all of one kind; probes are answered nevertheless.
+async fn crowded<F: Future<Output = TcpStream>>(connect: impl Fn() -> F, rig: &Rig) {
+    let limit = u64::try_from(LIMITS.connections).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..limit + 20 {
+        held.push(connect().await);
+    }
+    for (path, answer) in [("/livez", "alive\n"), ("/readyz", "ready\n")] {
+        assert!(rig.get(path).await.ends_with(answer), "{path}");
+    }
+    // Those of the crowd that came first; the probes found room, or made some.
+    assert!((20..=22).contains(&rig.rejected("displaced")));
+    assert_eq!(rig.rejected("connection_limit"), 0);
+    // A reset or an end, behind what had been sent.
+    rest(&mut held[0]).await;
+}
+
+#[tokio::test]
+async fn idle_connections_keep_no_probe_out() {
+    let rig = Rig::start(ListenerConfig::ephemeral()).await;
+    rig.health.enter(Phase::Running);
+    crowded(|| idle(&rig), &rig).await;
+}
+
+#[tokio::test]
+async fn strangers_that_say_nothing_keep_no_probe_out() {
+    let rig = Rig::start(ListenerConfig::ephemeral()).await;
+    rig.health.enter(Phase::Running);
+    crowded(|| rig.connect(), &rig).await;
+}
+
+#[tokio::test]
+async fn slow_readers_keep_no_probe_out() {
+    let rig = Rig::start(ListenerConfig::ephemeral()).await;
+    rig.health.enter(Phase::Running);
+    crowded(|| slow_reader(&rig), &rig).await;
+}
+
+#[tokio::test]
+async fn who_takes_an_answer_stays_while_others_idle() {
+    let rig = Rig::start(ListenerConfig::ephemeral()).await;
+    let mut reader = slow_reader(&rig).await;
+    let mut held = Vec::new();
+    for _ in 0..LIMITS.connections + 20 {
+        held.push(idle(&rig).await);
+    }
+    let mut answer = vec![0; 15 << 20];
+    reader.read_exact(&mut answer).await.unwrap();
+}
