@@ -21,21 +21,22 @@
 //!
 //! | module | what it is | imports |
 //! |---|---|---|
+//! | [`lane`] | threads for what takes long | nothing of ours |
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
 //! | [`resilience`] | breakers, retries and caches around what can fail | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
-//! | [`net`] | what connects and what listens: TLS, streams | `yaml` |
+//! | [`net`] | what connects and what listens: TLS, streams | `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
-//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `exposition`, `net`, `settings`, `telemetry`, `yaml` |
+//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
 //! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
 //! | [`extensions`] | what runs beside the pipelines | what lies beneath `pipeline`, never one another |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
-//! | [`breakers`] | by what breakers are seen and commanded | `component`, `resilience`, `settings`, `telemetry` |
+//! | [`breakers`] | by what breakers are seen and commanded | `component`, `lane`, `resilience`, `settings`, `telemetry` |
 //! | [`components`] | the one table that names every component | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
@@ -53,6 +54,7 @@ pub mod config;
 pub mod exporters;
 pub mod exposition;
 pub mod extensions;
+pub mod lane;
 pub mod net;
 pub mod pdata;
 pub mod pipeline;

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::readings::Reading;
 use crate::component::{Handler, Listener, Response, Route, full_body, handler};
+use crate::lane::Lane;
 use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
 use crate::settings::ListenerConfig;
 
@@ -46,18 +47,11 @@ pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig
         handler,
     };
     let registry = Arc::clone(endpoints);
+    let lane = Lane::new(1);
     let list = handler(move |_| {
-        let registry = Arc::clone(&registry);
-        async move {
-            // Ten thousand take a while.
-            let list = tokio::task::spawn_blocking(move || list(&registry, Instant::now()));
-            list.await.unwrap_or_else(|_| {
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the list could not be made\n",
-                )
-            })
-        }
+        let (registry, lane) = (Arc::clone(&registry), lane.clone());
+        // Ten thousand take a while.
+        async move { lane.run(move || list(&registry, Instant::now())).await }
     });
     let mut routes = vec![route(LIST.to_owned(), list)];
     routes.extend(COMMANDS.map(|(name, force)| {

@@ -17,6 +17,7 @@ use crate::component::{
     Handler, Health, HealthReport, LegReport, Listener, Phase, PipelineReport, Response, Route,
     Snapshot, Status, Subject, full_body, handler,
 };
+use crate::lane::Lane;
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
@@ -42,6 +43,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
     let own = |path, handler| route(OWNER, path, handler);
     let fallback = |path, handler| route(FALLBACK, path, handler);
     let (board, readiness) = (health.clone(), health.clone());
+    let lane = Lane::new(1);
     vec![
         own(
             "/livez",
@@ -54,8 +56,15 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
         own(
             "/health",
             handler(move |_| {
-                let now = Instant::now();
-                std::future::ready(well(&board.snapshot(now), now))
+                let (board, lane) = (board.clone(), lane.clone());
+                async move {
+                    // Ten thousand endpoints take a while.
+                    let look = move || {
+                        let now = Instant::now();
+                        well(&board.snapshot(now), now)
+                    };
+                    lane.run(look).await
+                }
             }),
         ),
         fallback(METRICS, own_metrics(telemetry)),
@@ -79,9 +88,10 @@ pub fn metrics_page(config: ListenerConfig, owner: String, telemetry: &Telemetry
 
 fn own_metrics(telemetry: &Telemetry) -> Arc<dyn Handler> {
     let telemetry = telemetry.clone();
+    let lane = Lane::new(1);
     handler(move |_| {
-        let telemetry = telemetry.clone();
-        async move { page(&telemetry.gather().await) }
+        let (telemetry, lane) = (telemetry.clone(), lane.clone());
+        async move { lane.run(move || page(&telemetry.gather_now())).await }
     })
 }
 

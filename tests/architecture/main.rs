@@ -16,13 +16,14 @@ use paths::{crate_paths, module_path, rust_files};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The ground: pure, usable alone, tested without anything else.
     ("exposition", &[]),
+    ("lane", &[]),
     ("pdata", &[]),
     ("resilience", &[]),
     ("window", &[]),
     ("yaml", &[]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
-    ("net", &["yaml"]),
+    ("net", &["lane", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
         "component",
@@ -37,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "component",
             "exposition",
+            "lane",
             "net",
             "settings",
             "telemetry",
@@ -63,7 +65,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Watches the breakers from beside the pipelines.
     (
         "breakers",
-        &["component", "resilience", "settings", "telemetry"],
+        &["component", "lane", "resilience", "settings", "telemetry"],
     ),
     // What ties it all together.
     (
@@ -85,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const COMPONENTS_IMPORT: &[&str] = &[
     "component",
     "exposition",
+    "lane",
     "net",
     "pdata",
     "resilience",
@@ -102,6 +105,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "config",
     "exporters",
     "exposition",
+    "lane",
     "net",
     "pdata",
     "pipeline",

@@ -1,25 +1,26 @@
 //! Answers scrapes: plans the page, then writes it piece by piece while it is sent.
+//!
+//! A page of 200,000 families takes half a second to make, on threads that may block. A
+//! client that reads slowly holds none of them, since each piece is asked for anew.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt as _, StreamBody};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::http;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::store::FamilyRef;
 use super::{Settings, Shared, lock};
 use crate::component::{Handler, Response};
 use crate::exposition::{self, Accepted, Chunks, Encoder, Family, Format, Kind, Names};
+use crate::lane::Lane;
 use crate::telemetry::Telemetry;
 
 /// Makes pages.
@@ -28,12 +29,15 @@ pub(super) struct Pages {
     settings: Arc<Settings>,
     /// Whose families stand on the page beside the pipeline's.
     own: Option<Telemetry>,
-    /// One page gathers those at a time. Writing needs no bound of its own: it happens on
-    /// the runtime's workers, so there is never more of it than there are workers, and a
-    /// page in the making is two pieces of memory. A bound would let those who read slowly
-    /// keep the others waiting.
-    gathering: Arc<Semaphore>,
+    /// Pages that are in the making share these threads, piece by piece.
+    lane: Lane,
 }
+
+/// Pieces of a page that are made at a time. More would take what ingestion needs.
+const THREADS: usize = 2;
+
+/// Families that are planned while the lock is held.
+const PLANNED_AT_ONCE: usize = 1024;
 
 impl Pages {
     pub(super) fn new(shared: Shared, settings: Arc<Settings>, own: Option<Telemetry>) -> Self {
@@ -41,7 +45,7 @@ impl Pages {
             shared,
             settings,
             own,
-            gathering: Arc::new(Semaphore::new(1)),
+            lane: Lane::new(THREADS),
         }
     }
 }
@@ -53,20 +57,21 @@ impl Handler for Pages {
             accepted.format = Format::Text;
         }
         let own = self.own.clone();
-        let gathering = Arc::clone(&self.gathering);
+        let lane = self.lane.clone();
         let shared = Arc::clone(&self.shared);
         let settings = Arc::clone(&self.settings);
         Box::pin(async move {
-            let own = match own {
-                None => Vec::new(),
-                Some(telemetry) => {
-                    // It is never closed.
-                    let _permit = gathering.acquire().await;
-                    exposition::families(&telemetry.gather().await)
-                }
+            let begin = move || {
+                let own = own.map_or_else(Vec::new, |telemetry| {
+                    exposition::families(&telemetry.gather_now())
+                });
+                let mut page = Page::new(shared, &settings, own, accepted, Instant::now());
+                let first = page.next_chunk();
+                (page, first)
             };
-            let page = Page::new(shared, &settings, own, accepted, Instant::now());
-            let mut response = Response::new(StreamBody::new(page).boxed());
+            let (page, first) = lane.run(begin).await;
+            let body = StreamBody::new(pieces(page, first, lane).map(Ok::<_, Infallible>));
+            let mut response = Response::new(BodyExt::boxed(body));
             let headers = response.headers_mut();
             headers.insert(
                 CONTENT_TYPE,
@@ -79,6 +84,21 @@ impl Handler for Pages {
             response
         })
     }
+}
+
+/// The pieces of a page whose first one is there already.
+fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Frame<Bytes>> {
+    let rest = stream::unfold(page, move |mut page| {
+        let lane = lane.clone();
+        async move {
+            let next = move || {
+                let chunk = page.next_chunk()?;
+                Some((Frame::data(chunk), page))
+            };
+            lane.run(next).await
+        }
+    });
+    stream::iter(first.map(Frame::data)).chain(rest)
 }
 
 /// A page in the making. Which families it has, and under which names, is decided at the
@@ -111,11 +131,8 @@ impl Page {
         accepted: Accepted,
         now: Instant,
     ) -> Self {
-        let (parts, born) = {
-            let ingest = lock(&shared);
-            let (families, names, born) = ingest.store.plan();
-            (plan(own, families, names, accepted.format), born)
-        };
+        let (families, born) = families(&shared);
+        let parts = plan(own, families, accepted.format);
         Self {
             shared,
             parts,
@@ -145,14 +162,6 @@ impl Page {
         }
         let rest = self.encoder.take()?.finish();
         Some(self.chunks.take()?.finish(rest))
-    }
-}
-
-impl Stream for Page {
-    type Item = Result<Frame<Bytes>, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.next_chunk().map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 
@@ -197,15 +206,29 @@ impl Part {
     }
 }
 
+/// The families that there are now, and by what later ones are told. Ingestion never waits
+/// for more than a slice of them.
+fn families(shared: &Shared) -> (Vec<FamilyRef>, u64) {
+    let born = lock(shared).store.born();
+    let mut families: Vec<FamilyRef> = Vec::new();
+    loop {
+        let after = families.last().map(|family| Arc::clone(&family.name));
+        let slice = lock(shared)
+            .store
+            .families(after.as_deref(), PLANNED_AT_ONCE);
+        if slice.is_empty() {
+            break;
+        }
+        families.extend(slice);
+    }
+    families.retain(|family| family.born <= born);
+    (families, born)
+}
+
 /// Decides what the page has: the agent's own families, and the pipeline's as far as their
 /// names are free. A family that both have is written once, under the agent's help, and
 /// with the agent's series where both have the same.
-fn plan(
-    own: Vec<Family>,
-    families: Vec<FamilyRef>,
-    shared_names: &Names,
-    format: Format,
-) -> VecDeque<Part> {
+fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<Part> {
     let mut own: HashMap<String, Family> = own
         .into_iter()
         .map(|family| (family.descriptor.name.clone(), family))
@@ -216,7 +239,11 @@ fn plan(
     }
     let mut parts: Vec<Part> = Vec::with_capacity(own.len() + families.len());
     if own.is_empty() {
-        names = shared_names.clone();
+        if format == Format::OpenMetrics {
+            for family in &families {
+                names.claim(&family.name, family.kind);
+            }
+        }
         parts.extend(families.into_iter().map(|family| Part {
             own: None,
             kind: family.kind,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -27,7 +28,7 @@ pub(super) struct FamilyRef {
     pub(super) name: Arc<str>,
     pub(super) kind: Kind,
     family: usize,
-    born: u64,
+    pub(super) born: u64,
 }
 
 /// What a family of that name says already, where a newcomer says something else.
@@ -286,19 +287,25 @@ impl Store {
         oldest
     }
 
-    /// Families in the order of the page, with the names that they use.
-    pub(super) fn plan(&self) -> (Vec<FamilyRef>, &Names, u64) {
-        let families = self
-            .by_name
-            .values()
-            .filter_map(|&index| Some((index, self.families.get(index)?)))
+    /// How many families and slots there have been, by which those that come later are told.
+    pub(super) fn born(&self) -> u64 {
+        self.born
+    }
+
+    /// Up to `most` families in the order of the page, those behind the name `after`.
+    pub(super) fn families(&self, after: Option<&str>, most: usize) -> Vec<FamilyRef> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_name
+            .range::<str, _>((from, Bound::Unbounded))
+            .take(most)
+            .filter_map(|(_, &index)| Some((index, self.families.get(index)?)))
             .map(|(index, family)| FamilyRef {
                 name: Arc::clone(&family.name),
                 kind: family.descriptor.kind,
                 family: index,
                 born: family.born,
-            });
-        (families.collect(), &self.names, self.born)
+            })
+            .collect()
     }
 
     /// What a family says of itself, if it is still there.

@@ -2,6 +2,7 @@
 
 mod head;
 mod life;
+mod making;
 mod names;
 mod values;
 

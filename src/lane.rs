@@ -1,0 +1,108 @@
+//! Threads for what takes long but ends, so that it holds no worker of the runtime.
+//!
+//! There are few workers, often one. Whatever computes for longer than a request takes, or
+//! reads a file, goes to a thread that may block. How many of those one purpose has is its
+//! [`Lane`], so that none can use up what the others need.
+//!
+//! **Architecture Invariant:** this module imports nothing else of the crate.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// The threads of one purpose. Cheap to clone; clones share them.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    free: Arc<Semaphore>,
+}
+
+impl Lane {
+    /// At most so many at a time.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(threads)),
+        }
+    }
+
+    /// Runs work on one of them, in the order of asking. A panic of the work goes on here.
+    ///
+    /// Cancel safe: work that has not begun is dropped, and what has begun ends unseen and
+    /// keeps its thread until then.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        // It is never closed.
+        let permit = Arc::clone(&self.free).acquire_owned().await;
+        let running = spawn_blocking(move || {
+            let value = work();
+            drop(permit);
+            value
+        });
+        // A panic isn't held across an await, since it can't be shared between threads.
+        let ended = match running.await {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    resume_unwind(panic);
+                }
+                None
+            }
+        };
+        match ended {
+            Some(value) => value,
+            // The runtime ends, and whoever waits here with it.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_run_at_a_time_than_there_are_threads_and_the_worker_is_free() {
+        let lane = Lane::new(2);
+        let running = Arc::new(Mutex::new((0_usize, 0_usize)));
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let (lane, running, gate) = (lane.clone(), Arc::clone(&running), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    lane.run(move || {
+                        let mut counts = running.lock().unwrap();
+                        *counts = (counts.0 + 1, counts.1.max(counts.0 + 1));
+                        drop(counts);
+                        gate.lock().unwrap().recv().unwrap();
+                        running.lock().unwrap().0 -= 1;
+                    })
+                    .await;
+                })
+            })
+            .collect();
+        // The one worker of this runtime gets here although all of them wait.
+        tokio::task::yield_now().await;
+        for _ in 0..6 {
+            release.send(()).unwrap();
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert!(running.lock().unwrap().1 <= 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_goes_on_where_the_work_is_waited_for() {
+        let lane = Lane::new(1);
+        let task = {
+            let lane = lane.clone();
+            tokio::spawn(async move { lane.run(|| panic!("broken")).await })
+        };
+        assert!(task.await.unwrap_err().is_panic());
+        assert_eq!(lane.run(|| 7).await, 7, "its thread is free again");
+    }
+}
