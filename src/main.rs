@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     }
 }
 
+/// With the workers, the lookups of names and the few threads besides, the process has at most 40
+/// whatever hangs.
+const BLOCKING_THREADS: usize = 20;
+
 fn run(agent: Agent) -> ExitCode {
     // Half of the processors, and two at most: an agent is a guest on the machine, and
     // requests that pass from one worker to another cost a fifth more. What may block for
@@ -27,6 +31,9 @@ fn run(agent: Agent) -> ExitCode {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads((processors / 2).clamp(1, 2))
+        // For files, pages and readings of the host, which may hang. Names are looked up on
+        // threads of their own, see `net`.
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build();
     let runtime = match runtime {

@@ -3,9 +3,15 @@
 //! **Architecture Invariant:** this module imports nothing else of the crate but `yaml`.
 
 pub mod descriptors;
+mod dialer;
+mod names;
+mod resolver;
 mod streams;
 mod tls;
 
+pub use dialer::{DialError, Tried, dial};
+pub use names::{Names, share_for_connecting};
+pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};
 #[cfg(test)]
 pub(crate) use tls::pki;

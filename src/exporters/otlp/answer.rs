@@ -13,9 +13,10 @@ use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 use super::body::Secrets;
 use crate::component::{ExportError, Remedy};
+use crate::net::{DialError, LookupError};
 use crate::pdata::status::Status;
 use crate::resilience::outcome::{of_push_grpc, of_push_http};
-use crate::resilience::{Outcome, Retry, retry_after};
+use crate::resilience::{Outcome, Retry, Transport, retry_after};
 
 /// What an HTTP status other than 2xx means.
 /// `reason` is why, in the peer's words, or empty.
@@ -77,7 +78,42 @@ pub(super) fn broken_off(error: &(dyn Error + 'static)) -> ExportError {
 
 /// Any other failure without a status from the peer.
 pub(super) fn transport(error: &(dyn Error + 'static)) -> ExportError {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(lookup) = cause.downcast_ref::<LookupError>() {
+            return unresolved(lookup);
+        }
+        if let Some(outer) = cause.downcast_ref::<reqwest::Error>()
+            && outer.is_timeout()
+        {
+            let message = format!("connecting took too long: {}", describe(error));
+            return ExportError::new(Remedy::Retry, Outcome::Timeout, message);
+        }
+        next = cause.source();
+    }
     ExportError::new(Remedy::Retry, Outcome::of_error(error), describe(error))
+}
+
+/// There is no connection to send on.
+pub(super) fn undialled(error: &DialError) -> ExportError {
+    match error {
+        DialError::Lookup(lookup) => unresolved(lookup),
+        DialError::Connect(tried) => {
+            let outcome = match tried.is_silent() {
+                true => Outcome::Timeout,
+                false => Outcome::of_error(tried),
+            };
+            ExportError::new(Remedy::Retry, outcome, error.to_string())
+        }
+    }
+}
+
+fn unresolved(error: &LookupError) -> ExportError {
+    let outcome = match error {
+        LookupError::Refused { local: true, .. } => Outcome::Local,
+        _ => Outcome::Transport(Transport::Dns),
+    };
+    ExportError::new(Remedy::Retry, outcome, error.to_string())
 }
 
 /// The peer took longer than it may.

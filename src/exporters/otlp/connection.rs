@@ -1,6 +1,5 @@
 //! Where a gRPC exporter connects to, and the connecting.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -9,85 +8,17 @@ use hyper::http::uri::Authority;
 use hyper::{Uri, http};
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
+use super::target::Target;
 use super::tunnel::Proxy;
 use crate::component::{ExportError, Remedy};
-use crate::net::ClientTls;
-use crate::resilience::{Outcome, Transport};
-
-/// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// What the scheme says; none where there is no scheme.
-    pub(super) tls: Option<bool>,
-}
-
-impl Target {
-    /// Reads an endpoint; the error says what would be right.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected host:port, such as 127.0.0.1:4317, found `{text}`");
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
-        };
-        let tls = match scheme {
-            None | Some("dns") => None,
-            Some("http") => Some(false),
-            Some("https") => Some(true),
-            Some(_) => return Err(wrong()),
-        };
-        let authority: http::uri::Authority =
-            rest.trim_matches('/').parse().map_err(|_| wrong())?;
-        if authority.as_str().contains('@') {
-            return Err("credentials don't belong into the endpoint: use headers".to_owned());
-        }
-        let default_port = match tls {
-            Some(true) => Some(443),
-            Some(false) => Some(80),
-            None => None,
-        };
-        let port = authority.port_u16().or(default_port).ok_or_else(wrong)?;
-        let host = authority.host();
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        if host.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            tls,
-        })
-    }
-}
-
-impl Target {
-    /// The destination as a name, with the scheme if it has one.
-    pub(super) fn endpoint(&self) -> String {
-        match self.tls {
-            Some(true) => format!("https://{self}"),
-            Some(false) => format!("http://{self}"),
-            None => self.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
+use crate::net::{ClientTls, Resolver, dial};
+use crate::resilience::Outcome;
 
 /// A destination that can be connected to.
 pub(super) struct Endpoint {
@@ -96,6 +27,7 @@ pub(super) struct Endpoint {
     authority: Option<Authority>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     proxy: Option<Proxy>,
+    resolver: Resolver,
 }
 
 /// A connected socket, with TLS or without.
@@ -126,6 +58,7 @@ impl Endpoint {
             target,
             authority,
             tls: connector,
+            resolver: Resolver::system(),
         })
     }
 
@@ -143,43 +76,56 @@ impl Endpoint {
             .build()
     }
 
-    /// Resolves the name and connects, through a proxy where there is one.
-    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, ExportError> {
-        let transport = |error: io::Error| answer::transport(&error);
-        let name = match &self.proxy {
+    /// Resolves the name and connects until `deadline`, through a proxy where there is one.
+    pub(super) async fn connect(&self, deadline: Instant) -> Result<Box<dyn Stream>, ExportError> {
+        let (host, port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
             None => (self.target.host.as_str(), self.target.port),
         };
-        let addresses: Vec<_> = lookup_host(name).await.map_err(unresolved)?.collect();
-        let mut socket = TcpStream::connect(&*addresses).await.map_err(transport)?;
+        let dialled = dial(&self.resolver, host, port, deadline).await;
+        let socket = dialled.map_err(|error| self.named(answer::undialled(&error)))?;
+        let peer = socket.peer_addr();
+        match timeout_at(deadline, self.open(socket)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(self.named(answer::transport(&error))),
+            Err(_) => {
+                let peer = peer.map_or_else(|_| host.to_owned(), |peer| peer.to_string());
+                let message = format!("{peer} takes the connection and says nothing");
+                let error = ExportError::new(Remedy::Retry, Outcome::Timeout, message);
+                Err(self.named(error))
+            }
+        }
+    }
+
+    /// Makes of a connected socket what carries HTTP/2.
+    async fn open(&self, mut socket: TcpStream) -> io::Result<Box<dyn Stream>> {
         // A request is one write: waiting for more only delays it.
-        socket.set_nodelay(true).map_err(transport)?;
+        socket.set_nodelay(true)?;
         if let Some(proxy) = &self.proxy {
-            let tunnel = proxy.tunnel(&mut socket, &self.target).await;
-            tunnel.map_err(transport)?;
+            proxy.tunnel(&mut socket, &self.target).await?;
         }
         let Some((connector, name)) = &self.tls else {
             return Ok(Box::new(socket));
         };
-        match connector.connect(name.clone(), socket).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(transport(error)),
-        }
+        Ok(Box::new(connector.connect(name.clone(), socket).await?))
     }
-}
 
-/// The system says what it can't resolve in no way that a program could tell.
-fn unresolved(error: io::Error) -> ExportError {
-    let outcome = match Outcome::of_error(&error) {
-        Outcome::Local => Outcome::Local,
-        _ => Outcome::Transport(Transport::Dns),
-    };
-    ExportError::new(Remedy::Retry, outcome, error.to_string())
+    /// The error, with whom it is about: the proxy is nobody that the exporter's name names.
+    fn named(&self, mut error: ExportError) -> ExportError {
+        if let Some(proxy) = &self.proxy {
+            error.message = format!(
+                "by the proxy {}:{}: {}",
+                proxy.host, proxy.port, error.message
+            );
+        }
+        error
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::Transport;
 
     #[test]
     fn another_authority_is_what_the_peer_is_called() {
@@ -198,29 +144,56 @@ mod tests {
         f(Some("fog.example:1"), "http://fog.example:1/x");
     }
 
-    #[test]
-    fn a_scheme_decides_about_tls_and_the_port() {
-        let f = |text: &str, expected: Option<(&str, u16, Option<bool>)>| {
-            let target = Target::parse(text).ok();
-            assert_eq!(
-                target.as_ref().map(|t| (t.host.as_str(), t.port, t.tls)),
-                expected,
-                "{text}"
-            );
-        };
-        f("127.0.0.1:4317", Some(("127.0.0.1", 4317, None)));
-        f("collector:4317", Some(("collector", 4317, None)));
-        f("[::1]:4317", Some(("::1", 4317, None)));
-        f(
-            "http://collector:4317",
-            Some(("collector", 4317, Some(false))),
+    /// A destination whose name has these addresses.
+    fn named(port: u16, addresses: &'static [[u8; 4]]) -> Endpoint {
+        let target = Target::parse(&format!("http://fog.example:{port}")).unwrap();
+        let resolver = Resolver::with(move |name| {
+            assert_eq!(name, "fog.example");
+            Ok(addresses.iter().map(|address| (*address).into()).collect())
+        });
+        Endpoint {
+            target,
+            authority: None,
+            tls: None,
+            proxy: None,
+            resolver,
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + std::time::Duration::from_secs(60)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_reached_and_an_error_says_which_were_tried() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let endpoint = named(port, &[[127, 0, 0, 9], [127, 0, 0, 1]]);
+        assert!(endpoint.connect(soon()).await.is_ok());
+        let endpoint = named(port, &[[127, 0, 0, 9], [127, 0, 0, 8]]);
+        let error = endpoint.connect(soon()).await.err().unwrap();
+        assert_eq!(
+            error.message,
+            format!("127.0.0.9:{port} refuses, 127.0.0.8:{port} refuses")
         );
-        f("https://collector", Some(("collector", 443, Some(true))));
-        f("dns:///collector:4317", Some(("collector", 4317, None)));
-        f("collector", None);
-        f("ftp://collector:1", None);
-        f("https://user:secret@collector", None);
-        f(":4317", None);
-        f("", None);
+        assert_eq!(error.outcome, Outcome::Transport(Transport::Refused));
+    }
+
+    #[tokio::test]
+    async fn the_way_to_a_proxy_has_its_addresses_too() {
+        let closed = Endpoint {
+            target: Target::parse("http://elsewhere.example:4317").unwrap(),
+            proxy: Some(Proxy {
+                host: "fog.example".to_owned(),
+                port: 1,
+                authorization: None,
+            }),
+            ..named(1, &[[127, 0, 0, 9], [127, 0, 0, 8]])
+        };
+        let error = closed.connect(soon()).await.err().unwrap();
+        assert_eq!(
+            error.message,
+            "by the proxy fog.example:1: 127.0.0.9:1 refuses, 127.0.0.8:1 refuses"
+        );
     }
 }

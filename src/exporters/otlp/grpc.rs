@@ -21,7 +21,7 @@ use super::connection::Endpoint;
 use super::payload::{self, Chunks, Compression};
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
-use crate::net::Streams;
+use crate::net::{Streams, share_for_connecting};
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{Outcome, Transport};
 
@@ -192,7 +192,8 @@ impl Grpc {
         {
             return Ok(connection);
         }
-        let stream = self.settings.endpoint.connect().await?;
+        let deadline = Instant::now() + share_for_connecting(self.settings.timeout);
+        let stream = self.settings.endpoint.connect(deadline).await?;
         let streams = Streams::default();
         let mut builder = http2::Builder::new(streams.clone());
         builder

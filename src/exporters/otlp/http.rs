@@ -12,6 +12,7 @@ use super::body::{self, AnswerBody, End, Secrets};
 use super::payload::{self, Compression};
 use super::{answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
+use crate::net::Names;
 use crate::pdata::{Batch, Signal};
 
 /// How the exporter is set up; see the module of the component for the keys.
@@ -28,16 +29,24 @@ pub(super) struct Settings {
 pub(super) struct Http {
     settings: Settings,
     client: Client,
+    names: Names,
     partial: partial::Log,
     secrets: Secrets,
 }
 
 impl Http {
-    pub(super) fn new(settings: Settings, client: Client, partial: partial::Log) -> Self {
+    /// `names` is what the client looks names up by.
+    pub(super) fn new(
+        settings: Settings,
+        client: Client,
+        names: Names,
+        partial: partial::Log,
+    ) -> Self {
         Self {
             secrets: Secrets::of(&settings.headers),
             settings,
             client,
+            names,
             partial,
         }
     }
@@ -88,10 +97,16 @@ impl Http {
 
     /// reqwest's own text names the URL, which may hold a secret in its query.
     fn transport(&self, error: reqwest::Error) -> ExportError {
-        if error.is_timeout() {
-            return answer::timed_out(self.settings.timeout);
+        let before_it = error.is_connect();
+        let mut failure = if error.is_timeout() && !before_it {
+            answer::timed_out(self.settings.timeout)
+        } else {
+            answer::transport(&error.without_url())
+        };
+        if before_it && let Some(tried) = self.names.tried() {
+            failure.message = format!("{} ({tried})", failure.message);
         }
-        answer::transport(&error.without_url())
+        failure
     }
 }
 
@@ -106,5 +121,42 @@ impl Exporter for Http {
 
     fn shutdown(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Resolver;
+
+    #[tokio::test]
+    async fn an_error_of_connecting_says_what_the_name_was_found_to_mean() {
+        let resolver = Resolver::with(|_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 8].into()]));
+        let names = Names::new(resolver, Duration::from_secs(60));
+        let client = Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .dns_resolver(std::sync::Arc::new(names.clone()));
+        let url: Url = "http://fog.example:1/v1/metrics?key=secret"
+            .parse()
+            .unwrap();
+        let settings = Settings {
+            urls: BTreeMap::from([(Signal::Metrics, url)]),
+            headers: HeaderMap::new(),
+            compression: Compression::None,
+            timeout: Duration::from_secs(60),
+        };
+        let partial = partial::Log::new("otlp_http".parse().unwrap());
+        let http = Http::new(settings, client.build().unwrap(), names, partial);
+        let batch = Batch::empty(Signal::Metrics);
+        let error = http.post(&batch).await.unwrap_err();
+        assert!(
+            error
+                .message
+                .ends_with(" (fog.example is 127.0.0.9, 127.0.0.8)"),
+            "{}",
+            error.message
+        );
+        assert!(!error.message.contains("secret"));
     }
 }

@@ -31,6 +31,10 @@
 //! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the
 //! proxy of `HTTPS_PROXY` for a tunnel, but for loopback and what `NO_PROXY` lists.
 //!
+//! The addresses of a name are tried one beside the other: in gRPC the next 250 ms after the one
+//! before, in HTTP the other family after 300 ms, while those of one family share 0.9 of the
+//! `timeout`. A name or a connection that takes longer than 0.9 of it has failed.
+//!
 //! All signals of an exporter share one queue, and so one breaker, under the name of
 //! `endpoint`, or of the first signal's where only those are written.
 //!
@@ -45,23 +49,26 @@ mod headers;
 mod http;
 mod partial;
 mod payload;
+mod target;
 mod tunnel;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::http::uri::Authority;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use self::connection::{Endpoint, Target};
+use self::connection::Endpoint;
 use self::grpc::Keepalive;
 use self::headers::Headers;
 use self::payload::Compression;
+use self::target::Target;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
 };
-use crate::net::ClientTls;
+use crate::net::{ClientTls, Names, Resolver, share_for_connecting};
 use crate::pdata::Signal;
 use crate::settings::DeliverySettings;
 use crate::settings::collector::client_keys;
@@ -230,8 +237,14 @@ impl ExporterConfig for GrpcConfig {
 
 impl ExporterConfig for HttpConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        let timeout = self.common.delivery.timeout;
+        let names = Names::new(Resolver::system(), timeout);
         let client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
+            .dns_resolver(Arc::new(names.clone()))
+            // Shared by the addresses of a host, so that one that swallows leaves time for
+            // the next.
+            .connect_timeout(share_for_connecting(timeout))
             .redirect(reqwest::redirect::Policy::none());
         let mut client = self.connections.apply(client)?;
         client = if self.urls.values().any(|url| url.scheme() == "https") {
@@ -248,7 +261,7 @@ impl ExporterConfig for HttpConfig {
         };
         let partial = partial::Log::new(context.id.clone());
         Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
-            exporter: Box::new(http::Http::new(settings, client.build()?, partial)),
+            exporter: Box::new(http::Http::new(settings, client.build()?, names, partial)),
             endpoint: self.endpoint.clone(),
             delivery: self.common.delivery.clone(),
         })))

@@ -3,6 +3,10 @@
 //! `HTTPS_PROXY` and `NO_PROXY`, as in the Collector, whether the destination has TLS or not;
 //! never for loopback. The proxy is asked for a tunnel to the destination (CONNECT), in which
 //! TLS and HTTP/2 then run as they would without it.
+//!
+//! `hyper_util` has such a tunnel, too. It reads the proxy's answer by the buffer and drops what
+//! stands behind it, which without TLS is the destination's first frame; and its errors don't say
+//! what the proxy answered.
 
 use std::fmt;
 use std::io;
@@ -14,7 +18,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::connection::Target;
+use super::target::Target;
 
 /// The longest head of an answer that is read.
 const LONGEST_HEAD: usize = 8192;
@@ -24,7 +28,7 @@ pub(super) struct Proxy {
     pub(super) host: String,
     pub(super) port: u16,
     /// The value of `Proxy-Authorization`.
-    authorization: Option<Vec<u8>>,
+    pub(super) authorization: Option<Vec<u8>>,
 }
 
 impl Proxy {

@@ -2,43 +2,12 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio_rustls::rustls;
 
 use super::FetchError;
+use crate::net::LookupError;
 use crate::receivers::scrape::Reason;
-
-/// The system's resolver, with an error that can be told from those of connecting. It
-/// takes a thread for every question, so `localhost`, where most of what is asked lives, is
-/// answered here; it is loopback by definition (RFC 6761).
-#[derive(Debug)]
-pub(super) struct Resolver;
-
-#[derive(Debug, thiserror::Error)]
-#[error("no address for the host name: {0}")]
-struct DnsError(io::Error);
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            if name.as_str() == "localhost" {
-                let loopback: [IpAddr; 2] =
-                    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-                let addresses = loopback.map(|address| SocketAddr::new(address, 0));
-                return Ok(Box::new(addresses.into_iter()) as Addrs);
-            }
-            match tokio::net::lookup_host((name.as_str(), 0)).await {
-                Ok(addresses) => {
-                    let addresses: Vec<_> = addresses.collect();
-                    Ok(Box::new(addresses.into_iter()) as Addrs)
-                }
-                Err(error) => Err(DnsError(error).into()),
-            }
-        })
-    }
-}
 
 /// Classifies an error by the causes it was made of, outermost first.
 pub(super) fn error(error: &reqwest::Error) -> FetchError {
@@ -46,8 +15,8 @@ pub(super) fn error(error: &reqwest::Error) -> FetchError {
     let mut innermost: &dyn Error = error;
     while let Some(error_now) = cause {
         innermost = error_now;
-        if let Some(dns) = error_now.downcast_ref::<DnsError>() {
-            return FetchError::new(Reason::Dns, dns.to_string());
+        if let Some(lookup) = error_now.downcast_ref::<LookupError>() {
+            return unresolved(lookup);
         }
         // A server says that it doesn't like our certificate after the handshake is over, when
         // its answer is due. An `io::Error` hides what it wraps from `source`.
@@ -79,6 +48,15 @@ pub(super) fn error(error: &reqwest::Error) -> FetchError {
         FetchError::new(Reason::Parse, innermost.to_string())
     } else {
         FetchError::new(Reason::Reset, innermost.to_string())
+    }
+}
+
+fn unresolved(error: &LookupError) -> FetchError {
+    let local = matches!(error, LookupError::Refused { local: true, .. });
+    let reason = if local { Reason::Limit } else { Reason::Dns };
+    FetchError {
+        local,
+        ..FetchError::new(reason, error.to_string())
     }
 }
 

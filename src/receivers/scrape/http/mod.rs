@@ -33,6 +33,7 @@ pub use config::{AuthConfig, Credential, HttpConfig, Redirects, parse_endpoint};
 pub use document::{Access, Document, Told};
 
 use super::Reason;
+use crate::net::{Names, Resolver, share_for_connecting};
 use crate::resilience::retry_after;
 use crate::yaml::{ByteSize, GoDuration};
 
@@ -110,10 +111,22 @@ impl Client {
         timeout: Duration,
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
+        Self::resolving_by(Resolver::system(), config, timeout, urls)
+    }
+
+    fn resolving_by<'u>(
+        resolver: Resolver,
+        config: &HttpConfig,
+        timeout: Duration,
+        urls: impl IntoIterator<Item = &'u Url>,
+    ) -> anyhow::Result<Self> {
         let secure = urls.into_iter().any(|url| url.scheme() == "https");
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(classify::Resolver))
+            .dns_resolver(Arc::new(Names::new(resolver, timeout)))
+            // Shared by the addresses of a host, so that one that swallows leaves time for
+            // the next.
+            .connect_timeout(share_for_connecting(timeout))
             .no_proxy()
             .referer(false)
             .pool_max_idle_per_host(0)

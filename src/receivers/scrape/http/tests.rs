@@ -318,3 +318,39 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
         "the last known"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_name_server_is_a_failure_of_the_name_before_the_time_is_over() {
+    let (told, hangs) = std::sync::mpsc::channel::<()>();
+    let hangs = Mutex::new(hangs);
+    let resolver = Resolver::with(move |_| {
+        let _ = hangs.lock().unwrap().recv();
+        Ok(Vec::new())
+    });
+    let url = Url::parse("http://source.example:9000/x").unwrap();
+    let (config, timeout) = (HttpConfig::default(), Duration::from_secs(5));
+    let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
+    let request = Request { url, accept: "*/*" };
+    let begun = tokio::time::Instant::now();
+    let error = client.fetch(&request).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Dns);
+    assert_eq!(error.message, "the name server hasn't answered within 4.5s");
+    assert!(
+        begun.elapsed() < timeout,
+        "the guard would call it a timeout"
+    );
+    drop(told);
+}
+
+#[tokio::test]
+async fn the_next_address_of_a_name_is_asked_where_the_first_refuses() {
+    let (mut url, _server) = server(|stream, _| send(stream, OK_HEAD, b"x")).await;
+    let resolver = Resolver::with(|_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 1].into()]));
+    url.set_host(Some("source.example")).unwrap();
+    let (config, timeout) = (HttpConfig::default(), Duration::from_secs(60));
+    let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
+    let request = Request { url, accept: "*/*" };
+    assert_eq!(client.fetch(&request).await.unwrap(), b"x");
+}
+
+const OK_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n";
