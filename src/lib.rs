@@ -22,9 +22,10 @@
 //! | module | what it is | imports |
 //! |---|---|---|
 //! | [`lane`] | threads for what takes long | nothing of ours |
-//! | [`yaml`] | configuration text as a tree with positions, and its readers | nothing of ours |
+//! | `steps` | counts in tests what readers of foreign bytes look at | nothing of ours |
+//! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
-//! | [`pdata`] | encoded batches of metrics, traces and logs | nothing of ours |
+//! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
 //! | [`resilience`] | breakers, retries and caches around what can fail | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`net`] | what connects and what listens: TLS, streams | `lane`, `yaml` |
@@ -64,5 +65,6 @@ pub mod resilience;
 pub mod server;
 pub mod service;
 pub mod settings;
+mod steps;
 pub mod telemetry;
 pub mod yaml;

@@ -46,7 +46,10 @@ fn comes_back(signal: Signal, request: &[u8]) {
 
 fn text(signal: Signal, request: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
-    json::write(signal, request, &mut text).unwrap();
+    let batch = Batch::decode(signal, request.to_vec().into()).unwrap();
+    for part in batch.parts() {
+        json::write(signal, part, &mut text);
+    }
     text
 }
 

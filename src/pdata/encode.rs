@@ -1,6 +1,8 @@
 //! Writes the protobuf wire format: fields, and messages whose length is known only when
 //! they end.
 
+use crate::steps;
+
 use super::wire::{FIXED32, FIXED64, LEN, VARINT, encode_varint, put_varint};
 
 /// An encoded message in the making. Nested messages are begun and ended; what is open
@@ -36,6 +38,7 @@ impl Encoder {
         {
             *first = length[0];
         } else {
+            steps::count(self.out.len() - start);
             self.out
                 .splice(start - 1..start, length[..used].iter().copied());
         }

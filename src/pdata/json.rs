@@ -11,21 +11,15 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Signal;
-use super::protocol::{Field, Kind, Malformed, Message, Presence, Scalar, Visitor, visit};
+use super::protocol::{Field, Kind, Message, Presence, Scalar, Visitor, visit};
+use super::{Part, Signal};
 
 pub use read::{Invalid, decode};
 
-/// Appends an encoded request of this signal to `out` as one JSON object, without line
+/// Appends a part of a batch of this signal to `out` as one JSON object, without line
 /// breaks. What is absent on the wire is absent in the JSON; unknown fields are skipped.
-///
-/// # Errors
-///
-/// When the bytes are no such request; `out` is then as it was.
-pub fn write(signal: Signal, request: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let start = out.len();
-    let mut writer = Writer { out, comma: false };
-    visit(signal.request(), request, &mut writer).inspect_err(|_| out.truncate(start))
+pub fn write(signal: Signal, part: &Part, out: &mut Vec<u8>) {
+    visit(signal, part, &mut Writer { out, comma: false });
 }
 
 struct Writer<'o> {

@@ -7,6 +7,7 @@
 //! at field by field, as everything else is.
 
 use super::wire::varint;
+use crate::steps;
 
 /// Keys of one byte: a field number, and a wire type in the lowest three bits.
 mod key {
@@ -88,6 +89,7 @@ pub(super) fn key_of(attribute: &[u8]) -> Option<&[u8]> {
 /// Whether this is the content of a plain `KeyValue`.
 #[inline]
 pub(super) fn is_attribute(content: &[u8]) -> bool {
+    steps::count(1);
     let [key::KEY, key_length, rest @ ..] = content else {
         return false;
     };

@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use crate::steps;
+
 use super::Signal;
 use super::plain::{self, Bits};
 use super::protocol::{Message, ONEOF, Read, Role, Slot};
@@ -291,6 +293,7 @@ fn are_varints(mut packed: &[u8]) -> bool {
 /// check is made for long texts.
 #[inline(always)]
 fn is_utf8(text: &[u8]) -> bool {
+    steps::count(text.len());
     let (chunks, rest) = text.as_chunks::<8>();
     let mut bits = 0;
     for chunk in chunks {

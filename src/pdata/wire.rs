@@ -4,6 +4,8 @@
 //! exactly what prost does: ten bytes a varint at most and no bit beyond the 64th, keys
 //! that fit 32 bits, no field number 0.
 
+use crate::steps;
+
 /// Wire types by their number on the wire; 3 and 4 delimit groups.
 pub(super) const VARINT: u32 = 0;
 pub(super) const FIXED64: u32 = 1;
@@ -15,6 +17,7 @@ pub(super) const FIXED32: u32 = 5;
 /// Reads a base-128 varint; none where it doesn't end in time or overflows 64 bits.
 #[inline(always)]
 pub(super) fn varint(buf: &mut &[u8]) -> Option<u64> {
+    steps::count(1);
     match *buf {
         [byte, rest @ ..] if *byte < 0x80 => {
             *buf = rest;
@@ -83,7 +86,7 @@ pub(super) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    Fixed32,
+    Fixed32(u32),
 }
 
 /// One field of a message.
@@ -128,10 +131,7 @@ impl<'a> Iterator for Fields<'a> {
                 let length = varint(&mut buf)?;
                 Value::Bytes(take(&mut buf, length)?)
             }
-            FIXED32 => {
-                fixed32(&mut buf)?;
-                Value::Fixed32
-            }
+            FIXED32 => Value::Fixed32(fixed32(&mut buf)?),
             _ => return None,
         };
         self.rest = buf;

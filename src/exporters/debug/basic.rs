@@ -7,8 +7,7 @@ use crate::pdata::{Batch, Signal};
 pub(super) fn summary(batch: &Batch) -> String {
     let mut count = Count::default();
     for part in batch.parts() {
-        // What could be read is counted; the verbose forms say what is wrong.
-        let _ = visit(batch.signal().request(), part.bytes(), &mut count);
+        visit(batch.signal(), part, &mut count);
     }
     let resources = number(count.resources, "resource");
     let items = batch.items();

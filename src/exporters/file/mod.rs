@@ -203,17 +203,9 @@ impl Sink for FileSink {
 
     fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
         for part in batch.parts() {
-            match json::write(batch.signal(), part.bytes(), &mut self.lines) {
-                Ok(()) => {
-                    self.lines.push(b'\n');
-                    self.items += part.items();
-                }
-                // The walk at the receiver lets nothing in that could get here.
-                Err(error) => {
-                    tracing::error!(component = %self.id, %error, "a request can't be written");
-                    out.discard(part.items(), DropReason::Unsupported);
-                }
-            }
+            json::write(batch.signal(), part, &mut self.lines);
+            self.lines.push(b'\n');
+            self.items += part.items();
             if self.lines.len() >= BUFFER {
                 self.flush(now, out);
             }

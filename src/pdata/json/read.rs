@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::super::encode::Encoder;
 use super::super::protocol::{Field, Kind, Message, Presence};
 use super::super::{Batch, Malformed, Signal};
+use crate::steps;
 use scalar::{Scalar, expected};
 
 /// The text isn't OTLP JSON. Holds nothing of its values.
@@ -37,6 +38,7 @@ pub enum Invalid {
 /// [`Invalid`], which names the place.
 pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, Invalid> {
     // At once, since the values of unknown keys are skipped unseen.
+    steps::count(text.len());
     let text = std::str::from_utf8(text)?;
     let mut out = Encoder::default();
     let mut json = serde_json::Deserializer::from_str(text);
@@ -72,6 +74,7 @@ impl<'de> Visitor<'de> for Content<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
+            steps::count(key.len());
             match self.message.fields.iter().find(|field| field.name == key) {
                 Some(field) => map.next_value_seed(Values {
                     field,

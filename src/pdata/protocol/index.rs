@@ -59,7 +59,7 @@ pub(in crate::pdata) const ONEOF: u32 = 1 << 31;
 
 impl Index {
     /// OTLP's highest field number is 16 (`Span.flags`).
-    const SLOTS: usize = 17;
+    pub(super) const SLOTS: usize = 17;
 
     #[inline(always)]
     pub(in crate::pdata) fn slot(&self, number: u32) -> &Slot {

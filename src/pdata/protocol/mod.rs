@@ -6,18 +6,15 @@
 //! was rejected for this: it loses `"NaN"` without an error and refuses null lists, and
 //! it needs the owned structs that the pipeline avoids.
 //!
-//! [`visit()`] reads an encoded message by the table and reports what it finds in the order
-//! of the table, whatever the order on the wire.
+//! [`visit()`] reads a part of a batch by the table and reports what it finds in the order of
+//! the table, whatever the order on the wire.
 
 mod index;
 mod tables;
 mod visit;
 
-pub use tables::{
-    ANY_VALUE, KEY_VALUE, LOG_RECORD, LOGS_REQUEST, METRIC, METRICS_REQUEST, RESOURCE, SPAN,
-    TRACES_REQUEST,
-};
-pub use visit::{Malformed, Scalar, Visitor, visit};
+pub use tables::{LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST};
+pub use visit::{Scalar, Visitor, visit};
 
 pub(super) use index::{ONEOF, Read, Role, Slot};
 

@@ -98,7 +98,7 @@ pub static LOGS_REQUEST: Message = Message::new(
 // Common.
 
 /// `AnyValue`.
-pub static ANY_VALUE: Message = Message::new(
+static ANY_VALUE: Message = Message::new(
     "AnyValue",
     &[
         either(1, "stringValue", String),
@@ -117,7 +117,7 @@ static ARRAY_VALUE: Message = Message::new("ArrayValue", &[messages(1, "values",
 static KEY_VALUE_LIST: Message = Message::new("KeyValueList", &[messages(1, "values", &KEY_VALUE)]);
 
 /// `KeyValue`.
-pub static KEY_VALUE: Message = Message::attribute(
+static KEY_VALUE: Message = Message::attribute(
     "KeyValue",
     &[
         one(1, "key", String),
@@ -137,7 +137,7 @@ static SCOPE: Message = Message::new(
 );
 
 /// `Resource`.
-pub static RESOURCE: Message = Message::new(
+static RESOURCE: Message = Message::new(
     "Resource",
     &[
         messages(1, "attributes", &KEY_VALUE),
@@ -177,7 +177,7 @@ static SCOPE_METRICS: Message = Message::new(
 );
 
 /// `Metric`.
-pub static METRIC: Message = Message::new(
+static METRIC: Message = Message::new(
     "Metric",
     &[
         one(1, "name", String),
@@ -328,7 +328,7 @@ static SCOPE_SPANS: Message = Message::new(
 );
 
 /// `Span`.
-pub static SPAN: Message = Message::item(
+static SPAN: Message = Message::item(
     "Span",
     &[
         one(1, "traceId", TRACE_ID),
@@ -398,7 +398,7 @@ static SCOPE_LOGS: Message = Message::new(
 );
 
 /// `LogRecord`.
-pub static LOG_RECORD: Message = Message::item(
+static LOG_RECORD: Message = Message::item(
     "LogRecord",
     &[
         one(1, "timeUnixNano", Nanos),

@@ -6,6 +6,7 @@ use crate::pdata::view::{
     Attributes, Data, LogRecord, Metric, Point, Resource, ResourceGroup, ScopeGroup, Span, View,
 };
 use crate::pdata::wire::{Fields, LEN, Value, encode_varint, put_varint};
+use crate::steps;
 
 pub(super) struct Editor<'a> {
     signal: Signal,
@@ -293,6 +294,7 @@ impl<'a> Editor<'a> {
         if place.len() == used {
             self.out[place].copy_from_slice(length);
         } else {
+            steps::count(self.out.len() - opened.content);
             self.out.splice(place, length.iter().copied());
         }
     }
@@ -333,6 +335,7 @@ impl<'a> Editor<'a> {
         if self.out.capacity() - self.out.len() < bytes.len() {
             self.grow(bytes.len());
         }
+        steps::count(bytes.len());
         self.out.extend_from_slice(bytes);
     }
 
@@ -341,6 +344,7 @@ impl<'a> Editor<'a> {
     /// count.
     #[cold]
     fn grow(&mut self, bytes: usize) {
+        steps::count(self.out.len());
         let left = self.source.len().saturating_sub(self.copied);
         let expected = match self.out.len().checked_mul(left) {
             Some(product) if self.copied >= SAMPLE => product / self.copied,

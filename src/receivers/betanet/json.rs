@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 
 use crate::receivers::scrape::Reason;
 use crate::receivers::scrape::http::FetchError;
+use crate::steps;
 
 /// Reads all of a text. The error says where it isn't as expected, and never shows it.
 pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
@@ -71,29 +72,6 @@ impl<'a> Iterator for Elements<'a> {
         self.rest = if rest.starts_with(b",") { rest } else { &[] };
         let element = element.trim_ascii();
         (!element.is_empty()).then_some(element)
-    }
-}
-
-/// Counts the bytes that are looked at, so that a test can hold them against the bytes that
-/// came. Outside of tests it is nothing.
-pub(super) mod steps {
-    #[cfg(test)]
-    thread_local! {
-        static COUNTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-    }
-
-    #[cfg(test)]
-    pub(in super::super) fn count(bytes: usize) {
-        COUNTED.set(COUNTED.get() + bytes);
-    }
-
-    #[cfg(not(test))]
-    pub(in super::super) fn count(_: usize) {}
-
-    /// What was counted since the last call on this thread.
-    #[cfg(test)]
-    pub(in super::super) fn take() -> usize {
-        COUNTED.take()
     }
 }
 

@@ -12,12 +12,13 @@ use std::hash::{Hash, Hasher};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::json::{Elements, garbage, json, steps};
+use super::json::{Elements, garbage, json};
 use super::part::Part;
 use super::reading::{Mixnode, Reading, Rejected};
 use super::text;
 use crate::receivers::scrape::Reason;
 use crate::receivers::scrape::http::FetchError;
+use crate::steps;
 
 /// Longest id of a mixnode, in bytes.
 const MAX_ID: usize = 1024;

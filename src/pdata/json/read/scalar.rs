@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Visitor};
 
 use crate::pdata::encode::Encoder;
 use crate::pdata::protocol::{Field, Kind};
+use crate::steps;
 
 /// A value as the wire has it.
 pub(super) enum Wire {
@@ -95,6 +96,7 @@ impl<'de> Visitor<'de> for Scalar {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Wire, E> {
+        steps::count(text.len());
         let read = match self.field.kind {
             Kind::String => Some(Wire::Bytes(text.as_bytes().to_vec())),
             Kind::Id(length) => hex(text)

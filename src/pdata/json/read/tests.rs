@@ -140,7 +140,7 @@ fn bytes_and_ids_are_read_as_they_are_written() {
     assert_eq!(point.exemplars[0].trace_id, (0..16).collect::<Vec<u8>>());
 
     let mut json = Vec::new();
-    write(Signal::Metrics, &bytes, &mut json).unwrap();
+    write(Signal::Metrics, &batch.parts()[0], &mut json);
     let again = decode(Signal::Metrics, &json).unwrap().parts()[0]
         .bytes()
         .clone();
