@@ -58,6 +58,23 @@ impl Encoder {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Fields that are encoded already.
+    pub(super) fn raw(&mut self, fields: &[u8]) {
+        self.out.extend_from_slice(fields);
+    }
+
+    /// A field of packed numbers, each encoded already.
+    pub(super) fn packed<'a>(
+        &mut self,
+        field: u32,
+        numbers: impl Iterator<Item = &'a [u8]> + Clone,
+    ) {
+        self.key(field, LEN);
+        let length: usize = numbers.clone().map(<[u8]>::len).sum();
+        self.raw_varint(length as u64);
+        numbers.for_each(|number| self.raw(number));
+    }
+
     /// A varint field.
     pub(super) fn uint(&mut self, field: u32, value: u64) {
         self.key(field, VARINT);

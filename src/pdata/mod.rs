@@ -176,6 +176,16 @@ impl Batch {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
 
+    /// The bytes that it may come to take: its size, and for an irregular part what a
+    /// regular encoding costs, which whoever reads it first will make.
+    pub fn weight(&self) -> u64 {
+        let of = |part: &Part| match part.is_regular() {
+            true => part.bytes.len() as u64,
+            false => part.bytes.len() as u64 * (1 + regular::WEIGHT),
+        };
+        self.parts.iter().map(of).sum()
+    }
+
     /// Says that a source watches over these series: it ends each with a tombstone when
     /// the time has come, so nobody need forget it before it has been idle for so long.
     ///

@@ -1,73 +1,197 @@
 //! Re-encodes what the walk found irregular, so that views can read it.
 //!
-//! prost does it: it merges what protobuf says is to be merged, keeps the last member of a
-//! oneof, and drops groups and the unknown fields of the messages concerned. Only resources
-//! that are irregular themselves pass through it; the others are copied as they stand.
+//! Protobuf says what a decoder makes of it: of a field that occurs once at most the last
+//! counts, the pieces of a message are merged, a member of a oneof displaces the one before,
+//! packed numbers in several records are joined, and groups are unknown. To merge messages is
+//! to read their fields one after the other, so all of this is done on the encoded bytes.
+//! Decoding into structs and encoding them again was rejected: a message that is made to be
+//! costly takes a hundred times its size there.
+//!
+//! Only resources that are irregular themselves are re-encoded; the others are copied as they
+//! stand. Unknown fields stay, but for groups.
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
-use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
-use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
-use prost::Message;
 
-use super::wire::{GROUP, LEN, put_varint, take, varint};
+use super::encode::Encoder;
+use super::protocol::{Message, ONEOF, Read, Slot};
+use super::wire::{GROUP, LEN, put_varint, skip_scalar, take, varint};
 use super::{Signal, walk};
 
+/// What the re-encoding of a request takes at most, in multiples of its size: once for the
+/// result, and while it is made a slice of sixteen bytes for each piece of a message, of which
+/// the smallest has three.
+pub(super) const WEIGHT: u64 = 7;
+
+/// Field numbers that a table may have, with those that it hasn't.
+const NUMBERS: usize = 32;
+
 /// A regular encoding of `request`, which the walk has accepted.
-///
-/// The owned structs in between take some fifty bytes for each byte of a request that is
-/// made to be costly, and three for an ordinary one, for one resource at a time.
 pub(super) fn encode(signal: Signal, request: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(request.len());
-    let mut buf = request;
-    // The walk has validated everything: `None` never comes before the end.
-    while let Some(()) = field(signal, &mut buf, &mut out) {}
+    for field in Fields(request) {
+        match signal.request().index.slot(field.number).read {
+            Read::Message(resource) if !is_regular(signal, field.raw) => {
+                let mut encoder = Encoder::default();
+                message(&mut encoder, resource, &[field.content]);
+                let encoded = encoder.finish();
+                put_varint(&mut out, u64::from(field.number << 3 | LEN));
+                put_varint(&mut out, encoded.len() as u64);
+                out.extend_from_slice(&encoded);
+            }
+            _ => out.extend_from_slice(field.raw),
+        }
+    }
     out.into()
 }
 
-fn field(signal: Signal, buf: &mut &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let start = *buf;
-    let key = varint(buf)?;
-    let (number, wire) = (key >> 3, key as u32 & 7);
-    match wire {
-        GROUP => {
-            // The only reader of groups here is prost's, which takes them for unknown.
-            *buf = start;
-            let wire = prost::encoding::WireType::StartGroup;
-            varint(buf)?;
-            let context = prost::encoding::DecodeContext::default();
-            prost::encoding::skip_field(wire, number as u32, buf, context).ok()?;
-            return Some(());
+/// Whether a field, taken as a request, is regular.
+fn is_regular(signal: Signal, field: &[u8]) -> bool {
+    walk::request(signal, field).is_ok_and(|walked| walked.regular)
+}
+
+/// Writes the message that comes in these pieces, each field where it occurs last.
+fn message(out: &mut Encoder, message: &'static Message, pieces: &[&[u8]]) {
+    let singular = Singular::of(message, pieces);
+    for (at, field) in fields(pieces).enumerate() {
+        let slot = message.index.slot(field.number);
+        if slot.once != 0 && !singular.ends_at(slot, field.number, at) {
+            continue;
         }
-        LEN => {
-            let length = varint(buf)?;
-            let content = take(buf, length)?;
-            if number == 1 && !is_regular(signal, start, buf) {
-                put_varint(out, key);
-                let encoded = through_prost(signal, content)?;
-                put_varint(out, encoded.len() as u64);
-                out.extend_from_slice(&encoded);
-                return Some(());
+        match slot.read {
+            Read::Message(inner) if slot.once == 0 => {
+                nested(out, field.number, inner, &[field.content]);
+            }
+            Read::Message(inner) => {
+                let merged = singular.occurrences(slot, field.number, pieces);
+                let merged: Vec<&[u8]> = merged.filter(|piece| !piece.is_empty()).collect();
+                nested(out, field.number, inner, &merged);
+            }
+            Read::PackedFixed64 | Read::PackedVarint => {
+                let numbers = singular.occurrences(slot, field.number, pieces);
+                out.packed(field.number, numbers);
+            }
+            _ => out.raw(field.raw),
+        }
+    }
+}
+
+fn nested(out: &mut Encoder, number: u32, inner: &'static Message, pieces: &[&[u8]]) {
+    out.message(number, |out| message(out, inner, pieces));
+}
+
+/// Which occurrences of the fields that occur once in a message count.
+struct Singular {
+    /// By field number: where it occurs last, as the count of fields before it.
+    last: [usize; NUMBERS],
+    /// The member of the oneof that counts, and from where on.
+    member: u32,
+    since: usize,
+}
+
+impl Singular {
+    fn of(message: &Message, pieces: &[&[u8]]) -> Self {
+        let mut singular = Self {
+            last: [0; NUMBERS],
+            member: 0,
+            since: 0,
+        };
+        for (at, field) in fields(pieces).enumerate() {
+            let once = message.index.slot(field.number).once;
+            if once & ONEOF != 0 && singular.member != field.number {
+                (singular.member, singular.since) = (field.number, at);
+            }
+            if once != 0
+                && let Some(last) = singular.last.get_mut(field.number as usize)
+            {
+                *last = at;
             }
         }
-        _ => super::wire::skip_scalar(wire, buf)?,
+        singular
     }
-    out.extend_from_slice(start.get(..start.len() - buf.len())?);
-    Some(())
+
+    /// Whether the field at this place stands for all that counts of it.
+    fn ends_at(&self, slot: &Slot, number: u32, at: usize) -> bool {
+        let displaced = slot.once & ONEOF != 0 && number != self.member;
+        !displaced && self.last.get(number as usize) == Some(&at)
+    }
+
+    /// The contents of a field, wherever it occurs and counts.
+    fn occurrences<'p, 'a: 'p>(
+        &self,
+        slot: &Slot,
+        number: u32,
+        pieces: &'p [&'a [u8]],
+    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'p, 'a> {
+        let since = if slot.once & ONEOF != 0 {
+            self.since
+        } else {
+            0
+        };
+        fields(pieces)
+            .skip(since)
+            .filter(move |field| field.number == number)
+            .map(|field| field.content)
+    }
 }
 
-/// Whether the field between `start` and `rest`, taken as a request, is regular.
-fn is_regular(signal: Signal, start: &[u8], rest: &[u8]) -> bool {
-    start
-        .get(..start.len() - rest.len())
-        .and_then(|field| walk::request(signal, field).ok())
-        .is_some_and(|walked| walked.regular)
+/// One field of a message.
+#[derive(Clone, Copy)]
+struct AnyField<'a> {
+    number: u32,
+    /// The value without its length.
+    content: &'a [u8],
+    /// Key, length and value as they stand.
+    raw: &'a [u8],
 }
 
-fn through_prost(signal: Signal, resource: &[u8]) -> Option<Vec<u8>> {
-    Some(match signal {
-        Signal::Metrics => ResourceMetrics::decode(resource).ok()?.encode_to_vec(),
-        Signal::Traces => ResourceSpans::decode(resource).ok()?.encode_to_vec(),
-        Signal::Logs => ResourceLogs::decode(resource).ok()?.encode_to_vec(),
-    })
+/// The fields of a message, one piece after the other.
+fn fields<'p, 'a: 'p>(pieces: &'p [&'a [u8]]) -> impl Iterator<Item = AnyField<'a>> + Clone + 'p {
+    pieces.iter().flat_map(|piece| Fields(piece))
+}
+
+/// The fields of a message that the walk has accepted, without its groups.
+#[derive(Clone, Copy)]
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = AnyField<'a>;
+
+    fn next(&mut self) -> Option<AnyField<'a>> {
+        loop {
+            let start = self.0;
+            let mut buf = start;
+            let key = varint(&mut buf)?;
+            let (number, wire) = ((key >> 3) as u32, key as u32 & 7);
+            let content = match wire {
+                GROUP => {
+                    skip_group(number, &mut buf)?;
+                    self.0 = buf;
+                    continue;
+                }
+                LEN => {
+                    let length = varint(&mut buf)?;
+                    take(&mut buf, length)?
+                }
+                _ => {
+                    let value = buf;
+                    skip_scalar(wire, &mut buf)?;
+                    value.get(..value.len() - buf.len())?
+                }
+            };
+            self.0 = buf;
+            return Some(AnyField {
+                number,
+                content,
+                raw: start.get(..start.len() - buf.len())?,
+            });
+        }
+    }
+}
+
+/// Skips a group behind its key. The only reader of groups here is prost's, which takes them
+/// for unknown.
+fn skip_group(number: u32, buf: &mut &[u8]) -> Option<()> {
+    let wire = prost::encoding::WireType::StartGroup;
+    let context = prost::encoding::DecodeContext::default();
+    prost::encoding::skip_field(wire, number, buf, context).ok()
 }

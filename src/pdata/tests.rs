@@ -245,6 +245,60 @@ fn agrees_with_views(bytes: &[u8]) {
     }
 }
 
+/// Requests that are irregular and as costly as may be, of about so many bytes.
+fn costly_irregular_requests(size: usize) -> Vec<Vec<u8>> {
+    let twice = |content: &[u8]| [field(1, content), field(1, content)].concat();
+    // A resource in very many pieces, each with the smallest field that there is.
+    let pieces = field(1, &field(1, &[0x10, 1]).repeat(size / 4));
+    // A resource in two pieces, beside very many empty attributes, metrics or points, which
+    // take fifty to two hundred bytes each as structs.
+    let attributes = field(1, &twice(&field(1, &[]).repeat(size / 4)));
+    let empty = |path: &[u8]| {
+        let many = field(1, &[]).repeat(size / 2);
+        let inner = path.iter().rev();
+        let metrics = inner.fold(many, |content, number| field(*number, &content));
+        field(1, &[twice(&[]), metrics].concat())
+    };
+    // Arrays in arrays, each value in two pieces.
+    let mut body = Vec::new();
+    for _ in 0..20 {
+        body = field(5, &field(1, &body));
+        body = [body.clone(), body].concat();
+        if body.len() * 2 > size {
+            break;
+        }
+    }
+    let attribute = field(1, &[field(2, &body), field(2, &body)].concat());
+    vec![
+        pieces,
+        attributes,
+        empty(&[2, 2, 5]),
+        empty(&[2, 2]),
+        field(1, &field(1, &attribute)),
+    ]
+}
+
+#[test]
+fn a_costly_irregular_request_is_read_within_its_weight() {
+    for size in [1 << 10, 1 << 14, 1 << 18] {
+        for bytes in costly_irregular_requests(size) {
+            let batch = decode(Signal::Metrics, bytes.clone());
+            let [part] = batch.parts() else {
+                panic!("one request, one part")
+            };
+            assert!(!part.is_regular());
+            assert_eq!(batch.weight(), 8 * batch.size());
+            let regular = part.regular_bytes(Signal::Metrics);
+            assert!(regular.len() <= bytes.len(), "{size}");
+            assert!(walk::request(Signal::Metrics, regular).unwrap().regular);
+            assert_eq!(
+                canonical(Signal::Metrics, regular),
+                canonical(Signal::Metrics, &bytes)
+            );
+        }
+    }
+}
+
 #[test]
 fn messages_may_be_nested_as_deep_as_prost_allows() {
     let cores: [&[u8]; 4] = [

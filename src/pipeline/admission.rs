@@ -364,7 +364,7 @@ impl Admitted {
 impl Gate {
     fn lease(&self, batch: &Batch, room: Room) -> Leased {
         let Room { mut hold, slots } = room;
-        hold.resize(batch.size());
+        hold.resize(batch.weight());
         Leased {
             batch: batch.clone(),
             lease: Lease {

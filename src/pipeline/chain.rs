@@ -202,7 +202,7 @@ impl StageOutput<'_> {
         self.account
             .outgoing
             .fetch_add(lease.items(), Ordering::Relaxed);
-        lease.hold.resize(batch.size());
+        lease.hold.resize(batch.weight());
         feed(
             self.rest,
             Leased { batch, lease },

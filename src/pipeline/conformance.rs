@@ -60,7 +60,7 @@ pub fn check(
     };
     for batch in batches {
         let mut hold = budget.hold_nothing();
-        hold.resize(batch.size());
+        hold.resize(batch.weight());
         let held = account.accept(batch.items());
         let slots = Vec::new();
         let lease = Lease { held, hold, slots };

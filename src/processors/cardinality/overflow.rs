@@ -1,26 +1,26 @@
 //! The series that stands for all that are over the budget.
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, InstrumentationScope, KeyValue, any_value::Value as Any,
-};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Metric as OwnedMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
-    Sum, metric, number_data_point::Value as OwnedNumber,
+    AggregationTemporality, Metric as OwnedMetric, NumberDataPoint, Sum, metric,
+    number_data_point::Value as OwnedNumber,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource as OwnedResource;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::pdata::view::{self, Attributes, Data, Number, NumberPoint, Resource, View};
 use crate::pdata::{Batch, Signal};
 
 /// Points in the making. They are few, one for each metric that is over its budget, so that
-/// prost's structs are good enough.
+/// prost's structs are good enough for them. Resource and scope come from a sender, who may
+/// have made them to take a hundred times their size as structs, and stay encoded.
 #[derive(Debug)]
 pub(super) struct Overflow {
     /// A resource that has the marker for its only attribute, encoded.
     marker: Vec<u8>,
-    request: ExportMetricsServiceRequest,
+    /// The request so far, encoded.
+    request: Vec<u8>,
     /// Points that were added up.
     added: u64,
 }
@@ -70,7 +70,7 @@ impl Default for Overflow {
         };
         Self {
             marker: marker.encode_to_vec(),
-            request: ExportMetricsServiceRequest::default(),
+            request: Vec::new(),
             added: 0,
         }
     }
@@ -123,18 +123,15 @@ impl Overflow {
             })),
             ..Default::default()
         };
-        // The walk has seen both, so they can be read.
-        let owned_scope = InstrumentationScope::decode(scope.scope().raw()).unwrap_or_default();
-        let owned = OwnedResource::decode(resource.resource().raw()).unwrap_or_default();
-        self.request.resource_metrics.push(ResourceMetrics {
-            resource: Some(owned),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(owned_scope),
-                metrics: vec![metric],
-                schema_url: scope.schema_url().to_owned(),
-            }],
-            schema_url: resource.schema_url().to_owned(),
-        });
+        let mut of_scope = Vec::new();
+        put(&mut of_scope, 1, scope.scope().raw());
+        put(&mut of_scope, 2, &metric.encode_to_vec());
+        put(&mut of_scope, 3, scope.schema_url().as_bytes());
+        let mut of_resource = Vec::new();
+        put(&mut of_resource, 1, resource.resource().raw());
+        put(&mut of_resource, 2, &of_scope);
+        put(&mut of_resource, 3, resource.schema_url().as_bytes());
+        put(&mut self.request, 1, &of_resource);
         self.added += total.points;
         end
     }
@@ -143,12 +140,18 @@ impl Overflow {
     pub(super) fn take(&mut self) -> (u64, Option<Batch>) {
         let request = std::mem::take(&mut self.request);
         let added = std::mem::take(&mut self.added);
-        if request.resource_metrics.is_empty() {
+        if request.is_empty() {
             return (added, None);
         }
-        let encoded = request.encode_to_vec().into();
-        (added, Batch::decode(Signal::Metrics, encoded).ok())
+        (added, Batch::decode(Signal::Metrics, request.into()).ok())
     }
+}
+
+/// Writes a field that holds a message or a text.
+fn put(out: &mut Vec<u8>, field: u32, content: &[u8]) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(content.len() as u64, out);
+    out.extend_from_slice(content);
 }
 
 fn marker() -> KeyValue {

@@ -69,12 +69,17 @@ impl Ingest {
         &self,
         signal: Signal,
         encoding: Encoding,
-        admitted: Admitted,
+        mut admitted: Admitted,
     ) -> Result<(), Rejection> {
         let batch = match encoding {
             Encoding::Protobuf => Batch::decode(signal, admitted.bytes)?,
             Encoding::Json => json::decode(signal, &admitted.bytes)?,
         };
+        // Room for what reading an irregular request will take.
+        match batch.weight() - batch.size() {
+            0 => {}
+            more => admitted.admission.grow(more)?,
+        }
         admitted.admission.accept(batch).await;
         Ok(())
     }
