@@ -187,14 +187,16 @@ impl Receiver for Idle {
 struct Null(Kind, Arc<AtomicU64>);
 
 impl ExporterConfig for Null {
-    fn build(&self, _: &BuildContext) -> anyhow::Result<BuiltExporter> {
+    fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        let remote = |signal: &Signal| RemoteExporter {
+            signal: *signal,
+            exporter: Box::new(self.clone()),
+            endpoint: "bench".to_owned(),
+            delivery: DeliverySettings::default(),
+        };
         Ok(match self.0 {
             Kind::Sink => BuiltExporter::Local(Box::new(self.clone())),
-            Kind::Exporter => BuiltExporter::Remote(Box::new(RemoteExporter {
-                exporter: Box::new(self.clone()),
-                endpoint: "bench".to_owned(),
-                delivery: DeliverySettings::default(),
-            })),
+            Kind::Exporter => BuiltExporter::Remote(context.signals.iter().map(remote).collect()),
         })
     }
 

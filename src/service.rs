@@ -119,6 +119,7 @@ impl Service {
                 health: surroundings.health.clone(),
                 routes: surroundings.routes.clone(),
                 endpoints: Arc::clone(&surroundings.endpoints),
+                signals: Vec::new(),
                 guard: None,
             };
             match extension.build(&context) {
@@ -234,8 +235,7 @@ impl Service {
             tasks.spawn(Role::Extension, "http server".to_owned(), run);
         }
         for exporter in exporters {
-            let name = format!("exporter {}", exporter.id());
-            tasks.spawn(Role::Exporter, name, exporter.run(grace.grace()));
+            tasks.spawn(Role::Exporter, exporter.name(), exporter.run(grace.grace()));
         }
         for pipeline in pipelines {
             let name = format!("pipeline {}", pipeline.id());

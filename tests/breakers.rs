@@ -92,7 +92,7 @@ service:
 
     fn sample(&self, page: &str, name: &str) -> Option<f64> {
         let series = format!(
-            "{name}{{component=\"otlp_http/hub\",endpoint=\"{}\"}} ",
+            "{name}{{component=\"otlp_http/hub\",endpoint=\"{}\",signal=\"metrics\"}} ",
             self.dead
         );
         let value = page.lines().find_map(|line| line.strip_prefix(&series))?;

@@ -1,4 +1,4 @@
-//! How long wire attempts take: `circuit_breaker_request_duration_seconds{component,endpoint}`.
+//! How long wire attempts take: `circuit_breaker_request_duration_seconds{component,endpoint,signal}`.
 //!
 //! A histogram can't be observed from figures that are kept elsewhere, so it is recorded
 //! as attempts end. The SDK never forgets a series of it: those of endpoints that are gone
@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock, Weak};
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 use prometheus::proto::Metric;
 
+use super::readings::labels;
 use crate::resilience::{EndpointId, Endpoints, Event, Observer, Outcome};
 use crate::telemetry::Telemetry;
 
@@ -48,12 +48,7 @@ impl Observer for Durations {
             return;
         }
         if let Some(histogram) = self.histogram.get() {
-            let (component, url) = endpoint.labels();
-            let labels = [
-                KeyValue::new("component", component),
-                KeyValue::new("endpoint", url),
-            ];
-            histogram.record(took.as_secs_f64(), &labels);
+            histogram.record(took.as_secs_f64(), &labels(endpoint));
         }
     }
 }
@@ -63,9 +58,10 @@ fn forget_gone(endpoints: &Weak<Endpoints>, series: &mut Vec<Metric>) {
         return series.clear();
     };
     let all = endpoints.all();
-    let there: HashSet<(&str, &str)> = all
+    let there: HashSet<(&str, &str, &str)> = all
         .iter()
-        .map(|endpoint| (endpoint.id().component(), endpoint.id().url()))
+        .map(|endpoint| endpoint.id())
+        .map(|id| (id.component(), id.url(), id.signal().unwrap_or("")))
         .collect();
     series.retain(|metric| {
         let label = |name| {
@@ -74,6 +70,6 @@ fn forget_gone(endpoints: &Weak<Endpoints>, series: &mut Vec<Metric>) {
                 .find(|pair| pair.name() == name)
                 .map_or("", |pair| pair.value())
         };
-        there.contains(&(label("component"), label("endpoint")))
+        there.contains(&(label("component"), label("endpoint"), label("signal")))
     });
 }

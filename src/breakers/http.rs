@@ -6,8 +6,9 @@
 //! - `POST /breakers/{id}/reset`: as new, with no memory of the endpoint
 //!
 //! An id is the component and the URL, each percent-encoded as `encodeURIComponent` does,
-//! with a colon between: `betanet:http%3A%2F%2Flocalhost%3A9000%2Fmetrics`. So it is the
-//! same after a restart, and a script can write it without asking.
+//! with a colon between: `betanet:http%3A%2F%2Flocalhost%3A9000%2Fmetrics`. A destination's
+//! has its signal behind a second colon: `otlp_http:http%3A%2F%2Fcollector%3A4318:metrics`. So
+//! it is the same after a restart, and a script can write it without asking.
 //!
 //! Whoever can command a breaker can take a source away, so this needs two things at once:
 //! a listener that only this machine reaches, and `service.http.auth`. Without either the
@@ -152,6 +153,8 @@ struct Line<'a> {
     id: String,
     component: &'a str,
     endpoint: &'a str,
+    /// Null for sources.
+    signal: Option<&'static str>,
     mode: &'static str,
     state: &'static str,
     generation: u64,
@@ -180,6 +183,7 @@ impl<'a> Line<'a> {
             id: id(endpoint.id()),
             component: endpoint.id().component(),
             endpoint: endpoint.id().url(),
+            signal: endpoint.id().signal(),
             mode: endpoint.breaker().mode().as_str(),
             state: breaker.state.as_str(),
             generation: breaker.generation,
@@ -210,13 +214,26 @@ fn id(endpoint: &EndpointId) -> String {
     encode(&mut text, endpoint.component());
     text.push(':');
     encode(&mut text, endpoint.url());
+    if let Some(signal) = endpoint.signal() {
+        text.push(':');
+        encode(&mut text, signal);
+    }
     text
 }
 
 /// The endpoint that a path means, if it means any.
 fn parse_id(id: &str) -> Option<EndpointId> {
-    let (component, url) = id.split_once(':')?;
-    Some(EndpointId::new(&decode(component)?, &decode(url)?))
+    let (component, rest) = id.split_once(':')?;
+    let (url, signal) = match rest.split_once(':') {
+        Some((url, signal)) => (url, Some(signal)),
+        None => (rest, None),
+    };
+    let id = EndpointId::new(&decode(component)?, &decode(url)?);
+    let Some(signal) = signal else {
+        return Some(id);
+    };
+    let mut signals = ["metrics", "traces", "logs"].into_iter();
+    Some(id.carrying(signals.find(|known| *known == signal)?))
 }
 
 fn encode(out: &mut String, text: &str) {

@@ -57,6 +57,7 @@ impl Log {
                     $level,
                     component = endpoint.component(),
                     endpoint = endpoint.url(),
+                    signal = endpoint.signal(),
                     state_transition = format_args!("{} -> {}", transition.from, transition.to),
                     reason = transition.reason.as_str(),
                     fail_count = transition.fail_count,
@@ -87,6 +88,7 @@ impl Log {
         tracing::info!(
             component = endpoint.component(),
             endpoint = endpoint.url(),
+            signal = endpoint.signal(),
             reason = rejection.reason.as_str(),
             retry_in_s = rejection.retry_in.map(|left| rounded(left.as_secs_f64())),
             rejections,

@@ -1,7 +1,7 @@
 //! The metrics of every breaker, observed when somebody asks.
 //!
-//! For each endpoint, with the labels `component` (the receiver's or exporter's id) and
-//! `endpoint` (its URL without credentials and query):
+//! For each endpoint, with the labels `component` (the receiver's or exporter's id),
+//! `endpoint` (its URL without credentials and query) and, of a destination, `signal`:
 //!
 //! - `circuit_breaker_state`: 0 Healthy, 1 Degraded, 2 CoolingDown, 3 HalfOpen
 //! - `circuit_breaker_enforcing`: 1 where the breaker rejects; 0 with `mode: observe` or

@@ -11,14 +11,14 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use crate::resilience::{
-    CacheResult, CacheStatus, Endpoint, Endpoints, Mode, RetryResult, Snapshot,
+    CacheResult, CacheStatus, Endpoint, EndpointId, Endpoints, Mode, RetryResult, Snapshot,
 };
 
 /// One endpoint at one moment.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// `component` and `endpoint`.
-    pub(super) labels: [KeyValue; 2],
+    /// `component`, `endpoint` and, of a destination, `signal`.
+    pub(super) labels: Vec<KeyValue>,
     pub(super) breaker: Snapshot,
     /// Whether the breaker rejects, and doesn't only observe.
     pub(super) enforces: bool,
@@ -34,7 +34,7 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn of(endpoint: &Endpoint, at: Instant) -> Self {
         Self {
-            labels: labels(endpoint),
+            labels: labels(endpoint.id()),
             breaker: endpoint.breaker().snapshot(at),
             enforces: endpoint.breaker().mode() == Mode::Enforce,
             retries: endpoint.retries(),
@@ -46,12 +46,16 @@ impl Reading {
     }
 }
 
-fn labels(endpoint: &Endpoint) -> [KeyValue; 2] {
-    let (component, url) = endpoint.id().labels();
-    [
+/// What names an endpoint in all of its series.
+pub(super) fn labels(endpoint: &EndpointId) -> Vec<KeyValue> {
+    let (component, url) = endpoint.labels();
+    let mut labels = vec![
         KeyValue::new("component", component),
         KeyValue::new("endpoint", url),
-    ]
+    ];
+    let signal = endpoint.signal();
+    labels.extend(signal.map(|signal| KeyValue::new("signal", signal)));
+    labels
 }
 
 /// The readings of the collection that is under way.

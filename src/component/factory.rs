@@ -158,17 +158,21 @@ pub trait ExporterConfig: fmt::Debug + Send + Sync {
 
 /// The two kinds of exporter.
 pub enum BuiltExporter {
-    /// One whose destination can fail.
-    Remote(Box<RemoteExporter>),
+    /// One whose destination can fail: one for each signal that is brought to it.
+    Remote(Vec<RemoteExporter>),
     /// One that writes on this machine.
     Local(Box<dyn Sink>),
 }
 
-/// What delivers to a destination that can fail.
+/// What delivers one signal to a destination that can fail. Each has a queue and a breaker
+/// of its own, and so it has connections of its own where one signal could hold up another
+/// on them.
 pub struct RemoteExporter {
+    /// Which signal.
+    pub signal: Signal,
     /// What makes the attempts.
     pub exporter: Box<dyn Exporter>,
-    /// The destination as it is configured, one for all signals: what names its breaker.
+    /// The destination of the signal as it is configured: what names its breaker.
     pub endpoint: String,
     /// What the user chose about everything around the attempts.
     pub delivery: DeliverySettings,
@@ -217,6 +221,8 @@ pub struct BuildContext {
     pub routes: Routes,
     /// Where it registers the remote endpoints that it guards.
     pub endpoints: Arc<Endpoints>,
+    /// What the pipelines bring to it, if it exports.
+    pub signals: Vec<Signal>,
     /// How its fetches are guarded, if it pulls and a pipeline of its has `resilience`.
     pub guard: Option<Arc<resilience::Settings>>,
 }
@@ -232,6 +238,7 @@ impl BuildContext {
             health: Health::new(),
             routes: Routes::new(),
             endpoints: Arc::new(Endpoints::new(resilience::DEFAULT_MAX_ENDPOINTS, stop)),
+            signals: Signal::ALL.to_vec(),
             guard: None,
         }
     }

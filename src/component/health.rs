@@ -397,6 +397,11 @@ impl Reporter {
         report.last_error = Some(shortened(reason.into()));
     }
 
+    /// What the line is called, instead of what it was called.
+    pub fn rename(&self, id: &str) {
+        id.clone_into(&mut lock(&self.line).report.id);
+    }
+
     /// These breakers stand before it, and are asked whenever somebody reads the line.
     pub fn guarded_by(&self, guards: impl IntoIterator<Item = Arc<Endpoint>>) {
         lock(&self.line).guards = guards.into_iter().collect();

@@ -50,7 +50,19 @@ impl Config {
     /// asked, so that they can't be counted before.
     pub fn endpoints(&self) -> usize {
         let asked: usize = self.receivers.values().map(|r| r.endpoints()).sum();
-        (asked + self.exporters.len()).min(self.service.max_endpoints)
+        let sent = self.exporters.keys().map(|id| self.signals_to(id).len());
+        (asked + sent.sum::<usize>()).min(self.service.max_endpoints)
+    }
+
+    /// The signals that pipelines bring to an exporter.
+    pub fn signals_to(&self, exporter: &ComponentId) -> Vec<Signal> {
+        let pipelines = &self.service.pipelines;
+        let brings = |signal: &Signal| {
+            pipelines
+                .iter()
+                .any(|p| p.id.signal == *signal && p.exporters.contains(exporter))
+        };
+        Signal::ALL.into_iter().filter(brings).collect()
     }
 }
 

@@ -22,10 +22,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Hold};
+use super::capacity::Slot;
 use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
 use super::pace;
-use super::queue::{Queue, Slot};
+use super::queue::Inlet;
 use super::vote::{self, Voter};
 use crate::component::{Admission, ComponentId, Intake, Origin, Refusal};
 use crate::pdata::{Batch, Signal};
@@ -44,7 +45,7 @@ pub(super) struct Gate {
     /// The pipeline's remote legs.
     pub(super) voters: Vec<Voter>,
     /// The queues of its local legs.
-    pub(super) locals: Vec<Arc<Queue>>,
+    pub(super) locals: Vec<Inlet>,
     pub(super) input: mpsc::Sender<Leased>,
 }
 
@@ -80,7 +81,7 @@ struct Shared {
     account: Arc<ReceiverAccount>,
     gates: Vec<Arc<Gate>>,
     /// The queues of the local legs, where there are no others that a sender may hold up.
-    local_pace: Vec<Arc<Queue>>,
+    local_pace: Vec<Inlet>,
     stopping: CancellationToken,
 }
 
@@ -107,7 +108,7 @@ impl ReceiverIntake {
     ) -> Self {
         let remote = gates.iter().any(|gate| !gate.voters.is_empty());
         let locals = gates.iter().flat_map(|gate| &gate.locals);
-        let local_pace = locals.filter(|_| !remote).map(Arc::clone).collect();
+        let local_pace = locals.filter(|_| !remote).cloned().collect();
         Self {
             shared: Arc::new(Shared {
                 account,
@@ -248,7 +249,7 @@ impl Shared {
     }
 
     /// Room in every queue that is waited for, per gate, or the first that is full.
-    fn waited_slots(&self, bytes: u64) -> Result<Vec<Vec<Option<Slot>>>, &Arc<Queue>> {
+    fn waited_slots(&self, bytes: u64) -> Result<Vec<Vec<Option<Slot>>>, &Inlet> {
         let gates = self.gates.iter();
         gates
             .map(|gate| vote::waited_slots(&gate.voters, bytes))

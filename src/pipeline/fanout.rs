@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::capacity::Slot;
 use super::lease::{Lease, Leased};
 use super::ledger::{Claim, LegAccount};
-use super::queue::{Producer, Request, Slot};
+use super::queue::{Producer, Request};
 use crate::component::DropReason;
 use crate::pdata::Batch;
 
@@ -59,7 +60,7 @@ impl Fanout {
         let mut full = Vec::new();
         for (leg, claim) in self.legs.iter().zip(claims) {
             match leg.room(&batch, &mut slots) {
-                Some(slot) => leg.producer.queue().push(parcel(claim, slot)),
+                Some(slot) => leg.producer.inlet().push(parcel(claim, slot)),
                 None if leg.vote.is_none() => full.push((leg, claim)),
                 None => leg.give_up(claim),
             }
@@ -69,7 +70,7 @@ impl Fanout {
         }
         for (leg, claim) in full {
             match leg.room(&batch, &mut slots) {
-                Some(slot) => leg.producer.queue().push(parcel(claim, slot)),
+                Some(slot) => leg.producer.inlet().push(parcel(claim, slot)),
                 None => leg.give_up(claim),
             }
         }
@@ -81,7 +82,7 @@ impl Leg {
         let promised = self.vote.and_then(|vote| slots.get_mut(vote)?.take());
         let mut slot = match promised {
             Some(slot) => slot,
-            None => self.producer.queue().try_reserve(batch.size())?,
+            None => self.producer.inlet().try_reserve(batch.size())?,
         };
         slot.settle(batch.size(), batch.items());
         Some(slot)
@@ -89,7 +90,7 @@ impl Leg {
 
     fn give_up(&self, claim: Claim) {
         // A queue is closed while a pipeline runs only if its exporter's task has died.
-        claim.discard(if self.producer.queue().is_closed() {
+        claim.discard(if self.producer.inlet().is_closed() {
             DropReason::Aborted
         } else {
             DropReason::QueueFull

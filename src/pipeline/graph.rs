@@ -20,7 +20,7 @@ use super::fanout::{Fanout, Leg};
 use super::ledger::{Ledger, LegAccount, PipelineAccount};
 use super::metrics;
 use super::probe::Probe;
-use super::queue::Queue;
+use super::queue::Inlet;
 use super::vote::Voter;
 use super::worker::PipelineTask;
 use crate::component::{BuildContext, ComponentId, Health, Intake, Policy, Receiver, Routes};
@@ -183,7 +183,8 @@ struct Builder<'a> {
     telemetry: &'a Telemetry,
     surroundings: &'a Surroundings,
     errors: Vec<BuildError>,
-    outlets: BTreeMap<ComponentId, Outlet>,
+    /// By exporter and, where each has a queue of its own, signal.
+    outlets: BTreeMap<(ComponentId, Option<Signal>), Outlet>,
     budgets: BTreeMap<ComponentId, Arc<Budget>>,
     stages: Vec<Arc<StageAccount>>,
     stopping: CancellationToken,
@@ -246,32 +247,40 @@ impl<'a> Builder<'a> {
         &mut self,
         pipeline: &PipelineConfig,
         account: &PipelineAccount,
-    ) -> (Vec<Leg>, Vec<Voter>, Vec<Arc<Queue>>) {
+    ) -> (Vec<Leg>, Vec<Voter>, Vec<Inlet>) {
         let (mut legs, mut voters, mut locals) = (Vec::new(), Vec::new(), Vec::new());
         for id in &pipeline.exporters {
             // Absent when it could not be built, which has been said.
-            let Some(outlet) = self.outlets.get_mut(id) else {
+            let signal = Some(pipeline.id.signal);
+            let remote = (id.clone(), signal);
+            let key = if self.outlets.contains_key(&remote) {
+                remote
+            } else {
+                (id.clone(), None)
+            };
+            let Some(outlet) = self.outlets.get_mut(&key) else {
                 continue;
             };
+            let inlet = outlet.queue.inlet();
             let leg = LegAccount::new(account, id, pipeline.id.signal);
             outlet.legs.push(Arc::clone(&leg));
             let vote = match outlet.vote {
                 Some((when_full, block_on_overflow)) => {
                     voters.push(Voter {
-                        queue: Arc::clone(&outlet.queue),
+                        queue: inlet.clone(),
                         when_full,
                         block_on_overflow,
                     });
                     Some(voters.len() - 1)
                 }
                 None => {
-                    locals.push(Arc::clone(&outlet.queue));
+                    locals.push(inlet.clone());
                     None
                 }
             };
             legs.push(Leg {
                 account: leg,
-                producer: outlet.queue.producer(),
+                producer: inlet.producer(),
                 vote,
             });
         }
@@ -342,6 +351,7 @@ impl<'a> Builder<'a> {
             health: self.surroundings.health.clone(),
             routes: self.surroundings.routes.clone(),
             endpoints: Arc::clone(&self.surroundings.endpoints),
+            signals: self.config.signals_to(id),
             guard: None,
         }
     }

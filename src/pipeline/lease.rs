@@ -1,8 +1,8 @@
 //! What travels with a batch: the proof that it is in the books, and the room it was given.
 
 use super::budget::Hold;
+use super::capacity::Slot;
 use super::ledger::Held;
-use super::queue::Slot;
 use crate::component::DropReason;
 use crate::pdata::Batch;
 
@@ -76,14 +76,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::budget::Budget;
+    use super::super::capacity::{Bounds, Capacity, Share};
     use super::super::ledger::PipelineAccount;
-    use super::super::queue::{Bounds, Queue};
     use super::*;
 
     struct Desk {
         account: Arc<PipelineAccount>,
         budget: Arc<Budget>,
-        queue: Arc<Queue>,
+        capacity: Arc<Capacity>,
+        share: Share,
     }
 
     impl Desk {
@@ -93,10 +94,12 @@ mod tests {
                 bytes: 1 << 30,
                 items: None,
             };
+            let capacity = Capacity::new(bounds);
             Self {
                 account: PipelineAccount::new("metrics"),
                 budget: Budget::new(None),
-                queue: Queue::new(bounds),
+                share: capacity.share(),
+                capacity,
             }
         }
 
@@ -104,7 +107,7 @@ mod tests {
             Lease {
                 held: self.account.accept(items),
                 hold: self.budget.try_hold(bytes).unwrap(),
-                slots: vec![Some(self.queue.try_reserve(bytes).unwrap())],
+                slots: vec![Some(self.capacity.try_reserve(self.share, bytes).unwrap())],
             }
         }
     }
@@ -116,12 +119,12 @@ mod tests {
         pot.as_mut().unwrap().merge(desk.admit(30, 1000));
         let piece = Lease::take(&mut pot, 10).unwrap();
         assert_eq!((piece.items(), piece.hold.bytes()), (10, 500));
-        assert_eq!(desk.queue.taken(), (2, 2000));
+        assert_eq!(desk.capacity.taken(), (2, 2000));
         let rest = Lease::take(&mut pot, 99).unwrap();
         assert_eq!((rest.items(), rest.hold.bytes()), (30, 1500));
         assert!(pot.is_none(), "nothing is reserved for nothing");
         drop((piece, rest));
-        assert_eq!(desk.queue.taken(), (0, 0));
+        assert_eq!(desk.capacity.taken(), (0, 0));
         assert_eq!(desk.budget.in_flight(), 0);
         assert_eq!(desk.account.entry().dropped.of(DropReason::Aborted), 40);
     }
@@ -140,7 +143,7 @@ mod tests {
             slot.settle(800_000, 1);
             assert_eq!(pot.as_ref().unwrap().items(), 1000);
         }
-        let (requests, bytes) = desk.queue.taken();
+        let (requests, bytes) = desk.capacity.taken();
         assert!(requests <= 2, "{requests} requests for one that waits");
         assert!(bytes.abs_diff(100_000) < 1000, "{bytes}");
         assert!(desk.budget.in_flight().abs_diff(100_000) < 1000);

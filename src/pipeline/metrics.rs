@@ -1,6 +1,7 @@
 //! The books as metrics: observed when somebody asks, so that the path of the data pays
 //! for its atomics only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -263,20 +264,15 @@ fn observe_exporters(meter: &Meter, ledger: &Ledger, outlets: &Arc<[ObservedOutl
             continue;
         }
         for (outcome, description, figure) in FAMILIES {
-            let (books, outlets) = (ledger.clone(), Arc::clone(outlets));
+            let books = ledger.clone();
             let name = format!("otelcol_exporter_{outcome}_{}", signal.items());
             counter(meter, name, description, move |observer| {
-                for outlet in outlets.iter() {
-                    let mut legs = books
-                        .legs()
-                        .iter()
-                        .filter(|leg| leg.signal == signal && leg.exporter == outlet.status.id)
-                        .map(|leg| figure(&leg.entry()))
-                        .peekable();
-                    if legs.peek().is_some() {
-                        let id = KeyValue::new("exporter", outlet.status.id.to_string());
-                        observer.observe(legs.sum(), &[id]);
-                    }
+                let mut sums = BTreeMap::new();
+                for leg in books.legs().iter().filter(|leg| leg.signal == signal) {
+                    *sums.entry(&leg.exporter).or_insert(0) += figure(&leg.entry());
+                }
+                for (exporter, sum) in sums {
+                    observer.observe(sum, &[KeyValue::new("exporter", exporter.to_string())]);
                 }
             });
         }
@@ -290,7 +286,7 @@ fn observe_exporters(meter: &Meter, ledger: &Ledger, outlets: &Arc<[ObservedOutl
         ),
         (
             "otelcol_exporter_queue_capacity",
-            "What may wait or be under way, in the same unit.",
+            "What the signal may have waiting or under way, in the same unit.",
             |o| o.queue.size_and_capacity().1,
         ),
         (
@@ -302,9 +298,15 @@ fn observe_exporters(meter: &Meter, ledger: &Ledger, outlets: &Arc<[ObservedOutl
     for (name, description, reading) in GAUGES {
         let outlets = Arc::clone(outlets);
         gauge(meter, name, description, move |observer| {
-            for outlet in outlets.iter().filter(|outlet| outlet.remote) {
-                let id = KeyValue::new("exporter", outlet.status.id.to_string());
-                observer.observe(reading(outlet), &[id]);
+            for outlet in outlets.iter() {
+                let Some(signal) = outlet.signal else {
+                    continue;
+                };
+                let labels = [
+                    KeyValue::new("exporter", outlet.status.id.to_string()),
+                    KeyValue::new("data_type", signal.as_str()),
+                ];
+                observer.observe(reading(outlet), &labels);
             }
         });
     }

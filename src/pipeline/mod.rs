@@ -6,12 +6,12 @@
 //!                       admission, budget           worker        fanout           +--> queue --> sink
 //! ```
 //!
-//! One task per pipeline and one per exporter. Everything between two tasks is bounded,
+//! One task per pipeline and one per signal of an exporter. Everything between two tasks is bounded,
 //! and nothing that is downstream can refuse: what was admitted is delivered, or dropped
 //! with a reason that is counted.
 //!
-//! An exporter that stands in several pipelines is one task with one queue, and each
-//! request in it knows its pipeline.
+//! An exporter that stands in several pipelines of a signal is one task with one queue, and
+//! each request in it knows its pipeline. All queues of an exporter share its room.
 //!
 //! Metrics: `foghorn_pipeline_items_total`, `foghorn_pipeline_held_items`,
 //! `foghorn_delivery_items_total`, `foghorn_delivery_queued_items`,
@@ -24,6 +24,7 @@
 mod admission;
 mod alarm;
 mod budget;
+mod capacity;
 mod chain;
 pub mod conformance;
 mod delivery;

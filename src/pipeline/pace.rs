@@ -12,13 +12,12 @@
 //! down every destination. Where a sender's data goes to local legs only, the quickest of
 //! them sets it, since a file would otherwise lose whatever comes faster than the disk.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
-use super::queue::Queue;
+use super::queue::Inlet;
 use super::vote::Voter;
 use crate::settings::WhenFull;
 
@@ -35,7 +34,7 @@ pub(super) async fn keep(voters: &[Voter]) {
 }
 
 /// Waits until one of these queues is calm, or for as long as patience lasts. Cancel safe.
-pub(super) async fn keep_to_local(queues: &[Arc<Queue>]) {
+pub(super) async fn keep_to_local(queues: &[Inlet]) {
     if !queues.is_empty() && !queues.iter().any(|queue| queue.is_calm()) {
         let calm = select_all(queues.iter().map(|queue| Box::pin(queue.calm())));
         let _ = timeout(PATIENCE, calm).await;

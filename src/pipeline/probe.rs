@@ -37,7 +37,10 @@ impl PipelineProbe for Probe {
                         continue;
                     }
                     report.queued_items += leg.entry().queued;
-                    let outlet = self.outlets.iter().find(|o| o.status.id == leg.exporter);
+                    let outlet = self.outlets.iter().find(|outlet| {
+                        outlet.status.id == leg.exporter
+                            && outlet.signal.is_none_or(|signal| signal == leg.signal)
+                    });
                     let Some(outlet) = outlet else { continue };
                     report.exporters.push(LegReport {
                         exporter: leg.exporter.clone(),

@@ -1,15 +1,10 @@
 //! The bounded queue before an exporter.
 //!
-//! It is bounded by requests, bytes and items, and room in it is an object: a [`Slot`] is
-//! reserved before a request is decoded, travels with it, and is given back when the
-//! request has met its end, so that what was promised to a sender can always be queued. A
-//! request that is under way still fills its slot.
-//!
-//! How many items a request has shows only when it is decoded, so nobody is admitted while
-//! the items are at their bound, and those who were admitted before may overshoot it.
+//! What waits in it fills [room](super::capacity) that several queues may share.
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,29 +12,21 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::budget::Hold;
+use super::capacity::{Bounds, Capacity, Share, Slot};
 use super::ledger::Claim;
 use crate::component::DropReason;
 use crate::pdata::Batch;
 
-/// Requests that wait for one exporter, whichever pipeline they come from.
+/// Requests of one signal that wait for one exporter, whichever pipeline they come from.
 #[derive(Debug)]
 pub(super) struct Queue {
-    bounds: Bounds,
-    // Std: every section moves one request or adds a few numbers.
+    capacity: Arc<Capacity>,
+    // Std: every section moves one request.
     state: Mutex<State>,
+    /// Refuses everything. Set under the lock; read without it by who asks for room.
+    closed: AtomicBool,
     /// Something waits, or nothing more will come.
     ready: Notify,
-    /// Room was given back.
-    room: Notify,
-}
-
-/// How much may wait or be under way.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) requests: u64,
-    pub(super) bytes: u64,
-    /// None where requests are what is counted.
-    pub(super) items: Option<u64>,
 }
 
 /// How much is taken out at a time.
@@ -60,120 +47,50 @@ pub(super) struct Request {
     pub(super) since: Instant,
 }
 
-/// Room in a queue, given back on drop.
-#[derive(Debug)]
-pub(super) struct Slot {
+/// The way of one pipeline into a queue.
+#[derive(Debug, Clone)]
+pub(super) struct Inlet {
     queue: Arc<Queue>,
-    requests: u64,
-    bytes: u64,
-    /// Once they are known.
-    items: u64,
+    share: Share,
 }
 
 /// The right to put requests into a queue, which ends when the last of them is dropped.
 #[derive(Debug)]
 pub(super) struct Producer {
-    queue: Arc<Queue>,
+    inlet: Inlet,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Request>,
-    /// Promised, waiting, or under way.
-    taken_requests: u64,
-    taken_bytes: u64,
-    taken_items: u64,
+    /// Pipelines that lead into it.
+    inlets: usize,
     producers: usize,
-    closed: bool,
 }
 
 impl Queue {
-    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+    /// A queue within this room, alone or beside others.
+    pub(super) fn new(capacity: &Arc<Capacity>) -> Arc<Self> {
         Arc::new(Self {
-            bounds,
+            capacity: Arc::clone(capacity),
             state: Mutex::default(),
+            closed: AtomicBool::new(false),
             ready: Notify::new(),
-            room: Notify::new(),
         })
     }
 
-    pub(super) fn producer(self: &Arc<Self>) -> Producer {
-        self.lock().producers += 1;
-        Producer {
+    /// One more pipeline leads into it.
+    pub(super) fn inlet(self: &Arc<Self>) -> Inlet {
+        self.lock().inlets += 1;
+        Inlet {
             queue: Arc::clone(self),
-        }
-    }
-
-    /// Reserves room for one request of `bytes`. One that is bigger than the whole queue
-    /// has room when it is empty, or it never would.
-    pub(super) fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Slot> {
-        let mut state = self.lock();
-        let fits = state.taken_requests < self.bounds.requests
-            && state.taken_bytes.saturating_add(bytes) <= self.bounds.bytes
-            && self
-                .bounds
-                .items
-                .is_none_or(|items| state.taken_items < items);
-        if state.closed || !(fits || state.taken_requests == 0) {
-            return None;
-        }
-        state.taken_requests += 1;
-        state.taken_bytes += bytes;
-        Some(Slot {
-            queue: Arc::clone(self),
-            requests: 1,
-            bytes,
-            items: 0,
-        })
-    }
-
-    /// Waits until there is room, or for as long as `patience` lasts. Cancel safe.
-    pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, patience: Duration) -> Option<Slot> {
-        let reserved = async {
-            loop {
-                let mut room = pin!(self.room.notified());
-                room.as_mut().enable();
-                if let Some(slot) = self.try_reserve(bytes) {
-                    return Some(slot);
-                }
-                if self.lock().closed {
-                    return None;
-                }
-                room.await;
-            }
-        };
-        tokio::time::timeout(patience, reserved)
-            .await
-            .ok()
-            .flatten()
-    }
-
-    /// Whether no more than a quarter of it is taken, or by one request alone.
-    pub(super) fn is_calm(&self) -> bool {
-        let state = self.lock();
-        let Bounds {
-            requests, bytes, ..
-        } = self.bounds;
-        state.closed
-            || state.taken_requests <= 1
-            || (state.taken_requests <= requests / 4 && state.taken_bytes <= bytes / 4)
-    }
-
-    /// Waits until it [is calm](Self::is_calm). Cancel safe.
-    pub(super) async fn calm(&self) {
-        loop {
-            let mut room = pin!(self.room.notified());
-            room.as_mut().enable();
-            if self.is_calm() {
-                return;
-            }
-            room.await;
+            share: self.capacity.share(),
         }
     }
 
     pub(super) fn push(&self, request: Request) {
         let mut state = self.lock();
-        if state.closed {
+        if self.is_closed() {
             drop(state);
             request.claim.discard(DropReason::Aborted);
             return;
@@ -198,7 +115,7 @@ impl Queue {
                     }
                     return Some(requests);
                 }
-                if state.closed || state.producers == 0 {
+                if self.is_closed() || state.producers == 0 {
                     return None;
                 }
             }
@@ -210,19 +127,19 @@ impl Queue {
     pub(super) fn close(&self, reason: DropReason) {
         let waiting = {
             let mut state = self.lock();
-            state.closed = true;
+            self.closed.store(true, Ordering::Release);
             std::mem::take(&mut state.waiting)
         };
         for request in waiting {
             request.claim.discard(reason);
         }
         self.ready.notify_waiters();
-        self.room.notify_waiters();
+        self.capacity.changed.notify_waiters();
     }
 
     /// Whether it takes anything at all.
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Requests that wait.
@@ -233,22 +150,21 @@ impl Queue {
 
     /// What waits and what may, in items where they are bounded, and else in requests.
     pub(super) fn size_and_capacity(&self) -> (u64, u64) {
-        let waiting = &self.lock().waiting;
-        match self.bounds.items {
-            Some(items) => (waiting.iter().map(|r| r.batch.items()).sum(), items),
-            None => (waiting.len() as u64, self.bounds.requests),
-        }
+        let Bounds {
+            items, requests, ..
+        } = self.capacity.bounds();
+        let state = self.lock();
+        let waiting = state.waiting.iter();
+        let (size, bound) = match items {
+            Some(items) => (waiting.map(|r| r.batch.items()).sum(), items),
+            None => (waiting.len() as u64, requests),
+        };
+        (size, self.capacity.most(bound, state.inlets))
     }
 
     /// Since when the oldest request has been waiting.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.lock().waiting.front().map(|request| request.since)
-    }
-
-    #[cfg(test)]
-    pub(super) fn taken(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.taken_requests, state.taken_bytes)
     }
 
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
@@ -274,103 +190,72 @@ impl State {
     }
 }
 
-impl Slot {
-    /// Makes room for more bytes of the same request.
-    pub(super) fn try_grow(&mut self, bytes: u64) -> bool {
-        let mut state = self.queue.lock();
-        let alone = state.taken_requests == self.requests;
-        let fits = state.taken_bytes.saturating_add(bytes) <= self.queue.bounds.bytes;
-        if !(fits || alone) {
-            return false;
-        }
-        state.taken_bytes += bytes;
-        drop(state);
-        self.bytes += bytes;
-        true
-    }
-
-    /// Takes the share of `part` in `whole`, rounding so that neither side is promised
-    /// more than the slot holds.
-    pub(super) fn take(&mut self, part: u64, whole: u64) -> Slot {
-        let rest = whole.saturating_sub(part);
-        let requests = self.requests - share(self.requests, rest, whole);
-        let bytes = self.bytes - share(self.bytes, rest, whole);
-        let items = self.items - share(self.items, rest, whole);
-        self.requests -= requests;
-        self.bytes -= bytes;
-        self.items -= items;
-        Slot {
-            queue: Arc::clone(&self.queue),
-            requests,
-            bytes,
-            items,
+impl Inlet {
+    /// Reserves room for one request of `bytes`.
+    pub(super) fn try_reserve(&self, bytes: u64) -> Option<Slot> {
+        match self.queue.is_closed() {
+            true => None,
+            false => self.queue.capacity.try_reserve(self.share, bytes),
         }
     }
 
-    pub(super) fn merge(&mut self, mut other: Slot) {
-        debug_assert!(Arc::ptr_eq(&self.queue, &other.queue));
-        self.requests += std::mem::take(&mut other.requests);
-        self.bytes += std::mem::take(&mut other.bytes);
-        self.items += std::mem::take(&mut other.items);
+    /// Waits until there is room, or for as long as `patience` lasts. Cancel safe.
+    pub(super) async fn reserve(&self, bytes: u64, patience: Duration) -> Option<Slot> {
+        let reserved = self.queue.capacity.until(|| match self.is_closed() {
+            true => Some(None),
+            false => self.try_reserve(bytes).map(Some),
+        });
+        tokio::time::timeout(patience, reserved)
+            .await
+            .ok()
+            .flatten()
     }
 
-    /// Fills the slot with exactly one request of so many bytes and items: gives back what is
-    /// too much, and overshoots by what processors have added.
-    pub(super) fn settle(&mut self, bytes: u64, items: u64) {
-        {
-            let mut state = self.queue.lock();
-            state.taken_requests = state.taken_requests + 1 - self.requests;
-            state.taken_bytes = state.taken_bytes + bytes - self.bytes;
-            state.taken_items = state.taken_items + items - self.items;
-        }
-        let gave_back = self.requests > 1 || self.bytes > bytes;
-        self.requests = 1;
-        self.bytes = bytes;
-        self.items = items;
-        if gave_back {
-            self.queue.room.notify_waiters();
-        }
+    /// Whether the pipeline has taken little of the room, or little of it is taken at all.
+    pub(super) fn is_calm(&self) -> bool {
+        self.is_closed() || self.queue.capacity.is_calm(self.share)
     }
-}
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        {
-            let mut state = self.queue.lock();
-            state.taken_requests -= self.requests;
-            state.taken_bytes -= self.bytes;
-            state.taken_items -= self.items;
+    /// Waits until it [is calm](Self::is_calm). Cancel safe.
+    pub(super) async fn calm(&self) {
+        let calm = || self.is_calm().then_some(());
+        self.queue.capacity.until(calm).await;
+    }
+
+    pub(super) fn push(&self, request: Request) {
+        self.queue.push(request);
+    }
+
+    /// Whether the queue takes anything at all.
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    pub(super) fn producer(&self) -> Producer {
+        self.queue.lock().producers += 1;
+        Producer {
+            inlet: self.clone(),
         }
-        self.queue.room.notify_waiters();
     }
 }
 
 impl Producer {
-    pub(super) fn queue(&self) -> &Arc<Queue> {
-        &self.queue
+    pub(super) fn inlet(&self) -> &Inlet {
+        &self.inlet
     }
 }
 
 impl Drop for Producer {
     fn drop(&mut self) {
         let last = {
-            let mut state = self.queue.lock();
+            let mut state = self.inlet.queue.lock();
             state.producers -= 1;
             state.producers == 0
         };
         if last {
-            self.queue.ready.notify_waiters();
+            self.inlet.queue.ready.notify_waiters();
         }
     }
-}
-
-/// `all * part / whole`, rounded up.
-fn share(all: u64, part: u64, whole: u64) -> u64 {
-    if whole == 0 {
-        return 0;
-    }
-    let exact = (u128::from(all) * u128::from(part)).div_ceil(u128::from(whole));
-    u64::try_from(exact).unwrap_or(all)
 }
 
 #[cfg(test)]
@@ -381,21 +266,22 @@ mod tests {
     use crate::pdata::Signal;
     use crate::pipeline::testing::points;
 
-    fn queue(requests: u64, bytes: u64) -> Arc<Queue> {
-        Queue::new(Bounds {
+    fn inlet(requests: u64, bytes: u64) -> Inlet {
+        let capacity = Capacity::new(Bounds {
             requests,
             bytes,
             items: None,
-        })
+        });
+        Queue::new(&capacity).inlet()
     }
 
-    fn request(queue: &Arc<Queue>, items: usize) -> Request {
+    fn request(inlet: &Inlet, items: usize) -> Request {
         let batch = points(items);
         let account = PipelineAccount::new("metrics");
         let exporter = "remote".parse().unwrap();
         let leg = LegAccount::new(&account, &exporter, Signal::Metrics);
         let held = account.accept(items as u64);
-        let slot = queue.try_reserve(batch.size()).unwrap();
+        let slot = inlet.try_reserve(batch.size()).unwrap();
         Request {
             claim: held.fan_out([&leg].into_iter()).pop().unwrap(),
             hold: Arc::new(Budget::new(None).hold_nothing()),
@@ -405,71 +291,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn room_is_counted_in_requests_and_in_bytes() {
-        let queue = queue(3, 100);
-        let first = queue.try_reserve(60).unwrap();
-        assert!(queue.try_reserve(41).is_none());
-        let second = queue.try_reserve(20).unwrap();
-        let third = queue.try_reserve(20).unwrap();
-        assert!(queue.try_reserve(0).is_none(), "the fourth request");
-        drop((first, second, third));
-        assert_eq!(queue.taken(), (0, 0));
-    }
-
-    #[test]
-    fn items_are_counted_once_they_are_known() {
-        let queue = Queue::new(Bounds {
-            requests: 10,
-            bytes: 100,
-            items: Some(5),
-        });
-        let mut first = queue.try_reserve(1).unwrap();
-        first.settle(1, 4);
-        let mut second = queue.try_reserve(1).unwrap();
-        assert!(queue.try_reserve(1).is_some(), "4 of 5 are known of");
-        second.settle(1, 7);
-        assert!(queue.try_reserve(1).is_none());
-        let part = second.take(1, 7);
-        drop(second);
-        assert!(queue.try_reserve(1).is_none(), "4 and 1 of the other");
-        drop(part);
-        assert!(queue.try_reserve(1).is_some());
-    }
-
-    #[test]
-    fn a_request_bigger_than_the_queue_has_room_in_an_empty_one() {
-        let queue = queue(3, 100);
-        let big = queue.try_reserve(1000).unwrap();
-        assert!(queue.try_reserve(1).is_none());
-        drop(big);
-        let _small = queue.try_reserve(1).unwrap();
-        assert!(queue.try_reserve(1000).is_none());
-    }
-
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_room_gets_it_when_it_is_given_back() {
-        let queue = queue(1, 100);
-        let slot = queue.try_reserve(1).unwrap();
+        let inlet = inlet(1, 100);
+        let slot = inlet.try_reserve(1).unwrap();
         let waiter = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.reserve(1, Duration::from_secs(10)).await.is_some() }
+            let inlet = inlet.clone();
+            async move { inlet.reserve(1, Duration::from_secs(10)).await.is_some() }
         });
         tokio::time::sleep(Duration::from_secs(9)).await;
         drop(slot);
         assert!(waiter.await.unwrap());
-        let _slot = queue.try_reserve(1).unwrap();
-        assert!(queue.reserve(1, Duration::from_secs(1)).await.is_none());
+        let _slot = inlet.try_reserve(1).unwrap();
+        assert!(inlet.reserve(1, Duration::from_secs(1)).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn several_consumers_are_all_woken() {
-        let queue = queue(10, 1 << 20);
-        let producer = queue.producer();
+        let inlet = inlet(10, 1 << 20);
+        let producer = inlet.producer();
         let one = JoinBounds { bytes: 0, items: 0 };
         let consumers: Vec<_> = (0..3)
             .map(|_| {
-                let queue = Arc::clone(&queue);
+                let queue = Arc::clone(&inlet.queue);
                 tokio::spawn(async move {
                     let mut taken = 0;
                     while let Some(requests) = queue.pop(one).await {
@@ -483,10 +327,10 @@ mod tests {
             })
             .collect();
         for _ in 0..3 {
-            queue.push(request(&queue, 1));
+            inlet.push(request(&inlet, 1));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(queue.len(), 0, "each consumer has one");
+        assert_eq!(inlet.queue.len(), 0, "each consumer has one");
         drop(producer);
         for consumer in consumers {
             assert_eq!(consumer.await.unwrap(), 1);
@@ -495,15 +339,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_still_comes_when_the_producers_are_gone() {
-        let queue = queue(10, 1 << 20);
-        let producer = queue.producer();
-        queue.push(request(&queue, 1));
+        let inlet = inlet(10, 1 << 20);
+        let producer = inlet.producer();
+        inlet.push(request(&inlet, 1));
         drop(producer);
         let all = JoinBounds {
             bytes: u64::MAX,
             items: u64::MAX,
         };
-        assert_eq!(queue.pop(all).await.unwrap().len(), 1);
-        assert!(queue.pop(all).await.is_none());
+        assert_eq!(inlet.queue.pop(all).await.unwrap().len(), 1);
+        assert!(inlet.queue.pop(all).await.is_none());
     }
 }

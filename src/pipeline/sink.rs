@@ -16,9 +16,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::alarm::Alarm;
+use super::capacity::Bounds;
 use super::grace::Grace;
 use super::ledger::Claim;
-use super::queue::{Bounds, JoinBounds, Queue, Request};
+use super::queue::{JoinBounds, Queue, Request};
 use super::status::ExporterStatus;
 use super::{Ending, panic_message};
 use crate::component::{Discards, DropReason, Now, Sink};

@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::component::{ComponentId, DropReason, Health, Reporter, Subject};
+use crate::pdata::Signal;
 use crate::resilience::Endpoint;
 
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is known of one exporter.
+/// What is known of one exporter, or of one signal of it.
 #[derive(Debug)]
 pub(super) struct ExporterStatus {
     pub(super) id: ComponentId,
+    /// Where the exporter has one for each of several.
+    signal: Option<Signal>,
     reporter: Reporter,
     failing: AtomicBool,
     ended: AtomicBool,
@@ -28,6 +31,7 @@ impl ExporterStatus {
     pub(super) fn new(id: &ComponentId, health: &Health) -> Self {
         Self {
             id: id.clone(),
+            signal: None,
             reporter: health.reporter(Subject::Exporter, id, id.as_str()),
             failing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -37,6 +41,13 @@ impl ExporterStatus {
         }
     }
 
+    /// The same for one signal of several.
+    pub(super) fn of(mut self, signal: Signal) -> Self {
+        self.reporter.rename(&format!("{} {signal}", self.id));
+        self.signal = Some(signal);
+        self
+    }
+
     /// The breaker before it, which `/health` shows.
     pub(super) fn guarded_by(&self, endpoint: Arc<Endpoint>) {
         self.reporter.guarded_by([endpoint]);
@@ -44,7 +55,7 @@ impl ExporterStatus {
 
     pub(super) fn working(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(exporter = %self.id, "exporter delivers again");
+            tracing::info!(exporter = %self.id, signal = self.signal(), "exporter delivers again");
             self.failures.reset();
         }
         self.reporter.working();
@@ -54,15 +65,19 @@ impl ExporterStatus {
         self.failing.store(true, Ordering::Relaxed);
         self.reporter.failing(error);
         if let Some(more) = self.failures.pass(1) {
-            tracing::warn!(exporter = %self.id, error, failures = more, "exporter can't deliver");
+            tracing::warn!(exporter = %self.id, signal = self.signal(), error, failures = more, "exporter can't deliver");
         }
     }
 
     /// Items were lost for a reason that nobody asked for.
     pub(super) fn lost(&self, items: u64, reason: DropReason) {
         if let Some(items) = self.losses.pass(items) {
-            tracing::error!(exporter = %self.id, items, reason = reason.as_str(), "items lost");
+            tracing::error!(exporter = %self.id, signal = self.signal(), items, reason = reason.as_str(), "items lost");
         }
+    }
+
+    fn signal(&self) -> Option<&'static str> {
+        self.signal.map(Signal::as_str)
     }
 
     /// Counts an attempt while it lives.

@@ -3,15 +3,14 @@
 //! Each votes by its `when_full`: `refuse` is a veto, `drop` abstains, and legs on `auto`
 //! refuse only when no voter of the pipeline has room. Local legs have no vote.
 
-use std::sync::Arc;
-
-use super::queue::{Queue, Slot};
+use super::capacity::Slot;
+use super::queue::Inlet;
 use crate::settings::WhenFull;
 
 /// A remote leg at the entry of its pipeline.
 #[derive(Debug, Clone)]
 pub(super) struct Voter {
-    pub(super) queue: Arc<Queue>,
+    pub(super) queue: Inlet,
     pub(super) when_full: WhenFull,
     pub(super) block_on_overflow: bool,
 }
@@ -46,7 +45,7 @@ pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<Slot>>)
 
 /// Room for so many bytes in every queue that is waited for, in the order of the voters, or
 /// the first of them that is full.
-pub(super) fn waited_slots(voters: &[Voter], bytes: u64) -> Result<Vec<Option<Slot>>, &Arc<Queue>> {
+pub(super) fn waited_slots(voters: &[Voter], bytes: u64) -> Result<Vec<Option<Slot>>, &Inlet> {
     let slot = |voter: &'_ Voter| match voter.is_waited_for() {
         true => voter.queue.try_reserve(bytes).map(Some).ok_or(()),
         false => Ok(None),

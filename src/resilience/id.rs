@@ -9,6 +9,7 @@ pub struct EndpointId {
     // Shared by every copy of the name and by the labels of its metrics.
     component: Arc<str>,
     url: Arc<str>,
+    signal: Option<&'static str>,
 }
 
 impl EndpointId {
@@ -33,7 +34,19 @@ impl EndpointId {
         Self {
             component: component.into(),
             url: url.into(),
+            signal: None,
         }
+    }
+
+    /// The same for one of the signals that go there, such as `metrics`.
+    pub fn carrying(mut self, signal: &'static str) -> Self {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// Which signal it is for, where each is on its own.
+    pub fn signal(&self) -> Option<&'static str> {
+        self.signal
     }
 
     /// The receiver's or exporter's id.
@@ -79,6 +92,10 @@ impl EndpointId {
 
 impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.component, self.url)
+        write!(f, "{} {}", self.component, self.url)?;
+        match self.signal {
+            Some(signal) => write!(f, " {signal}"),
+            None => Ok(()),
+        }
     }
 }

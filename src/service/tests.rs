@@ -9,6 +9,7 @@ mod health;
 mod metrics;
 mod outages;
 mod rig;
+mod signals;
 mod sinks;
 mod weather;
 

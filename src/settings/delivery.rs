@@ -17,8 +17,8 @@
 //! sending_queue:
 //!   enabled: true
 //!   sizer: requests          # requests | items | bytes: what queue_size counts
-//!   queue_size: 1000
-//!   queue_bytes: 32MiB       # encoded, whatever the sizer
+//!   queue_size: 1000         # of all pipelines that lead to the exporter, shared fairly
+//!   queue_bytes: 32MiB       # the same, encoded, whatever the sizer
 //!   when_full: auto          # auto | refuse | drop
 //!   block_on_overflow: false # true: senders wait for room before `when_full` applies
 //!   num_consumers: 1

@@ -7,7 +7,7 @@ use hyper::{Method, Request, StatusCode};
 
 use super::*;
 use crate::component::Route;
-use crate::resilience::State;
+use crate::resilience::{BreakerSettings, Edge, State};
 use crate::settings::{AuthConfig, ListenerConfig};
 
 const GUARDED: &str = "betanet:http%3A%2F%2Fa%3A9000%2Fm";
@@ -142,6 +142,37 @@ async fn ids_survive_what_is_hostile() {
         let (status, _) = scene.command(&id, "force_open").await;
         assert_eq!(status, StatusCode::OK, "{id}");
         assert_eq!(scene.guard.endpoint().breaker().state(), State::CoolingDown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_signal_of_a_destination_is_commanded_by_itself() {
+    let endpoints = Arc::new(Endpoints::new(10, CancellationToken::new()));
+    let breakers = ["metrics", "logs"].map(|signal| {
+        let settings = BreakerSettings::defaults(Edge::Destination);
+        let id = EndpointId::new("otlp_http", "http://a:4318").carrying(signal);
+        endpoints.breaker(id, settings).unwrap()
+    });
+    let routes = routes("test", &endpoints, &listener("127.0.0.1:0", true));
+    let open = |id: &'static str| {
+        let force = routes
+            .iter()
+            .find(|route| route.path.ends_with("/force_open"));
+        ask(force.unwrap(), id)
+    };
+    let (status, body) = open("/breakers/otlp_http:http%3A%2F%2Fa%3A4318:logs/force_open").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let line: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(line["id"], "otlp_http:http%3A%2F%2Fa%3A4318:logs");
+    assert_eq!(
+        (&line["signal"], &line["state"]),
+        (&"logs".into(), &"CoolingDown".into())
+    );
+    let states = breakers.map(|breaker| breaker.breaker().state());
+    assert_eq!(states, [State::Healthy, State::CoolingDown]);
+    for id in ["http%3A%2F%2Fa%3A4318", "http%3A%2F%2Fa%3A4318:profiles"] {
+        let path = format!("/breakers/otlp_http:{id}/force_open").leak();
+        assert_eq!(open(path).await.0, StatusCode::NOT_FOUND);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::net::Names;
 use crate::pdata::{Batch, Signal};
 
 /// How the exporter is set up; see the module of the component for the keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Settings {
     /// Where each signal goes.
     pub(super) urls: BTreeMap<Signal, Url>,

@@ -35,8 +35,9 @@
 //! before, in HTTP the other family after 300 ms, while those of one family share 0.9 of the
 //! `timeout`. A name or a connection that takes longer than 0.9 of it has failed.
 //!
-//! All signals of an exporter share one queue, and so one breaker, under the name of
-//! `endpoint`, or of the first signal's where only those are written.
+//! Each signal has its own queue, breaker and order, so that one that the peer doesn't take
+//! holds up no other; what may wait is bounded for all of them together. A breaker's name is
+//! `endpoint`, or the signal's own where that is written, with the signal beside it.
 //!
 //! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`, and
 //! those of every endpoint, `circuit_breaker_*`.
@@ -111,6 +112,8 @@ struct GrpcConfig {
 struct HttpConfig {
     /// What names the destination: `endpoint`, or without it the first signal's.
     endpoint: String,
+    /// The destinations of the signals that have one of their own.
+    own_endpoints: BTreeMap<Signal, String>,
     urls: BTreeMap<Signal, Url>,
     connections: Connections,
     common: Common,
@@ -168,7 +171,7 @@ impl FromValue for HttpConfig {
             .value("endpoint")
             .is_some_and(|value| !value.is_null());
         let base = fields.optional::<HttpUrl>("endpoint");
-        let mut urls = BTreeMap::new();
+        let (mut urls, mut own_endpoints) = (BTreeMap::new(), BTreeMap::new());
         for (signal, key) in [
             (Signal::Metrics, "metrics_endpoint"),
             (Signal::Traces, "traces_endpoint"),
@@ -176,6 +179,9 @@ impl FromValue for HttpConfig {
         ] {
             let appended = base.as_ref().map(|HttpUrl(base)| append(base, signal));
             let own = fields.optional(key).map(|HttpUrl(url)| url);
+            if let Some(url) = &own {
+                own_endpoints.insert(signal, url.as_str().trim_end_matches('/').to_owned());
+            }
             if let Some(url) = own.or(appended) {
                 urls.insert(signal, url);
             }
@@ -200,6 +206,7 @@ impl FromValue for HttpConfig {
         };
         Some(Self {
             endpoint: first.as_str().trim_end_matches('/').to_owned(),
+            own_endpoints,
             urls,
             connections,
             common,
@@ -209,6 +216,21 @@ impl FromValue for HttpConfig {
 
 impl ExporterConfig for GrpcConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        // A connection for each signal: an attempt that is given up ends its connection.
+        let remotes = context
+            .signals
+            .iter()
+            .map(|signal| self.remote(context, *signal));
+        Ok(BuiltExporter::Remote(remotes.collect::<Result<_, _>>()?))
+    }
+
+    fn describe(&self) -> String {
+        format!("OTLP/gRPC to {}", self.target)
+    }
+}
+
+impl GrpcConfig {
+    fn remote(&self, context: &BuildContext, signal: Signal) -> anyhow::Result<RemoteExporter> {
         let settings = grpc::Settings {
             endpoint: Endpoint::new(
                 self.target.clone(),
@@ -220,18 +242,13 @@ impl ExporterConfig for GrpcConfig {
             timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
-        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
-            exporter: Box::new(grpc::Grpc::new(
-                settings,
-                partial::Log::new(context.id.clone()),
-            )?),
+        let partial = partial::Log::new(context.id.clone());
+        Ok(RemoteExporter {
+            signal,
+            exporter: Box::new(grpc::Grpc::new(settings, partial)?),
             endpoint: self.target.endpoint(),
             delivery: self.common.delivery.clone(),
-        })))
-    }
-
-    fn describe(&self) -> String {
-        format!("OTLP/gRPC to {}", self.target)
+        })
     }
 }
 
@@ -259,12 +276,23 @@ impl ExporterConfig for HttpConfig {
             compression: self.common.compression,
             timeout: self.common.delivery.timeout,
         };
-        let partial = partial::Log::new(context.id.clone());
-        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
-            exporter: Box::new(http::Http::new(settings, client.build()?, names, partial)),
-            endpoint: self.endpoint.clone(),
-            delivery: self.common.delivery.clone(),
-        })))
+        let client = client.build()?;
+        let remotes = context.signals.iter().map(|signal| {
+            let partial = partial::Log::new(context.id.clone());
+            let own = self.own_endpoints.get(signal);
+            RemoteExporter {
+                signal: *signal,
+                exporter: Box::new(http::Http::new(
+                    settings.clone(),
+                    client.clone(),
+                    names.clone(),
+                    partial,
+                )),
+                endpoint: own.unwrap_or(&self.endpoint).clone(),
+                delivery: self.common.delivery.clone(),
+            }
+        });
+        Ok(BuiltExporter::Remote(remotes.collect()))
     }
 
     fn describe(&self) -> String {

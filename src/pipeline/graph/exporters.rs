@@ -5,9 +5,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Builder;
-use crate::component::{BuiltExporter, ComponentId, RemoteExporter};
+use crate::component::{BuiltExporter, ComponentId, RemoteExporter, Sink};
 use crate::config::Stage;
+use crate::pdata::Signal;
 use crate::pipeline::Ending;
+use crate::pipeline::capacity::Capacity;
 use crate::pipeline::delivery::DeliveryTask;
 use crate::pipeline::grace::Grace;
 use crate::pipeline::ledger::LegAccount;
@@ -17,9 +19,11 @@ use crate::pipeline::status::ExporterStatus;
 use crate::resilience::{EndpointId, RegistrationError};
 use crate::settings::WhenFull;
 
-/// One exporter, ready to start.
+/// One exporter, or one signal of it, ready to start.
 pub struct ExporterTask {
     id: ComponentId,
+    /// Where there is a task for each of several.
+    signal: Option<Signal>,
     kind: ExporterKind,
 }
 
@@ -32,6 +36,14 @@ impl ExporterTask {
     /// Its id in the configuration.
     pub fn id(&self) -> &ComponentId {
         &self.id
+    }
+
+    /// What it is called in logs.
+    pub fn name(&self) -> String {
+        match self.signal {
+            Some(signal) => format!("exporter {} {signal}", self.id),
+            None => format!("exporter {}", self.id),
+        }
     }
 
     /// Opens what it needs, and fails early.
@@ -60,13 +72,15 @@ impl ExporterTask {
 pub(in crate::pipeline) struct ObservedOutlet {
     pub(in crate::pipeline) status: Arc<ExporterStatus>,
     pub(in crate::pipeline) queue: Arc<Queue>,
-    pub(in crate::pipeline) remote: bool,
+    /// The signal of a remote one, which has one outlet for each.
+    pub(in crate::pipeline) signal: Option<Signal>,
 }
 
-/// What stands behind an exporter's id.
+/// Where data leaves: one signal of a remote exporter, or a local exporter.
 pub(super) struct Outlet {
     pub(super) queue: Arc<Queue>,
     status: Arc<ExporterStatus>,
+    signal: Option<Signal>,
     /// How it votes; none for a local one.
     pub(super) vote: Option<(WhenFull, bool)>,
     pub(super) legs: Vec<Arc<LegAccount>>,
@@ -77,7 +91,7 @@ impl Outlet {
         ObservedOutlet {
             status: self.status,
             queue: self.queue,
-            remote: self.vote.is_some(),
+            signal: self.signal,
         }
     }
 }
@@ -88,72 +102,96 @@ impl Builder<'_> {
         let mut tasks = Vec::new();
         for (id, exporter) in &config.exporters {
             match exporter.build(&self.context(id)) {
-                Ok(built) => match self.exporter(id, built) {
-                    Ok(task) => tasks.push(task),
+                Ok(BuiltExporter::Remote(remotes)) => match self.remote(id, remotes) {
+                    Ok(remotes) => tasks.extend(remotes),
                     Err(error) => self.fail("exporters", id, error.into()),
                 },
+                Ok(BuiltExporter::Local(sink)) => tasks.push(self.local(id, sink)),
                 Err(error) => self.fail("exporters", id, error),
             }
         }
         tasks
     }
 
-    fn exporter(
+    /// One task for each signal, so that none waits for another. What may wait is bounded
+    /// for all of them together.
+    fn remote(
         &mut self,
         id: &ComponentId,
-        built: BuiltExporter,
-    ) -> Result<ExporterTask, RegistrationError> {
-        let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
-        let (queue, vote, kind) = match built {
-            BuiltExporter::Remote(remote) => {
-                let RemoteExporter {
-                    exporter,
-                    endpoint,
-                    mut delivery,
-                } = *remote;
-                let endpoints = &self.surroundings.endpoints;
-                let name = EndpointId::new(id.as_str(), &endpoint);
-                let endpoint = endpoints.breaker(name, delivery.breaker.clone())?;
-                status.guarded_by(Arc::clone(&endpoint));
-                let queue = Queue::new(DeliveryTask::bounds(&delivery));
-                let vote = (delivery.queue.when_full, delivery.queue.block_on_overflow);
-                delivery.queue.join_items = self.join_items(id, delivery.queue.join_items);
-                let task = DeliveryTask::new(
-                    exporter,
-                    delivery,
-                    Arc::clone(&queue),
-                    Arc::clone(&status),
-                    endpoint,
-                    endpoints.tasks().clone(),
-                );
-                (queue, Some(vote), ExporterKind::Remote(Box::new(task)))
-            }
-            BuiltExporter::Local(sink) => {
-                let queue = Queue::new(SinkTask::bounds(sink.as_ref()));
-                let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
-                (queue, None, ExporterKind::Local(task))
-            }
+        remotes: Vec<RemoteExporter>,
+    ) -> Result<Vec<ExporterTask>, RegistrationError> {
+        let mut tasks = Vec::new();
+        let Some(first) = remotes.first() else {
+            return Ok(tasks);
         };
-        self.outlets.insert(
-            id.clone(),
-            Outlet {
+        let capacity = Capacity::new(DeliveryTask::bounds(&first.delivery));
+        let alone = remotes.len() == 1;
+        for remote in remotes {
+            let RemoteExporter {
+                signal,
+                exporter,
+                endpoint,
+                mut delivery,
+            } = remote;
+            let status = ExporterStatus::new(id, &self.surroundings.health);
+            let status = Arc::new(if alone { status } else { status.of(signal) });
+            let endpoints = &self.surroundings.endpoints;
+            let name = EndpointId::new(id.as_str(), &endpoint).carrying(signal.as_str());
+            let endpoint = endpoints.breaker(name, delivery.breaker.clone())?;
+            status.guarded_by(Arc::clone(&endpoint));
+            let queue = Queue::new(&capacity);
+            let vote = (delivery.queue.when_full, delivery.queue.block_on_overflow);
+            delivery.queue.join_items = self.join_items(id, signal, delivery.queue.join_items);
+            let task = DeliveryTask::new(
+                exporter,
+                delivery,
+                Arc::clone(&queue),
+                Arc::clone(&status),
+                endpoint,
+                endpoints.tasks().clone(),
+            );
+            tasks.push(ExporterTask {
+                id: id.clone(),
+                signal: (!alone).then_some(signal),
+                kind: ExporterKind::Remote(Box::new(task)),
+            });
+            let outlet = Outlet {
                 queue,
                 status,
-                vote,
+                signal: Some(signal),
+                vote: Some(vote),
                 legs: Vec::new(),
-            },
-        );
-        Ok(ExporterTask {
+            };
+            self.outlets.insert((id.clone(), Some(signal)), outlet);
+        }
+        Ok(tasks)
+    }
+
+    fn local(&mut self, id: &ComponentId, sink: Box<dyn Sink>) -> ExporterTask {
+        let status = Arc::new(ExporterStatus::new(id, &self.surroundings.health));
+        let queue = Queue::new(&Capacity::new(SinkTask::bounds(sink.as_ref())));
+        let task = SinkTask::new(sink, Arc::clone(&queue), Arc::clone(&status));
+        let outlet = Outlet {
+            queue,
+            status,
+            signal: None,
+            vote: None,
+            legs: Vec::new(),
+        };
+        self.outlets.insert((id.clone(), None), outlet);
+        ExporterTask {
             id: id.clone(),
-            kind,
-        })
+            signal: None,
+            kind: ExporterKind::Local(task),
+        }
     }
 
     /// Up to how many items an exporter joins requests: no more than the batches have that
     /// its pipelines cut to a size.
-    fn join_items(&self, exporter: &ComponentId, max_items: u64) -> u64 {
+    fn join_items(&self, exporter: &ComponentId, signal: Signal, max_items: u64) -> u64 {
         let pipelines = self.config.service.pipelines.iter();
         pipelines
+            .filter(|pipeline| pipeline.id.signal == signal)
             .filter(|pipeline| pipeline.exporters.contains(exporter))
             .flat_map(|pipeline| &pipeline.processors)
             .filter_map(|id| match self.config.processors.get(id) {

@@ -51,8 +51,8 @@ impl ReceiverConfig for Source {
     ) -> anyhow::Result<Box<dyn Receiver>> {
         anyhow::ensure!(self.kind != SourceKind::Unbuildable, "no certificate");
         let mut shared = self.intakes.lock().unwrap();
-        for intake in intakes.into_values() {
-            shared.insert(context.id.to_string(), intake);
+        for (signal, intake) in intakes {
+            shared.insert(format!("{} {signal}", context.id), intake);
         }
         Ok(Box::new(SourceTask(self.kind)))
     }
@@ -272,12 +272,14 @@ impl fmt::Debug for Remote {
 
 impl ExporterConfig for Remote {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
-        Ok(BuiltExporter::Remote(Box::new(RemoteExporter {
+        let remotes = context.signals.iter().map(|signal| RemoteExporter {
+            signal: *signal,
             exporter: Box::new(self.clone()),
             // A host of its own for each.
             endpoint: format!("http://{}:4318", context.id.as_str().replace('/', ".")),
             delivery: self.delivery.clone(),
-        })))
+        });
+        Ok(BuiltExporter::Remote(remotes.collect()))
     }
 
     fn describe(&self) -> String {

@@ -130,9 +130,18 @@ async fn the_page_shows_the_books_under_the_collectors_names_and_ours() {
         "otelcol_exporter_enqueue_failed_metric_points{exporter=remote}",
         5.0,
     );
-    f("otelcol_exporter_queue_size{exporter=remote}", 1.0);
-    f("otelcol_exporter_queue_capacity{exporter=remote}", 2.0);
-    f("otelcol_exporter_in_flight_requests{exporter=remote}", 0.0);
+    f(
+        "otelcol_exporter_queue_size{data_type=metrics,exporter=remote}",
+        1.0,
+    );
+    f(
+        "otelcol_exporter_queue_capacity{data_type=metrics,exporter=remote}",
+        2.0,
+    );
+    f(
+        "otelcol_exporter_in_flight_requests{data_type=metrics,exporter=remote}",
+        0.0,
+    );
     rigged.shutdown().await;
 }
 

@@ -414,7 +414,8 @@ async fn more_destinations_than_endpoints_are_an_error_that_names_the_bound() {
     }
     assert_eq!(
         rig.max_endpoints(1).build().err().unwrap().to_string(),
-        "exporters::remote/b: remote/b http://remote.b:4318: there are 1 endpoints already, the \
+        "exporters::remote/b: remote/b http://remote.b:4318 metrics: there are 1 endpoints already, \
+         the \
          most that service.max_endpoints allows",
     );
 }

@@ -60,10 +60,14 @@ impl Rig {
 
     /// Adds a pipeline; what is added from now on stands in it.
     pub(super) fn pipeline(&mut self, name: &str, receivers: &[&str]) {
+        let (signal, rest) = name
+            .split_once('/')
+            .map_or((name, None), |(s, n)| (s, Some(n)));
+        let mut signals = Signal::ALL.into_iter();
         self.config.service.pipelines.push(PipelineConfig {
             id: PipelineId {
-                signal: Signal::Metrics,
-                name: name.split_once('/').map(|(_, name)| name.to_owned()),
+                signal: signals.find(|known| known.as_str() == signal).unwrap(),
+                name: rest.map(str::to_owned),
             },
             receivers: receivers.iter().map(|name| id(name)).collect(),
             processors: Vec::new(),
@@ -117,6 +121,14 @@ impl Rig {
         self
     }
 
+    /// Adds another pipeline between a receiver of its own and an exporter that exists.
+    pub(super) fn and_source(mut self, receiver: &str, pipeline: &str, exporter: &str) -> Self {
+        self.receiver(receiver, SourceKind::Obedient);
+        self.pipeline(pipeline, &[receiver]);
+        self.last().exporters.push(id(exporter));
+        self
+    }
+
     pub(super) fn build(&self) -> Result<Service, crate::pipeline::BuildErrors> {
         Service::build(&self.config, &self.telemetry)
     }
@@ -151,7 +163,7 @@ impl Rig {
 
 impl Rigged {
     pub(super) fn intake(&self) -> &Arc<dyn Intake> {
-        &self.intakes["source"]
+        &self.intakes["source metrics"]
     }
 
     /// Pushes as a client would.
@@ -160,8 +172,14 @@ impl Rigged {
     }
 
     pub(super) async fn push_batch(&self, batch: Batch) -> Result<(), Refusal> {
+        self.push_to("source", batch).await
+    }
+
+    /// Pushes to one of several receivers.
+    pub(super) async fn push_to(&self, receiver: &str, batch: Batch) -> Result<(), Refusal> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let admission = self.intake().admit(Origin::Push, batch.size(), deadline);
+        let intake = &self.intakes[&format!("{receiver} {}", batch.signal())];
+        let admission = intake.admit(Origin::Push, batch.size(), deadline);
         let admission = admission.await?;
         admission.accept(batch).await;
         Ok(())
