@@ -4,7 +4,8 @@
 //! packet, a pause of the server), and a second one probably isn't. But a second request
 //! to an endpoint that is slow because it is overloaded makes it slower still: so only
 //! while the endpoint is Healthy, only past what 95 % of its calls take, and each for a
-//! token of the retry budget.
+//! token of the retry budget. What a guard asks is always a GET, which may be made twice:
+//! `Guard::poll` asks that of its `fetch`.
 
 use std::time::Duration;
 
@@ -17,10 +18,9 @@ use super::settings::HedgingSettings;
 pub(super) fn delay(
     settings: &HedgingSettings,
     state: State,
-    idempotent: bool,
     p95: impl FnOnce() -> Option<Duration>,
 ) -> Option<Duration> {
-    if !settings.enabled || !idempotent || state != State::Healthy {
+    if !settings.enabled || state != State::Healthy {
         return None;
     }
     Some(p95()?.max(settings.min_delay))
@@ -42,18 +42,11 @@ mod tests {
             ..on
         };
         let ms = Duration::from_millis;
-        assert_eq!(
-            delay(&on, State::Healthy, true, || Some(ms(250))),
-            Some(ms(250))
-        );
-        assert_eq!(
-            delay(&on, State::Healthy, true, || Some(ms(20))),
-            Some(ms(100))
-        );
-        assert_eq!(delay(&on, State::Healthy, true, || None), None);
-        assert_eq!(delay(&on, State::Degraded, true, || Some(ms(250))), None);
-        assert_eq!(delay(&on, State::HalfOpen, true, || Some(ms(250))), None);
-        assert_eq!(delay(&on, State::Healthy, false, || Some(ms(250))), None);
-        assert_eq!(delay(&off, State::Healthy, true, || Some(ms(250))), None);
+        assert_eq!(delay(&on, State::Healthy, || Some(ms(250))), Some(ms(250)));
+        assert_eq!(delay(&on, State::Healthy, || Some(ms(20))), Some(ms(100)));
+        assert_eq!(delay(&on, State::Healthy, || None), None);
+        assert_eq!(delay(&on, State::Degraded, || Some(ms(250))), None);
+        assert_eq!(delay(&on, State::HalfOpen, || Some(ms(250))), None);
+        assert_eq!(delay(&off, State::Healthy, || Some(ms(250))), None);
     }
 }

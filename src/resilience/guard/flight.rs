@@ -171,10 +171,8 @@ impl<T: Clone> Shared<T> {
     {
         let now = Instant::now();
         let breaker = self.endpoint.breaker();
-        let hedge_at = hedging::delay(&self.settings.hedging, permit.state(), true, || {
-            breaker.p95(now)
-        })
-        .map(|delay| now + delay);
+        let hedge_at = hedging::delay(&self.settings.hedging, permit.state(), || breaker.p95(now))
+            .map(|delay| now + delay);
         let first = self.wire_attempt(permit, number, false, deadline, fetch);
         let Some(hedge_at) = hedge_at else {
             return first.await;
