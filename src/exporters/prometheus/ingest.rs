@@ -54,6 +54,19 @@ struct Place<'a> {
     metric: &'a Metric<'a>,
     shape: Shape,
     mode: Mode,
+    /// By how many nanoseconds points are behind whose clock was set back.
+    back: u64,
+}
+
+impl Place<'_> {
+    /// A point without a time has that of its arrival, by the agent's own clock.
+    #[inline]
+    fn back_of(&self, point: &Point<'_>) -> u64 {
+        match point.time_unix_nano() {
+            0 => 0,
+            _ => self.back,
+        }
+    }
 }
 
 impl Ingest {
@@ -80,6 +93,11 @@ impl Ingest {
             // Whose source keeps them for longer counts as updated later by the difference.
             let updated = now.monotonic + keep.saturating_sub(self.settings.expiration);
             self.target_info(&resource, arrived, updated);
+            // A source that is polled here has its points stamped here, in order.
+            let back = match keep.is_zero() {
+                true => u64::try_from(self.settings.expiration.as_nanos()).unwrap_or(u64::MAX),
+                false => 0,
+            };
             let mut target = None;
             for scope in resource.scopes() {
                 self.memo.scope(&resource, &scope);
@@ -100,6 +118,7 @@ impl Ingest {
                         metric: &metric,
                         shape,
                         mode,
+                        back,
                     };
                     for point in data.points() {
                         if let Err(reason) = self.point(&mut place, &point, arrived, updated) {
@@ -154,7 +173,7 @@ impl Ingest {
         let state = at.and_then(|at| Some((at, self.store.state(at)?)));
         if point.is_tombstone() {
             if let Some((at, state)) = state
-                && state.may_end(point.time_unix_nano())
+                && state.may_end(point.time_unix_nano(), place.back)
             {
                 self.store.remove(at);
                 self.memo.remove(id);
@@ -168,7 +187,8 @@ impl Ingest {
             };
             let reading =
                 Reading::of(point, place.shape, arrived, like).ok_or(DropReason::Unsupported)?;
-            return self.store.apply(at, reading, place.mode, Some(id), now);
+            let mode = (place.mode, place.back_of(point));
+            return self.store.apply(at, reading, mode, Some(id), now);
         }
         let at = self.newcomer(place, point, id, arrived, now)?;
         match self.memo.series(point.attributes()) {
@@ -239,6 +259,7 @@ impl Ingest {
                     mode: place.mode,
                     owner: Some(id),
                     timestamps: settings.send_timestamps,
+                    back: place.back_of(point),
                     now,
                 })
             });
@@ -303,6 +324,7 @@ impl Ingest {
             mode: Mode::Latest,
             owner: None,
             timestamps: false,
+            back: 0,
             now,
         });
         self.store.settle(family);

@@ -114,6 +114,8 @@ pub(super) struct State {
     pub(super) series: Series,
     /// Time of the newest point, in nanoseconds since the Unix epoch.
     time: u64,
+    /// Time of the last point that was too far behind it to be merely late; 0 for none.
+    past: u64,
     /// Who sent it; two identities can come out as one series.
     owner: Option<SeriesId>,
 }
@@ -132,13 +134,42 @@ impl State {
         Self {
             series,
             time: reading.time,
+            past: 0,
             owner,
         }
     }
 
-    /// Whether something of this time may end the series.
-    pub(super) fn may_end(&self, time: u64) -> bool {
-        time == 0 || time >= self.time
+    /// Whether something of this time may end the series. `back` is as in [`State::apply`].
+    pub(super) fn may_end(&self, time: u64, back: u64) -> bool {
+        let set_back = || back == 0 || self.is_far(time, back) && self.follows_past(time);
+        time == 0 || time >= self.time || set_back()
+    }
+
+    fn is_far(&self, time: u64, back: u64) -> bool {
+        self.time.saturating_sub(time) > back
+    }
+
+    fn follows_past(&self, time: u64) -> bool {
+        self.past != 0 && time > self.past
+    }
+
+    /// Whether a point is older than what is shown because its sender's clock was set back.
+    /// Of what is merely far behind, the second point in a row that rises shows that: one
+    /// alone is a late one, and those of a live sender between them say so, too.
+    #[cold]
+    fn is_set_back(&mut self, time: u64, owner: Option<SeriesId>, back: u64) -> bool {
+        if owner != self.owner {
+            return false;
+        }
+        if back == 0 {
+            return true;
+        }
+        if !self.is_far(time, back) {
+            return false;
+        }
+        let follows = self.follows_past(time);
+        self.past = time;
+        follows
     }
 
     /// Takes in a point.
@@ -148,6 +179,10 @@ impl State {
     /// it begins, is added; one that overlaps has been counted already. A gap is no reset, as
     /// it is in the Collector: SDKs send nothing for an interval without events, and a
     /// restart of the sender looks the same and needs nothing else.
+    ///
+    /// A point may be behind because the clock that stamps it was set back. `back` says by how
+    /// many nanoseconds it must be behind for that: none for the agent's own points, which
+    /// come in order whatever the clock does.
     ///
     /// # Errors
     ///
@@ -159,12 +194,14 @@ impl State {
         reading: Reading,
         mode: Mode,
         owner: Option<SeriesId>,
+        back: u64,
     ) -> Result<(), DropReason> {
+        let behind = reading.time < self.time;
+        let set_back = behind && self.is_set_back(reading.time, owner, back);
         let start = match mode {
             Mode::Latest => {
-                let older =
-                    reading.time < self.time || (reading.time == self.time && owner < self.owner);
-                if older {
+                let older = behind || (reading.time == self.time && owner < self.owner);
+                if older && !set_back {
                     return Err(DropReason::OutOfOrder);
                 }
                 self.series.value = reading.value;
@@ -172,7 +209,7 @@ impl State {
             }
             Mode::Delta => {
                 let overlaps = reading.start != 0 && reading.start < self.time;
-                if reading.time <= self.time || overlaps {
+                if (reading.time <= self.time || overlaps) && !set_back {
                     return Err(DropReason::OutOfOrder);
                 }
                 if matches!(reading.value, Value::Number(value) if value.is_nan() || value < 0.0) {
@@ -200,6 +237,7 @@ impl State {
             self.series.timestamp = millis(reading.time);
         }
         self.time = reading.time;
+        self.past = 0;
         self.owner = owner;
         Ok(())
     }

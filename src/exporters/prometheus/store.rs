@@ -87,6 +87,8 @@ pub(super) struct Newcomer<'a> {
     pub(super) mode: Mode,
     pub(super) owner: Option<SeriesId>,
     pub(super) timestamps: bool,
+    /// As [`State::apply`] has it.
+    pub(super) back: u64,
     pub(super) now: Instant,
 }
 
@@ -167,6 +169,7 @@ impl Store {
             mode,
             owner,
             timestamps,
+            back,
             now,
         } = newcomer;
         let Some(family) = self.families.get_mut(index) else {
@@ -189,7 +192,9 @@ impl Store {
                 slot,
                 born: held.born,
             };
-            return self.apply(at, reading, mode, owner, now).map(|()| at);
+            return self
+                .apply(at, reading, (mode, back), owner, now)
+                .map(|()| at);
         }
         let lines = lines(&reading.value);
         if self.lines + lines > self.max_lines {
@@ -222,7 +227,7 @@ impl Store {
         &mut self,
         at: SlotRef,
         reading: Reading,
-        mode: Mode,
+        (mode, back): (Mode, u64),
         owner: Option<SeriesId>,
         now: Instant,
     ) -> Result<(), DropReason> {
@@ -234,7 +239,7 @@ impl Store {
         if lines(&reading.value) > before + room {
             return Err(DropReason::Cardinality);
         }
-        slot.state.apply(reading, mode, owner)?;
+        slot.state.apply(reading, mode, owner, back)?;
         slot.updated = now;
         self.lines = self.lines - before + lines(&slot.state.series.value);
         Ok(())

@@ -1,5 +1,6 @@
 //! From OTLP to the page.
 
+mod clocks;
 mod head;
 mod life;
 mod making;
