@@ -116,7 +116,7 @@ pub(super) fn read(
     let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8".into()))?;
     match Page::read(text, filesystems, networks) {
         Ok(page) => Ok(Arc::new(page)),
-        Err(error) => Err(wrong(error.to_string())),
+        Err(error) => Err(FetchError::new(error.reason, error.to_string())),
     }
 }
 

@@ -17,6 +17,9 @@
 //! that fails sends nothing: its series stay as they are, until past `max_staleness` they
 //! end with a tombstone each. Without a guard they end at once.
 //!
+//! Of text in Prometheus's format a line has at most 128 labels, a name 1,024 bytes and a
+//! label's value 4,096; what goes beyond fails its part with the reason `limit`.
+//!
 //! Metrics, for each endpoint, on the resource `service.name` = the receiver's id,
 //! `service.instance.id` = the endpoint as configured:
 //!

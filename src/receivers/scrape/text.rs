@@ -2,8 +2,23 @@
 //! in the format is an error with its line, never a series that is silently lost.
 //!
 //! Names are the classic ones of ASCII letters, digits, `_` and `:`.
+//!
+//! A line has at most [`MAX_LABELS`] labels, a name [`MAX_NAME`] bytes and a label's value
+//! [`MAX_VALUE`] bytes, so that reading takes time in proportion to the text.
 
 use std::borrow::Cow;
+
+use super::Reason;
+use crate::steps;
+
+/// How many labels a line may have. The exporters of Prometheus have some twenty at most.
+pub const MAX_LABELS: usize = 128;
+
+/// How many bytes a name may have, of a metric or a label.
+pub const MAX_NAME: usize = 1024;
+
+/// How many bytes a label's value may have, as it is written.
+pub const MAX_VALUE: usize = 4096;
 
 /// One line that says something. Comments and empty lines say nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +62,7 @@ impl Sample<'_> {
     }
 }
 
-/// Where a text isn't in the format, and why.
+/// Where a text isn't in the format, or beyond a limit, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Malformed {
@@ -55,6 +70,32 @@ pub struct Malformed {
     pub line: usize,
     /// What is wrong, without the text.
     pub what: &'static str,
+    /// `Parse`, or `Limit`.
+    pub reason: Reason,
+}
+
+/// What is wrong with a line.
+struct Fault {
+    what: &'static str,
+    reason: Reason,
+}
+
+impl Fault {
+    fn beyond(what: &'static str) -> Self {
+        Self {
+            what,
+            reason: Reason::Limit,
+        }
+    }
+}
+
+impl From<&'static str> for Fault {
+    fn from(what: &'static str) -> Self {
+        Self {
+            what,
+            reason: Reason::Parse,
+        }
+    }
 }
 
 /// The lines of a text that say something. After an error the rest can still be read, but
@@ -62,12 +103,12 @@ pub struct Malformed {
 pub fn lines(text: &str) -> impl Iterator<Item = Result<Line<'_>, Malformed>> {
     (1..).zip(text.split('\n')).filter_map(|(line, content)| {
         parse(content)
-            .map_err(|what| Malformed { line, what })
+            .map_err(|Fault { what, reason }| Malformed { line, what, reason })
             .transpose()
     })
 }
 
-fn parse(line: &str) -> Result<Option<Line<'_>>, &'static str> {
+fn parse(line: &str) -> Result<Option<Line<'_>>, Fault> {
     // A carriage return is tolerated, since servers on other systems end lines with it.
     let line = line.strip_suffix('\r').unwrap_or(line);
     let line = line.trim_start_matches(BLANKS);
@@ -77,12 +118,14 @@ fn parse(line: &str) -> Result<Option<Line<'_>>, &'static str> {
     if line.is_empty() {
         return Ok(None);
     }
-    let (name, rest) = take_name(line, is_metric_char).ok_or("expected a metric name")?;
+    let (name, rest) = take_name(line, is_metric_char, "expected a metric name")?;
     let rest = rest.trim_start_matches(BLANKS);
     let (labels, rest) = match rest.strip_prefix('{') {
         Some(inside) => take_labels(inside)?,
         // Without labels only blanks separate the value from the name.
-        None if rest.len() + name.len() == line.len() => return Err("expected a blank or labels"),
+        None if rest.len() + name.len() == line.len() => {
+            return Err("expected a blank or labels".into());
+        }
         None => (Vec::new(), rest),
     };
     let mut fields = rest.split(BLANKS).filter(|field| !field.is_empty());
@@ -97,7 +140,7 @@ fn parse(line: &str) -> Result<Option<Line<'_>>, &'static str> {
         None => None,
     };
     if fields.next().is_some() {
-        return Err("something stands after the value");
+        return Err("something stands after the value".into());
     }
     Ok(Some(Line::Sample(Sample {
         name,
@@ -109,16 +152,16 @@ fn parse(line: &str) -> Result<Option<Line<'_>>, &'static str> {
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-fn comment_line(comment: &str) -> Result<Option<Line<'_>>, &'static str> {
+fn comment_line(comment: &str) -> Result<Option<Line<'_>>, Fault> {
     let (keyword, rest) = comment.split_once(BLANKS).unwrap_or((comment, ""));
     if keyword != "TYPE" && keyword != "HELP" {
         return Ok(None);
     }
     let rest = rest.trim_start_matches(BLANKS);
-    let (name, rest) = take_name(rest, is_metric_char).ok_or("expected a metric name")?;
+    let (name, rest) = take_name(rest, is_metric_char, "expected a metric name")?;
     let content = rest.trim_start_matches(BLANKS);
     if content.len() == rest.len() && !rest.is_empty() {
-        return Err("expected a metric name");
+        return Err("expected a metric name".into());
     }
     if keyword == "HELP" {
         return Ok(Some(Line::Help {
@@ -130,7 +173,7 @@ fn comment_line(comment: &str) -> Result<Option<Line<'_>>, &'static str> {
         kind @ ("counter" | "gauge" | "histogram" | "summary" | "untyped") => {
             Ok(Some(Line::Type { name, kind }))
         }
-        _ => Err("no metric type"),
+        _ => Err("no metric type".into()),
     }
 }
 
@@ -138,16 +181,20 @@ fn comment_line(comment: &str) -> Result<Option<Line<'_>>, &'static str> {
 type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// The labels and what follows their closing brace.
-fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), &'static str> {
+fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), Fault> {
     let mut labels = Labels::new();
     loop {
         rest = rest.trim_start_matches(BLANKS);
         if let Some(after) = rest.strip_prefix('}') {
             return Ok((labels, after));
         }
-        let (name, after) = take_name(rest, is_label_char).ok_or("expected a label name")?;
+        let (name, after) = take_name(rest, is_label_char, "expected a label name")?;
+        if labels.len() == MAX_LABELS {
+            return Err(Fault::beyond("more than 128 labels"));
+        }
+        steps::count(labels.len());
         if labels.iter().any(|(other, _)| *other == name) {
-            return Err("a label is there twice");
+            return Err("a label is there twice".into());
         }
         let after = after.trim_start_matches(BLANKS);
         let after = after
@@ -164,18 +211,22 @@ fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), &'static str> {
         match rest.strip_prefix(',') {
             Some(after) => rest = after,
             None if rest.starts_with('}') => {}
-            None => return Err("expected a comma or } after a label"),
+            None => return Err("expected a comma or } after a label".into()),
         }
     }
 }
 
 /// A value without its escapes, and what follows the closing quote.
-fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), &'static str> {
+fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), Fault> {
     let mut unescaped: Option<String> = None;
     // Where the part begins that isn't copied yet.
     let mut copied = 0;
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
+        steps::count(1);
+        if at > MAX_VALUE {
+            return Err(Fault::beyond("a label value of more than 4096 bytes"));
+        }
         match c {
             '"' => {
                 let tail = &text[copied..at];
@@ -196,20 +247,30 @@ fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), &'static str> {
                     'n' => '\n',
                     '"' => '"',
                     '\\' => '\\',
-                    _ => return Err("no such escape in a label value"),
+                    _ => return Err("no such escape in a label value".into()),
                 });
                 copied = next + 1;
             }
             _ => {}
         }
     }
-    Err("a label value doesn't end")
+    Err("a label value doesn't end".into())
 }
 
-fn take_name(text: &str, is_part: fn(char) -> bool) -> Option<(&str, &str)> {
+fn take_name<'a>(
+    text: &'a str,
+    is_part: fn(char) -> bool,
+    expected: &'static str,
+) -> Result<(&'a str, &'a str), Fault> {
     let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
-    let begins_well = text.starts_with(|c: char| is_part(c) && !c.is_ascii_digit());
-    begins_well.then(|| text.split_at(end))
+    steps::count(end);
+    if !text.starts_with(|c: char| is_part(c) && !c.is_ascii_digit()) {
+        return Err(expected.into());
+    }
+    if end > MAX_NAME {
+        return Err(Fault::beyond("a name of more than 1024 bytes"));
+    }
+    Ok(text.split_at(end))
 }
 
 fn is_metric_char(c: char) -> bool {
@@ -306,6 +367,30 @@ mod tests {
         ] {
             f(line);
         }
+    }
+
+    #[test]
+    fn a_line_has_its_limits() {
+        let f = |line: String, beyond: Option<&str>| {
+            let read = lines(&line).next().unwrap();
+            let error = read.err().map(|error| (error.what, error.reason));
+            assert_eq!(error, beyond.map(|what| (what, Reason::Limit)));
+        };
+        let labelled = |count: usize| {
+            let labels: String = (0..count).map(|n| format!("l{n}=\"\",")).collect();
+            format!("a{{{labels}}} 1")
+        };
+        f(labelled(128), None);
+        f(labelled(129), Some("more than 128 labels"));
+        let named = |length: usize| format!("{} 1", "n".repeat(length));
+        f(named(1024), None);
+        f(named(1025), Some("a name of more than 1024 bytes"));
+        let label = |length: usize| format!("a{{{}=\"\"}} 1", "n".repeat(length));
+        f(label(1024), None);
+        f(label(1025), Some("a name of more than 1024 bytes"));
+        let valued = |length: usize| format!("a{{b=\"{}\"}} 1", "v".repeat(length));
+        f(valued(4096), None);
+        f(valued(4097), Some("a label value of more than 4096 bytes"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::{Fetch, FetchError, Request};
 use crate::component::{BuildContext, ComponentId};
+use crate::lane::Lane;
 use crate::receivers::scrape::{Failure, Reason};
 use crate::resilience::{
     self, Endpoint, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger,
@@ -19,6 +20,8 @@ use crate::resilience::{
 /// How a receiver gets at its documents: its client, and what they are guarded by.
 pub struct Access {
     fetch: Arc<dyn Fetch>,
+    /// Where large answers are read.
+    lane: Lane,
     guarding: Option<Guarding>,
 }
 
@@ -74,7 +77,11 @@ impl Access {
             endpoints: Arc::clone(&context.endpoints),
             settings: Arc::clone(settings),
         });
-        Arc::new(Self { fetch, guarding })
+        Arc::new(Self {
+            fetch,
+            lane: Lane::new(1),
+            guarding,
+        })
     }
 
     /// A document that `read` reads.
@@ -133,7 +140,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         let guard = match watch {
             Watch::Guarded(guard) => guard,
             Watch::Bare { last, failed } => {
-                let answer = attempt(&*access.fetch, &request, &*read).await;
+                let answer = attempt(&access, &request, read).await;
                 *failed = answer.is_err();
                 return match answer {
                     Ok(answer) => {
@@ -153,7 +160,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
             let (access, request) = (Arc::clone(&access), Arc::clone(&request));
             let read = Arc::clone(&read);
             async move {
-                let answer = attempt(&*access.fetch, &request, &*read).await;
+                let answer = attempt(&access, &request, read).await;
                 answer.map_err(FetchError::into_guarded)
             }
         };
@@ -291,8 +298,19 @@ impl FetchError {
     }
 }
 
-async fn attempt<T>(fetch: &dyn Fetch, request: &Request, read: &Read<T>) -> Result<T, FetchError> {
-    read(&fetch.fetch(request).await?)
+/// An answer of so many bytes is read within a millisecond; larger ones hold no worker.
+const LARGE: usize = 64 * 1024;
+
+async fn attempt<T: Send + 'static>(
+    access: &Access,
+    request: &Request,
+    read: Arc<Read<T>>,
+) -> Result<T, FetchError> {
+    let body = access.fetch.fetch(request).await?;
+    if body.len() <= LARGE {
+        return read(&body);
+    }
+    access.lane.run(move || read(&body)).await
 }
 
 /// What a guard's failure was in the words of the scrape series.

@@ -293,3 +293,26 @@ async fn a_guard_that_is_told_to_stop_says_nothing_of_its_endpoint() {
     let told = tokio::time::timeout(Duration::from_secs(1_000), asking).await;
     assert!(told.is_err(), "{told:?}");
 }
+
+#[tokio::test]
+async fn a_large_answer_is_read_where_it_holds_no_worker() {
+    struct Size(usize);
+    impl Fetch for Size {
+        fn fetch<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+            Box::pin(async { Ok(vec![b'x'; self.0]) })
+        }
+    }
+    let context = BuildContext::standalone("test".parse().unwrap(), Telemetry::off());
+    for (size, elsewhere) in [(LARGE, false), (LARGE + 1, true)] {
+        let request = Request {
+            url: URL.parse().unwrap(),
+            accept: "*/*",
+        };
+        let read = |_: &[u8]| Ok(std::thread::current().id());
+        let mut document = Access::new(&context, Arc::new(Size(size))).document(request, read);
+        let Told::New(reader) = document.ask(Trigger::Tick).await else {
+            panic!("no answer")
+        };
+        assert_eq!(reader != std::thread::current().id(), elsewhere, "{size}");
+    }
+}
