@@ -2,6 +2,7 @@
 //! lists of Betanet have the same property in `receivers/betanet/wire/tests.rs`.
 
 mod protobuf;
+mod text;
 
 use super::take;
 

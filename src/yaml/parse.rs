@@ -13,9 +13,13 @@ use std::sync::Arc;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span};
+use crate::steps;
 
 /// The largest text that is read, in bytes. Real configurations are a hundredth of it.
 pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// How many bytes of text aliases may copy, all of them together.
+const MAX_COPIED: usize = MAX_BYTES;
 
 /// How many nodes a document may have, aliases counted as often as they are used.
 pub const MAX_NODES: usize = 100_000;
@@ -36,6 +40,7 @@ pub fn parse(text: &str, source: &Arc<str>, diagnostics: &Diagnostics) -> Option
         root: None,
         anchors: HashMap::new(),
         nodes: 0,
+        copied: 0,
     };
     match builder.read(text) {
         Ok(()) => Some(builder.root.unwrap_or(Node {
@@ -69,6 +74,8 @@ struct Builder<'a> {
     root: Option<Node>,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
+    /// Bytes that aliases have copied.
+    copied: usize,
 }
 
 /// A list or map whose end has not come yet.
@@ -104,6 +111,8 @@ struct Key {
 struct Anchored {
     node: Node,
     nodes: usize,
+    /// Bytes of the texts and keys in it.
+    bytes: usize,
     height: usize,
 }
 
@@ -270,12 +279,20 @@ impl Builder<'_> {
         let Some(anchored) = self.anchors.get(&id) else {
             return Err((at, "an alias can't stand inside its own anchor".to_owned()));
         };
-        let (nodes, height) = (anchored.nodes, anchored.height);
+        let (nodes, bytes, height) = (anchored.nodes, anchored.bytes, anchored.height);
         if self.stack.len() + height > MAX_DEPTH {
             return Err((at, too_deep()));
         }
         // Counted before it is copied, or the copy would be what the budget is to prevent.
         self.count(nodes, &at)?;
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied > MAX_COPIED {
+            return Err((
+                at,
+                format!("aliases copy more than {MAX_COPIED} bytes: is one repeated too often?"),
+            ));
+        }
+        steps::count(bytes);
         let Some(anchored) = self.anchors.get(&id) else {
             return Ok(());
         };
@@ -294,9 +311,11 @@ impl Builder<'_> {
         if anchor != 0 {
             // The copy that is kept costs as much as the node itself.
             self.count(nodes, &node.span)?;
+            let bytes = bytes_of(&node);
             let anchored = Anchored {
                 node: node.clone(),
                 nodes,
+                bytes,
                 height,
             };
             self.anchors.insert(anchor, anchored);
@@ -355,6 +374,7 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, nodes: usize, at: &Span) -> Result<(), Fatal> {
+        steps::count(nodes);
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
             return Err((
@@ -448,6 +468,19 @@ fn merge(node: Node, at: Span, merged: &mut Vec<Entry>) -> Result<(), Fatal> {
         _ => return Err(wrong()),
     }
     Ok(())
+}
+
+/// Bytes of the texts and keys in a node.
+fn bytes_of(node: &Node) -> usize {
+    match &node.kind {
+        NodeKind::Null => 0,
+        NodeKind::Scalar { text, .. } => text.len(),
+        NodeKind::List(items) => items.iter().map(bytes_of).sum(),
+        NodeKind::Map(entries) => entries
+            .iter()
+            .map(|entry| entry.key.len() + bytes_of(&entry.value))
+            .sum(),
+    }
 }
 
 fn too_deep() -> String {
