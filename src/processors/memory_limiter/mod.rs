@@ -16,13 +16,17 @@
 //! out afterwards. Here every request says what it needs, and `in_flight` is exact. The
 //! resident size is the backstop for everything else, by the Collector's keys: admission
 //! refuses while it is above the limit less what is kept free for spikes. The default
-//! is 75 % of what the machine or the control group has, with nothing kept free.
+//! is 75 % of what the process may use, with nothing kept free: the machine's memory, or the
+//! least limit of its control groups, from its own upwards, so that systemd's `MemoryMax=` and
+//! a container's limit count (`memory.max`, or `memory.limit_in_bytes` of version 1).
 //!
 //! Pipelines that name the same `memory_limiter` share its bounds. A push is refused with
 //! the advice to come back in a second, a scrape is skipped with the reason `limit`.
 //!
 //! Metrics: `foghorn_receiver_refused_requests_total{reason="memory_limit"}` and
 //! `foghorn_receiver_refused_bytes_total`.
+
+mod usable;
 
 use std::time::Duration;
 
@@ -50,7 +54,7 @@ impl FromValue for Limiter {
         let mut fields = value.fields()?;
         let ByteSize(in_flight) = fields.or("in_flight", ByteSize(DEFAULT_IN_FLIGHT));
         let check_interval = fields.or("check_interval", Duration::from_secs(1));
-        let resident = resident(&mut fields, usable_memory());
+        let resident = resident(&mut fields, usable::memory());
         fields.finish();
         if in_flight == 0 {
             return value.error("in_flight is 0, so nothing would be admitted: use at least 1MiB");
@@ -111,26 +115,6 @@ fn resident(fields: &mut Fields<'_>, usable: Option<u64>) -> Option<Option<u64>>
     }
 }
 
-/// What the process may use: the machine's memory, or less where a control group says so.
-#[cfg(target_os = "linux")]
-fn usable_memory() -> Option<u64> {
-    let info = rustix::system::sysinfo();
-    // The fields' types differ from platform to platform.
-    #[allow(clippy::useless_conversion, reason = "u32 on 32-bit machines")]
-    let machine = u64::try_from(info.totalram)
-        .ok()?
-        .checked_mul(u64::from(info.mem_unit))?;
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    Some(group.map_or(machine, |group| group.min(machine)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn usable_memory() -> Option<u64> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -173,7 +157,7 @@ mod tests {
         let limit = read(&[]).unwrap();
         assert_eq!(limit.in_flight, 64 * MIB);
         assert_eq!(limit.check_interval, Duration::from_secs(1));
-        let usable = usable_memory().unwrap();
+        let usable = usable::memory().unwrap();
         assert_eq!(limit.resident, Some(usable / 100 * 75));
     }
 
@@ -187,7 +171,7 @@ mod tests {
         f(&[("limit_mib", "400"), ("spike_limit_mib", "100")], 300);
         f(&[("limit_mib", "400"), ("limit_percentage", "1")], 320);
         let half = read(&[("limit_percentage", "50"), ("spike_limit_percentage", "10")]);
-        let usable = usable_memory().unwrap();
+        let usable = usable::memory().unwrap();
         assert_eq!(
             half.unwrap().resident,
             Some(usable / 100 * 50 - usable / 100 * 10)
