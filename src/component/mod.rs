@@ -82,6 +82,8 @@ pub enum DropReason {
     Permanent,
     /// Retrying took longer than it may.
     RetriesExhausted,
+    /// Attempts kept failing while others were delivered.
+    KeepsFailing,
     /// Larger than the peer takes, and can't be split further.
     TooLarge,
     /// The peer's answer broke off before its status: it may have taken them, and would take
@@ -91,7 +93,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which metrics list them.
-    pub const ALL: [DropReason; 13] = [
+    pub const ALL: [DropReason; 14] = [
         Self::Aborted,
         Self::Shutdown,
         Self::QueueFull,
@@ -103,6 +105,7 @@ impl DropReason {
         Self::RejectedByPeer,
         Self::Permanent,
         Self::RetriesExhausted,
+        Self::KeepsFailing,
         Self::TooLarge,
         Self::Unconfirmed,
     ];
@@ -117,6 +120,7 @@ impl DropReason {
             | Self::RejectedByPeer
             | Self::Permanent
             | Self::RetriesExhausted
+            | Self::KeepsFailing
             | Self::TooLarge
             | Self::Unconfirmed => true,
             Self::Shutdown
@@ -141,6 +145,7 @@ impl DropReason {
             Self::RejectedByPeer => "rejected_by_peer",
             Self::Permanent => "permanent",
             Self::RetriesExhausted => "retries_exhausted",
+            Self::KeepsFailing => "keeps_failing",
             Self::TooLarge => "too_large",
             Self::Unconfirmed => "unconfirmed",
         }

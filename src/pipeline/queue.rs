@@ -123,6 +123,25 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// Waits until something waits. Cancel safe.
+    pub(super) async fn filled(&self) {
+        loop {
+            let mut ready = pin!(self.ready.notified());
+            ready.as_mut().enable();
+            if !self.is_empty() {
+                // It was meant for somebody who takes it.
+                self.ready.notify_one();
+                return;
+            }
+            ready.await;
+        }
+    }
+
     /// Refuses everything from now on, and lets go of what waits with the given reason.
     pub(super) fn close(&self, reason: DropReason) {
         let waiting = {

@@ -8,6 +8,7 @@ mod fakes;
 mod health;
 mod metrics;
 mod outages;
+mod poison;
 mod rig;
 mod signals;
 mod sinks;

@@ -1,11 +1,14 @@
 //! The attempts that are made for one load, until it is clear what becomes of it.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::aside::Case;
 use super::gate::{Pass, Passed};
-use super::retry::Retry;
+use super::suspects::Judgement;
 use super::{DeliveryTask, Grace};
 use crate::component::{Delivered, DropReason, ExportError, Remedy};
 use crate::pdata::Batch;
@@ -18,9 +21,15 @@ pub(super) enum Verdict {
     TooLarge,
     Refused,
     GivenUp(DropReason),
+    /// Others go before it.
+    Aside,
     /// The grace is over.
     Cancelled,
 }
+
+/// For how long a request that was set aside leaves the gate to others: those that come
+/// meanwhile must not meet it there again and again.
+const GIVING_WAY: Duration = Duration::from_millis(10);
 
 impl DeliveryTask {
     /// Attempts until there is a verdict. A load is given up only after attempts that
@@ -29,6 +38,7 @@ impl DeliveryTask {
     pub(super) async fn bring(
         &self,
         load: &[Request],
+        case: &mut Case,
         too_large: Outcome,
         grace: &Grace,
     ) -> Verdict {
@@ -36,26 +46,36 @@ impl DeliveryTask {
             return Verdict::Delivered(Delivered::default());
         };
         let mut due = Instant::now();
-        let mut retry = Retry::new(self.settings.retry, due);
         let mut over = pin!(grace.is_over());
-        for number in 0.. {
-            let attempted = async {
-                let Passed { pass, forbidden } = self.gate.pass(due, number, grace).await;
-                retry.excuse(forbidden);
-                Some(self.attempt(&batch, pass?, too_large).await)
+        for number in case.attempts.. {
+            let passed = tokio::select! {
+                biased;
+                () = &mut over => return Verdict::Cancelled,
+                passed = self.gate.pass(due, number, grace) => passed,
+                // Where it must wait, it lets those go first that are under no suspicion.
+                () = self.queue.filled(), if case.is_suspect => {
+                    case.due = Instant::now() + GIVING_WAY;
+                    return Verdict::Aside;
+                }
             };
+            let Passed { pass, forbidden } = passed;
+            case.retry.excuse(forbidden);
+            let Some(pass) = pass else {
+                return Verdict::GivenUp(DropReason::Shutdown);
+            };
+            let canary = pass.is_canary();
             let result = tokio::select! {
                 biased;
                 () = &mut over => return Verdict::Cancelled,
-                result = attempted => result,
+                result = self.attempt(&batch, pass, too_large) => result,
             };
+            case.attempts = number + 1;
             let error = match result {
-                Some(Ok(delivered)) => {
+                Ok(delivered) => {
                     self.status.working();
                     return Verdict::Delivered(delivered);
                 }
-                Some(Err(error)) => error,
-                None => return Verdict::GivenUp(DropReason::Shutdown),
+                Err(error) => error,
             };
             self.status.failing(&error.message);
             match error.remedy {
@@ -66,12 +86,23 @@ impl DeliveryTask {
             }
             // One attempt each is all that a shutdown leaves time for.
             if grace.has_begun() {
-                self.gate.failed_at_last();
+                // What a suspect comes to says little about the destination.
+                if !case.is_suspect {
+                    self.gate.failed_at_last();
+                }
                 return Verdict::GivenUp(DropReason::Shutdown);
             }
             let now = Instant::now();
+            let judgement = self.judge(case, now, canary, error.outcome);
+            if judgement == Judgement::GiveUp {
+                return Verdict::GivenUp(DropReason::KeepsFailing);
+            }
             let forbidden = self.gate.forbidden(now);
-            let wait = retry.next(now, error.retry_after, forbidden, &mut rand::rng());
+            let rng = &mut rand::rng();
+            let wait = match case.is_suspect {
+                true => Some(case.retry.pause(error.retry_after, rng)),
+                false => case.retry.next(now, error.retry_after, forbidden, rng),
+            };
             let Some(wait) = wait else { break };
             self.gate.endpoint().publish(&Event::RetryScheduled {
                 number: number + 1,
@@ -79,8 +110,22 @@ impl DeliveryTask {
                 after: error.outcome,
             });
             due = now + wait;
+            if case.is_suspect || judgement == Judgement::StepAside {
+                case.due = due;
+                return Verdict::Aside;
+            }
         }
         Verdict::GivenUp(DropReason::RetriesExhausted)
+    }
+
+    fn judge(&self, case: &mut Case, now: Instant, canary: bool, outcome: Outcome) -> Judgement {
+        let delivered = self.delivered.load(Ordering::Relaxed);
+        let most = self.settings.retry.max_elapsed_time;
+        let judgement = case.record.failed(now, delivered, canary, outcome, most);
+        if case.is_suspect {
+            self.aside.failed(delivered);
+        }
+        judgement
     }
 
     /// Makes one attempt.

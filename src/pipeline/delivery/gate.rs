@@ -143,6 +143,12 @@ impl Gate {
         self.hopeless.store(open, Ordering::Relaxed);
     }
 
+    /// Whether attempts are made as usual, and not to find out whether the destination is
+    /// back.
+    pub(super) fn is_open(&self) -> bool {
+        !self.enforces || self.endpoint.breaker().state().is_closed()
+    }
+
     /// The destination.
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -246,6 +252,11 @@ impl Gate {
 }
 
 impl Pass<'_> {
+    /// Whether the breaker tries the destination with it.
+    pub(super) fn is_canary(&self) -> bool {
+        self.permit.as_ref().is_some_and(Permit::is_canary)
+    }
+
     /// Tells the breaker, and all who watch the endpoint, how the attempt ended. `limit`
     /// is how long it could have taken.
     pub(super) fn conclude(self, limit: Duration, result: &Result<Delivered, ExportError>) {

@@ -2,7 +2,8 @@
 //!
 //! What waits is joined into one request as far as `sending_queue.batch` allows, without
 //! ever delaying anything, so that a slow link is filled by bigger requests. A request
-//! stays at the head until it has met its end, so order is kept, retries included.
+//! stays at the head until it has met its end, so order is kept, retries included; but for
+//! one that seems to be what fails, which steps aside (see [`suspects`]).
 //!
 //! Where the peer finds a request too large, [`cutter`] says in which pieces it is sent.
 //!
@@ -10,21 +11,28 @@
 //! the waiting is the queue. See [`gate`] for the attempts that are made, and for what
 //! becomes of the rest when the agent ends.
 
+mod aside;
 mod attempts;
 mod cutter;
 mod gate;
 mod rest;
 mod retry;
+mod suspects;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
 
+use self::aside::{Aside, Case, Suspect};
 use self::attempts::Verdict;
 use self::cutter::{Cut, Cutter};
 use self::gate::Gate;
 use self::rest::{Rest, items};
+use self::retry::Retry;
+use self::suspects::Record;
 use super::Ending;
 use super::capacity::Bounds;
 use super::grace::Grace;
@@ -41,6 +49,9 @@ pub(super) struct DeliveryTask {
     queue: Arc<Queue>,
     status: Arc<ExporterStatus>,
     gate: Gate,
+    aside: Aside,
+    /// Loads that were delivered.
+    delivered: AtomicU64,
 }
 
 impl DeliveryTask {
@@ -60,6 +71,8 @@ impl DeliveryTask {
             queue,
             status,
             gate: Gate::new(endpoint, mode, tasks, consumers),
+            aside: Aside::default(),
+            delivered: AtomicU64::new(0),
         }
     }
 
@@ -105,30 +118,78 @@ impl DeliveryTask {
         };
         let mut over = pin!(grace.is_over());
         loop {
-            let requests = tokio::select! {
+            let work = tokio::select! {
                 biased;
                 () = &mut over => {
                     self.queue.close(DropReason::Shutdown);
+                    while let Some(suspect) = self.aside.take_any() {
+                        self.lose([suspect.request], DropReason::Shutdown);
+                    }
                     return Ending::Cancelled;
                 }
-                requests = self.queue.pop(join) => requests,
+                work = self.next(join, grace) => work,
             };
-            let Some(requests) = requests else {
+            let Some((requests, case)) = work else {
                 return Ending::Completed;
             };
-            self.deliver(requests, grace).await;
+            self.deliver(requests, case, grace).await;
+        }
+    }
+
+    /// What is to be delivered next: what waits, or a request that had stepped aside. Cancel
+    /// safe.
+    async fn next(&self, join: JoinBounds, grace: &Grace) -> Option<(Vec<Request>, Option<Case>)> {
+        loop {
+            let now = Instant::now();
+            let others = !self.queue.is_empty();
+            let suspect = match (others, grace.has_begun()) {
+                (true, true) => None,
+                (true, false) if !self.gate.is_open() => None,
+                (false, true) => self.aside.take_any(),
+                _ => self
+                    .aside
+                    .take(now, self.delivered.load(Ordering::Relaxed), others),
+            };
+            if let Some(Suspect { request, case }) = suspect {
+                return Some((vec![request], Some(case)));
+            }
+            let Some(due) = self.aside.due() else {
+                return Some((self.queue.pop(join).await?, None));
+            };
+            let again = async || {
+                tokio::select! {
+                    () = sleep_until(due.max(now)) => {}
+                    () = grace.begins(), if !grace.has_begun() => {}
+                }
+            };
+            tokio::select! {
+                biased;
+                requests = self.queue.pop(join) => match requests {
+                    Some(requests) => return Some((requests, None)),
+                    // Nothing more comes, but for those.
+                    None => again().await,
+                },
+                () = again() => {}
+            }
         }
     }
 
     /// Brings joined requests to their end, in pieces where the peer won't have the whole.
-    async fn deliver(&self, requests: Vec<Request>, grace: &Grace) {
+    /// `case` is what is known of a request that had stepped aside.
+    async fn deliver(&self, requests: Vec<Request>, case: Option<Case>, grace: &Grace) {
         let mut rest = Rest::new(requests);
         let mut cutter = Cutter::new();
         while let Some(load) = rest.next(cutter.size()) {
             let (items, last) = (items(&load), rest.is_empty());
             let too_large = cutter.outcome(items, last);
-            match self.bring(&load, too_large, grace).await {
+            let mut case = case.clone().unwrap_or_else(|| {
+                let now = Instant::now();
+                Case::new(Retry::new(self.settings.retry, now), now)
+            });
+            match self.bring(&load, &mut case, too_large, grace).await {
+                Verdict::Aside => self.set_aside(load, case),
                 Verdict::Delivered(delivered) => {
+                    self.delivered.fetch_add(1, Ordering::Relaxed);
                     cutter.taken(items);
                     self.settle(load, delivered);
                 }
@@ -149,6 +210,25 @@ impl DeliveryTask {
                     self.lose(rest.take(), DropReason::Shutdown);
                 }
             }
+        }
+    }
+
+    /// The requests of the load go on one by one, so that one of them can't hold up those
+    /// it was joined with.
+    fn set_aside(&self, load: Vec<Request>, mut case: Case) {
+        let now = Instant::now();
+        case.is_suspect = true;
+        let alone = load.len() == 1;
+        for request in load {
+            let case = match alone {
+                true => case.clone(),
+                false => Case {
+                    record: Record::new(),
+                    due: now,
+                    ..case.clone()
+                },
+            };
+            self.aside.put(Suspect { request, case });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::settings::RetrySettings;
 const LONGEST_ADVICE: Duration = Duration::from_secs(300);
 
 /// The waits of one request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Retry {
     settings: RetrySettings,
     interval: Duration,
@@ -47,6 +47,14 @@ impl Retry {
         if !self.settings.enabled {
             return None;
         }
+        let wait = self.pause(advice, rng);
+        let counted = wait.saturating_sub(forbidden);
+        let in_time = self.gives_up.is_none_or(|end| now + counted <= end);
+        in_time.then_some(wait)
+    }
+
+    /// The same for a request that isn't given up for its time.
+    pub(super) fn pause(&mut self, advice: Option<Duration>, rng: &mut impl Rng) -> Duration {
         let jitter = self.settings.randomization_factor;
         let drawn = self
             .interval
@@ -55,10 +63,7 @@ impl Retry {
             .interval
             .mul_f64(self.settings.multiplier)
             .min(self.settings.max_interval);
-        let wait = drawn.max(advice.unwrap_or_default().min(LONGEST_ADVICE));
-        let counted = wait.saturating_sub(forbidden);
-        let in_time = self.gives_up.is_none_or(|end| now + counted <= end);
-        in_time.then_some(wait)
+        drawn.max(advice.unwrap_or_default().min(LONGEST_ADVICE))
     }
 }
 

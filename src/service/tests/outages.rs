@@ -55,6 +55,12 @@ fn within(remote: &Remote, seconds: f64) -> usize {
     times.iter().filter(|at| **at < seconds).count()
 }
 
+/// Attempts of one request.
+fn within_of(remote: &Remote, items: u64) -> usize {
+    let attempts = remote.attempts();
+    attempts.iter().filter(|other| **other == items).count()
+}
+
 /// What was taken last: the last attempt of each request.
 fn taken(remote: &Remote) -> Vec<u64> {
     let mut taken = remote.attempts();
@@ -124,7 +130,21 @@ async fn a_destination_that_hangs_costs_a_timeout_now_and_then() {
     assert!(within(&remote, 600.0) <= allowance(600 * SECOND));
     sleep(70 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, (1..=100).sum::<u64>());
-    assert_eq!(taken(&remote), (1..=100).collect::<Vec<_>>());
+    // Any of them might have been what hangs, so those that were tried for too long stepped
+    // aside; the others kept their order.
+    let taken: Vec<u64> = remote
+        .attempts()
+        .into_iter()
+        .skip(within(&remote, 600.0))
+        .collect();
+    let late: Vec<u64> = (1..=100)
+        .filter(|items| within_of(&remote, *items) >= 3)
+        .collect();
+    let others: Vec<u64> = taken
+        .into_iter()
+        .filter(|items| !late.contains(items))
+        .collect();
+    assert!(late.len() <= 8 && others.is_sorted(), "{late:?} {others:?}");
     rigged.shutdown().await;
 }
 

@@ -1,0 +1,192 @@
+//! Requests that may be what makes a destination fail. Pure: time and deliveries are told.
+//!
+//! While a breaker is open, the request at the head of the queue is its only canary. Where
+//! it is the request that fails (a body that makes the peer close the connection), the
+//! breaker would never close, and everything behind would wait for ever. Where it is the
+//! destination, each request fails alike. The two can't be told apart by one request, so a
+//! request that has failed as a canary several times in a row, without a status from the
+//! peer, steps aside, and the one behind it is the next canary.
+//!
+//! Who has stepped aside is tried again beside the others, and what fails then is held
+//! against it only where something else was delivered since it was last tried: in an outage
+//! nothing counts against anybody. A request against which there is enough is given up.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::resilience::{Outcome, Transport};
+
+/// Failed canaries in a row after which a request steps aside.
+const CANARIES: u32 = 3;
+
+/// Attempts that failed while others were delivered, after which a request is given up.
+const STRIKES: u32 = 10;
+
+/// What is to be done with a request that has just failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// It stays where it is.
+    Stay,
+    /// The others go before it.
+    StepAside,
+    /// It is given up.
+    GiveUp,
+}
+
+/// What is known of one request's failures.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    canaries: u32,
+    strikes: u32,
+    /// How long it has been failing while others were delivered.
+    spent: Duration,
+    /// When it was last tried, and how many deliveries there had been then.
+    last: Option<(Instant, u64)>,
+}
+
+impl Record {
+    pub(super) fn new() -> Self {
+        Self {
+            canaries: 0,
+            strikes: 0,
+            spent: Duration::ZERO,
+            last: None,
+        }
+    }
+
+    /// An attempt failed at `now`, when `delivered` requests had been delivered in all.
+    /// `canary` is whether the breaker tried the destination with it; `most` is how long a
+    /// request may fail while others are delivered.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        delivered: u64,
+        canary: bool,
+        outcome: Outcome,
+        most: Option<Duration>,
+    ) -> Judgement {
+        let last = self.last.replace((now, delivered));
+        if let Some((tried, before)) = last
+            && delivered > before
+        {
+            self.strikes += 1;
+            self.spent += now.saturating_duration_since(tried);
+        }
+        // Where nothing bounds its time, it is tried for ever, beside the others.
+        let enough = |most| self.strikes >= STRIKES || self.strikes > 0 && self.spent >= most;
+        if most.is_some_and(enough) {
+            return Judgement::GiveUp;
+        }
+        // A peer that answers speaks for itself; one that can't be reached hasn't seen it.
+        if canary && may_be_the_request(outcome) {
+            self.canaries += 1;
+            if self.canaries >= CANARIES {
+                return Judgement::StepAside;
+            }
+        } else if canary {
+            self.canaries = 0;
+        }
+        Judgement::Stay
+    }
+}
+
+/// Whether a failure may be owed to what was sent: the connection was there, and no status
+/// came.
+fn may_be_the_request(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Timeout | Outcome::Transport(Transport::Reset | Transport::Other)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RESET: Outcome = Outcome::Transport(Transport::Reset);
+    const SECOND: Duration = Duration::from_secs(1);
+    const LONG: Option<Duration> = Some(Duration::from_secs(3600));
+
+    #[test]
+    fn three_silent_canaries_make_a_request_step_aside() {
+        let f = |outcome, canary, expected: [Judgement; 3]| {
+            let mut record = Record::new();
+            let now = Instant::now();
+            let found =
+                [0, 1, 2].map(|i| record.failed(now + i * SECOND, 0, canary, outcome, LONG));
+            assert_eq!(found, expected, "{outcome:?} {canary}");
+        };
+        use Judgement::{Stay, StepAside};
+        for outcome in [
+            RESET,
+            Outcome::Timeout,
+            Outcome::Transport(Transport::Other),
+        ] {
+            f(outcome, true, [Stay, Stay, StepAside]);
+            f(outcome, false, [Stay; 3]);
+        }
+        for outcome in [
+            Outcome::Transport(Transport::Refused),
+            Outcome::Transport(Transport::Dns),
+            Outcome::Transport(Transport::Tls),
+            Outcome::Unavailable,
+            Outcome::Throttled,
+            Outcome::Local,
+        ] {
+            f(outcome, true, [Stay; 3]);
+        }
+    }
+
+    #[test]
+    fn ten_failures_beside_deliveries_are_enough() {
+        let mut record = Record::new();
+        let now = Instant::now();
+        // The first says nothing: nothing is known of the time before.
+        for delivered in 0..10 {
+            assert_ne!(
+                record.failed(now, delivered, false, RESET, LONG),
+                Judgement::GiveUp
+            );
+        }
+        assert_eq!(
+            record.failed(now, 10, false, RESET, LONG),
+            Judgement::GiveUp
+        );
+    }
+
+    #[test]
+    fn the_time_of_failures_beside_deliveries_is_bounded() {
+        let most = Some(25 * SECOND);
+        let mut record = Record::new();
+        let now = Instant::now();
+        let mut f = |at: u32, delivered, expected| {
+            let found = record.failed(now + at * SECOND, delivered, false, RESET, most);
+            assert_eq!(found, expected, "{at}");
+        };
+        f(0, 0, Judgement::Stay);
+        f(10, 1, Judgement::Stay);
+        // An outage of an hour.
+        f(3610, 1, Judgement::Stay);
+        f(3620, 2, Judgement::Stay);
+        f(3626, 3, Judgement::GiveUp);
+    }
+
+    proptest! {
+        #[test]
+        fn in_an_outage_nothing_counts_against_anybody(
+            attempts in prop::collection::vec((0_u32..10_000, any::<bool>()), 1..200),
+            delivered in any::<u64>(),
+        ) {
+            let mut record = Record::new();
+            let mut now = Instant::now();
+            for (wait, canary) in attempts {
+                now += wait * SECOND;
+                let found = record.failed(now, delivered, canary, RESET, Some(SECOND));
+                prop_assert_ne!(found, Judgement::GiveUp);
+            }
+        }
+    }
+}
