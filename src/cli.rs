@@ -1,12 +1,14 @@
 //! The command line: `foghorn run | validate | components | print-config`.
 //!
 //! `validate` and `run` share every step up to the first socket: load, validate, build.
-//! What is printed goes through a writer, so that a pipe which closes early ends quietly.
+//! What is printed goes through a writer, so that a pipe which closes early ends quietly. What
+//! `run` prints goes through a thread, so that a pipe which nobody empties stops nothing.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -15,11 +17,14 @@ use crate::components::FACTORIES;
 use crate::config::{Config, Environment, Loaded, LogEncoding, Sources};
 use crate::pdata::Signal;
 use crate::service::Service;
-use crate::telemetry::{self, Telemetry, logs};
+use crate::telemetry::{self, Lines, Telemetry, logs};
 use crate::yaml::{self, Problem, Severity};
 
 /// The configuration or the command line is wrong, as `EX_USAGE` of sysexits.h.
 pub const WRONG_USAGE: u8 = 64;
+
+/// How long the end of the process waits for its last lines to be read.
+pub const MOMENT: Duration = Duration::from_secs(1);
 
 /// Something outside the configuration failed, such as a port that is taken.
 pub const FAILED: u8 = 1;
@@ -76,17 +81,21 @@ pub struct Agent {
     pub config: Config,
     /// The components, wired.
     pub service: Service,
+    /// Where its log goes, if it has begun one.
+    pub log: Option<Lines>,
 }
 
 impl Agent {
-    /// Starts, says so, and works until `shutdown`; `abort` cuts the draining short.
+    /// Starts, says so to `out`, and works until `shutdown`; `abort` cuts the draining short.
     pub async fn run(
         self,
-        out: &mut dyn Write,
+        mut out: impl Write,
         shutdown: impl Future<Output = ()>,
         abort: impl Future<Output = ()>,
     ) -> ExitCode {
-        let Self { config, service } = self;
+        let Self {
+            config, service, ..
+        } = self;
         crate::net::descriptors::raise_limit();
         let mut shutdown = pin!(shutdown);
         let started = tokio::select! {
@@ -101,7 +110,9 @@ impl Agent {
                 return ExitCode::from(FAILED);
             }
         };
-        say(out, welcome(&config, running.urls()));
+        say(&mut out, welcome(&config, running.urls()));
+        // Nothing more is printed, and who writes it in the background may end.
+        drop(out);
         running.run(shutdown, abort).await;
         ExitCode::SUCCESS
     }
@@ -143,11 +154,14 @@ pub fn prepare(
         say(err, report(&invalid.problems));
         ExitCode::from(WRONG_USAGE)
     })?;
-    say(err, report(&loaded.warnings));
+    if command != Command::Run {
+        say(err, report(&loaded.warnings));
+    }
     if command == Command::PrintConfig {
         let text = yaml::print(&loaded.tree, &loaded.secrets);
         return Err(show(out, err, text));
     }
+    let mut log = None;
     if command == Command::Run {
         let own = &loaded.config.service.telemetry;
         let format = match own.log_encoding {
@@ -155,12 +169,19 @@ pub fn prepare(
             LogEncoding::Console => logs::Format::Text,
             LogEncoding::Json => logs::Format::Json,
         };
-        logs::init(&own.log_level, format).map_err(|error| {
-            say(err, format_args!("{error}\n"));
+        let capacity = usize::try_from(own.log_queue.0).unwrap_or(usize::MAX);
+        let mut lines = logs::init(&own.log_level, format, capacity).map_err(|error| {
+            say(err, format_args!("{}{error}\n", report(&loaded.warnings)));
             ExitCode::from(WRONG_USAGE)
         })?;
+        // From here on nothing waits for who reads it.
+        say(&mut lines, report(&loaded.warnings));
+        log = Some(lines);
     }
-    let agent = build(loaded).map_err(|error| {
+    let agent = build(loaded, log.clone()).map_err(|error| {
+        if let Some(lines) = &log {
+            lines.flush_within(MOMENT);
+        }
         say(err, format_args!("{error}\n"));
         ExitCode::from(WRONG_USAGE)
     })?;
@@ -187,7 +208,7 @@ fn show(out: &mut dyn Write, err: &mut dyn Write, text: impl std::fmt::Display) 
     }
 }
 
-fn build(loaded: Loaded) -> anyhow::Result<Agent> {
+fn build(loaded: Loaded, log: Option<Lines>) -> anyhow::Result<Agent> {
     let config = loaded.config;
     let own = &config.service.telemetry;
     let telemetry = Telemetry::new(&telemetry::Settings {
@@ -195,8 +216,15 @@ fn build(loaded: Loaded) -> anyhow::Result<Agent> {
         resource: own.resource.clone(),
         subjects: config.subjects(),
     })?;
+    if let Some(lines) = &log {
+        lines.observe(&telemetry.meter("foghorn.telemetry"));
+    }
     let service = Service::build(&config, &telemetry)?;
-    Ok(Agent { config, service })
+    Ok(Agent {
+        config,
+        service,
+        log,
+    })
 }
 
 /// Each problem on a line, and what they come to.

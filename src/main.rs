@@ -4,7 +4,11 @@ use std::io;
 use std::process::ExitCode;
 
 use foghorn::cli::{self, Agent};
+use foghorn::telemetry::Lines;
 use tokio::sync::watch;
+
+/// Bytes of the first lines that may wait for who reads them.
+const FIRST_LINES: usize = 1 << 20;
 
 fn main() -> ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
@@ -15,7 +19,14 @@ fn main() -> ExitCode {
         &mut io::stderr(),
     );
     match prepared {
-        Ok(agent) => run(agent),
+        Ok(agent) => {
+            let log = agent.log.clone();
+            let code = run(agent);
+            if let Some(log) = log {
+                log.flush_within(cli::MOMENT);
+            }
+            code
+        }
         Err(code) => code,
     }
 }
@@ -43,6 +54,13 @@ fn run(agent: Agent) -> ExitCode {
             return ExitCode::from(cli::FAILED);
         }
     };
+    let out = match Lines::new("stdout", io::stdout(), FIRST_LINES) {
+        Ok(out) => out,
+        Err(error) => {
+            tracing::error!(%error, "no thread can be started");
+            return ExitCode::from(cli::FAILED);
+        }
+    };
     let code = runtime.block_on(async {
         let mut told = match signals() {
             Ok(told) => told,
@@ -55,7 +73,7 @@ fn run(agent: Agent) -> ExitCode {
         // The sender lives as long as the runtime, so waiting ends by a signal only.
         let shutdown = async move { drop(told.wait_for(|count| *count >= 1).await) };
         let abort = async move { drop(again.wait_for(|count| *count >= 2).await) };
-        agent.run(&mut io::stdout(), shutdown, abort).await
+        agent.run(out, shutdown, abort).await
     });
     // A file system or a resolver that hangs must not keep the process.
     runtime.shutdown_background();

@@ -11,6 +11,7 @@ use crate::component::{
 use crate::pdata::Signal;
 use crate::resilience::{self, DEFAULT_MAX_ENDPOINTS};
 use crate::settings::ListenerConfig;
+use crate::yaml::ByteSize;
 
 /// A configuration that can be run: every component is valid, every reference resolves,
 /// and every component that is listed here stands in a pipeline.
@@ -135,6 +136,8 @@ pub struct TelemetryConfig {
     pub log_level: String,
     /// `logs.encoding`: how lines look.
     pub log_encoding: LogEncoding,
+    /// `logs.queue_bytes`: what may wait for who reads the log.
+    pub log_queue: ByteSize,
     /// Whether the agent's own metrics are on (`metrics.level` is not `none`).
     pub metrics: bool,
     /// Where they are shown beside the agent's own HTTP server.
@@ -189,6 +192,7 @@ impl Default for TelemetryConfig {
         Self {
             log_level: "info".to_owned(),
             log_encoding: LogEncoding::Auto,
+            log_queue: ByteSize(1 << 20),
             metrics: true,
             pages: Vec::new(),
             resource: BTreeMap::new(),

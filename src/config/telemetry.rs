@@ -6,6 +6,7 @@
 //!     logs:
 //!       level: info                # or a filter as in RUST_LOG
 //!       encoding: json             # or console; absent: text on a terminal, JSON elsewhere
+//!       queue_bytes: 1MiB          # for a reader that has stopped; 16KiB to 1GiB
 //!     metrics:
 //!       level: normal              # `none` turns them off
 //!       readers:                   # pages beside the one of `service.http`
@@ -24,7 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{LogEncoding, MetricsPage, TelemetryConfig};
 use crate::settings::{ListenerConfig, address_of};
-use crate::yaml::{Fields, FromValue, NodeKind, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, NodeKind, Value};
 
 /// Where the Collector shows its own metrics.
 const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8888);
@@ -55,6 +56,8 @@ fn logs(mut keys: Fields<'_>, telemetry: &mut TelemetryConfig) {
         telemetry.log_level = level;
     }
     telemetry.log_encoding = keys.or("encoding", LogEncoding::Auto);
+    let bounds = ByteSize(16 << 10)..=ByteSize(1 << 30);
+    telemetry.log_queue = keys.within("queue_bytes", telemetry.log_queue, bounds);
     let stderr = |value: &Value<'_>| is_list_of(value, "stderr");
     keys.without_effect("output_paths", stderr, "the log goes to stderr");
     keys.without_effect("error_output_paths", stderr, "the log goes to stderr");

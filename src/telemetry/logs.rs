@@ -1,10 +1,15 @@
 //! The agent's own log, on standard error.
 //!
+//! No line is written where it is made: a reader that has stopped would stop the agent with
+//! it. See [`Lines`].
+//!
 //! Lines for people on a terminal, one JSON object a line otherwise, so that whatever
 //! collects the output of services can parse it.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 use std::time::SystemTime;
 
 use tracing::Subscriber;
@@ -15,6 +20,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use super::lines::Lines;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +49,9 @@ pub enum SetupError {
     /// Something in this process logs already.
     #[error("service::telemetry::logs: {0}")]
     Taken(String),
+    /// There can be no thread that writes.
+    #[error("service::telemetry::logs: no thread for the log: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Crates whose chatter says nothing to those who run the agent.
@@ -55,22 +65,50 @@ const QUIET: &[&str] = &[
     "rustls",
 ];
 
-/// Starts logging for the whole process. `RUST_LOG` takes precedence over `level`.
+/// Starts logging for the whole process, panics included. `RUST_LOG` takes precedence over
+/// `level`; up to `capacity` bytes may wait for who reads the log.
 ///
 /// # Errors
 ///
 /// When the filter can't be read, or the process logs already.
-pub fn init(level: &str, format: Format) -> Result<(), SetupError> {
+pub fn init(level: &str, format: Format, capacity: usize) -> Result<Lines, SetupError> {
     let environment = std::env::var("RUST_LOG").ok();
     let environment = environment.filter(|filter| !filter.is_empty());
     let filter = filter(environment.as_deref().unwrap_or(level))?;
     let terminal = io::stderr().is_terminal();
-    let started = match format {
-        Format::Auto if terminal => text(filter, io::stderr, true).try_init(),
-        Format::Text => text(filter, io::stderr, terminal).try_init(),
-        Format::Auto | Format::Json => json(filter, io::stderr).try_init(),
+    let lines = Lines::new("log", io::stderr(), capacity)?;
+    let writer = {
+        let lines = lines.clone();
+        move || lines.clone()
     };
-    started.map_err(|error: TryInitError| SetupError::Taken(error.to_string()))
+    let started = match format {
+        Format::Auto if terminal => text(filter, writer, true).try_init(),
+        Format::Text => text(filter, writer, terminal).try_init(),
+        Format::Auto | Format::Json => json(filter, writer).try_init(),
+    };
+    started.map_err(|error: TryInitError| SetupError::Taken(error.to_string()))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(lines)
+}
+
+/// Logs a panic. The hook of the standard library writes it to standard error on the thread
+/// that panics, which would then wait for who reads it.
+pub fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let message = panic.payload_as_str().unwrap_or("a panic without words");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(
+        thread = thread.name(),
+        location,
+        backtrace = backtrace(),
+        "panicked: {message}",
+    );
+}
+
+/// Where it came from, if `RUST_BACKTRACE` asks for that.
+fn backtrace() -> Option<String> {
+    let backtrace = Backtrace::capture();
+    (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string())
 }
 
 /// A filter with the noisy crates at `warn` unless it names them itself. Directives go by

@@ -8,6 +8,7 @@
 //!       level: normal      # none: no reader and no instruments
 //!     logs:
 //!       level: info        # a filter as in RUST_LOG, which takes precedence
+//!       queue_bytes: 1MiB  # what may wait for who reads the log
 //!     resource:
 //!       deployment.environment.name: lab
 //! ```
@@ -16,10 +17,12 @@
 //! Collector's `otelcol_*` don't, and the exporter adds neither suffixes nor units, since
 //! its switches are for all instruments or none.
 //!
-//! Emits the figures of the process, and `target_info` with the agent's resource.
+//! Emits the figures of the process, and `target_info` with the agent's resource, and
+//! `foghorn_log_lines_dropped_total`: lines of the log that found no room or no reader.
 //!
 //! **Architecture Invariant:** this module imports only `exposition`.
 
+mod lines;
 pub mod logs;
 mod process;
 
@@ -36,6 +39,8 @@ use opentelemetry_sdk::metrics::{
 };
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use prometheus::proto::{Metric, MetricFamily};
+
+pub use self::lines::Lines;
 
 /// Room in every family, whatever the configuration.
 const FEW_SERIES: usize = 16;
