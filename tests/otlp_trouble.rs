@@ -385,6 +385,13 @@ async fn what_a_dead_destination_never_took_is_lost_by_a_reason_when_patience_en
 }
 
 /// Ten minutes of nothing but closed connections, with a request every 5 s.
+/// Requests of two points each, in the order of their bytes.
+fn sorted(requests: &[u8]) -> Vec<&[u8]> {
+    let mut requests: Vec<_> = requests.chunks(points(0, 2).len()).collect();
+    requests.sort_unstable();
+    requests
+}
+
 #[tokio::test(start_paused = true)]
 async fn ten_minutes_of_closed_connections_cost_a_few_of_them() {
     for protocol in PROTOCOLS {
@@ -423,10 +430,9 @@ async fn ten_minutes_of_closed_connections_cost_a_few_of_them() {
             begun.elapsed()
         );
         assert_eq!((leg.sent, leg.dropped.total()), (240, 0));
-        assert!(
-            messages(&sink.received()) == acknowledged,
-            "each once, in order"
-        );
+        // Whoever was tried for too long stepped aside.
+        let taken = messages(&sink.received());
+        assert!(sorted(&taken) == sorted(&acknowledged), "each once");
         agent.stop().await;
     }
 }
@@ -434,7 +440,7 @@ async fn ten_minutes_of_closed_connections_cost_a_few_of_them() {
 /// Answers of one kind for a minute, and good ones after that, with a request each second.
 #[tokio::test(start_paused = true)]
 async fn a_minute_of_any_trouble_loses_nothing_and_causes_no_storm() {
-    let f = async |protocol: &str, reply: Reply| {
+    let f = async |protocol: &str, answers: bool, reply: Reply| {
         let troubled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&troubled);
         let begun = Instant::now();
@@ -461,19 +467,26 @@ async fn a_minute_of_any_trouble_loses_nothing_and_causes_no_storm() {
         // Five that open it, and canaries after 5, 10, 20 and 40 s at the most.
         assert!((2..=10).contains(&troubled), "{protocol}: {troubled}");
         let taken = messages(&sink.received()[troubled..]);
-        assert!(taken == acknowledged, "{protocol}: in order");
+        match answers {
+            true => assert!(taken == acknowledged, "{protocol}: in order"),
+            // A request may be what the peer doesn't answer, and then steps aside.
+            false => assert!(
+                sorted(&taken) == sorted(&acknowledged),
+                "{protocol}: each once"
+            ),
+        }
         agent.stop().await;
     };
     for protocol in PROTOCOLS {
-        f(protocol, || trouble(Trouble::HangUp)).await;
-        f(protocol, || trouble(Trouble::Silence)).await;
+        f(protocol, false, || trouble(Trouble::HangUp)).await;
+        f(protocol, false, || trouble(Trouble::Silence)).await;
     }
-    f("http", || http(503)).await;
-    f("http", unavailable_for_20s).await;
-    f("http", || http(429)).await;
-    f("grpc", || grpc(14, "busy", None)).await;
-    f("grpc", || grpc(14, "busy", Some(20))).await;
-    f("grpc", || grpc(8, "quota", Some(20))).await;
+    f("http", true, || http(503)).await;
+    f("http", true, unavailable_for_20s).await;
+    f("http", true, || http(429)).await;
+    f("grpc", true, || grpc(14, "busy", None)).await;
+    f("grpc", true, || grpc(14, "busy", Some(20))).await;
+    f("grpc", true, || grpc(8, "quota", Some(20))).await;
 }
 
 #[tokio::test(start_paused = true)]
