@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::epochs::{Boot, Epochs};
 use super::page::{Page, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
-use super::reading::{Reading, each_device_once};
+use super::reading::Reading;
 use super::summary::{Summary, percent};
+use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
 
@@ -114,8 +115,8 @@ impl Host {
         self.write_cpus(&mut page, &reading, since);
         levels::write_memory(&mut page, &reading);
         self.write_disks(&mut page, &reading, since);
-        let gone = self.unmounted(&reading);
-        levels::write_filesystems(&mut page, &reading, &gone);
+        let ended = self.ended(&reading);
+        levels::write_filesystems(&mut page, &reading, &ended);
         self.write_interfaces(&mut page, &reading, since);
         levels::write_connections(&mut page, &reading);
         levels::write_load(&mut page, &reading);
@@ -127,17 +128,18 @@ impl Host {
         summary
     }
 
-    /// The filesystems whose series end here, because the host lists them no longer. One
-    /// that is listed and doesn't answer may answer again.
-    fn unmounted(&mut self, reading: &Reading) -> Vec<Mount> {
+    /// The filesystems whose series end here, because the host lists them no longer or they
+    /// don't answer: what they last answered says nothing of now. They are all kept where
+    /// the list itself can't be read for once.
+    fn ended(&mut self, reading: &Reading) -> Vec<Mount> {
         let shown = reading.filesystems.iter().map(|shown| shown.mount.clone());
-        self.mounts.extend(shown);
-        let Some(listed) = &reading.mounts else {
+        let shown: BTreeSet<Mount> = shown.collect();
+        if reading.mounts.is_none() {
+            self.mounts.extend(shown);
             return Vec::new();
-        };
-        let listed: BTreeSet<&Mount> = listed.iter().collect();
-        let gone = self.mounts.extract_if(.., |mount| !listed.contains(mount));
-        gone.collect()
+        }
+        let before = std::mem::replace(&mut self.mounts, shown);
+        before.difference(&self.mounts).cloned().collect()
     }
 
     /// The last reading, unless the host started anew since.
@@ -156,11 +158,10 @@ impl Host {
             .memory
             .as_ref()
             .and_then(|memory| percent(memory.used()? as f64, memory.total? as f64));
-        let (mut used, mut room) = (0.0, 0.0);
-        for filesystem in each_device_once(&reading.filesystems) {
-            // As `df` has it: what is reserved for the superuser is nobody's room.
-            used += filesystem.room.used() as f64;
-            room += (filesystem.room.used() + filesystem.room.available) as f64;
+        let mut usage = Usage::default();
+        for filesystem in &reading.filesystems {
+            let room = &filesystem.room;
+            usage.add(&filesystem.mount, room.used() as f64, room.available as f64);
         }
         let network = previous.and_then(|(before, last)| {
             let seconds = now.duration_since(before.monotonic).as_secs_f64();
@@ -173,7 +174,7 @@ impl Host {
         Summary {
             cpu,
             memory,
-            disk: percent(used, room),
+            disk: usage.percent(),
             network,
             uptime: reading.uptime,
             nodes: None,

@@ -20,10 +20,20 @@
 //! and loop devices, and the interface `lo`.
 //!
 //! What the host doesn't show is absent, never 0: a container with half a `/proc` gives
-//! the other half. A filesystem that doesn't answer within `timeout` is a failed part with
-//! the reason `timeout`, holds up nobody else, and isn't asked again before it answers.
+//! the other half. Where `root_path` says that the host's files are elsewhere, the files of
+//! a namespace (networks, sockets, mounts) are those of its `proc/1`; where that can't be
+//! looked into, as with hidepid, they are failed parts with the reason `refused`.
+//!
+//! Files and filesystems are read on threads of their own, since any of them may hang. One
+//! that doesn't answer within `timeout` is a failed part with the reason `timeout`, holds up
+//! nobody else, and isn't asked again before it answers. At most 6 files, 2 filesystems on
+//! disks and 4 behind a network may hang, in all receivers of the process together; of
+//! what more is to be read each is a failed part with the reason `limit`.
+//!
 //! A disk, filesystem, interface or processor that is listed no longer ends its series with
-//! a tombstone; a file that can't be read for once ends none.
+//! a tombstone; a file that can't be read for once ends none. A filesystem that fails or
+//! hangs ends them, too. One that may not be asked is absent, which the log says once, and
+//! so is one that a later mount hides.
 //! At most 512 disks, interfaces and filesystems each are read; more count as a failed
 //! part with the reason `limit`.
 //!
@@ -38,25 +48,31 @@ mod emit;
 mod epochs;
 mod page;
 mod proc;
+mod reader;
 mod reading;
 mod remote;
 mod summary;
+mod threads;
+mod usage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::info;
 
 use self::config::Config;
 use self::emit::{Host, Scale};
 use self::proc::Mount;
-use self::reading::{Filesystem, PARTS, Reader, Reading};
+use self::reader::{Errand, Gathering, PARTS, Reader, Told};
+use self::reading::Reading;
 use self::remote::Remote;
 use self::summary::Summary;
+use self::threads::{Answer, BlockingThreads, Inquiry, Outstanding};
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
@@ -121,7 +137,7 @@ impl Config {
     /// This host, and the other nodes.
     fn scraped(&self, context: &BuildContext, access: &Arc<Access>) -> Vec<Target> {
         let node_id = self.node_id();
-        let mut local = Local::new(self, node_id.clone());
+        let mut local = Local::new(self, node_id.clone(), BlockingThreads::shared());
         let mut targets = Vec::new();
         for target in &self.targets {
             let answered = Arc::new(AtomicBool::new(false));
@@ -166,9 +182,16 @@ fn host_name() -> String {
     names.nodename().to_string_lossy().into_owned()
 }
 
+/// How long the first counters may take. Later ones would belong to another moment than the
+/// one that they are taken for.
+const BASELINE: Duration = Duration::from_millis(500);
+
 /// Reads this host.
 struct Local {
-    reader: Arc<Reader>,
+    reader: Reader,
+    threads: Arc<BlockingThreads>,
+    /// What was asked for and has not been read yet.
+    outstanding: Outstanding,
     host: Host,
     node_id: String,
     /// What has points now that haven't been ended.
@@ -176,90 +199,96 @@ struct Local {
     timeout: Duration,
     /// Whether each of the other nodes answered last time.
     others: Vec<Arc<AtomicBool>>,
-    /// A reading that took too long and may still be under way.
-    late: Option<JoinHandle<Everything>>,
-    /// Filesystems, by mount point, that were asked and have not answered yet.
-    hanging: HashMap<String, JoinHandle<Option<Filesystem>>>,
+    /// Reads the counters from which the first differences are made.
+    baseline: Option<(Now, JoinHandle<Reading>)>,
+    /// The filesystems that may not be asked, which was said.
+    denied: BTreeSet<Mount>,
 }
 
-type Everything = (Reading, Vec<Mount>, Vec<Failure>);
-
 impl Local {
-    fn new(config: &Config, node_id: String) -> Self {
+    fn new(config: &Config, node_id: String, threads: Arc<BlockingThreads>) -> Self {
         Self {
-            reader: Arc::new(Reader::new(config)),
+            reader: Reader::new(config),
+            threads,
+            outstanding: Outstanding::default(),
             host: Host::new(config.semconv, Scale::of_this_machine()),
             node_id,
             shown: Summary::default(),
             timeout: config.settings.timeout,
             others: Vec::new(),
-            late: None,
-            hanging: HashMap::new(),
+            baseline: None,
+            denied: BTreeSet::new(),
         }
     }
 
-    /// Reads the files on a thread that may block.
-    async fn read(&mut self, deadline: Instant) -> Result<Everything, Failure> {
-        let failed = |reason, message: &str| Failure::new("proc", reason, message);
-        if self.late.as_ref().is_some_and(|late| !late.is_finished()) {
-            return Err(failed(Reason::Timeout, "the last reading still hangs"));
-        }
-        let reader = Arc::clone(&self.reader);
-        let mut task = spawn_blocking(move || reader.all());
-        match timeout_at(deadline, &mut task).await {
-            Ok(Ok(everything)) => Ok(everything),
-            Ok(Err(error)) => Err(failed(Reason::Refused, &error.to_string())),
-            Err(_) => {
-                self.late = Some(task);
-                Err(failed(Reason::Timeout, "reading took too long"))
-            }
-        }
+    fn inquiry(&self, deadline: Instant) -> Inquiry<Told> {
+        Inquiry::new(&self.threads, &self.outstanding, deadline)
     }
 
-    /// Asks filesystems that may hang, each on a thread of its own. One that hangs costs
-    /// that thread and no further one.
-    async fn ask(
-        &mut self,
-        mounts: Vec<Mount>,
-        deadline: Instant,
-        failures: &mut Vec<Failure>,
-    ) -> Vec<Filesystem> {
-        self.hanging.retain(|_, task| !task.is_finished());
-        let mut tasks = Vec::new();
-        for mount in mounts {
+    /// Says once of each filesystem that it may not be asked.
+    fn tell_denied(&mut self, denied: Vec<Mount>, listed: Option<&[Mount]>) {
+        if let Some(listed) = listed {
+            let listed: BTreeSet<&Mount> = listed.iter().collect();
+            self.denied.retain(|mount| listed.contains(mount));
+        }
+        for mount in denied {
             let place = mount.mount_point.clone();
-            if self.hanging.contains_key(&place) {
-                failures.push(hangs(&place));
-                continue;
-            }
-            let reader = Arc::clone(&self.reader);
-            tasks.push((place, spawn_blocking(move || reader.room(mount))));
-        }
-        let mut filesystems = Vec::new();
-        for (place, mut task) in tasks {
-            match timeout_at(deadline, &mut task).await {
-                Ok(answer) => filesystems.extend(answer.ok().flatten()),
-                Err(_) => {
-                    failures.push(hangs(&place));
-                    self.hanging.insert(place, task);
-                }
+            if self.denied.insert(mount) {
+                info!("the filesystem at {place} is left out: permission to ask it is denied");
             }
         }
-        filesystems
     }
 }
 
-fn hangs(mount_point: &str) -> Failure {
-    Failure::new(
-        format!("filesystem {mount_point}"),
-        Reason::Timeout,
-        "does not answer",
-    )
+/// Runs errands until each has come back or the deadline is over, and asks the filesystems
+/// that they find. Returns how many of those there were, too.
+async fn gather(
+    mut inquiry: Inquiry<Told>,
+    errands: Vec<Errand>,
+    reader: &Reader,
+) -> (Gathering, usize) {
+    let mut gathering = Gathering::default();
+    let mut parts: HashMap<String, String> = HashMap::new();
+    let mut ask = |inquiry: &mut Inquiry<Told>, errand: Errand| {
+        inquiry.ask(errand.kind, &errand.what, errand.read);
+        parts.insert(errand.what, errand.part);
+    };
+    for errand in errands {
+        ask(&mut inquiry, errand);
+    }
+    let mut asked = 0;
+    let mut failed = Vec::new();
+    while let Some((what, answer)) = inquiry.next().await {
+        match answer {
+            Answer::Told(told) => told(&mut gathering),
+            Answer::Late => failed.push((what, Reason::Timeout, "does not answer")),
+            Answer::NotBegun => {
+                failed.push((what, Reason::Limit, "not read, since too much else hangs"));
+            }
+        }
+        for mount in std::mem::take(&mut gathering.to_ask) {
+            asked += 1;
+            ask(&mut inquiry, reader.room(mount));
+        }
+    }
+    for (what, reason, message) in failed {
+        let part = parts.get(&*what).cloned().unwrap_or_default();
+        gathering.fail(Failure::new(part, reason, message));
+    }
+    (gathering, asked)
 }
 
 impl Scraper for Local {
     fn start(&mut self, now: Now) {
-        self.host.baseline(self.reader.counters(), now);
+        // Beside the controller, which waits for nobody here: a file that hangs must not
+        // keep others from being read, nor the agent from starting.
+        let inquiry = self.inquiry(now.monotonic + BASELINE.min(self.timeout));
+        let reader = self.reader.clone();
+        let task = tokio::spawn(async move {
+            let (gathering, _) = gather(inquiry, reader.counters(), &reader).await;
+            gathering.finish().0
+        });
+        self.baseline = Some((now, task));
     }
 
     fn scrape<'a>(
@@ -269,14 +298,19 @@ impl Scraper for Local {
         out: &'a mut MetricsWriter,
     ) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
-            let deadline = now.monotonic + self.timeout;
-            let (mut reading, to_ask, mut failures) = match self.read(deadline).await {
-                Ok(everything) => everything,
-                Err(failure) => return Scrape::whole(Err(failure)),
-            };
-            let asked = PARTS + to_ask.len();
-            let answers = self.ask(to_ask, deadline, &mut failures).await;
-            reading.filesystems.extend(answers);
+            if let Some((then, task)) = &mut self.baseline {
+                let then = *then;
+                // It has had half a second, and ends by itself.
+                if let Ok(reading) = task.await {
+                    self.host.baseline(reading, then);
+                }
+                self.baseline = None;
+            }
+            let inquiry = self.inquiry(now.monotonic + self.timeout);
+            let (mut gathering, asked) = gather(inquiry, self.reader.all(), &self.reader).await;
+            let denied = std::mem::take(&mut gathering.denied);
+            let (reading, failures) = gathering.finish();
+            self.tell_denied(denied, reading.mounts.as_deref());
             if reading.is_empty() {
                 // Every part failed, or there is no part at all.
                 return Scrape::parts(failures.len(), failures);
@@ -301,7 +335,7 @@ impl Scraper for Local {
                 out.ending(false);
             }
             self.shown = summary.or(self.shown.minus(&ended));
-            Scrape::parts(asked, failures)
+            Scrape::parts(PARTS + asked, failures)
         })
     }
 }

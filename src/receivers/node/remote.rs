@@ -1,7 +1,7 @@
 //! Another node, as its node_exporter shows it: the summary alone, from the exporter's
 //! own names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,7 @@ use super::config::Filter;
 use super::epochs::Boot;
 use super::proc::Mount;
 use super::summary::{Summary, percent};
+use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Document, FetchError, Told};
@@ -135,8 +136,8 @@ pub(super) struct Page {
     counters: Counters,
     memory_total: Option<f64>,
     memory_available: Option<f64>,
-    /// Size, free and available bytes, by device and mount point.
-    filesystems: BTreeMap<(String, String), [Option<f64>; 3]>,
+    /// Size, free and available bytes.
+    filesystems: BTreeMap<Mount, [Option<f64>; 3]>,
     time: Option<f64>,
     boot_time: Option<f64>,
 }
@@ -179,13 +180,13 @@ impl Page {
         let mount = Mount {
             device: sample.label("device").to_owned(),
             mount_point: sample.label("mountpoint").to_owned(),
+            path: Vec::new(),
             kind: sample.label("fstype").to_owned(),
             read_only: false,
         };
         let by_default = !mount.is_virtual() && !mount.may_hang();
         if filter.admits(&mount.mount_point, by_default) {
-            let key = (mount.device, mount.mount_point);
-            self.filesystems.entry(key).or_default()[place] = Some(sample.value);
+            self.filesystems.entry(mount).or_default()[place] = Some(sample.value);
         }
     }
 
@@ -230,25 +231,15 @@ impl Page {
         }
     }
 
-    /// Percent of the room in use, each device once.
+    /// Percent of the room in use.
     fn disk(&self) -> Option<f64> {
-        let mut devices = BTreeSet::new();
-        let (mut used, mut room) = (0.0, 0.0);
-        for ((device, mount_point), bytes) in &self.filesystems {
-            let [Some(size), Some(free), Some(available)] = *bytes else {
-                continue;
-            };
-            let key = if device.starts_with('/') {
-                device
-            } else {
-                mount_point
-            };
-            if devices.insert(key) {
-                used += size - free;
-                room += size - free + available;
+        let mut usage = Usage::default();
+        for (mount, bytes) in &self.filesystems {
+            if let [Some(size), Some(free), Some(available)] = *bytes {
+                usage.add(mount, size - free, available);
             }
         }
-        percent(used, room)
+        usage.percent()
     }
 }
 

@@ -37,6 +37,14 @@ impl Connections {
         }
     }
 
+    /// Adds sockets that were counted apart.
+    pub(in super::super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.tcp.iter_mut().zip(other.tcp) {
+            *count += more;
+        }
+        self.udp += other.udp;
+    }
+
     /// Adds the sockets of `/proc/net/udp` or `udp6`.
     pub(in super::super) fn add_udp(&mut self, text: &str) {
         self.udp += states(text).count() as u64;

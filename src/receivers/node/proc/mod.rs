@@ -10,8 +10,10 @@ mod memory;
 mod mounts;
 mod own;
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 pub(super) use connections::{Connections, TCP_STATES};
@@ -35,6 +37,10 @@ pub(super) enum ReadError {
     /// It isn't there, or not for us, which is normal in containers.
     #[error("not there")]
     Absent,
+    /// The host's first process isn't for us to look at, and the agent's own view is not
+    /// the host's.
+    #[error("/proc/1 of the host can't be looked into")]
+    Hidden,
     /// It is larger than any that makes sense.
     #[error("larger than {} MiB", MAX_FILE >> 20)]
     TooLarge,
@@ -49,45 +55,56 @@ impl Root {
     }
 
     /// A path of the host, such as a mount point, as it is reached from here.
-    pub(super) fn host_path(&self, path: &str) -> PathBuf {
-        self.0.join(path.trim_start_matches('/'))
+    pub(super) fn host_path(&self, path: &[u8]) -> PathBuf {
+        let start = path.iter().position(|byte| *byte != b'/');
+        let relative = start.map_or(&[][..], |start| &path[start..]);
+        self.0.join(OsStr::from_bytes(relative))
     }
 
     /// Reads a file under `/proc`.
-    pub(super) fn read(&self, file: &str) -> Result<String, ReadError> {
-        read(&self.0.join("proc").join(file))
+    pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+        read(&self.0.join("proc").join(file)).map_err(|error| match error.kind() {
+            kind if is_absent(kind) => ReadError::Absent,
+            ErrorKind::FileTooLarge => ReadError::TooLarge,
+            _ => ReadError::Io(error),
+        })
     }
 
     /// Reads a file that shows every process its own namespace: that of the host's first
-    /// process when the host's `/proc` is mounted elsewhere.
-    pub(super) fn read_namespaced(&self, file: &str) -> Result<String, ReadError> {
-        if self.0 != Path::new("/")
-            && let Ok(text) = self.read(&format!("1/{file}"))
-        {
-            return Ok(text);
+    /// process, and of nobody else, when the host's `/proc` is mounted elsewhere.
+    pub(super) fn read_namespaced(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+        if self.0 == Path::new("/") {
+            return self.read(file);
         }
-        self.read(file)
+        let path = self.0.join("proc/1").join(file);
+        // With hidepid the process itself isn't there, or may not be looked into. A file
+        // that is missing beside others isn't known to the kernel.
+        let missing = || path.parent().is_some_and(|folder| folder.is_dir());
+        read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if missing() => ReadError::Absent,
+            kind if is_absent(kind) => ReadError::Hidden,
+            ErrorKind::FileTooLarge => ReadError::TooLarge,
+            _ => ReadError::Io(error),
+        })
     }
 }
 
-fn read(path: &Path) -> Result<String, ReadError> {
-    let absent = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::PermissionDenied => ReadError::Absent,
-        _ => ReadError::Io(error),
-    };
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+    )
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(absent)?
+    File::open(path)?
         .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(absent)?;
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(ReadError::TooLarge);
+        return Err(ErrorKind::FileTooLarge.into());
     }
-    // Names in these files may be any bytes.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 /// `/proc/loadavg`: 1, 5 and 15 minutes.

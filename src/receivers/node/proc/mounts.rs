@@ -1,11 +1,16 @@
 //! `/proc/mounts`.
 
+use std::collections::BTreeMap;
+
 /// A mounted filesystem.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in super::super) struct Mount {
     /// What is mounted, such as `/dev/vda`.
     pub(in super::super) device: String,
+    /// As it is shown: bytes that are no UTF-8 stand as U+FFFD.
     pub(in super::super) mount_point: String,
+    /// The mount point as it is.
+    pub(in super::super) path: Vec<u8>,
     /// Its type, such as `ext4`.
     pub(in super::super) kind: String,
     pub(in super::super) read_only: bool,
@@ -88,43 +93,53 @@ impl Mount {
     }
 }
 
-/// `/proc/mounts`; lines that can't be read are left out. Of several mounts on one point
-/// the last is the one that is seen.
-pub(in super::super) fn mounts(text: &str) -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for line in text.lines() {
-        let mut fields = line.split_ascii_whitespace();
+/// `/proc/mounts`; lines that can't be read are left out, and so are mounts that a later one
+/// hides: at the same point, or above it. A later one at `/` hides only what was there: what
+/// an initial root filesystem mounts is moved into the root that comes after it.
+pub(in super::super) fn mounts(text: &[u8]) -> Vec<Mount> {
+    let mut seen: BTreeMap<Vec<u8>, (usize, Mount)> = BTreeMap::new();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let mut fields = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|field| !field.is_empty());
         let (Some(device), Some(point), Some(kind), Some(options)) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             continue;
         };
+        let path = unescape(point);
         let mount = Mount {
-            device: unescape(device),
-            mount_point: unescape(point),
-            kind: kind.to_owned(),
-            read_only: options.split(',').any(|option| option == "ro"),
+            device: shown(&unescape(device)),
+            mount_point: shown(&path),
+            path: path.clone(),
+            kind: shown(kind),
+            read_only: options
+                .split(|byte| *byte == b',')
+                .any(|option| option == b"ro"),
         };
-        match places.entry(mount.mount_point.clone()) {
-            std::collections::hash_map::Entry::Occupied(place) => {
-                if let Some(covered) = mounts.get_mut(*place.get()) {
-                    *covered = mount;
-                }
-            }
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(mounts.len());
-                mounts.push(mount);
+        if path != b"/" {
+            // `0` follows the slash.
+            let below = [&path[..], b"/"].concat()..[&path[..], b"0"].concat();
+            let hidden: Vec<Vec<u8>> = seen.range(below).map(|(path, _)| path.clone()).collect();
+            for path in hidden {
+                seen.remove(&path);
             }
         }
+        seen.insert(path, (number, mount));
     }
-    mounts
+    let mut mounts: Vec<(usize, Mount)> = seen.into_values().collect();
+    mounts.sort_unstable_by_key(|(number, _)| *number);
+    mounts.into_iter().map(|(_, mount)| mount).collect()
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Blanks and backslashes stand as `\040` and the like.
-fn unescape(text: &str) -> String {
+fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         if byte == b'\\'
             && let Some((digits, after)) = tail.split_at_checked(3)
@@ -137,7 +152,7 @@ fn unescape(text: &str) -> String {
             rest = tail;
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 fn octal(digits: &[u8]) -> Option<u8> {

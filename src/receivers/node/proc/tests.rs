@@ -113,7 +113,7 @@ fn used_memory_is_what_is_not_available() {
 
 #[test]
 fn mounts_are_unescaped_and_the_last_on_a_point_is_seen() {
-    let mounts = mounts(MOUNTS);
+    let mounts = mounts(MOUNTS.as_bytes());
     let seen: Vec<_> = mounts
         .iter()
         .filter(|mount| !mount.is_virtual() && !mount.may_hang())
@@ -183,7 +183,7 @@ fn parse_all(text: &str) {
     let _ = Cpus::parse(text);
     let _ = Memory::parse(text).map(|memory| memory.used());
     let _ = (load(text), uptime(text), disks(text), interfaces(text));
-    let _ = (mounts(text), Process::parse(text));
+    let _ = (mounts(text.as_bytes()), Process::parse(text));
     let mut connections = Connections::default();
     connections.add_tcp(text);
     connections.add_udp(text);

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn counters_that_fall_begin_a_new_epoch_and_no_negative_value() {
     let mut fixture = Fixture::new();
-    fixture.start();
+    fixture.start().await;
     let (batch, _) = fixture.poll().await;
     assert_eq!(starts(&batch, "system.network.io"), [1000, 1000]);
     assert_eq!(starts(&batch, "system.cpu.time"), [1000; 8]);
@@ -45,7 +45,7 @@ async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
     for (file, text) in BUSY {
         fixture.set(file, text);
     }
-    fixture.start();
+    fixture.start().await;
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let cpu =
         |mode: &str| format!(r#"system.cpu.time{{cpu.logical_number="0",cpu.mode="{mode}"}}"#);
@@ -64,11 +64,11 @@ async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
         let cpu_line = format!("100 0 100 {idle} {iowait} 0 0 0");
         fixture.set(
             "stat",
-            &format!("cpu {cpu_line}\ncpu0 {cpu_line}\nbtime 1000\n"),
+            format!("cpu {cpu_line}\ncpu0 {cpu_line}\nbtime 1000\n"),
         );
         fixture.set(
             "net/dev",
-            &format!("eth0: {bytes} 10 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n"),
+            format!("eth0: {bytes} 10 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n"),
         );
         let disk = format!("8 0 sda {reads} 1 20000 3000 40 5 60 7000 0 900 0\n");
         fixture.set("diskstats", &disk);
@@ -137,7 +137,7 @@ async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
 #[tokio::test(start_paused = true)]
 async fn a_host_with_a_new_boot_time_begins_every_counter_anew() {
     let mut fixture = Fixture::new();
-    fixture.start();
+    fixture.start().await;
     fixture.poll().await;
     fixture.set(
         "stat",
@@ -169,7 +169,7 @@ async fn what_disappears_ends_its_series_once() {
     let f = async |file: &str, gone: &str, device: &str, names: &[&str]| {
         let mut fixture = Fixture::new();
         let text = FILES.iter().find(|(name, _)| *name == file).unwrap().1;
-        fixture.start();
+        fixture.start().await;
         let whole = fixture.series().await;
         assert_eq!(ended(&whole), [""; 0]);
         fixture.set(file, gone);
@@ -224,7 +224,7 @@ async fn a_processor_that_is_unplugged_ends_its_series() {
     let mut fixture = Fixture::new();
     let two = "cpu 2 0 0 0 0 0 0 0\ncpu0 1 0 0 0 0 0 0 0\ncpu1 1 0 0 0 0 0 0 0\n";
     fixture.set("stat", two);
-    fixture.start();
+    fixture.start().await;
     fixture.set(
         "stat",
         "cpu 4 0 0 0 0 0 0 0\ncpu0 2 0 0 0 0 0 0 0\ncpu1 2 0 0 0 0 0 0 0\n",
@@ -246,7 +246,7 @@ async fn a_processor_that_is_unplugged_ends_its_series() {
 #[tokio::test(start_paused = true)]
 async fn a_remounted_filesystem_ends_the_series_of_its_old_mode() {
     let mut fixture = Fixture::new();
-    fixture.start();
+    fixture.start().await;
     fixture.series().await;
     fixture.set(
         "mounts",
@@ -266,7 +266,7 @@ async fn a_remounted_filesystem_ends_the_series_of_its_old_mode() {
 async fn what_can_not_be_read_for_once_is_not_gone() {
     for file in ["diskstats", "net/dev", "mounts", "stat"] {
         let mut fixture = Fixture::new();
-        fixture.start();
+        fixture.start().await;
         let (before, _) = fixture.poll().await;
         let text = FILES.iter().find(|(name, _)| *name == file).unwrap().1;
         fixture.remove(file);

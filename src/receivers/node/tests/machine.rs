@@ -51,7 +51,7 @@ async fn the_summary_agrees_with_an_independent_reading_of_this_machine() {
     let dev = real("net/dev").unwrap();
     fixture.set("stat", &stat);
     fixture.set("net/dev", &dev);
-    fixture.start();
+    fixture.start().await;
     // Until enough ticks have passed to tell busy from idle.
     let later = loop {
         let text = real("stat").unwrap();
@@ -101,7 +101,7 @@ async fn this_machine_is_read_whole() {
         return;
     }
     let mut fixture = Fixture::empty(|config| config.root_path = "/".into());
-    fixture.start();
+    fixture.start().await;
     let (batch, scrape) = fixture.poll().await;
     assert_eq!(scrape.failures(), []);
     let series = series(&batch);

@@ -1,0 +1,415 @@
+//! Reads the host's files and filesystems.
+//!
+//! Reading may block for ever, so it comes as errands that run on threads of their own; the
+//! interpretation is in [`super::emit`].
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::config::{Config, Filter};
+use super::proc::{self, Connections, Cpus, Memory, Mount, Process, ReadError, Root};
+use super::reading::{Filesystem, Reading, Room};
+use super::threads::Kind;
+use crate::receivers::scrape::{Failure, Reason};
+
+/// Disks, interfaces and filesystems that are read, each; more are left out and counted
+/// as a failure with the reason `limit`.
+pub(super) const MAX_PARTS: usize = 512;
+
+/// What is read, and from where.
+#[derive(Clone)]
+pub(super) struct Reader {
+    root: Root,
+    filesystems: Filter,
+    disks: Filter,
+    networks: Filter,
+    ask_room: Arc<AskRoom>,
+}
+
+/// Asks the filesystem at a path for its room; none where it has none.
+pub(super) type AskRoom = dyn Fn(&Path) -> Result<Option<Room>, Errno> + Send + Sync;
+
+/// The parts of a reading that fail on their own, but filesystems.
+pub(super) const PARTS: usize = 9;
+
+/// One reading that may take for ever.
+pub(super) struct Errand {
+    pub(super) kind: Kind,
+    /// What is read: no two errands of a reader have the same.
+    pub(super) what: String,
+    /// The part that fails when it does.
+    pub(super) part: String,
+    pub(super) read: Box<dyn FnOnce() -> Told + Send>,
+}
+
+/// What an errand brought, to be put into the reading.
+pub(super) type Told = Box<dyn FnOnce(&mut Gathering) + Send>;
+
+/// A reading as it comes together.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    pub(super) reading: Reading,
+    pub(super) failures: Vec<Failure>,
+    /// The mounts that are still to be asked for their room.
+    pub(super) to_ask: Vec<Mount>,
+    /// The filesystems that may not be asked.
+    pub(super) denied: Vec<Mount>,
+    connections: Connections,
+    connections_known: bool,
+}
+
+impl Gathering {
+    /// Takes down that a part failed: once, however many of its files do.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        if self.failures.iter().all(|other| other.part != failure.part) {
+            self.failures.push(failure);
+        }
+    }
+
+    /// What was gathered, and what failed.
+    pub(super) fn finish(mut self) -> (Reading, Vec<Failure>) {
+        // A sum of which a part isn't known is none.
+        let failed = self
+            .failures
+            .iter()
+            .any(|failure| failure.part == CONNECTIONS);
+        if self.connections_known && !failed {
+            self.reading.connections = Some(self.connections);
+        }
+        if let Some(mounts) = &self.reading.mounts {
+            let places: HashMap<&Mount, usize> = mounts.iter().zip(0..).collect();
+            let place = |filesystem: &Filesystem| places.get(&filesystem.mount).copied();
+            self.reading.filesystems.sort_by_key(place);
+        }
+        if self.reading.is_empty() && self.failures.is_empty() {
+            let message = "nothing of the host can be read";
+            self.failures
+                .push(Failure::new("proc", Reason::Refused, message));
+        }
+        (self.reading, self.failures)
+    }
+}
+
+const CONNECTIONS: &str = "connections";
+
+impl Reader {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            root: Root::new(&config.root_path),
+            filesystems: config.filesystems.clone(),
+            disks: config.disks.clone(),
+            networks: config.networks.clone(),
+            ask_room: Arc::new(room),
+        }
+    }
+
+    /// The same, with filesystems that answer otherwise.
+    #[cfg(test)]
+    pub(super) fn asking(self, ask_room: Arc<AskRoom>) -> Self {
+        Self { ask_room, ..self }
+    }
+
+    /// Reads only the counters that differences are made from.
+    pub(super) fn counters(&self) -> Vec<Errand> {
+        let Self {
+            root,
+            disks,
+            networks,
+            ..
+        } = self;
+        let cpus = errand(root, "stat", "cpu", Root::read, Cpus::parse, |to, cpus| {
+            to.reading.cpus = Some(cpus);
+        });
+        let filter = disks.clone();
+        let parse = move |text: &str| {
+            let mut disks = proc::disks(text);
+            disks.retain(|disk| filter.admits(&disk.name, is_whole_disk(&disk.name)));
+            Some(disks)
+        };
+        let disks = errand(
+            root,
+            "diskstats",
+            "disks",
+            Root::read,
+            parse,
+            |to, disks| {
+                to.reading.disks = Some(limited("disks", disks, to));
+            },
+        );
+        let filter = networks.clone();
+        let parse = move |text: &str| {
+            let mut interfaces = proc::interfaces(text);
+            interfaces.retain(|interface| filter.admits(&interface.name, interface.name != "lo"));
+            Some(interfaces)
+        };
+        let read = Root::read_namespaced;
+        let networks = errand(
+            root,
+            "net/dev",
+            "networks",
+            read,
+            parse,
+            |to, interfaces| {
+                to.reading.interfaces = Some(limited("networks", interfaces, to));
+            },
+        );
+        vec![cpus, disks, networks]
+    }
+
+    /// Reads everything but filesystems: those are found as mounts that are still to be
+    /// asked with [`Reader::room`].
+    pub(super) fn all(&self) -> Vec<Errand> {
+        let root = &self.root;
+        let own = Root::new("/");
+        let mut errands = self.counters();
+        let filter = self.filesystems.clone();
+        let read = Root::read_namespaced;
+        // First, since filesystems follow from it.
+        errands.insert(
+            0,
+            Errand::of(
+                root,
+                "mounts",
+                "filesystems",
+                read,
+                move |bytes| {
+                    let mut mounts = proc::mounts(&bytes);
+                    mounts.retain(|mount| {
+                        let by_default = !mount.is_virtual() && !mount.may_hang();
+                        filter.admits(&mount.mount_point, by_default)
+                    });
+                    Some(mounts)
+                },
+                |to, mounts| {
+                    let mounts = limited("filesystems", mounts, to);
+                    to.to_ask = mounts.clone();
+                    to.reading.mounts = Some(mounts);
+                },
+            ),
+        );
+        errands.push(errand(
+            root,
+            "meminfo",
+            "memory",
+            Root::read,
+            Memory::parse,
+            |to, memory| {
+                to.reading.memory = Some(memory);
+            },
+        ));
+        errands.push(errand(
+            root,
+            "loadavg",
+            "load",
+            Root::read,
+            proc::load,
+            |to, load| {
+                to.reading.load = Some(load);
+            },
+        ));
+        errands.push(errand(
+            root,
+            "uptime",
+            "uptime",
+            Root::read,
+            proc::uptime,
+            |to, uptime| {
+                to.reading.uptime = Some(uptime);
+            },
+        ));
+        for file in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
+            let parse = move |text: &str| {
+                let mut connections = Connections::default();
+                if file.starts_with("net/tcp") {
+                    connections.add_tcp(text);
+                } else {
+                    connections.add_udp(text);
+                }
+                Some(connections)
+            };
+            errands.push(errand(
+                root,
+                file,
+                CONNECTIONS,
+                read,
+                parse,
+                |to, connections| {
+                    to.connections_known = true;
+                    to.connections.add(&connections);
+                },
+            ));
+        }
+        // Always its own, also where the host's files are elsewhere.
+        let parse = Process::parse;
+        errands.push(errand(
+            &own,
+            "self/stat",
+            "process",
+            Root::read,
+            parse,
+            |to, process| {
+                to.reading.process = Some(process);
+            },
+        ));
+        errands.push(Errand {
+            kind: Kind::File,
+            what: "self/fd".to_owned(),
+            part: "process".to_owned(),
+            read: Box::new(|| {
+                let entries = std::fs::read_dir("/proc/self/fd").ok();
+                // The directory that is being read is one of them.
+                let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
+                Box::new(move |to: &mut Gathering| to.reading.descriptors = count)
+            }),
+        });
+        errands
+    }
+
+    /// Asks a filesystem for its room. One that isn't reached from here, or has none, is
+    /// absent; so is one that may not be asked, which is said apart.
+    pub(super) fn room(&self, mount: Mount) -> Errand {
+        let path = self.root.host_path(&mount.path);
+        let ask_room = Arc::clone(&self.ask_room);
+        let part = format!("filesystem {}", mount.mount_point);
+        Errand {
+            kind: match mount.may_hang() {
+                true => Kind::Network,
+                false => Kind::Disk,
+            },
+            what: format!("filesystem {}", mount.path.escape_ascii()),
+            part: part.clone(),
+            read: Box::new(move || {
+                let answer = ask_room(&path);
+                Box::new(move |to: &mut Gathering| match answer {
+                    Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
+                    Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                    Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
+                    Err(error) => to.fail(Failure::new(part, Reason::Refused, error.to_string())),
+                })
+            }),
+        }
+    }
+}
+
+impl Errand {
+    /// Reads and parses a file; what is there is handed on. What simply isn't there is no
+    /// failure: a container has no counters of disks, and is well all the same.
+    fn of<T: Send + 'static>(
+        root: &Root,
+        file: &'static str,
+        part: &'static str,
+        read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
+        parse: impl FnOnce(Vec<u8>) -> Option<T> + Send + 'static,
+        put: impl FnOnce(&mut Gathering, T) + Send + 'static,
+    ) -> Self {
+        let root = root.clone();
+        let work = move || -> Told {
+            let (reason, message) = match read(&root, file) {
+                Ok(bytes) => match parse(bytes) {
+                    Some(value) => return Box::new(|to: &mut Gathering| put(to, value)),
+                    None => (Reason::Parse, "not in the kernel's form".to_owned()),
+                },
+                Err(ReadError::Absent) => return Box::new(|_: &mut Gathering| {}),
+                Err(error @ ReadError::TooLarge) => (Reason::Limit, error.to_string()),
+                Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
+                    (Reason::Refused, error.to_string())
+                }
+            };
+            let failure = Failure::new(part, reason, message);
+            Box::new(|to: &mut Gathering| to.fail(failure))
+        };
+        Self {
+            kind: Kind::File,
+            what: file.to_owned(),
+            part: part.to_owned(),
+            read: Box::new(work),
+        }
+    }
+}
+
+/// An errand for a file of text. Names in it may be any bytes.
+fn errand<T: Send + 'static>(
+    root: &Root,
+    file: &'static str,
+    part: &'static str,
+    read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
+    parse: impl FnOnce(&str) -> Option<T> + Send + 'static,
+    put: impl FnOnce(&mut Gathering, T) + Send + 'static,
+) -> Errand {
+    let parse = |bytes: Vec<u8>| parse(&String::from_utf8_lossy(&bytes));
+    Errand::of(root, file, part, read, parse, put)
+}
+
+/// As many as are read; more are a failure.
+fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut Gathering) -> Vec<T> {
+    if items.len() > MAX_PARTS {
+        let message = format!("{} found, {MAX_PARTS} read", items.len());
+        to.fail(Failure::new(part, Reason::Limit, message));
+        items.truncate(MAX_PARTS);
+    }
+    items
+}
+
+fn room(path: &Path) -> Result<Option<Room>, Errno> {
+    let stat = rustix::fs::statvfs(path)?;
+    let block = if stat.f_frsize > 0 {
+        stat.f_frsize
+    } else {
+        stat.f_bsize
+    };
+    let bytes = |blocks: u64| blocks.saturating_mul(block);
+    let room = Room {
+        total: bytes(stat.f_blocks),
+        available: bytes(stat.f_bavail.min(stat.f_bfree)),
+        reserved: bytes(stat.f_bfree.saturating_sub(stat.f_bavail)),
+    };
+    Ok((room.total > 0).then_some(room))
+}
+
+/// Whether a disk's counters are its own and not those of a partition, which its disk
+/// counts too, nor of a file or memory that stands in for a disk.
+fn is_whole_disk(name: &str) -> bool {
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if letters == name {
+        return true;
+    }
+    let numbered_partition = letters
+        .strip_suffix('p')
+        .is_some_and(|disk| disk.ends_with(|c: char| c.is_ascii_digit()));
+    let lettered_partition = ["sd", "hd", "vd", "xvd"].iter().any(|prefix| {
+        letters
+            .strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase()))
+    });
+    !numbered_partition
+        && !lettered_partition
+        && !matches!(letters, "loop" | "ram" | "zram" | "fd" | "sr")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_and_stand_ins_are_no_whole_disks() {
+        let f = |names: &[&str], expected: bool| {
+            for name in names {
+                assert_eq!(is_whole_disk(name), expected, "{name}");
+            }
+        };
+        f(
+            &[
+                "sda", "vda", "xvda", "nvme0n1", "mmcblk0", "md0", "dm-3", "sdaa",
+            ],
+            true,
+        );
+        f(
+            &["sda1", "vda15", "xvda2", "nvme0n1p1", "mmcblk0p2", "sdaa1"],
+            false,
+        );
+        f(&["loop0", "ram1", "zram0", "sr0", "fd0"], false);
+    }
+}

@@ -1,0 +1,344 @@
+//! Threads for readings that may never come back.
+//!
+//! To open or read a file may take for ever (a FIFO, a `/proc` that a program serves, a
+//! server that is gone), and nothing can interrupt it. So readings have threads of their
+//! own. One of them does all readings in turn, as long as each is done at once. One that
+//! takes longer than [`PATIENCE`] keeps its thread, and another thread goes on with the
+//! rest; when a reading that hung comes back, its thread ends. No thread is ever waited
+//! for, and there are never more of them than [`LIMITS`] allows, however many receivers
+//! there are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
+
+/// How long a reading may keep those behind it waiting.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How many readings of each [`Kind`] may be under way. Kinds have limits of their own, so
+/// that servers which hang leave the files of the host readable. lxcfs alone serves five
+/// of the files.
+const LIMITS: [usize; 3] = [6, 2, 4];
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file under `/proc`.
+    File,
+    /// The room of a filesystem on a disk.
+    Disk,
+    /// The room of a filesystem behind a network or a program.
+    Network,
+}
+
+/// The threads that read.
+#[derive(Debug, Default)]
+pub(super) struct BlockingThreads {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// By [`Kind`], the readings under way.
+    running: [Vec<Arc<str>>; LIMITS.len()],
+    threads: usize,
+    /// Threads that wait for work: one at most.
+    idle: usize,
+    /// Those of them that were told to look, and haven't yet.
+    called: usize,
+    inquiries: u64,
+}
+
+struct Job {
+    kind: Kind,
+    inquiry: u64,
+    what: Arc<str>,
+    read: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.what.fmt(f)
+    }
+}
+
+impl State {
+    fn is_runnable(&self, job: &Job) -> bool {
+        self.running[job.kind as usize].len() < LIMITS[job.kind as usize]
+    }
+
+    fn take(&mut self) -> Option<Job> {
+        let at = self.queue.iter().position(|job| self.is_runnable(job))?;
+        let job = self.queue.remove(at)?;
+        self.running[job.kind as usize].push(Arc::clone(&job.what));
+        Some(job)
+    }
+
+    fn running(&self) -> usize {
+        self.running.iter().map(Vec::len).sum()
+    }
+}
+
+impl BlockingThreads {
+    /// Those that all receivers of the process share.
+    pub(super) fn shared() -> Arc<Self> {
+        static SHARED: LazyLock<Arc<BlockingThreads>> = LazyLock::new(Arc::default);
+        Arc::clone(&SHARED)
+    }
+
+    fn submit(self: &Arc<Self>, job: Job) {
+        let mut state = lock(&self.state);
+        state.queue.push_back(job);
+        if !self.call(&mut state) && state.threads == 0 {
+            self.begin(&mut state);
+        }
+    }
+
+    /// Has another thread look for work, unless one is about to.
+    fn reinforce(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        let runnable = state.queue.iter().any(|job| state.is_runnable(job));
+        let looks = state.threads > state.running() + state.idle;
+        if runnable && !looks && !self.call(&mut state) {
+            self.begin(&mut state);
+        }
+    }
+
+    fn call(&self, state: &mut State) -> bool {
+        if state.idle == 0 {
+            return false;
+        }
+        state.idle -= 1;
+        state.called += 1;
+        self.work.notify_one();
+        true
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State) {
+        if state.threads == LIMITS.iter().sum::<usize>() {
+            return;
+        }
+        let threads = Arc::clone(self);
+        let begun = std::thread::Builder::new()
+            .name("foghorn-reader".to_owned())
+            .spawn(move || threads.work());
+        // Without a thread the readings are late.
+        if begun.is_ok() {
+            state.threads += 1;
+        }
+    }
+
+    fn work(&self) {
+        let _alive = Alive(self);
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.take() {
+                drop(state);
+                let running = Running(self, job.kind, Arc::clone(&job.what));
+                (job.read)();
+                drop(running);
+                state = lock(&self.state);
+                continue;
+            }
+            if state.idle + state.called > 0 {
+                return;
+            }
+            state.idle = 1;
+            while state.called == 0 {
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            state.called -= 1;
+        }
+    }
+
+    /// Takes an inquiry's readings out of the queue, and tells which.
+    fn withdraw(&self, inquiry: u64) -> BTreeSet<Arc<str>> {
+        let mut state = lock(&self.state);
+        let (mine, others) = std::mem::take(&mut state.queue)
+            .into_iter()
+            .partition(|job| job.inquiry == inquiry);
+        state.queue = others;
+        drop(state);
+        let mine: VecDeque<Job> = mine;
+        mine.into_iter().map(|job| Arc::clone(&job.what)).collect()
+    }
+
+    /// Whether nothing goes on but readings that a test lets hang.
+    #[cfg(test)]
+    pub(super) fn only(&self, hangs: impl Fn(&str) -> bool) -> bool {
+        let state = lock(&self.state);
+        let mut running = state.running.iter().flatten();
+        state.threads == state.running() + state.idle && running.all(|what| hangs(what))
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        lock(&self.state).threads
+    }
+}
+
+/// Counts a thread as long as it lives, also if a reading panics.
+struct Alive<'a>(&'a BlockingThreads);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).threads -= 1;
+    }
+}
+
+/// Counts a reading as long as it is under way.
+struct Running<'a>(&'a BlockingThreads, Kind, Arc<str>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        let running = &mut state.running[self.1 as usize];
+        if let Some(at) = running.iter().position(|what| Arc::ptr_eq(what, &self.2)) {
+            running.swap_remove(at);
+        }
+    }
+}
+
+/// What somebody reads, by name, that has not been read yet: each is asked once at a time.
+pub(super) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
+
+/// Keeps a reading among those outstanding until it is done or given up.
+struct Asked(Outstanding, Arc<str>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        lock(&self.0).remove(&self.1);
+    }
+}
+
+/// Readings that are asked for together and have until a deadline.
+pub(super) struct Inquiry<T> {
+    threads: Arc<BlockingThreads>,
+    outstanding: Outstanding,
+    number: u64,
+    deadline: Instant,
+    sender: UnboundedSender<(Arc<str>, T)>,
+    /// As many at most as were asked for.
+    answers: UnboundedReceiver<(Arc<str>, T)>,
+    /// What was asked for and not told yet, and whether it hung before already.
+    open: BTreeMap<Arc<str>, bool>,
+    /// What no thread has begun with by the deadline.
+    withdrawn: BTreeSet<Arc<str>>,
+}
+
+/// What came of a reading.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer<T> {
+    /// It is done.
+    Told(T),
+    /// It hangs.
+    Late,
+    /// No thread was free for it, because too many others hang.
+    NotBegun,
+}
+
+impl<T: Send + 'static> Inquiry<T> {
+    pub(super) fn new(
+        threads: &Arc<BlockingThreads>,
+        outstanding: &Outstanding,
+        deadline: Instant,
+    ) -> Self {
+        let (sender, answers) = unbounded_channel();
+        let mut state = lock(&threads.state);
+        state.inquiries += 1;
+        let number = state.inquiries;
+        drop(state);
+        Self {
+            threads: Arc::clone(threads),
+            outstanding: Arc::clone(outstanding),
+            number,
+            deadline,
+            sender,
+            answers,
+            open: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+        }
+    }
+
+    /// Has `what` read, unless the last reading of it still hangs.
+    pub(super) fn ask(
+        &mut self,
+        kind: Kind,
+        what: &str,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) {
+        let what: Arc<str> = what.into();
+        let hangs = !lock(&self.outstanding).insert(Arc::clone(&what));
+        self.open.insert(Arc::clone(&what), hangs);
+        if hangs {
+            return;
+        }
+        let asked = Asked(Arc::clone(&self.outstanding), Arc::clone(&what));
+        let sender = self.sender.clone();
+        self.threads.submit(Job {
+            kind,
+            inquiry: self.number,
+            what: Arc::clone(&what),
+            read: Box::new(move || {
+                let told = read();
+                drop(asked);
+                // Nobody listens any more after the deadline.
+                let _ = sender.send((what, told));
+            }),
+        });
+    }
+
+    /// The next reading that is done, or is late by now; none when all were told.
+    ///
+    /// Cancel safe: an answer is lost only with the inquiry.
+    pub(super) async fn next(&mut self) -> Option<(Arc<str>, Answer<T>)> {
+        let hung = self.open.iter().find(|(_, hangs)| **hangs);
+        if let Some(what) = hung.map(|(what, _)| Arc::clone(what)) {
+            self.open.remove(&what);
+            return Some((what, Answer::Late));
+        }
+        while !self.open.is_empty() {
+            let until = self.deadline.min(Instant::now() + PATIENCE);
+            match timeout_at(until, self.answers.recv()).await {
+                Ok(Some((what, told))) => {
+                    self.open.remove(&what);
+                    return Some((what, Answer::Told(told)));
+                }
+                Ok(None) | Err(_) if Instant::now() >= self.deadline => {
+                    self.withdrawn
+                        .append(&mut self.threads.withdraw(self.number));
+                    let (what, _) = self.open.pop_first()?;
+                    let answer = match self.withdrawn.contains(&what) {
+                        true => Answer::NotBegun,
+                        false => Answer::Late,
+                    };
+                    return Some((what, answer));
+                }
+                Ok(None) | Err(_) => self.threads.reinforce(),
+            }
+        }
+        None
+    }
+}
+
+impl<T> Drop for Inquiry<T> {
+    fn drop(&mut self) {
+        self.threads.withdraw(self.number);
+    }
+}
+
+/// Every change under these locks is whole, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
