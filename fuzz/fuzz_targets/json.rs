@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let (signal, bytes) = (input.signal, input.bytes);
     if bytes.first() == Some(&b'{') {
-        if let Ok(batch) = json::decode(signal, bytes) {
+        if let Ok(json::Decoded { batch, .. }) = json::decode(signal, bytes) {
             let text = std::str::from_utf8(bytes).unwrap();
             assert!(serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
             comes_back(signal, &joined(&batch));
@@ -35,7 +35,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 /// From protobuf to JSON and back nothing is lost.
 fn comes_back(signal: Signal, request: &[u8]) {
-    let back = json::decode(signal, &text(signal, request)).unwrap();
+    let back = json::decode(signal, &text(signal, request)).unwrap().batch;
     let before = Request::decode(signal, request).unwrap();
     let after = Request::decode(signal, &joined(&back)).unwrap();
     // As Rust shows them, all numbers that aren't one are the same, as in JSON.

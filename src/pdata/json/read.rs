@@ -1,12 +1,15 @@
 //! JSON to protobuf, in one pass over the text and without owned structs.
 //!
 //! As the protocol asks of receivers: unknown keys are skipped, 64-bit integers may be
-//! strings or numbers, null means absent. Enumerations may be names as well as numbers,
-//! because other senders write them so.
+//! strings or numbers, null means absent. Enumerations may be names as well as numbers, and
+//! keys in snake_case as well as lowerCamelCase, because other senders write them so and the
+//! Collector reads them.
 
 mod scalar;
+mod surrogates;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -31,30 +34,49 @@ pub enum Invalid {
     Nesting(#[from] Malformed),
 }
 
-/// Reads an export request of this signal.
+/// A request that was read.
+#[derive(Debug)]
+pub struct Decoded {
+    /// What it says.
+    pub batch: Batch,
+    /// Whether it has keys that mean something to its sender, and not one item was found.
+    pub unrecognised: bool,
+}
+
+/// Reads an export request of this signal. Half a surrogate pair, which is what is left of a
+/// character that was cut in two, becomes U+FFFD.
 ///
 /// # Errors
 ///
 /// [`Invalid`], which names the place.
-pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, Invalid> {
+pub fn decode(signal: Signal, text: &[u8]) -> Result<Decoded, Invalid> {
     // At once, since the values of unknown keys are skipped unseen.
     steps::count(text.len());
     let text = std::str::from_utf8(text)?;
+    let text = surrogates::paired(text);
     let mut out = Encoder::default();
-    let mut json = serde_json::Deserializer::from_str(text);
+    let unknown = Cell::new(false);
+    let mut json = serde_json::Deserializer::from_str(&text);
     Content {
         message: signal.request(),
         out: &mut out,
+        unknown: &unknown,
     }
     .deserialize(&mut json)?;
     json.end()?;
-    Ok(Batch::decode(signal, out.finish().into())?)
+    let batch = Batch::decode(signal, out.finish().into())?;
+    Ok(Decoded {
+        unrecognised: unknown.get() && batch.items() == 0,
+        batch,
+    })
 }
 
 /// The fields of a message: written into the message that is open.
 struct Content<'o> {
     message: &'static Message,
     out: &'o mut Encoder,
+    /// Set where a key means nothing.
+    unknown: &'o Cell<bool>,
 }
 
 impl<'de> DeserializeSeed<'de> for Content<'_> {
@@ -75,16 +97,37 @@ impl<'de> Visitor<'de> for Content<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
             steps::count(key.len());
-            match self.message.fields.iter().find(|field| field.name == key) {
+            let mut fields = self.message.fields.iter();
+            match fields.find(|field| field.name == key || is_in_snake_case(&key, field.name)) {
                 Some(field) => map.next_value_seed(Values {
                     field,
                     out: self.out,
+                    unknown: self.unknown,
                 })?,
-                None => map.next_value::<IgnoredAny>().map(|_| ())?,
+                None => {
+                    self.unknown.set(true);
+                    map.next_value::<IgnoredAny>().map(|_| ())?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Whether a key is a lowerCamelCase name in snake_case.
+fn is_in_snake_case(key: &str, name: &str) -> bool {
+    if !key.contains('_') {
+        return false;
+    }
+    let mut rest = key.bytes();
+    let mut spelt = name.bytes().all(|letter| {
+        if letter.is_ascii_uppercase() && rest.next() != Some(b'_') {
+            return false;
+        }
+        rest.next() == Some(letter.to_ascii_lowercase())
+    });
+    spelt &= rest.next().is_none();
+    spelt
 }
 
 /// A key, borrowed from the text where it has no escapes.
@@ -116,6 +159,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 struct Values<'o> {
     field: &'static Field,
     out: &'o mut Encoder,
+    unknown: &'o Cell<bool>,
 }
 
 impl<'de> DeserializeSeed<'de> for Values<'_> {
@@ -149,9 +193,13 @@ impl<'de> Visitor<'de> for Values<'_> {
         if self.field.presence == Presence::Repeated {
             return json.deserialize_seq(self);
         }
-        let Self { field, out } = self;
+        let Self {
+            field,
+            out,
+            unknown,
+        } = self;
         match (field.presence, field.kind) {
-            (_, Kind::Message(message)) => nested(field, message, out, json),
+            (_, Kind::Message(message)) => nested(field, message, out, unknown, json),
             (presence, _) => {
                 let scalar = Scalar { field }.deserialize(json)?;
                 // Writers leave out what is absent anyway.
@@ -164,7 +212,11 @@ impl<'de> Visitor<'de> for Values<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { field, out } = self;
+        let Self {
+            field,
+            out,
+            unknown,
+        } = self;
         match field.kind {
             Kind::Message(message) => {
                 while list
@@ -172,6 +224,7 @@ impl<'de> Visitor<'de> for Values<'_> {
                         field,
                         message,
                         out,
+                        unknown,
                     })?
                     .is_some()
                 {}
@@ -202,13 +255,14 @@ struct Element<'o> {
     field: &'static Field,
     message: &'static Message,
     out: &'o mut Encoder,
+    unknown: &'o Cell<bool>,
 }
 
 impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        nested(self.field, self.message, self.out, json)
+        nested(self.field, self.message, self.out, self.unknown, json)
     }
 }
 
@@ -216,10 +270,16 @@ fn nested<'de, D: Deserializer<'de>>(
     field: &'static Field,
     message: &'static Message,
     out: &mut Encoder,
+    unknown: &Cell<bool>,
     json: D,
 ) -> Result<(), D::Error> {
     out.begin(field.number);
-    Content { message, out }.deserialize(json)?;
+    Content {
+        message,
+        out,
+        unknown,
+    }
+    .deserialize(json)?;
     out.end();
     Ok(())
 }

@@ -162,7 +162,9 @@ where
         &mut bytes,
     );
     let text = json(signal, &bytes);
-    let batch = decode(signal, text.as_bytes()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    let batch = decode(signal, text.as_bytes())
+        .map_err(|e| TestCaseError::fail(e.to_string()))?
+        .batch;
     let again: Vec<u8> = batch
         .parts()
         .iter()

@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, http};
 
 use super::body::{self, Admitted, Compression, Limits};
 use super::door::Door;
-use super::ingest::Encoding;
+use super::ingest::{Encoding, Taken};
 use super::rejection::Rejection;
 use crate::component::Body;
 use crate::pdata::Signal;
@@ -47,15 +47,15 @@ where
         Some(signal) => take(request, signal, door).await,
         None => Err(Rejection::UnknownMethod),
     };
-    door.ingest.count(signal, outcome.as_ref().err());
+    door.ingest.count(signal, &outcome);
     match outcome {
         // An empty export response is an empty message.
-        Ok(()) => respond(Bytes::from_static(&[0; PREFIX])),
+        Ok(_) => respond(Bytes::from_static(&[0; PREFIX])),
         Err(rejection) => reject(&rejection),
     }
 }
 
-async fn take<B>(request: Request<B>, signal: Signal, door: &Door) -> Result<(), Rejection>
+async fn take<B>(request: Request<B>, signal: Signal, door: &Door) -> Result<Taken, Rejection>
 where
     B: HttpBody<Data = Bytes>,
 {

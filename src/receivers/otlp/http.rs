@@ -10,7 +10,7 @@ use super::body::{self, Compression};
 use super::config::Paths;
 use super::cors::Cors;
 use super::door::Door;
-use super::ingest::Encoding;
+use super::ingest::{Encoding, Taken};
 use super::rejection::Rejection;
 use crate::component::Body;
 use crate::pdata::Signal;
@@ -61,11 +61,12 @@ where
         Some(encoding) => take(request, signal, encoding, door).await,
         None => Err(Rejection::UnsupportedContentType),
     };
-    door.ingest.count(Some(signal), outcome.as_ref().err());
+    door.ingest.count(Some(signal), &outcome);
     // A sender whose content type means nothing is told in the protocol's main encoding.
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match outcome {
-        Ok(()) => accepted(encoding),
+        Ok(Taken::All) => accepted(encoding),
+        Ok(Taken::Unrecognised) => unrecognised(),
         Err(rejection) => door.reject(&rejection, encoding),
     }
 }
@@ -112,7 +113,7 @@ async fn take<B>(
     signal: Signal,
     encoding: Encoding,
     door: &Door,
-) -> Result<(), Rejection>
+) -> Result<Taken, Rejection>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -145,6 +146,14 @@ fn accepted(encoding: Encoding) -> Response<Body> {
         Encoding::Json => Bytes::from_static(b"{}"),
     };
     with_type(StatusCode::OK, encoding, empty)
+}
+
+/// The warning of a partial success, in JSON, the only encoding whose keys may mean nothing.
+fn unrecognised() -> Response<Body> {
+    let body = Bytes::from_static(
+        br#"{"partialSuccess":{"errorMessage":"nothing in this request was recognised: are its keys those of OTLP, and is it sent to the path of its signal?"}}"#,
+    );
+    with_type(StatusCode::OK, Encoding::Json, body)
 }
 
 fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Body> {

@@ -11,7 +11,8 @@ fn point(point: &str) -> Result<Batch, String> {
         r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[
            {{"name":"m","gauge":{{"dataPoints":[{point}]}}}}]}}]}}]}}"#
     );
-    decode(Signal::Metrics, text.as_bytes()).map_err(|error| error.to_string())
+    let decoded = decode(Signal::Metrics, text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(decoded.batch)
 }
 
 fn value(text: &str) -> Option<number_data_point::Value> {
@@ -56,10 +57,11 @@ fn null_is_absent_and_unknown_keys_are_skipped() {
     assert_eq!(
         decode(Signal::Logs, br#"{"resourceLogs":null}"#)
             .unwrap()
+            .batch
             .items(),
         0
     );
-    assert_eq!(decode(Signal::Logs, b"{}").unwrap().items(), 0);
+    assert_eq!(decode(Signal::Logs, b"{}").unwrap().batch.items(), 0);
 }
 
 #[test]
@@ -141,8 +143,68 @@ fn bytes_and_ids_are_read_as_they_are_written() {
 
     let mut json = Vec::new();
     write(Signal::Metrics, &batch.parts()[0], &mut json);
-    let again = decode(Signal::Metrics, &json).unwrap().parts()[0]
+    let again = decode(Signal::Metrics, &json).unwrap().batch.parts()[0]
         .bytes()
         .clone();
     assert_eq!(ExportMetricsServiceRequest::decode(again), Ok(request));
+}
+
+#[test]
+fn keys_in_snake_case_are_read_as_those_in_camel_case() {
+    let camel = r#"{"resourceMetrics":[{"schemaUrl":"u","scopeMetrics":[{"metrics":[{"name":"m",
+        "exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[{"timeUnixNano":"7",
+        "zeroCount":"2","exemplars":[{"traceId":"000102030405060708090a0b0c0d0e0f"}],
+        "attributes":[{"key":"K","value":{"stringValue":"camelCase stays"}}]}]}}]}]}]}"#;
+    let snake = r#"{"resource_metrics":[{"schema_url":"u","scope_metrics":[{"metrics":[{"name":"m",
+        "exponential_histogram":{"aggregation_temporality":1,"data_points":[{"time_unix_nano":"7",
+        "zero_count":"2","exemplars":[{"trace_id":"000102030405060708090a0b0c0d0e0f"}],
+        "attributes":[{"key":"K","value":{"string_value":"camelCase stays"}}]}]}}]}]}]}"#;
+    let read = |text: &str| {
+        let decoded = decode(Signal::Metrics, text.as_bytes()).unwrap();
+        assert!(!decoded.unrecognised);
+        decoded.batch.parts()[0].bytes().clone()
+    };
+    assert_eq!(read(snake), read(camel));
+    for signal in Signal::ALL {
+        let is_named = |key: &str| {
+            signal
+                .request()
+                .fields
+                .iter()
+                .any(|f| is_in_snake_case(key, f.name))
+        };
+        assert!(!is_named("resource_"));
+        assert!(!is_named("resource_spans_") && !is_named("_resource_spans"));
+        assert!(!is_named("resource_Spans") && !is_named("resourceSpans"));
+    }
+}
+
+#[test]
+fn a_request_in_which_nothing_is_recognised_is_told_from_an_empty_one() {
+    let f = |text: &str, unrecognised: bool| {
+        let decoded = decode(Signal::Logs, text.as_bytes()).unwrap();
+        assert_eq!(decoded.unrecognised, unrecognised, "{text}");
+    };
+    f("{}", false);
+    f(r#"{"resourceLogs":[]}"#, false);
+    f(r#"{"resourceLogs":[{"scopeLogs":[]}]}"#, false);
+    f(r#"{"resourceSpans":[{}]}"#, true);
+    f(
+        r#"{"resourceLogs":[{"instrumentationLibraryLogs":[{}]}]}"#,
+        true,
+    );
+    f(
+        r#"{"new":1,"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#,
+        false,
+    );
+}
+
+#[test]
+fn half_a_surrogate_pair_costs_one_character() {
+    let text =
+        r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityText":"cut \ud83d"}]}]}]}"#;
+    let batch = decode(Signal::Logs, text.as_bytes()).unwrap().batch;
+    let logs = batch.resource_logs().next().unwrap();
+    let record = logs.scopes().next().unwrap().log_records().next().unwrap();
+    assert_eq!(record.severity_text(), "cut \u{fffd}");
 }
