@@ -64,12 +64,17 @@ impl DeliveryTask {
                 return Verdict::GivenUp(DropReason::Shutdown);
             };
             let canary = pass.is_canary();
+            let begun = Instant::now();
             let result = tokio::select! {
                 biased;
                 () = &mut over => return Verdict::Cancelled,
                 result = self.attempt(&batch, pass, too_large) => result,
             };
             case.attempts = number + 1;
+            // To try a destination that was given up is no fault of the request.
+            if canary {
+                case.retry.excuse(begun.elapsed());
+            }
             let error = match result {
                 Ok(delivered) => {
                     self.status.working();

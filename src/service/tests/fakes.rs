@@ -149,6 +149,8 @@ pub(super) enum Reply {
     /// Will never take this one, and wants nothing for so many seconds.
     RefuseFor(u64),
     Hang,
+    /// Says to come back later, after so many seconds of thought.
+    RetryAfterThought(u64),
     Panic,
 }
 
@@ -324,6 +326,10 @@ impl Exporter for Remote {
                 Reply::Permanent => fail(Remedy::None, Outcome::ClientError, None),
                 Reply::RefuseFor(after) => fail(Remedy::None, Outcome::ClientError, Some(after)),
                 Reply::Hang => pending().await,
+                Reply::RetryAfterThought(seconds) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    fail(Remedy::Retry, Outcome::Unavailable, None)
+                }
                 Reply::Panic => panic!("the exporter broke"),
             }
         })

@@ -82,6 +82,18 @@ async fn in_an_outage_nothing_is_given_up_however_long_it_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_canaries_take_of_a_long_outage_counts_against_nobody() {
+    let remote = one_by_one(Remote::rule(|_| Reply::RetryAfterThought(4)));
+    let rigged = rigged(&remote).await;
+    rigged.push(5).await.unwrap();
+    sleep(Duration::from_secs(24 * 3600)).await;
+    assert!(remote.attempts().len() > 500);
+    let leg = rigged.leg("remote");
+    assert_eq!((leg.queued, leg.dropped.total()), (5, 0));
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_joined_request_is_tried_in_its_parts_and_only_the_poison_is_late() {
     let remote = Remote::rule(|batch| match batch.items() {
         items if items % 1000 == 7 || items > 1000 => Reply::Hang,
