@@ -195,7 +195,8 @@ impl MetricsWriter {
         );
         let value = point.value.filter(|_| !self.ending);
         self.out.message(1, |w| {
-            write_time(w, 2, point.start);
+            // A clock that was set back by a little between the two.
+            write_time(w, 2, point.start.map(|start| start.min(point.time)));
             write_time(w, 3, Some(point.time));
             match value {
                 // A oneof is written even when it is zero: absent would mean no value.
@@ -225,7 +226,8 @@ impl MetricsWriter {
         );
         let recorded = !point.buckets.is_empty() && !self.ending;
         self.out.message(1, |w| {
-            write_time(w, 2, point.start);
+            // A clock that was set back by a little between the two.
+            write_time(w, 2, point.start.map(|start| start.min(point.time)));
             write_time(w, 3, Some(point.time));
             if recorded {
                 // Saturates: the counts may come from anywhere.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::reading::Reading;
 use super::state::{Counter, Instance, set};
+use crate::receivers::scrape::SetBack;
 
 /// What is summed over the instances as a counter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +69,17 @@ impl Network {
             sum.start.get_or_insert(time);
             let growth = set(seen, Some(counter.value), time);
             sum.total = sum.total.saturating_add(growth);
+        }
+    }
+
+    /// Each member tells it; a start that was moved lies in the future no more.
+    pub(super) fn clock_set_back(&mut self, member: usize, by: &SetBack) {
+        let seen = self.members.get_mut(member).map(|member| &mut member.seen);
+        for counter in seen.into_iter().flatten().flatten() {
+            counter.clock_set_back(by);
+        }
+        for start in self.sums.iter_mut().filter_map(|sum| sum.start.as_mut()) {
+            by.correct(start);
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Document, Told};
-use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
+use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper, SetBack};
 use crate::resilience::{Endpoint, Trigger};
 
 /// One instance, as the controller polls it.
@@ -208,6 +208,13 @@ impl BetanetScraper {
 }
 
 impl Scraper for BetanetScraper {
+    fn clock_set_back(&mut self, by: &SetBack) {
+        self.state.clock_set_back(by);
+        if let Some((member, network)) = &self.network {
+            lock(network).clock_set_back(*member, by);
+        }
+    }
+
     fn scrape<'a>(
         &'a mut self,
         now: Now,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::part::Part;
 use super::reading::{Mixnode, Reading};
+use crate::receivers::scrape::SetBack;
 
 /// Upper bounds of the latency histogram, in seconds.
 pub(super) const LATENCY_BOUNDS: [f64; 11] = [
@@ -52,6 +53,11 @@ impl Counter {
         self.told = value;
         self.seen = time;
         growth
+    }
+
+    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+        by.correct(&mut self.start);
+        by.correct(&mut self.seen);
     }
 
     /// Prepares for values that somebody else tells, who may have counted a little less: the
@@ -175,6 +181,27 @@ pub(super) struct Instance {
 }
 
 impl Instance {
+    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+        let own = [
+            &mut self.messages,
+            &mut self.dropped,
+            &mut self.transmitted,
+            &mut self.received,
+        ];
+        let Mixnodes { present, left, .. } = &mut self.mixnodes;
+        let left = left.values_mut().map(|(_, node)| node);
+        let nodes = present
+            .values_mut()
+            .chain(left)
+            .flat_map(|node| [&mut node.processed, &mut node.forwarded, &mut node.dropped]);
+        for counter in own.into_iter().chain(nodes).flatten() {
+            counter.clock_set_back(by);
+        }
+        if let Some(start) = &mut self.latency.start {
+            by.correct(start);
+        }
+    }
+
     /// Takes what a poll found out.
     pub(super) fn update(&mut self, reading: &Reading, time: SystemTime, max_mixnodes: usize) {
         let (mut processed, mut dropped) = (reading.processed, reading.dropped);

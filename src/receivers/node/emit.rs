@@ -18,6 +18,7 @@ use super::summary::{Summary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
+use crate::receivers::scrape::SetBack;
 
 /// What the kernel counts in.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +85,18 @@ impl Host {
             mounts: BTreeSet::new(),
             written: false,
         }
+    }
+
+    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+        let previous = self.previous.as_mut().map(|(before, _)| &mut before.wall);
+        let starts = [self.booted.as_mut(), self.started.as_mut(), previous];
+        starts
+            .into_iter()
+            .flatten()
+            .for_each(|start| by.correct(start));
+        self.cpus.clock_set_back(by);
+        self.disks.clock_set_back(by);
+        self.interfaces.clock_set_back(by);
     }
 
     /// Takes the counters from which the first differences are made.

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::receivers::scrape::SetBack;
+
 /// How much less than the time between two readings a host may have been up for by its own
 /// account and still be taken for the same: readings are late at times, and clocks drift.
 const SLACK: f64 = 60.0;
@@ -65,6 +67,16 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
             *value = read;
         }
         group.counted
+    }
+
+    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+        for group in self.groups.values_mut() {
+            group
+                .counted
+                .starts
+                .iter_mut()
+                .for_each(|start| by.correct(start));
+        }
     }
 
     /// Lets every counter begin anew: the host did.

@@ -77,7 +77,9 @@ use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, Rece
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Access, Client, Request};
-use crate::receivers::scrape::{Controller, Failure, Reach, Reason, Scrape, Scraper, Target};
+use crate::receivers::scrape::{
+    Controller, Failure, Reach, Reason, Scrape, Scraper, SetBack, Target,
+};
 use crate::resilience::{PollConfig, Trigger};
 use crate::yaml::GoDuration;
 
@@ -289,6 +291,10 @@ impl Scraper for Local {
             gathering.finish().0
         });
         self.baseline = Some((now, task));
+    }
+
+    fn clock_set_back(&mut self, by: &SetBack) {
+        self.host.clock_set_back(by);
     }
 
     fn scrape<'a>(

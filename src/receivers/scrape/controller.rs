@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::schedule::Schedule;
 use super::series::{self, Tally};
-use super::{Failure, Reason, Scrape, Scraper, Settings};
+use super::{Failure, Reason, Scrape, Scraper, SetBack, Settings};
 use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
 };
@@ -138,6 +138,7 @@ impl Receiver for Controller {
                         .health
                         .reporter(Subject::Endpoint, &self.id, &target.endpoint),
                     tally: Tally::new(now.wall, target.reach == Reach::Remote),
+                    polled: now,
                     failing: BTreeSet::new(),
                     expected: FIRST_GUESS,
                     id: self.id.clone(),
@@ -190,6 +191,8 @@ struct Poller {
     instruments: Instruments,
     reporter: Reporter,
     tally: Tally,
+    /// When it polled last, and before that when it was started.
+    polled: Now,
     /// The parts that failed in the last poll.
     failing: BTreeSet<String>,
     /// Bytes that the next poll will need, judged by the last.
@@ -237,6 +240,10 @@ impl Poller {
             Err(refusal) => return self.skipped(refusal.reason),
         };
         let now = Now::read();
+        if let Some(by) = SetBack::between(std::mem::replace(&mut self.polled, now), now) {
+            self.tally.clock_set_back(&by);
+            self.target.scraper.clock_set_back(&by);
+        }
         let mut out = MetricsWriter::new();
         self.write_resource(&mut out);
         let Some(scrape) = stop

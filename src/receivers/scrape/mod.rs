@@ -35,6 +35,7 @@
 //! Own metrics: `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}`. How many
 //! points a part that failed would have given is unknown: each counts one as errored.
 
+mod clock;
 mod controller;
 mod failure;
 pub mod http;
@@ -49,6 +50,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+pub use clock::SetBack;
 pub use controller::{Controller, Reach, Target};
 pub use failure::{Failure, Reason};
 pub use schedule::Settings;
@@ -77,6 +79,10 @@ pub trait Scraper: Send {
         trigger: Trigger,
         out: &'a mut MetricsWriter,
     ) -> BoxFuture<'a, Scrape>;
+
+    /// Told before a scrape when the wall clock was set back since the last one: starts of
+    /// counters that the scraper remembers would lie in the future.
+    fn clock_set_back(&mut self, _by: &SetBack) {}
 
     /// When it wants to be polled beside the ticks: a canary is due, an advice runs out, or
     /// series are to end. May lie in the past.

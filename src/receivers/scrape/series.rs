@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{Reason, Scrape};
+use super::{Reason, Scrape, SetBack};
 use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
 
 /// Failures so far, by reason.
@@ -26,6 +26,10 @@ impl Tally {
             from_zero,
             rejected: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+        by.correct(&mut self.start);
     }
 
     pub(super) fn count(&mut self, reason: Reason) {

@@ -2,7 +2,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
+use super::super::network::Network;
 use super::*;
+use crate::component::Now;
 
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
@@ -153,4 +155,41 @@ proptest! {
             prop_assert!(total >= plain, "what is there is in it");
         }
     }
+}
+
+#[test]
+fn starts_stay_as_long_ago_as_they_were_when_the_clock_is_set_back() {
+    let second = Duration::from_secs;
+    let years = second(2 * 365 * 24 * 3600);
+    let before = Now::read();
+    let now = Now {
+        monotonic: before.monotonic + second(15),
+        wall: before.wall + second(15) - years,
+    };
+    let reading = Reading {
+        processed: Some(100),
+        ..Reading::default()
+    };
+    let mut instance = Instance::default();
+    instance.update(&reading, before.wall, 10);
+    let mut network = Network::new(2);
+    for member in 0..2 {
+        network.update(member, Some((&instance, &reading)), before.wall);
+    }
+    let back = SetBack::between(before, now).unwrap();
+    instance.clock_set_back(&back);
+    for member in 0..2 {
+        network.clock_set_back(member, &back);
+    }
+    let expected = now.wall - second(15);
+    assert_eq!(instance.messages.unwrap().start, expected);
+    assert_eq!(network.sums[0].start, Some(expected), "moved once");
+    // It began anew before the next poll: when it was last seen is right as well.
+    let fewer = Reading {
+        processed: Some(1),
+        ..reading
+    };
+    instance.update(&fewer, now.wall, 10);
+    let messages = instance.messages.unwrap();
+    assert_eq!((messages.start, messages.value), (expected, 1));
 }

@@ -283,3 +283,25 @@ async fn what_can_not_be_read_for_once_is_not_gone() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn starts_move_once_with_a_clock_that_is_set_back_and_never_lie_in_the_future() {
+    let mut fixture = Fixture::new();
+    fixture.now.wall = UNIX_EPOCH + Duration::from_secs(12_000);
+    fixture.set(
+        "stat",
+        "cpu 1 0 0 0 0 0 0 0\ncpu0 1 0 0 0 0 0 0 0\nbtime 11000\n",
+    );
+    fixture.start().await;
+    let (batch, _) = fixture.poll().await;
+    assert_eq!(starts(&batch, "system.network.io"), [11_000, 11_000]);
+    let before = fixture.now;
+    fixture.now.wall -= Duration::from_secs(2_000);
+    let back = SetBack::between(before, fixture.now).unwrap();
+    fixture.node.clock_set_back(&back);
+    for _ in 0..3 {
+        let (batch, _) = fixture.poll().await;
+        assert_eq!(starts(&batch, "system.network.io"), [9_000, 9_000]);
+        assert_eq!(starts(&batch, "system.cpu.time"), [9_000; 8]);
+    }
+}
