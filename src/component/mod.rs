@@ -70,6 +70,8 @@ pub enum DropReason {
     Filtered,
     /// A series budget was used up.
     Cardinality,
+    /// A text of it, or all that its series would write, is longer than allowed.
+    Oversized,
     /// The destination has no way to express it.
     Unsupported,
     /// Older than what the destination already holds.
@@ -93,12 +95,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order in which metrics list them.
-    pub const ALL: [DropReason; 14] = [
+    pub const ALL: [DropReason; 15] = [
         Self::Aborted,
         Self::Shutdown,
         Self::QueueFull,
         Self::Filtered,
         Self::Cardinality,
+        Self::Oversized,
         Self::Unsupported,
         Self::OutOfOrder,
         Self::WriteFailed,
@@ -126,6 +129,7 @@ impl DropReason {
             Self::Shutdown
             | Self::Filtered
             | Self::Cardinality
+            | Self::Oversized
             | Self::Unsupported
             | Self::OutOfOrder => false,
         }
@@ -139,6 +143,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::Filtered => "filtered",
             Self::Cardinality => "cardinality",
+            Self::Oversized => "oversized",
             Self::Unsupported => "unsupported",
             Self::OutOfOrder => "out_of_order",
             Self::WriteFailed => "write_failed",

@@ -41,6 +41,9 @@ impl Names {
         for name in own(name, kind) {
             self.taken.remove(&name);
         }
+        if self.taken.len() < self.taken.capacity() / 4 {
+            self.taken.shrink_to_fit();
+        }
     }
 
     /// Whether a name is in use.

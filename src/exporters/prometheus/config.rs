@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::Settings;
 use super::labels::is_internal;
+use super::limits::PageLimits;
 use super::naming::{Namer, Strategy};
 use crate::component::Listener;
 use crate::settings::collector::page_keys;
 use crate::settings::{ListenerConfig, local_queue};
-use crate::yaml::{Fields, FromValue, Value, nearest};
+use crate::yaml::{ByteSize, Fields, FromValue, Value, nearest};
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
@@ -42,7 +43,7 @@ impl Config {
         let scope_labels = !fields.or("without_scope_info", false);
         let suffixes = fields.or("add_metric_suffixes", true);
         let strategy = fields.optional::<Strategy>("translation_strategy");
-        let max_series = fields.within("max_series", 200_000, 1..=10_000_000);
+        let limits = limits(&mut fields);
         let queue_bytes = local_queue(&mut fields);
         let namer = Namer::new(
             strategy.unwrap_or(if suffixes {
@@ -66,9 +67,25 @@ impl Config {
                 openmetrics,
                 created_samples,
                 expiration: expiration?,
-                max_series,
+                limits,
             },
         })
+    }
+}
+
+fn limits(fields: &mut Fields<'_>) -> PageLimits {
+    let mut bytes = |key, default, least, most| {
+        let bounds = ByteSize(least)..=ByteSize(most);
+        let ByteSize(bytes) = fields.within(key, ByteSize(default), bounds);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    };
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    PageLimits {
+        text_bytes: bytes("max_text_bytes", 4 * KIB, 64, MIB),
+        series_bytes: bytes("max_series_bytes", 64 * KIB, 256, 64 * MIB),
+        page_bytes: bytes("max_page_bytes", 64 * MIB, 64 * KIB, 16 * KIB * MIB),
+        lines: fields.within("max_series", 200_000, 1..=10_000_000),
     }
 }
 

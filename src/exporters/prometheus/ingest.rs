@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::labels::{self, Target};
+use super::limits::Texts;
 use super::naming::Shape;
 use super::reading::{Mode, Reading, meaning};
 use super::store::{Conflict, Newcomer, SlotRef, Store};
@@ -29,6 +30,8 @@ pub(super) struct Conflicts {
     pub(super) help: u64,
     /// Labels of new series that had to be renamed.
     pub(super) label: u64,
+    /// Attributes left out of `target_info` because they are too long.
+    pub(super) length: u64,
 }
 
 /// Keeps the page up to date with what arrives.
@@ -72,8 +75,8 @@ impl Place<'_> {
 impl Ingest {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
         Self {
-            memo: SeriesMemo::new(settings.max_series),
-            store: Store::new(settings.max_series),
+            memo: SeriesMemo::new(settings.limits.lines),
+            store: Store::new(settings.limits),
             settings,
             targets: HashMap::new(),
             shown: HashMap::new(),
@@ -144,6 +147,15 @@ impl Ingest {
         self.targets
             .retain(|_, at| at.is_some_and(|at| store.state(at).is_some()));
         self.shown.retain(|_, at| store.state(*at).is_some());
+        for (used, room) in [
+            (self.targets.len(), self.targets.capacity()),
+            (self.shown.len(), self.shown.capacity()),
+        ] {
+            if used < room / 4 {
+                self.targets.shrink_to_fit();
+                self.shown.shrink_to_fit();
+            }
+        }
     }
 
     /// When the first series may expire.
@@ -213,6 +225,15 @@ impl Ingest {
     ) -> Result<SlotRef, DropReason> {
         let settings = Arc::clone(&self.settings);
         let metric = place.metric;
+        let texts = Texts {
+            resource: place.resource,
+            scope: place.scope,
+            metric,
+            point: point.attributes(),
+        };
+        if !texts.are_within(&settings) {
+            return Err(DropReason::Oversized);
+        }
         let name = settings
             .namer
             .metric(metric.name(), metric.unit(), place.shape)
@@ -283,12 +304,15 @@ impl Ingest {
         let attributes = resource.attributes();
         let target = Target::of(&attributes);
         let known = !target.job.is_empty() && !target.instance.is_empty();
+        let most = self.settings.limits.text_bytes;
+        let known = known && target.job.len() <= 2 * most && target.instance.len() <= most;
         let at = known.then(|| {
-            let labels = labels::of_target(&self.settings, &attributes, &target);
+            let (labels, too_long) = labels::of_target(&self.settings, &attributes, &target);
+            self.conflicts.length += too_long;
             self.show_target(&target, &labels, arrived, now)
         });
         // What sends ever new resources doesn't fill the memory.
-        if self.targets.len() >= self.settings.max_series {
+        if self.targets.len() >= self.settings.limits.lines {
             self.targets.clear();
         }
         self.targets.insert(key, at.flatten());

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Settings;
 use super::naming::Shape;
 use crate::exposition::Labels;
-use crate::pdata::view::{Attributes, ScopeMetrics};
+use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
 
 /// Attributes that identify a service, from which `job` and `instance` are made.
-const NAME: &str = "service.name";
-const NAMESPACE: &str = "service.namespace";
-const INSTANCE: &str = "service.instance.id";
+pub(super) const NAME: &str = "service.name";
+pub(super) const NAMESPACE: &str = "service.namespace";
+pub(super) const INSTANCE: &str = "service.instance.id";
 
 /// What a resource gives to all its series.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -102,11 +102,22 @@ pub(super) fn of_point(
 }
 
 /// The labels of a target's `target_info`: what the resource says of itself beyond `job`
-/// and `instance`.
-pub(super) fn of_target(settings: &Settings, resource: &Attributes<'_>, target: &Target) -> Labels {
+/// and `instance`. The second value says how many attributes were left out because they are
+/// longer than a text may be: a command line of many kilobytes is no reason to lose the rest.
+pub(super) fn of_target(
+    settings: &Settings,
+    resource: &Attributes<'_>,
+    target: &Target,
+) -> (Labels, u64) {
+    let most = settings.limits.text_bytes;
+    let too_long = resource
+        .iter()
+        .filter(|attribute| !is_within(attribute, most));
+    let too_long: BTreeSet<&str> = too_long.map(|attribute| attribute.key).collect();
     let mut own = BTreeMap::new();
     collect(&mut own, resource, |key| {
-        (![NAME, NAMESPACE, INSTANCE].contains(&key)).then(|| key.to_owned())
+        let has_a_place = [NAME, NAMESPACE, INSTANCE].contains(&key) || too_long.contains(key);
+        (!has_a_place).then(|| key.to_owned())
     });
     let mut labels = BTreeMap::new();
     for (key, value) in own {
@@ -118,7 +129,19 @@ pub(super) fn of_target(settings: &Settings, resource: &Attributes<'_>, target: 
     }
     labels.insert("job".to_owned(), target.job.clone());
     labels.insert("instance".to_owned(), target.instance.clone());
-    rendered(&labels)
+    (rendered(&labels), too_long.len() as u64)
+}
+
+/// Whether key and value of an attribute have so many bytes at most, as they were sent.
+pub(super) fn is_within(attribute: &KeyValue<'_>, most: usize) -> bool {
+    let value = match attribute.value {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(array) => array.raw().len(),
+        Value::Map(map) => map.raw().len(),
+        _ => 0,
+    };
+    attribute.key.len() <= most && value <= most
 }
 
 /// Two underscores in front are for Prometheus's own use; parsers refuse them.

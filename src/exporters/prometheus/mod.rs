@@ -17,6 +17,9 @@
 //!     add_metric_suffixes: true   # the older way to say:
 //!     translation_strategy: UnderscoreEscapingWithSuffixes
 //!     max_series: 200000          # lines of the page, buckets included
+//!     max_text_bytes: 4KiB        # one name, key, value, unit, help text; 64 to 1MiB
+//!     max_series_bytes: 64KiB     # what one series writes, all its lines; 256 to 64MiB
+//!     max_page_bytes: 64MiB       # what all of them write; 64KiB to 16GiB
 //!     queue_bytes: 16MiB          # encoded, what may wait for the page; 64KiB to 1GiB
 //! ```
 //!
@@ -27,7 +30,10 @@
 //! Points end in the ledger as sent, or dropped with a reason: `unsupported` (Prometheus
 //! has no way to say it, or its name belongs to a metric of another type), `out_of_order`
 //! (older than what is shown, or a delta that was counted already), `cardinality` (the page
-//! has `max_series` lines).
+//! has `max_series` lines, or `max_page_bytes`), `oversized` (a text of the point, its metric,
+//! its scope or its resource has more than `max_text_bytes`, or its series would write more
+//! than `max_series_bytes`). What `target_info` says of a resource goes without the attributes
+//! that are longer than a text may be.
 //!
 //! Ingestion holds the lock for a batch, a page for a piece of 64 KiB at a time, so neither
 //! waits for the other longer than that.
@@ -35,16 +41,20 @@
 //! Metrics:
 //!
 //! - `foghorn_prometheus_series{exporter}`: series on the page, a histogram being one
+//! - `foghorn_prometheus_page_bytes{exporter}`: bytes of the page, without compression
 //! - `foghorn_prometheus_conflicts_total{exporter,conflict}`: new series that contradict
 //!   what is on the page: `type` (dropped), `unit` and `help` (the first stays), `label`
-//!   (a point's own label became `exported_...`)
+//!   (a point's own label became `exported_...`), `length` (an attribute that is too long was
+//!   left out of `target_info`)
 
 mod config;
 mod ingest;
 mod labels;
+mod limits;
 mod naming;
 mod page;
 mod reading;
+mod slots;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -58,6 +68,7 @@ use tokio::time::Instant;
 
 use self::config::Config;
 use self::ingest::Ingest;
+use self::limits::PageLimits;
 use self::naming::Namer;
 use self::page::Pages;
 use crate::component::{
@@ -94,7 +105,7 @@ struct Settings {
     openmetrics: bool,
     created_samples: bool,
     expiration: Duration,
-    max_series: usize,
+    limits: PageLimits,
 }
 
 /// The page, shared by the sink and whoever reads it.
@@ -151,6 +162,18 @@ impl PrometheusSink {
                 }
             })
             .build();
+        let observed = Arc::downgrade(&shared);
+        let exporter = KeyValue::new("exporter", context.id.to_string());
+        meter
+            .u64_observable_gauge("foghorn_prometheus_page_bytes")
+            .with_description("Bytes of the page of a prometheus exporter, uncompressed")
+            .with_callback(move |observer| {
+                if let Some(shared) = observed.upgrade() {
+                    let bytes = lock(&shared).store.bytes() as u64;
+                    observer.observe(bytes, std::slice::from_ref(&exporter));
+                }
+            })
+            .build();
         let conflicts = meter
             .u64_counter("foghorn_prometheus_conflicts_total")
             .with_description("New series that contradict what is on the page")
@@ -204,6 +227,7 @@ impl Sink for PrometheusSink {
             ("unit", conflicts.unit),
             ("help", conflicts.help),
             ("label", conflicts.label),
+            ("length", conflicts.length),
         ] {
             if count > 0 {
                 self.conflicts.add(

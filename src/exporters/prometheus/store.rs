@@ -9,7 +9,9 @@ use bytes::BytesMut;
 use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
+use super::limits::{PageLimits, family_bytes, series_bytes};
 use super::reading::{Mode, Reading, State, lines};
+use super::slots::Slots;
 use crate::component::DropReason;
 use crate::exposition::{Bounds, Descriptor, Encoder, Kind, Labels, Names, Series, Value};
 use crate::pdata::SeriesId;
@@ -48,8 +50,10 @@ pub(super) struct Store {
     families: Slots<Family>,
     by_name: BTreeMap<Arc<str>, usize>,
     names: Names,
-    max_lines: usize,
+    limits: PageLimits,
     lines: usize,
+    /// What all that is shown writes, by [`series_bytes`] and [`family_bytes`].
+    bytes: usize,
     series: usize,
     /// Rises with every family and slot, so that those that came later can be told.
     born: u64,
@@ -62,6 +66,7 @@ struct Family {
     descriptor: Descriptor,
     born: u64,
     slots: Slots<Slot>,
+    /// Slots by their text's hash; empty as long as they are few.
     by_text: HashMap<u128, usize, RandomState>,
     /// Where the next series' text goes. A shelf is freed with the last text on it.
     shelf: BytesMut,
@@ -93,18 +98,24 @@ pub(super) struct Newcomer<'a> {
 }
 
 impl Store {
-    /// An empty page of at most `max_lines` lines.
-    pub(super) fn new(max_lines: usize) -> Self {
+    /// An empty page within these limits.
+    pub(super) fn new(limits: PageLimits) -> Self {
         Self {
             families: Slots::default(),
             by_name: BTreeMap::new(),
             names: Names::new(),
-            max_lines,
+            limits,
             lines: 0,
+            bytes: 0,
             series: 0,
             born: 0,
             hash: [RandomState::default(), RandomState::default()],
         }
+    }
+
+    /// How many bytes a page has, within a few for each line.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many series there are; a histogram is one.
@@ -135,6 +146,7 @@ impl Store {
             return Err(Conflict::Kind);
         }
         self.born += 1;
+        self.bytes += family_bytes(&descriptor);
         let name: Arc<str> = descriptor.name.as_str().into();
         let index = self.families.insert(Family {
             name: Arc::clone(&name),
@@ -160,7 +172,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`State::apply`], and `Cardinality` where the page is full.
+    /// As [`State::apply`], `Oversized` where it writes more than a series may, and
+    /// `Cardinality` where the page is full.
     pub(super) fn add(&mut self, newcomer: Newcomer<'_>) -> Result<SlotRef, DropReason> {
         let Newcomer {
             family: index,
@@ -175,7 +188,7 @@ impl Store {
         let Some(family) = self.families.get_mut(index) else {
             return Err(DropReason::Unsupported);
         };
-        let mut series = match &reading.value {
+        let series = match &reading.value {
             Value::Number(value) => Series::number(&family.descriptor.name, labels, *value),
             Value::Histogram(value) => {
                 family.bounds = Some(Arc::clone(&value.bounds));
@@ -183,8 +196,7 @@ impl Store {
             }
             Value::Summary(value) => Series::summary(labels, value.as_ref().clone()),
         };
-        let key = key(&self.hash, series.text());
-        if let Some(&slot) = family.by_text.get(&key)
+        if let Some(slot) = family.find(&self.hash, series.text())
             && let Some(held) = family.slots.get(slot)
         {
             let at = SlotRef {
@@ -197,19 +209,25 @@ impl Store {
                 .map(|()| at);
         }
         let lines = lines(&reading.value);
-        if self.lines + lines > self.max_lines {
+        let bytes = series_bytes(&family.name, series.text(), &reading.value);
+        if bytes > self.limits.series_bytes {
+            return Err(DropReason::Oversized);
+        }
+        if self.lines + lines > self.limits.lines || self.bytes + bytes > self.limits.page_bytes {
             return Err(DropReason::Cardinality);
         }
         self.lines += lines;
+        self.bytes += bytes;
         self.series += 1;
         self.born += 1;
-        family.shelve(&mut series);
-        let slot = family.slots.insert(Slot {
-            state: State::new(series, reading, owner, timestamps),
-            updated: now,
-            born: self.born,
-        });
-        family.by_text.insert(key, slot);
+        let slot = family.insert(
+            &self.hash,
+            Slot {
+                state: State::new(series, reading, owner, timestamps),
+                updated: now,
+                born: self.born,
+            },
+        );
         Ok(SlotRef {
             family: index,
             slot,
@@ -221,7 +239,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`State::apply`], and `Cardinality` where the page has no room for more buckets.
+    /// As [`State::apply`], `Oversized` where it has more buckets than a series may, and
+    /// `Cardinality` where the page has no room for them.
     #[inline]
     pub(super) fn apply(
         &mut self,
@@ -231,17 +250,35 @@ impl Store {
         owner: Option<SeriesId>,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let room = self.max_lines - self.lines;
-        let Some(slot) = slot_mut(&mut self.families, at) else {
+        let Some(family) = self.families.get_mut(at.family) else {
             return Err(DropReason::Unsupported);
         };
-        let before = lines(&slot.state.series.value);
-        if lines(&reading.value) > before + room {
+        let name = &family.name;
+        let slot = family.slots.get_mut(at.slot);
+        let Some(slot) = slot.filter(|slot| slot.born == at.born) else {
+            return Err(DropReason::Unsupported);
+        };
+        let (before, after) = (lines(&slot.state.series.value), lines(&reading.value));
+        if before == after {
+            slot.state.apply(reading, mode, owner, back)?;
+            slot.updated = now;
+            return Ok(());
+        }
+        // Other buckets than before.
+        let series = &slot.state.series;
+        let bytes_of = |value| series_bytes(name, series.text(), value);
+        let (bytes_before, bytes_after) = (bytes_of(&series.value), bytes_of(&reading.value));
+        if bytes_after > self.limits.series_bytes {
+            return Err(DropReason::Oversized);
+        }
+        let lines = self.lines - before + after;
+        let bytes = self.bytes - bytes_before + bytes_after;
+        if lines > self.limits.lines || bytes > self.limits.page_bytes {
             return Err(DropReason::Cardinality);
         }
         slot.state.apply(reading, mode, owner, back)?;
         slot.updated = now;
-        self.lines = self.lines - before + lines(&slot.state.series.value);
+        (self.lines, self.bytes) = (lines, bytes);
         Ok(())
     }
 
@@ -270,11 +307,8 @@ impl Store {
     /// without any. Returns when the oldest of the others was updated.
     pub(super) fn expire(&mut self, since: Instant) -> Option<Instant> {
         let mut oldest: Option<Instant> = None;
-        for family in 0..self.families.entries.len() {
-            let slots = self
-                .families
-                .get(family)
-                .map_or(0, |f| f.slots.entries.len());
+        for family in 0..self.families.end() {
+            let slots = self.families.get(family).map_or(0, |f| f.slots.end());
             for slot in 0..slots {
                 let updated = self
                     .families
@@ -288,7 +322,11 @@ impl Store {
                 }
             }
             self.drop_if_empty(family);
+            if let Some(held) = self.families.get_mut(family) {
+                held.slots.compact();
+            }
         }
+        self.families.compact();
         oldest
     }
 
@@ -334,18 +372,11 @@ impl Store {
         unless: impl Fn(&[u8]) -> bool,
     ) -> Option<usize> {
         self.descriptor(family)?;
-        let slots = self
-            .families
-            .get(family.family)?
-            .slots
-            .entries
-            .get(from..)?;
-        for (offset, slot) in slots.iter().enumerate() {
+        for (index, slot) in self.families.get(family.family)?.slots.from(from) {
             if encoder.len() >= enough {
-                return Some(from + offset);
+                return Some(index);
             }
-            if let Some(slot) = slot
-                && slot.born <= born
+            if slot.born <= born
                 && since.is_none_or(|since| slot.updated > since)
                 && !unless(slot.state.series.text())
             {
@@ -359,11 +390,13 @@ impl Store {
         if let Some(held) = self.families.get_mut(family)
             && let Some(slot) = held.slots.remove(slot)
         {
+            let Series { value, .. } = &slot.state.series;
             let text = slot.state.series.text();
             held.by_text.remove(&key(&self.hash, text));
             held.live -= text.len();
             held.left += text.len();
-            self.lines -= lines(&slot.state.series.value);
+            self.lines -= lines(value);
+            self.bytes -= series_bytes(&held.name, text, value);
             self.series -= 1;
         }
         self.drop_if_empty(family);
@@ -377,6 +410,7 @@ impl Store {
             && held.slots.is_empty()
             && let Some(held) = self.families.remove(family)
         {
+            self.bytes -= family_bytes(&held.descriptor);
             self.by_name.remove(&held.name);
             self.names
                 .release(&held.descriptor.name, held.descriptor.kind);
@@ -392,6 +426,33 @@ impl Store {
 impl Family {
     /// Bytes of the largest shelf: some 100 texts. Smaller families have smaller ones.
     const SHELF: usize = 16 * 1024;
+
+    /// So many series are looked through faster than a map is asked, and take less memory.
+    const FEW: usize = 8;
+
+    /// The slot of the series with this text.
+    fn find(&self, hash: &[RandomState; 2], text: &[u8]) -> Option<usize> {
+        if self.by_text.is_empty() {
+            let mut slots = self.slots.from(0);
+            let (index, _) = slots.find(|(_, slot)| slot.state.series.text() == text)?;
+            return Some(index);
+        }
+        self.by_text.get(&key(hash, text)).copied()
+    }
+
+    fn insert(&mut self, hash: &[RandomState; 2], mut slot: Slot) -> usize {
+        self.shelve(&mut slot.state.series);
+        let new = key(hash, slot.state.series.text());
+        let index = self.slots.insert(slot);
+        if !self.by_text.is_empty() {
+            self.by_text.insert(new, index);
+        } else if self.slots.len() > Self::FEW {
+            let slots = self.slots.from(0);
+            let keys = slots.map(|(index, slot)| (key(hash, slot.state.series.text()), index));
+            self.by_text = keys.collect();
+        }
+        index
+    }
 
     fn shelve(&mut self, series: &mut Series) {
         let length = series.text().len();
@@ -410,7 +471,7 @@ impl Family {
         }
         (self.live, self.left) = (0, 0);
         let mut slots = std::mem::take(&mut self.slots);
-        for slot in slots.entries.iter_mut().flatten() {
+        for slot in slots.iter_mut() {
             self.shelve(&mut slot.state.series);
         }
         self.slots = slots;
@@ -427,53 +488,4 @@ fn slot_mut(families: &mut Slots<Family>, at: SlotRef) -> Option<&mut Slot> {
 fn key(hash: &[RandomState; 2], text: &[u8]) -> u128 {
     let [high, low] = hash.each_ref().map(|hash| hash.hash_one(text));
     u128::from(high) << 64 | u128::from(low)
-}
-
-/// Entries that keep their place until they are removed.
-#[derive(Debug)]
-struct Slots<T> {
-    entries: Vec<Option<T>>,
-    free: Vec<usize>,
-}
-
-impl<T> Default for Slots<T> {
-    fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            free: Vec::new(),
-        }
-    }
-}
-
-impl<T> Slots<T> {
-    fn insert(&mut self, entry: T) -> usize {
-        if let Some(index) = self.free.pop()
-            && let Some(place) = self.entries.get_mut(index)
-        {
-            *place = Some(entry);
-            return index;
-        }
-        self.entries.push(Some(entry));
-        self.entries.len() - 1
-    }
-
-    fn remove(&mut self, index: usize) -> Option<T> {
-        let entry = self.entries.get_mut(index)?.take()?;
-        self.free.push(index);
-        Some(entry)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.entries.len() == self.free.len()
-    }
-
-    #[inline]
-    fn get(&self, index: usize) -> Option<&T> {
-        self.entries.get(index)?.as_ref()
-    }
-
-    #[inline]
-    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.entries.get_mut(index)?.as_mut()
-    }
 }

@@ -3,6 +3,7 @@
 mod clocks;
 mod head;
 mod life;
+mod limits;
 mod making;
 mod names;
 mod values;

@@ -13,7 +13,7 @@ pub(super) struct Series<T> {
     /// Which series came behind this one last time; a guess.
     pub(super) next: usize,
     /// The encoded attributes; none where other fields stood between them, and nothing can
-    /// be compared.
+    /// be compared, or where [`Compared`] has no room for them.
     pub(super) raw: Option<Box<[u8]>>,
     pub(super) value: T,
 }
@@ -59,7 +59,42 @@ impl At {
     };
 }
 
-/// What tells a metric from others in its scope.
+/// Room for the encoded attributes that lookups compare with. Who sends longer ones, or more,
+/// has each of his series found by its hash, which needs no memory and is slower.
+#[derive(Debug)]
+pub(super) struct Compared {
+    room: usize,
+}
+
+impl Compared {
+    /// Of one series.
+    const MOST: usize = 4096;
+    /// Of a series on average.
+    const USUAL: usize = 128;
+    /// Of all, however few they may be.
+    const LEAST: usize = 64 << 10;
+
+    pub(super) fn new(max_series: usize) -> Self {
+        Self {
+            room: max_series.saturating_mul(Self::USUAL).max(Self::LEAST),
+        }
+    }
+
+    /// Keeps a copy, if there is room.
+    pub(super) fn keep(&mut self, raw: Option<&[u8]>) -> Option<Box<[u8]>> {
+        let raw = raw.filter(|raw| raw.len() <= Self::MOST.min(self.room))?;
+        self.room -= raw.len();
+        Some(raw.into())
+    }
+
+    /// Takes a copy back.
+    pub(super) fn forget(&mut self, raw: Option<Box<[u8]>>) {
+        self.room += raw.map_or(0, |raw| raw.len());
+    }
+}
+
+/// What tells a metric from others in its scope. Of one whose name and unit are very long
+/// nothing is kept, and it is found by its hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {
     pub(super) kind: u8,
@@ -68,15 +103,22 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// No metric is of this kind.
+    const NO_KIND: u8 = u8::MAX;
+
     pub(super) fn is(&self, kind: u8, name: &str, unit: &str) -> bool {
         self.kind == kind && self.name == name && self.unit == unit
     }
 
     pub(super) fn set(&mut self, kind: u8, name: &str, unit: &str) {
-        self.kind = kind;
         self.name.clear();
-        self.name.push_str(name);
         self.unit.clear();
+        if name.len() + unit.len() > Compared::MOST {
+            self.kind = Self::NO_KIND;
+            return;
+        }
+        self.kind = kind;
+        self.name.push_str(name);
         self.unit.push_str(unit);
     }
 }

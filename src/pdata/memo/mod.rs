@@ -59,7 +59,10 @@ use slab::Slab;
 
 use super::view::{Attributes, Data, Metric, ResourceMetrics, ScopeMetrics};
 use identity::{ByHash, Hash};
-use known::{At, Header, KnownMetric, NONE, Series, Stream, guess};
+use known::{At, Compared, Header, KnownMetric, NONE, Series, Stream, guess};
+
+/// Bytes that are kept for the next attributes to be hashed.
+const SCRATCH: usize = 64 << 10;
 
 /// What a consumer keeps per series, found by a data point; see the
 /// [module](self) for how to ask.
@@ -80,6 +83,7 @@ pub struct SeriesMemo<T> {
     /// Kind, name and unit of the current metric.
     header: Header,
     searches: u64,
+    compared: Compared,
     scratch: Vec<u8>,
 }
 
@@ -105,7 +109,7 @@ pub enum Lookup<'m, T> {
 pub struct Vacant<'m, T> {
     memo: &'m mut SeriesMemo<T>,
     id: u128,
-    raw: Option<Box<[u8]>>,
+    raw: Option<&'m [u8]>,
 }
 
 impl<T> SeriesMemo<T> {
@@ -128,6 +132,7 @@ impl<T> SeriesMemo<T> {
             at_metric: At::NOWHERE,
             header: Header::default(),
             searches: 0,
+            compared: Compared::new(limit),
             scratch: Vec::new(),
         }
     }
@@ -211,14 +216,13 @@ impl<T> SeriesMemo<T> {
 
     /// Looks up the series with these attributes in the current metric.
     #[inline]
-    pub fn series(&mut self, attributes: Attributes<'_>) -> Lookup<'_, T> {
+    pub fn series<'m>(&'m mut self, attributes: Attributes<'m>) -> Lookup<'m, T> {
         let raw = attributes.raw();
         let index = match self.guess(raw) {
             Some(index) => index,
             None => match self.search(attributes, raw) {
                 Ok(index) => index,
                 Err(id) if self.series.len() < self.limit => {
-                    let raw = raw.map(Box::from);
                     return Lookup::New(Vacant {
                         memo: self,
                         id,
@@ -242,6 +246,7 @@ impl<T> SeriesMemo<T> {
     pub fn remove(&mut self, id: SeriesId) -> Option<T> {
         let index = self.by_id.remove(&id.0)?;
         let series = self.series.try_remove(index)?;
+        self.compared.forget(series.raw);
         self.unlink(series.metric);
         Some(series.value)
     }
@@ -249,10 +254,11 @@ impl<T> SeriesMemo<T> {
     /// Forgets the series for which `keep` says no. This is how consumers expire them.
     pub fn retain(&mut self, mut keep: impl FnMut(SeriesId, &mut T) -> bool) {
         let mut unlinked = Vec::new();
-        let by_id = &mut self.by_id;
+        let (by_id, compared) = (&mut self.by_id, &mut self.compared);
         self.series.retain(|_, series| {
             let kept = keep(SeriesId(series.id), &mut series.value);
             if !kept {
+                compared.forget(series.raw.take());
                 by_id.remove(&series.id);
                 unlinked.push(series.metric);
             }
@@ -308,7 +314,8 @@ impl<T> SeriesMemo<T> {
         let (stream, metric) = self.link();
         let series = &mut self.series[index];
         if series.raw.as_deref() != raw {
-            series.raw = raw.map(Box::from);
+            self.compared.forget(series.raw.take());
+            series.raw = self.compared.keep(raw);
         }
         let before = std::mem::replace(&mut series.metric, metric);
         self.unlink(before);
@@ -370,6 +377,10 @@ impl<T> SeriesMemo<T> {
     }
 
     fn leave_stream(&mut self) {
+        // What one costly request needed is not kept for ever.
+        if self.scratch.capacity() > SCRATCH {
+            self.scratch = Vec::new();
+        }
         if let Some(stream) = std::mem::replace(&mut self.at_stream, At::NOWHERE).index {
             self.forget_unused_stream(stream);
         }
@@ -437,7 +448,7 @@ impl<'m, T> Vacant<'m, T> {
             id: self.id,
             metric,
             next,
-            raw: self.raw,
+            raw: memo.compared.keep(self.raw),
             value,
         });
         &mut series.value

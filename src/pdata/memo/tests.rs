@@ -266,3 +266,56 @@ fn identities_differ_from_memo_to_memo() {
     );
     assert_ne!(id_in(SeriesMemo::new(1)), id_in(SeriesMemo::new(1)));
 }
+
+#[test]
+fn what_lookups_compare_with_is_bounded_and_each_series_found_all_the_same() {
+    let request = |series: usize, length: usize| {
+        let texts: Vec<String> = (0..series)
+            .map(|series| format!("m{}/{series}{}", "n".repeat(length), "v".repeat(length)))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        batch("r", &texts)
+    };
+    let mut memo = SeriesMemo::<usize>::new(1_000);
+    let look_up = |memo: &mut SeriesMemo<usize>, batch: &Batch| {
+        let mut found = Vec::new();
+        for resource in batch.resource_metrics() {
+            for scope in resource.scopes() {
+                memo.scope(&resource, &scope);
+                for metric in scope.metrics() {
+                    let data = metric.data();
+                    memo.metric(&metric, &data);
+                    for point in data.points() {
+                        let next = memo.len();
+                        found.push(match memo.series(point.attributes()) {
+                            Lookup::Known(_, held) => *held,
+                            Lookup::New(vacant) => *vacant.insert(next),
+                            Lookup::Full => panic!("there is room"),
+                        });
+                    }
+                }
+            }
+        }
+        found
+    };
+    // 300 kB and 1 MB of attributes.
+    for (series, length) in [(10, 0), (100, 3_000), (100, 10_000)] {
+        let batch = request(series, length);
+        let first = look_up(&mut memo, &batch);
+        assert_eq!(look_up(&mut memo, &batch), first);
+    }
+    let kept = memo
+        .series
+        .iter()
+        .filter_map(|(_, series)| series.raw.as_ref());
+    let kept: usize = kept.map(|raw| raw.len()).sum();
+    assert!((1_000..=128_000).contains(&kept), "{kept}");
+    let names = memo
+        .metrics
+        .iter()
+        .map(|(_, metric)| metric.header.name.len());
+    assert!(names.sum::<usize>() < 5_000);
+    memo.retain(|_, _| false);
+    let room = memo.compared.keep(Some(&[0; 4096])).is_some();
+    assert!(room && memo.is_empty());
+}
