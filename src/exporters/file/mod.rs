@@ -6,7 +6,7 @@
 //!     path: /var/lib/foghorn/telemetry.jsonl  # required; `*.gz` and the like are not packed
 //!     append: false            # true keeps what the file holds at start
 //!     flush_interval: 1s       # 0 writes every batch at once
-//!     create_directory: false  # makes the parent directory
+//!     create_directory: false  # makes the parent directory, at start and where it was deleted
 //!     queue_bytes: 16MiB       # encoded, what may wait for a slow disk; 64KiB to 1GiB
 //!     format: json             # the only one
 //!     rotation:                # without it the file grows without end
@@ -188,15 +188,14 @@ impl FileSink {
 impl Sink for FileSink {
     fn start(&mut self) -> anyhow::Result<()> {
         let path = &self.config.path;
-        if self.config.create_directory
-            && let Some(parent) = path.parent()
-        {
-            std::fs::create_dir_all(parent)
-                .with_context(|| format!("can't create the directory {}", parent.display()))?;
-        }
         let append = self.config.append || self.config.rotation.is_some();
-        let output = Output::open(path.clone(), append, self.config.rotation)
-            .with_context(|| format!("exporters::{}: can't open {}", self.id, path.display()))?;
+        let output = Output::open(
+            path.clone(),
+            self.config.create_directory,
+            append,
+            self.config.rotation,
+        )
+        .with_context(|| format!("exporters::{}: can't open {}", self.id, path.display()))?;
         self.output = Some(output);
         Ok(())
     }

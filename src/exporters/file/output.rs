@@ -12,6 +12,8 @@ use super::rotation::Rotation;
 #[derive(Debug)]
 pub(super) struct Output {
     path: PathBuf,
+    /// Whether its folder is made where there is none, at every opening.
+    create_directory: bool,
     file: File,
     rotation: Option<Rotation>,
     /// Whether the file may end within a line.
@@ -22,10 +24,11 @@ impl Output {
     /// Opens or creates the file, and empties it unless `append`.
     pub(super) fn open(
         path: PathBuf,
+        create_directory: bool,
         append: bool,
         rotation: Option<Rotation>,
     ) -> io::Result<Self> {
-        let file = open(&path)?;
+        let file = open(&path, create_directory)?;
         let metadata = file.metadata()?;
         let mut torn = false;
         if metadata.is_file() {
@@ -38,6 +41,7 @@ impl Output {
         }
         Ok(Self {
             path,
+            create_directory,
             file,
             rotation,
             torn,
@@ -95,7 +99,7 @@ impl Output {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        let file = open(&self.path)?;
+        let file = open(&self.path, self.create_directory)?;
         lock(&file)?;
         self.torn = ends_within_a_line(&self.path, file.metadata()?.len())?;
         self.file = file;
@@ -104,7 +108,17 @@ impl Output {
 }
 
 /// Every write goes to the end, wherever another program has put that.
-fn open(path: &std::path::Path) -> io::Result<File> {
+fn open(path: &std::path::Path, create_directory: bool) -> io::Result<File> {
+    if create_directory && let Some(parent) = path.parent() {
+        let created = std::fs::create_dir_all(parent);
+        created.map_err(|error| {
+            let place = parent.display();
+            io::Error::new(
+                error.kind(),
+                format!("can't create the directory {place}: {error}"),
+            )
+        })?;
+    }
     OpenOptions::new().append(true).create(true).open(path)
 }
 

@@ -239,7 +239,7 @@ async fn a_failed_write_is_counted_and_the_next_one_tried() {
     assert_eq!(bench.lost.0.len(), 2, "no item is counted twice");
 
     let path = bench.directory.path().join("out.jsonl");
-    bench.sink.output = Some(Output::open(path.clone(), true, None).unwrap());
+    bench.sink.output = Some(Output::open(path.clone(), false, true, None).unwrap());
     bench.consume(batch(0));
     bench.wait();
     assert_eq!(bench.sink.outage, None);
@@ -249,7 +249,7 @@ async fn a_failed_write_is_counted_and_the_next_one_tried() {
 #[tokio::test(start_paused = true)]
 async fn a_file_has_one_writer() {
     let bench = Bench::new(|_| {});
-    let error = Output::open(bench.path().to_owned(), true, None).unwrap_err();
+    let error = Output::open(bench.path().to_owned(), false, true, None).unwrap_err();
     assert!(error.to_string().contains("another"), "{error}");
 }
 
@@ -271,4 +271,22 @@ async fn a_path_that_cannot_be_opened_fails_at_start() {
         error.starts_with("exporters::file/x: can't open /nowhere/at/all.jsonl: "),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_folder_is_made_again_where_the_folder_is_to_be_made() {
+    for create_directory in [true, false] {
+        let mut bench = Bench::new(|config| {
+            config.path = config.path.parent().unwrap().join("a/b.jsonl");
+            fs::create_dir_all(config.path.parent().unwrap()).unwrap();
+            config.create_directory = create_directory;
+            config.flush_interval = Duration::ZERO;
+        });
+        let folder = bench.path().parent().unwrap().to_owned();
+        bench.consume(batch(0));
+        fs::remove_dir_all(&folder).unwrap();
+        bench.consume(batch(0));
+        let lines = fs::read_to_string(bench.path()).map_or(0, |text| text.lines().count());
+        assert_eq!(lines, usize::from(create_directory));
+    }
 }
