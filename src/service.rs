@@ -32,7 +32,9 @@ use self::tasks::{Role, Tasks};
 use crate::breakers::{self, Watch};
 use crate::component::{BuildContext, Extension, Health, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
-use crate::pipeline::{BuildError, BuildErrors, Ending, GraceControl, Graph, Ledger, Surroundings};
+use crate::pipeline::{
+    BuildError, BuildErrors, Ending, GraceControl, Graph, LastWords, Ledger, Surroundings,
+};
 use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
 use crate::settings::ListenerConfig;
@@ -63,6 +65,7 @@ pub struct Service {
 pub struct Running {
     tasks: Tasks,
     ledger: Ledger,
+    last_words: LastWords,
     health: Health,
     urls: Vec<String>,
     grace: GraceControl,
@@ -189,6 +192,7 @@ impl Service {
             pipelines,
             mut exporters,
             ledger,
+            last_words,
             stopping,
             closing,
         } = graph;
@@ -253,6 +257,7 @@ impl Service {
         Ok(Running {
             tasks,
             ledger,
+            last_words,
             health,
             urls,
             grace,
@@ -308,6 +313,7 @@ impl Running {
         );
         self.tasks.shutting_down(begun);
         self.drain(begun, pin!(abort)).await;
+        self.last_words.say();
         let elapsed_ms = millis(begun.elapsed());
         tracing::info!(elapsed_ms, "shut down");
         Drained {

@@ -17,6 +17,7 @@ use super::admission::{Gate, ReceiverAccount, ReceiverIntake};
 use super::budget::Budget;
 use super::chain::{Chain, StageAccount};
 use super::fanout::{Fanout, Leg};
+use super::last_words::LastWords;
 use super::ledger::{Ledger, LegAccount, PipelineAccount};
 use super::metrics;
 use super::probe::Probe;
@@ -81,6 +82,8 @@ pub struct Graph {
     pub exporters: Vec<ExporterTask>,
     /// The books.
     pub ledger: Ledger,
+    /// What is to be said at the end.
+    pub last_words: LastWords,
     /// Cancelled when nothing new is to be admitted.
     pub stopping: CancellationToken,
     /// Cancelled when the receivers have had their time, so that the pipelines end.
@@ -166,12 +169,15 @@ impl Graph {
         );
         surroundings
             .health
-            .watch(Arc::new(Probe::new(ledger.clone(), outlets)));
+            .watch(Arc::new(Probe::new(ledger.clone(), outlets.clone())));
+        let statuses = outlets.into_iter().map(|outlet| outlet.status).collect();
+        let last_words = LastWords::new(ledger.clone(), statuses);
         Ok(Self {
             receivers,
             pipelines,
             exporters,
             ledger,
+            last_words,
             stopping: builder.stopping,
             closing: builder.closing,
         })

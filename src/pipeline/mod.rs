@@ -31,6 +31,7 @@ mod delivery;
 mod fanout;
 mod grace;
 mod graph;
+mod last_words;
 mod lease;
 mod ledger;
 mod metrics;
@@ -48,6 +49,7 @@ use std::any::Any;
 
 pub use grace::{Grace, GraceControl};
 pub use graph::{BuildError, BuildErrors, ExporterTask, Graph, Surroundings};
+pub use last_words::LastWords;
 pub use ledger::{Imbalance, Ledger, LegEntry, Losses, PipelineEntry, Snapshot};
 pub use worker::PipelineTask;
 

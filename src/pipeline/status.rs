@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ledger::LegAccount;
 use crate::component::{ComponentId, DropReason, Health, Reporter, Subject};
 use crate::pdata::Signal;
 use crate::resilience::Endpoint;
@@ -24,7 +25,9 @@ pub(super) struct ExporterStatus {
     ended: AtomicBool,
     pub(super) in_flight: AtomicU64,
     failures: Throttle,
-    losses: Throttle,
+    losses: [Throttle; DropReason::ALL.len()],
+    /// Losses that the log has told, by reason.
+    told: [AtomicU64; DropReason::ALL.len()],
 }
 
 impl ExporterStatus {
@@ -37,7 +40,8 @@ impl ExporterStatus {
             ended: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             failures: Throttle::default(),
-            losses: Throttle::default(),
+            losses: Default::default(),
+            told: Default::default(),
         }
     }
 
@@ -69,11 +73,30 @@ impl ExporterStatus {
         }
     }
 
-    /// Items were lost for a reason that nobody asked for.
+    /// Items were lost for a reason that nobody asked for. What the log doesn't tell now, it
+    /// tells at the end.
     pub(super) fn lost(&self, items: u64, reason: DropReason) {
-        if let Some(items) = self.losses.pass(items) {
+        if let Some(items) = self.losses[reason as usize].pass(items) {
+            self.tell(items, reason);
+        }
+    }
+
+    /// Losses for this reason that the log has told.
+    pub(super) fn told(&self, reason: DropReason) -> u64 {
+        self.told[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Says in the log that items were lost, if there are any.
+    pub(super) fn tell(&self, items: u64, reason: DropReason) {
+        if items > 0 {
+            self.told[reason as usize].fetch_add(items, Ordering::Relaxed);
             tracing::error!(exporter = %self.id, signal = self.signal(), items, reason = reason.as_str(), "items lost");
         }
+    }
+
+    /// Whether these are the books of what it delivers.
+    pub(super) fn is_of(&self, leg: &LegAccount) -> bool {
+        leg.exporter == self.id && self.signal.is_none_or(|signal| leg.signal == signal)
     }
 
     fn signal(&self) -> Option<&'static str> {

@@ -6,6 +6,7 @@ mod decisions;
 mod delivery;
 mod fakes;
 mod health;
+mod losses;
 mod metrics;
 mod outages;
 mod poison;
