@@ -4,8 +4,9 @@
 //! `endpoint` (its URL without credentials and query) and, of a destination, `signal`:
 //!
 //! - `circuit_breaker_state`: 0 Healthy, 1 Degraded, 2 CoolingDown, 3 HalfOpen
-//! - `circuit_breaker_enforcing`: 1 where the breaker rejects; 0 with `mode: observe` or
-//!   `off`, where everything here tells what would have happened
+//! - `circuit_breaker_enforcing`: 1 where the breaker rejects; 0 with `mode: observe`, where
+//!   the other metrics tell what would have happened, and with `mode: off`, where outcomes
+//!   aren't counted
 //! - `circuit_breaker_failures_total`, `circuit_breaker_late_results_total`
 //! - `circuit_breaker_transitions_total{from,to,reason}`
 //! - `circuit_breaker_requests_total{outcome}`: wire attempts

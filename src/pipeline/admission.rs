@@ -1,9 +1,9 @@
-//! The door of the pipelines: who is admitted, and what is reserved for it.
+//! Decides which requests enter the pipelines, and reserves room for them.
 //!
-//! A push is refused before it is decoded, or it can be queued to its end, by the
-//! [vote](super::vote) of the remote legs. Local legs never refuse. A request that enters
-//! several pipelines is admitted by all of them or by none, so that a sender that comes
-//! again gives none of them a duplicate.
+//! The [vote](super::vote) of a pipeline's remote legs decides, before a push is decoded,
+//! whether it is refused; a push that is admitted has room in the queues. Local legs never
+//! refuse. A request that enters several pipelines is admitted by all of them or by none, so
+//! that a sender that was refused by one and sends again gives no other one a duplicate.
 //!
 //! Where a leg has `block_on_overflow`, a sender that is ready to wait does so until its
 //! deadline before the vote is taken.
@@ -186,8 +186,8 @@ impl Shared {
         if self.stopping.is_cancelled() {
             return Err(Reason::Shutdown);
         }
-        // A pipeline whose task has died must not silence the others: it is offered its
-        // copy, which counts as aborted, while any other lives.
+        // A pipeline whose task has died must not keep data from the others: while any other
+        // runs, the request is admitted, and the copy for the dead one counts as aborted.
         if self.gates.iter().all(|gate| gate.input.is_closed()) {
             return Err(Reason::Unavailable);
         }
@@ -305,7 +305,7 @@ impl Admission for Admitted {
             let items = batch.items();
             shared.account.accepted.fetch_add(items, Ordering::Relaxed);
             let mut busy = Vec::new();
-            // First to those that have room, so that a busy pipeline holds up no other.
+            // First to the pipelines whose channel has room, so that a busy one delays no other.
             for (gate, room) in shared.gates.iter().zip(rooms) {
                 let leased = gate.lease(&batch, room);
                 match gate.input.try_send(leased) {
@@ -318,7 +318,8 @@ impl Admission for Admitted {
             for (gate, leased) in busy {
                 let _ = gate.input.send(leased).await;
             }
-            // What has been handed over must not be held by who waits for its answer.
+            // The batch belongs to the pipelines now: the sender waits without holding its
+            // bytes.
             drop(batch);
             if origin == Origin::Push {
                 shared.keep_pace().await;
@@ -339,7 +340,7 @@ impl Admitted {
         rooms.try_for_each(|(gate, room)| room.grow(gate, bytes))
     }
 
-    /// Whether a queue that senders wait for has promised nothing to this request.
+    /// Whether this request has no room in a queue that its sender should wait for.
     fn lacks_room(&self) -> bool {
         let rooms = self.shared.gates.iter().zip(&self.rooms);
         let mut slots = rooms.flat_map(|(gate, room)| gate.voters.iter().zip(&room.slots));
@@ -420,8 +421,9 @@ impl Reason {
         }
     }
 
-    /// Memory is free again within a request's passage; a queue is full because a
-    /// destination is down, and an agent that is going away needs a moment to come back.
+    /// Short where memory is full, since it is free again when a request has passed through;
+    /// longer where a queue is full, since a destination is then down or slow, and where the
+    /// agent shuts down, since it has to start again.
     fn retry_after(self) -> Duration {
         Duration::from_secs(match self {
             Self::MemoryLimit => 1,

@@ -30,7 +30,7 @@ impl Alarm {
         match &mut self.sleep {
             Some(sleep) => {
                 sleep.as_mut().await;
-                // A rung alarm has to be set anew.
+                // An alarm that has rung rings again only after it is set again.
                 self.at = None;
                 self.sleep = None;
             }

@@ -1,18 +1,19 @@
-//! The room before an exporter, which all who send through it share.
+//! The room before an exporter, which all pipelines that lead to it share.
 //!
 //! It is bounded by requests, bytes and items, and room is an object: a [`Slot`] is
 //! reserved before a request is decoded, travels with it, and is given back when the
-//! request has met its end, so that what was promised to a sender can always be queued. A
+//! request is delivered or dropped, so that every request that was admitted can be queued. A
 //! request that is under way still fills its slot.
 //!
 //! Each pipeline that leads to the exporter has a share. Half of an even part of the room is
-//! kept for each share, and the rest is anybody's: of `n` shares each can always have 1/2n,
-//! and one that floods takes up to (n+1)/2n. Without a part that is kept, one pipeline's
-//! outage would refuse the senders of all others; with all of it divided, a single busy
-//! pipeline would make little of the room. A single share has all of it.
+//! kept for each share, and the rest goes to whichever comes first: of `n` shares each can
+//! always have 1/2n, and one that floods takes up to (n+1)/2n. If no part were kept, one
+//! pipeline whose requests aren't delivered would fill the room, and the senders of all others
+//! would be refused; if all of it were divided, a single busy pipeline could use 1/n of the
+//! room only. A single share has all of it.
 //!
-//! How many items a request has shows only when it is decoded, so nobody is admitted while
-//! the items are at their bound, and those who were admitted before may overshoot it.
+//! How many items a request has is known only when it is decoded. So no request is admitted
+//! while the items are at their bound, and requests that were admitted before may overshoot it.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +35,7 @@ pub(super) struct Capacity {
     bounds: Bounds,
     // Std: every section adds a few numbers.
     state: Mutex<State>,
-    /// Room was given back, or nobody will want any.
+    /// Room was given back, or a queue was closed.
     pub(super) changed: Notify,
 }
 
@@ -85,9 +86,9 @@ impl Capacity {
         Share(state.shares.len() - 1)
     }
 
-    /// Reserves room for one request of `bytes`. One that is bigger than there is room at all
-    /// has it when nothing else is there, or it never would; and whoever has nothing there
-    /// may have one request, however few are allowed.
+    /// Reserves room for one request of `bytes`. A request that is bigger than the whole room is
+    /// admitted when the room is empty, since it never could be otherwise. A share without a
+    /// request may have one, even where fewer requests are allowed than there are shares.
     pub(super) fn try_reserve(self: &Arc<Self>, share: Share, bytes: u64) -> Option<Slot> {
         let mut state = self.lock();
         let own = state.of(share).requests;

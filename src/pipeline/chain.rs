@@ -1,4 +1,4 @@
-//! A pipeline's processors in their order, and the books around them.
+//! A pipeline's processors in their order, and the accounts of the items that they hold.
 //!
 //! A processor never sees a lease. Beside each stands a *pot*: the lease of everything that
 //! it holds. What goes in is added to the pot, what comes out is taken from it, and so the
@@ -29,7 +29,7 @@ pub(super) struct StageAccount {
     pub(super) processor: ComponentId,
     pub(super) incoming: AtomicU64,
     pub(super) outgoing: AtomicU64,
-    /// Emitted without having been taken, which is a defect.
+    /// Items that the processor emitted without having been given them, which is a defect.
     invented: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ struct Stage {
     account: Arc<StageAccount>,
 }
 
-/// Where what a processor makes itself is entered.
+/// Where the items are counted that a processor makes itself.
 struct Books {
     account: Arc<PipelineAccount>,
     budget: Arc<Budget>,

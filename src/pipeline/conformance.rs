@@ -1,6 +1,6 @@
-//! What every processor must keep, as one check that tests run against each.
+//! The contract of processors, as one check that tests run against each of them.
 //!
-//! It is public, so that processors outside this crate can be held to it, too.
+//! It is public, so that processors outside this crate can be tested against it, too.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub enum Violation {
     /// A deadline that was met is still there, so the pipeline would spin.
     #[error("on_deadline leaves a deadline that has passed")]
     Deadline,
-    /// It has something to say after it was drained.
+    /// The processor emits items after it was drained.
     #[error("something comes out after the processor was drained")]
     AfterDrain,
 }

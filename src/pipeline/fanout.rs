@@ -1,9 +1,9 @@
 //! The end of a pipeline: every batch goes to every leg, and no leg waits for another.
 //!
-//! A leg whose queue is full drops the batch for itself alone. To wait for a local leg, even
-//! for a second, would make a slow terminal the pace of every destination beside it. But a
-//! sink that only computes may share its worker with the pipeline, and then has had no turn
-//! yet: so before a local leg drops, the pipeline gives way once.
+//! A leg whose queue is full drops the batch for itself alone. If the pipeline waited for a
+//! local leg, even for a second, every destination beside it would be served as slowly as a
+//! slow terminal. But a sink that doesn't block may share its worker with the pipeline, and may
+//! not have run since its queue filled: so before a local leg drops, the pipeline yields once.
 
 use std::sync::Arc;
 

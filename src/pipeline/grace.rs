@@ -19,7 +19,7 @@ pub struct Grace {
 }
 
 impl GraceControl {
-    /// Nothing is shutting down yet.
+    /// A control that hasn't begun the grace.
     pub fn new() -> Self {
         Self {
             until: watch::Sender::new(None),
@@ -33,7 +33,8 @@ impl GraceControl {
         }
     }
 
-    /// From now on nothing waits for a better time, and after `grace` nothing goes on.
+    /// Begins the shutdown: tasks stop waiting for retries and breakers now, and stop working
+    /// after `grace`.
     pub fn begin(&self, grace: Duration) {
         self.until.send_replace(Some(Instant::now() + grace));
     }
@@ -69,7 +70,7 @@ impl Grace {
         };
         match begun {
             Some(until) => until,
-            // The control is gone: nothing will ever be told to end by it.
+            // The control was dropped, so that a shutdown will never begin.
             None => pending().await,
         }
     }

@@ -1,4 +1,4 @@
-//! What travels with a batch: the proof that it is in the books, and the room it was given.
+//! What travels with a batch: its entry in the ledger, and the room that is reserved for it.
 
 use super::budget::Hold;
 use super::capacity::Slot;

@@ -12,10 +12,10 @@
 //! fanned_out = sent + queued + dropped{reason}
 //! ```
 //!
-//! Nobody keeps these books by hand. Items before the fan-out are [`Held`], items behind it
-//! are a [`Claim`]; both move to where they end by being consumed, and count as dropped with
-//! the reason `aborted` when they are let go without a word. So a panic or an abort, which
-//! lets go of everything, stays exact.
+//! Two types keep the counters right. Items before the fan-out are [`Held`], items behind it are
+//! a [`Claim`]. A method that says where the items go consumes the value; a value that is
+//! dropped without such a call counts its items as dropped with the reason `aborted`. So the
+//! sums also hold after a panic or an abort.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The books as metrics: observed when somebody asks, so that the path of the data pays
-//! for its atomics only.
+//! The ledger as metrics. It is read when metrics are collected, so that on the path of the data
+//! only the ledger's atomics cost time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 //!                       admission, budget           worker        fanout           +--> queue --> sink
 //! ```
 //!
-//! One task per pipeline and one per signal of an exporter. Everything between two tasks is bounded,
-//! and nothing that is downstream can refuse: what was admitted is delivered, or dropped
+//! One task per pipeline and one per signal of an exporter. Every channel and queue between two
+//! tasks is bounded. Only admission refuses requests: what was admitted is delivered, or dropped
 //! with a reason that is counted.
 //!
 //! An exporter that stands in several pipelines of a signal is one task with one queue, and

@@ -1,16 +1,16 @@
 //! Slows senders down to the pace of their destination.
 //!
 //! An answer says that a request is queued, so a sender that waits for its answers could
-//! fill any queue at the speed of memory, be refused, and send the same bytes again. Beyond
-//! a quarter of a queue the answer therefore waits for the queue to shrink: a sender with
-//! so many requests under way then sends what the destination takes, and the rest of the
-//! queue is left for outages. It waits no longer than [`PATIENCE`], whatever the destination
-//! does. Legs count as they do at admission: one that is calm is enough, unless another has
-//! a veto.
+//! fill any queue as fast as this machine copies memory, be refused, and send the same bytes
+//! again. When more than a quarter of a queue is taken, the answer therefore waits for the queue
+//! to shrink: the sender then sends as fast as the destination takes requests, and the rest of
+//! the queue is left for outages. An answer waits no longer than [`PATIENCE`], even if the queue
+//! doesn't shrink. Where legs have `when_full: refuse`, the queue of each of these must be at
+//! most a quarter full; where none has, one leg with `when_full: auto` is enough.
 //!
-//! Local legs have no vote and set no pace beside one that has: a slow terminal would slow
-//! down every destination. Where a sender's data goes to local legs only, the quickest of
-//! them sets it, since a file would otherwise lose whatever comes faster than the disk.
+//! Local legs have no influence beside a remote one: a slow terminal would slow down every
+//! destination. Where a sender's data goes to local legs only, the answer waits until one of
+//! them is calm, since a file would otherwise lose whatever comes faster than the disk writes.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use super::queue::Inlet;
 use super::vote::Voter;
 use crate::settings::WhenFull;
 
-/// How long an answer waits at most: not noticed by who sends batches, and short enough for
-/// the end of the agent.
+/// How long an answer waits at most: too short to matter to a sender of batches, and to the
+/// agent's shutdown.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Waits until the queues of a pipeline's voters are calm, or for as long as patience lasts.

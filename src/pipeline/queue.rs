@@ -23,9 +23,10 @@ pub(super) struct Queue {
     capacity: Arc<Capacity>,
     // Std: every section moves one request.
     state: Mutex<State>,
-    /// Refuses everything. Set under the lock; read without it by who asks for room.
+    /// The queue refuses every request. Set under the lock; read without it when room is
+    /// reserved.
     closed: AtomicBool,
-    /// Something waits, or nothing more will come.
+    /// A request waits, or the last producer is gone.
     ready: Notify,
 }
 
@@ -134,7 +135,7 @@ impl Queue {
             let mut ready = pin!(self.ready.notified());
             ready.as_mut().enable();
             if !self.is_empty() {
-                // It was meant for somebody who takes it.
+                // Passes the wake-up on to a consumer, for whom it was meant.
                 self.ready.notify_one();
                 return;
             }

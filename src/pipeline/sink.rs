@@ -1,9 +1,9 @@
 //! The task of a local exporter.
 //!
-//! A sink that may block gets a thread of its own, since a disk that hangs must not take a
-//! worker of the runtime with it. Nothing can end such a thread from outside, so what it
-//! has in hand stays within reach: when the grace is over its items are counted, and the
-//! thread is left behind.
+//! A sink that may block gets a thread of its own, since a disk that hangs must not block a
+//! worker of the runtime. A thread that hangs can't be ended from outside. So the task shares
+//! the items of the request that the sink is working on: when the grace is over, the task counts
+//! them as dropped, and leaves the thread to itself.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ const LEAST_BYTES: u64 = 256;
 /// that works, and the agent then starts without it.
 const START_PATIENCE: Duration = Duration::from_secs(2);
 
-/// One at a time: joining is for those who pay per request.
+/// One request at a time: joining saves requests to a peer, and a sink makes none.
 const ONE: JoinBounds = JoinBounds { bytes: 0, items: 0 };
 
 /// A local exporter's task.
@@ -136,7 +136,7 @@ impl SinkTask {
 
     /// Runs until nothing more can come or the grace is over.
     pub(super) async fn run(self, grace: Grace) -> Ending {
-        // Whatever ends this task, the items it still has are counted.
+        // However this task ends, its end counts the items that it still has.
         let last_words = LastWords {
             queue: Arc::clone(&self.queue),
             in_hand: Arc::clone(&self.in_hand),
@@ -146,7 +146,7 @@ impl SinkTask {
             match self.state {
                 State::Thread(ended) => match ended.await {
                     Ok(Err(panic)) => Ending::Panicked(panic_message(panic.as_ref())),
-                    // Without a word only if the thread never came to be.
+                    // The sender was dropped without a message only if the thread was never started.
                     Ok(Ok(())) | Err(_) => Ending::Completed,
                 },
                 State::Idle(sink) => {
@@ -246,7 +246,7 @@ impl Worker {
             self.status.failing("items could not be written");
             self.status.lost(failed, DropReason::WriteFailed);
         } else if sent > 0 {
-            // What only waits to be written proves nothing yet.
+            // A sink whose items are all unsettled hasn't shown yet that it works.
             self.status.working();
         }
     }

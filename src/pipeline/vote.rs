@@ -16,7 +16,8 @@ pub(super) struct Voter {
 }
 
 impl Voter {
-    /// Whether senders wait for room in its queue; not where nobody empties it any more.
+    /// Whether senders wait for room in its queue. False where the queue is closed, since no
+    /// room would ever be given back there.
     pub(super) fn is_waited_for(&self) -> bool {
         self.block_on_overflow && !self.queue.is_closed()
     }

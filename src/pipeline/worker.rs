@@ -18,7 +18,7 @@ pub struct PipelineTask {
     pub(super) input: mpsc::Receiver<Leased>,
     pub(super) chain: Chain,
     pub(super) fanout: Fanout,
-    /// Closes the input, whoever still has an end of it.
+    /// Closes the input, even if a receiver still holds a sender of it.
     pub(super) closing: CancellationToken,
 }
 

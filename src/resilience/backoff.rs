@@ -1,13 +1,13 @@
 //! How long to wait: before an open breaker lets a canary through, and before a retry.
 //!
-//! Both grow exponentially and are spread at random, so that a fleet that lost one
-//! endpoint at one moment doesn't come back to it at one moment.
+//! Both grow exponentially and are spread at random: otherwise all agents of a fleet that
+//! lost an endpoint at one moment would ask it again at one moment.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// Exponents stop growing here: beyond it the maximum rules anyway.
+/// Exponents stop growing here: a cooldown has reached its maximum long before.
 const MAX_EXPONENT: u32 = 63;
 
 /// An exponent falls by one for each of these that an endpoint spends outside

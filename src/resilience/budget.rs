@@ -1,9 +1,9 @@
-//! How many retries an endpoint is worth.
+//! How many retries an endpoint gets.
 //!
 //! Retries help against single failures and hurt against an outage, when every caller
-//! sends four requests for each one that it had. A budget tells the two apart without
-//! knowing which it is: retries spend tokens, successes earn them, and an endpoint that
-//! earns none soon gets one attempt a poll and no more.
+//! sends four requests for each poll instead of one. A budget serves both cases: retries
+//! spend tokens and successes earn them, so an endpoint whose polls all fail soon gets one
+//! attempt a poll.
 
 /// The keys of a budget.
 #[derive(Debug, Clone, Copy, PartialEq)]

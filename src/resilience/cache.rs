@@ -1,8 +1,9 @@
-//! The last good answer of one endpoint, and how honest it still is.
+//! The last good answer of one endpoint, and whether it may still be used.
 //!
-//! An answer is *fresh* until its ttl, and then asked for again. Where that fails, it is
-//! *stale*: it still tells what was, marked as such. Past the longest staleness it tells
-//! nothing, and whoever keeps series from it ends them with a tombstone.
+//! An answer is *fresh* until its ttl is over; then the next poll asks the endpoint again. If
+//! that poll fails, the answer is *stale*: it is still shown, marked as stale. When it is older
+//! than the longest staleness it isn't shown any more, and the receiver ends the series that
+//! were made from it with a tombstone.
 //!
 //! Only a failed poll makes an answer stale. An endpoint that is polled less often than
 //! its answers expire, and always answers, never shows a gap.
@@ -70,7 +71,7 @@ impl<T: Clone> Cache<T> {
         serves.then(|| (entry.value.clone(), age))
     }
 
-    /// When the answer will have told its last, if nothing replaces it.
+    /// When the answer's series are to end, unless a new answer replaces it before.
     pub(super) fn tombstone_at(&self, settings: &CacheSettings) -> Option<Instant> {
         let entry = self.entry.as_ref()?;
         entry.status.stale.then(|| {

@@ -98,14 +98,14 @@ pub struct Endpoint {
     changed: Arc<Notify>,
 }
 
-/// What an endpoint shares with others.
+/// The objects that an endpoint shares with others.
 pub(super) struct Ties {
     pub(super) network: Arc<Network>,
     pub(super) siblings: Arc<Siblings>,
     pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
-/// What retries spend and are spread by.
+/// The budget of the retries, and the random source of their delays.
 pub(super) struct Retrying {
     pub(super) budget: Budget,
     pub(super) rng: SmallRng,
@@ -162,8 +162,8 @@ impl Endpoint {
     }
 
     /// Tells the network, the breaker and the observer how an attempt ended that began at
-    /// `started` with `permit`. For those who drive the breaker without a guard: recording
-    /// on the permit alone would leave the network out.
+    /// `started` with `permit`. For callers that use the breaker without a guard: an outcome
+    /// recorded on the permit alone wouldn't reach the network.
     pub fn conclude(
         &self,
         permit: Permit<'_>,
@@ -193,8 +193,8 @@ impl Endpoint {
         self.changed.notified()
     }
 
-    /// The network that it shares with the others; whoever records on
-    /// [`Endpoint::breaker`] by itself tells the network too.
+    /// The network that it shares with the others. A caller that records outcomes on
+    /// [`Endpoint::breaker`] itself must record them here as well.
     pub fn network(&self) -> &Network {
         &self.ties.network
     }
@@ -209,7 +209,7 @@ impl Endpoint {
         self.retrying().budget.tokens()
     }
 
-    /// What its cache holds; `None` while that is nothing.
+    /// The age of the answer in its cache; `None` while the cache is empty.
     pub fn cache(&self) -> Option<CacheStatus> {
         *self.cache_status()
     }
@@ -236,7 +236,7 @@ impl Endpoint {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a retry that somebody made, or didn't.
+    /// Counts a retry that was made, or the reason for which it wasn't.
     pub fn count_retry(&self, result: RetryResult) {
         if let Some(count) = self.retries.get(result as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -274,7 +274,8 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Tells of a breaker's transitions: whoever waits for one, and the endpoint's observer.
+/// Tells the endpoint's observer of a breaker's transitions, and wakes the tasks that wait
+/// for one in [`Endpoint::changed`].
 struct Herald {
     changed: Arc<Notify>,
     observer: Option<(EndpointId, Arc<dyn Observer>)>,

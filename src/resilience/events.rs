@@ -1,4 +1,4 @@
-//! What endpoints tell whoever watches them: metrics, logs and spans are made of these.
+//! The events of endpoints, of which an observer makes metrics, log lines and spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub struct Attempt {
     pub number: u32,
     /// Whether it races another that is slow.
     pub hedge: bool,
-    /// Whether it probes an endpoint that was given up.
+    /// Whether it is a canary, which probes an endpoint whose breaker is half open.
     pub canary: bool,
     /// The breaker's generation in which it was admitted.
     pub generation: u64,

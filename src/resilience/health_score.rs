@@ -37,7 +37,7 @@ pub(super) fn score(successes: u32, attempts: u32, latency: Latency) -> f64 {
         return 1.0;
     }
     if successes == 0 {
-        // A refused connection is quick, and no merit.
+        // Without a success the score is 0, even if every connection was refused quickly.
         return 0.0;
     }
     let success = f64::from(successes) / f64::from(attempts);

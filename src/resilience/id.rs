@@ -14,8 +14,8 @@ pub struct EndpointId {
 
 impl EndpointId {
     /// Names the endpoint at `url` of a component such as `betanet` or `otlp_http/eu`.
-    /// Credentials, query and fragment are left out: they are nobody's business, and not
-    /// what tells endpoints apart.
+    /// Credentials, query and fragment are left out: they may be secret, and two URLs that
+    /// differ in them alone are one endpoint.
     pub fn new(component: &str, url: &str) -> Self {
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let (scheme, rest) = match url.split_once("://") {

@@ -1,8 +1,8 @@
-//! Whether it is them or us.
+//! Whether many failures at once are the peers' fault or that of this machine's network.
 //!
 //! A machine that loses its uplink sees every endpoint fail. Each breaker would open, and
 //! each failed canary would double its cooldown, so that minutes after the network is back
-//! everything would still be waiting. So where nearly all of several different peers fail
+//! most endpoints would still not be asked. So when nearly all of several different peers fail
 //! below HTTP at the same time, our own network is suspected, and no cooldown grows.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,10 +17,10 @@ use super::outcome::Outcome;
 /// Failures are the same event if they happen within this.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A suspicion that nothing renews ends after this.
+/// The suspicion ends when its condition hasn't held for this long.
 const MEMORY: Duration = Duration::from_secs(60);
 
-/// Fewer peers than this prove nothing.
+/// Fewer peers than this raise no suspicion.
 const MIN_PEERS: usize = 3;
 
 /// Peers that are kept at most.
@@ -33,7 +33,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// One that nothing is known about.
+    /// A network at which no attempt was made yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -127,7 +127,8 @@ impl Isolation {
         self.failing -= usize::from(sighting.failed);
         sighting.at = now;
         sighting.failed = failed;
-        // Who was seen last stays there: an agent with one destination moves nothing.
+        // A peer that was the last one seen before keeps its place, so that an agent with one
+        // destination changes no map.
         if sighting.serial != self.serial
             && let Some(peer) = self.by_age.remove(&sighting.serial)
         {

@@ -1,11 +1,12 @@
-//! Circuit breakers that reopen, retries that end, and caches that never lie.
+//! Circuit breakers, retries within a budget, and caches that mark old answers as stale.
 //!
-//! Usable on its own, in any program on tokio. There are three ways in, from small to all:
+//! Usable on its own, in any program on tokio. There are three entry points, from one part to
+//! all:
 //!
-//! - [`Breaker`]: admits or rejects attempts, and learns from their outcomes. Bring your
-//!   own client, and your own time.
+//! - [`Breaker`]: admits or rejects attempts, and learns from their outcomes. The caller has
+//!   its own client, and passes the time in.
 //! - [`Guard`]: around an async fetch of something that is polled; a breaker with timeout,
-//!   deadline, retries within a budget, hedging, single flight and an honest cache.
+//!   deadline, retries within a budget, hedging, single flight and a cache.
 //! - [`Endpoints`]: every endpoint of a process, so that one bound holds for all and one
 //!   broken network isn't taken for a hundred broken peers.
 //!
@@ -29,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What happens to an outage is told in `docs/resilience.md`.
+//! `docs/resilience.md` describes what all of this does in an outage.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate, and its
 //! core (everything in `breaker::core` and what that calls) has neither clock nor chance

@@ -1,7 +1,7 @@
-//! What one wire attempt came to, and what that means for whoever counts it.
+//! The outcome of one wire attempt, and what each statistic counts it as.
 //!
-//! The answer to "was it a failure" differs by who asks. A 404 is no data for a dashboard,
-//! but it is proof that the endpoint is alive, so it ends a run of failures. A body that
+//! Whether an outcome is a failure differs from statistic to statistic. A 404 brings no data,
+//! but it proves that the endpoint is alive, so it ends a run of failures. A body that
 //! doesn't parse took the endpoint's time, so its latency counts. A connection that this
 //! machine had no file descriptor for says nothing about the endpoint at all. One type and
 //! one table hold all of this:
@@ -135,7 +135,7 @@ impl Outcome {
 
     /// Classifies an error below HTTP by the first I/O error among its causes. What has
     /// none is [`Transport::Other`]; that this machine is out of file descriptors is
-    /// nobody else's fault.
+    /// [`Outcome::Local`], since the endpoint isn't at fault.
     pub fn of_error(error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -187,7 +187,8 @@ impl Outcome {
         matches!(self, Self::Transport(_) | Self::Timeout)
     }
 
-    /// Whether a canary that came to this says nothing, so that another takes its slot.
+    /// Whether a canary with this outcome neither passes nor fails, so that another takes its
+    /// slot.
     pub(super) const fn hands_back(self) -> bool {
         matches!(self.verdict(), Verdict::HandBack)
     }
@@ -218,7 +219,8 @@ impl Outcome {
         }
     }
 
-    /// What the success share learns: `None` is nothing.
+    /// What the success share counts: a success, a failure, or `None` where the outcome is
+    /// left out.
     pub(super) const fn share(self) -> Option<bool> {
         match self {
             Self::Success => Some(true),
@@ -230,8 +232,8 @@ impl Outcome {
         }
     }
 
-    /// What the error averages learn: as the share does, but a 429 is no error of the
-    /// endpoint, and would lower the threshold for the errors that are.
+    /// What the error averages count: the same, but for a 429. That is no error of the
+    /// endpoint, and would lower the threshold for those that are.
     pub(super) const fn average(self) -> Option<bool> {
         match self {
             Self::Throttled => None,
@@ -302,7 +304,7 @@ pub const fn of_push_grpc(code: u32, advised: bool) -> (Outcome, Retry) {
         8 => (Outcome::Throttled, Retry::Never),
         // ABORTED, DATA_LOSS
         10 | 15 => (Outcome::ServerError, Retry::Allowed),
-        // OUT_OF_RANGE: retryable by the letter, though the peer is well.
+        // OUT_OF_RANGE: the specification lists it as retryable, though the peer works.
         11 => (Outcome::ClientError, Retry::Allowed),
         // UNAVAILABLE
         14 => (Outcome::Unavailable, Retry::Allowed),

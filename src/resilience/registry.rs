@@ -81,7 +81,7 @@ impl Endpoints {
         }
     }
 
-    /// The same, with somebody who is told what happens at each.
+    /// The same registry, whose endpoints tell `observer` every event.
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
@@ -116,8 +116,8 @@ impl Endpoints {
         ))
     }
 
-    /// Registers an endpoint with a breaker and no guard, for a destination whose queue
-    /// and retries are somebody else's.
+    /// Registers an endpoint with a breaker and no guard, for a destination: the caller queues
+    /// and retries.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl Endpoints {
         self.insert(id, settings, None)
     }
 
-    /// Takes an endpoint, and with it its series, off the page. Whoever still holds it may
-    /// go on.
+    /// Takes an endpoint, and with it its series, off the page. A caller that still holds it may
+    /// go on using it.
     pub fn remove(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {
         let mut registered = self.lock();
         let removed = registered.endpoints.remove(id)?;
@@ -182,8 +182,7 @@ impl Endpoints {
         &self.tasks
     }
 
-    /// The counter of what polls: whoever asks an endpoint again and again is in it for as
-    /// long as that goes on.
+    /// The counter of pollers: each task that polls an endpoint is counted here while it runs.
     pub fn pollers(&self) -> &ActiveTasks {
         &self.pollers
     }

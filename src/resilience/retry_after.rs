@@ -1,7 +1,7 @@
 //! An endpoint's advice on when to come back.
 //!
 //! `Retry-After` is a number of seconds or a date in any of HTTP's three forms (RFC 9110,
-//! sections 5.6.7 and 10.2.3). What is neither is ignored. A date is measured against the
+//! sections 5.6.7 and 10.2.3). A value that is neither is ignored. A date is measured against the
 //! answer's own `Date` where there is one: small machines often have no clock of their
 //! own until they have a network, and a wrong year would make every date past or far.
 
@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use rand::{Rng, RngExt};
 
-/// No endpoint may silence us for longer than this.
+/// Advice that is longer counts as this long.
 pub const LONGEST: Duration = Duration::from_secs(300);
 
-/// Advice is stretched by up to this share, so that everybody who was sent away at once
-/// doesn't return at once. It is never shortened.
+/// Advice is stretched at random by up to this share, so that agents that were refused at one
+/// moment don't return at one moment. It is never shortened.
 const STRETCH: f64 = 0.1;
 
 /// Reads a `Retry-After` header: how long to wait, at most [`LONGEST`].

@@ -27,7 +27,7 @@ impl Siblings {
         siblings.push(sibling);
     }
 
-    /// Takes one out. Whether nobody is left.
+    /// Takes one out. True if none is left.
     pub(super) fn leave<S: Sibling>(&self, leaving: &S) -> bool {
         let mut siblings = self.lock();
         siblings.retain(|sibling| !std::ptr::addr_eq(sibling.as_ptr(), leaving));

@@ -14,8 +14,8 @@ pub(super) use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// Locks, whatever happened to the last one who did: every critical section of this
-/// module leaves its data valid at each step, so poison means nothing here.
+/// Locks, also when a thread panicked while it held the lock: every critical section of this
+/// module leaves its data valid at each step, so a poisoned mutex can be used.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.lock() {
         Ok(guard) => guard,

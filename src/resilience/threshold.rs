@@ -1,17 +1,17 @@
 //! How many failures in a row open a breaker, given what is normal for its endpoint.
 //!
 //! A fixed threshold is wrong at both ends. An endpoint that fails one attempt in five, at
-//! random, will fail five in a row sooner or later and loses a minute of data for it; one
-//! that has been half broken for an hour isn't worth five more attempts to be sure. The
-//! threshold therefore shrinks with *chronic* errors and not with a spike: a spike is what
-//! the run of failures itself is there to judge, and would be counted twice.
+//! random, will fail five in a row sooner or later and isn't asked for a whole cooldown; one
+//! that has been half broken for an hour should not cost five more attempts. The
+//! threshold therefore shrinks with *chronic* errors and not with a spike: a spike is counted
+//! by the run of failures itself, and would be counted twice.
 //!
 //! Two averages of the same errors, one five times slower than the other, tell the two
 //! apart. What the fast one says above what the slow one explained *before* the failures
 //! began (its value at the last success, plus some standard errors) is the spike.
 //!
-//! Both averages start at nothing and are divided by the weight seen so far, so that the
-//! third attempt ever isn't judged against two hundred that never were.
+//! Both averages start at zero and are divided by the weight seen so far: otherwise the first
+//! attempts would be averaged with a long past of successes that never happened.
 
 /// Attempts before the averages are believed.
 const WARM_UP: u64 = 10;
@@ -19,7 +19,7 @@ const WARM_UP: u64 = 10;
 /// How much slower the chronic average is.
 const CHRONIC: f64 = 5.0;
 
-/// Below this an average is nothing. Without it an endpoint that never fails decays into
+/// An average below this becomes zero. Otherwise an endpoint that never fails would decay into
 /// subnormal numbers, on which some processors take a hundred cycles each.
 const NEGLIGIBLE: f64 = 1e-18;
 
@@ -28,9 +28,8 @@ const NEGLIGIBLE: f64 = 1e-18;
 pub(super) struct ErrorAverages {
     recent: Average,
     chronic: Average,
-    /// The chronic average at the last success: nothing for an endpoint that never
-    /// succeeded, whose errors no history explains. Kept undivided, since it is written at
-    /// every success and read at failures only.
+    /// The chronic average at the last success: zero for an endpoint that never succeeded.
+    /// Kept undivided, since it is written at every success and read at failures only.
     explained: Average,
     attempts: u64,
 }
@@ -63,7 +62,7 @@ impl ErrorAverages {
     #[inline]
     pub(super) fn record(&mut self, success: bool, shape: &Shape) {
         self.attempts += 1;
-        // Most endpoints have nothing but successes behind them: nothing moves then.
+        // At an endpoint that has only had successes, another one changes no average.
         if success && self.recent.rests() && self.chronic.rests() && self.explained.rests() {
             return;
         }

@@ -15,8 +15,8 @@
 //!   min_success_rate: 0.3      # 0 to 1
 //!   sample_size: 20            # 5 to 100
 //!   slow_call: 2s              # 1ms to 10m
-//!   cooldown: 60s              # 1s to 1h; 5s for an exporter
-//!   max_cooldown: 300s         # 1s to 24h; 60s for an exporter
+//!   cooldown: 30s              # 1s to 1h; 5s for an exporter
+//!   max_cooldown: 120s         # 1s to 24h; 60s for an exporter
 //!   jitter: 0.3                # 0 to 0.9
 //!   canary_count: 3            # 1 to 100
 //!   canary_required: 2         # 1 to canary_count

@@ -29,7 +29,8 @@ pub(super) struct Suspect {
     pub(super) case: Case,
 }
 
-/// Those that have. They stay within the room of the queue, as all that is under way.
+/// The requests that have stepped aside. They still fill the room of the queue, as every
+/// request that is under way.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     // Std: the sections move one request.

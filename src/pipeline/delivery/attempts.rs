@@ -21,20 +21,20 @@ pub(super) enum Verdict {
     TooLarge,
     Refused,
     GivenUp(DropReason),
-    /// Others go before it.
+    /// The load steps aside, and other requests go before it.
     Aside,
     /// The grace is over.
     Cancelled,
 }
 
-/// For how long a request that was set aside leaves the gate to others: those that come
-/// meanwhile must not meet it there again and again.
+/// For how long a request that has stepped aside isn't tried again after it made way for
+/// another: otherwise it would be back at the gate before the other one is through.
 const GIVING_WAY: Duration = Duration::from_millis(10);
 
 impl DeliveryTask {
-    /// Attempts until there is a verdict. A load is given up only after attempts that
-    /// failed, and never because it had to wait for one. `too_large` is what the breaker
-    /// hears if the peer finds it so.
+    /// Makes attempts until there is a verdict. Until the shutdown a load is given up only after
+    /// attempts that failed, and not because it had to wait for one. `too_large` is the outcome
+    /// that the breaker hears if the peer finds the load too large.
     pub(super) async fn bring(
         &self,
         load: &[Request],
@@ -52,7 +52,7 @@ impl DeliveryTask {
                 biased;
                 () = &mut over => return Verdict::Cancelled,
                 passed = self.gate.pass(due, number, grace) => passed,
-                // Where it must wait, it lets those go first that are under no suspicion.
+                // A suspect that must wait for the gate lets the requests in the queue go first.
                 () = self.queue.filled(), if case.is_suspect => {
                     case.due = Instant::now() + GIVING_WAY;
                     return Verdict::Aside;
@@ -71,7 +71,7 @@ impl DeliveryTask {
                 result = self.attempt(&batch, pass, too_large) => result,
             };
             case.attempts = number + 1;
-            // To try a destination that was given up is no fault of the request.
+            // A canary's time doesn't count towards `max_elapsed_time`: the breaker asked for it.
             if canary {
                 case.retry.excuse(begun.elapsed());
             }
@@ -91,7 +91,8 @@ impl DeliveryTask {
             }
             // One attempt each is all that a shutdown leaves time for.
             if grace.has_begun() {
-                // What a suspect comes to says little about the destination.
+                // A suspect's failure may be its own fault, so the others still get their
+                // attempt.
                 if !case.is_suspect {
                     self.gate.failed_at_last();
                 }

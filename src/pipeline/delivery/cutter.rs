@@ -1,20 +1,22 @@
 //! How large the pieces are in which a peer takes a request that it finds too large. Pure:
 //! nothing is sent here.
 //!
-//! A peer says that a request is too large and not what it would take. So the first half is
-//! tried, the half of that, and so on, until a piece is taken; pieces of that size then serve
-//! the rest. To divide both halves each time would be the same for a peer with a limit, but
-//! one that refuses everything would be asked twice for each item.
+//! A peer says that a request is too large, but not which size it would take. So the first
+//! half is tried, then half of that, and so on, until the peer takes a piece; the rest is sent
+//! in pieces of that size. To divide both halves each time would be the same for a peer with a
+//! limit, but a peer that refuses everything would get nearly two requests for each item.
 //!
-//! A single item that is refused is lost, and what stands behind it is tried in pieces that
-//! grow again, so that one giant among small items costs that item. Where several single
-//! items are refused and nothing was ever taken, it isn't the size: all of the request is
-//! given up, and its destination is held to have failed.
+//! A single item that is refused is lost, and the items behind it are tried in pieces that
+//! grow again, so that one item that is too large among small ones costs that item alone.
+//! Where [`SINGLES`] single items (or all there are) are refused and the peer never took a
+//! piece, their size is not the reason: the whole request is given up, and the breaker hears
+//! of a failure of the destination. After [`MOST_REFUSALS`] in a row what is left is given up,
+//! too.
 
 use crate::resilience::Outcome;
 
 /// Single items that a peer may refuse before it takes anything. More than one, since the
-/// first may be a giant.
+/// first may really be larger than the peer's limit.
 const SINGLES: u32 = 8;
 
 /// Refusals in a row after which the rest is given up: more than it takes to get from any
@@ -44,13 +46,13 @@ pub(super) struct Cutter {
     proven: u64,
     /// Single items that were refused before anything was taken.
     singles: u32,
-    /// Pieces refused since one was taken, and the other way round.
+    /// Pieces refused since one was taken; `row` counts those taken since one was refused.
     refusals: u32,
     row: u32,
     /// Whether each piece that is taken is followed by one of twice the size.
     grows: bool,
-    /// Whether it grows beyond what was ever taken: what was refused may have been so for
-    /// the sake of one item, which is lost.
+    /// Whether it grows beyond the largest piece that was taken. It does after a single item
+    /// was lost, since that item may be why the larger pieces with it were refused.
     unbounded: bool,
 }
 
@@ -124,7 +126,7 @@ impl Cutter {
         }
     }
 
-    /// Whether nothing was ever taken, and won't be if this piece isn't.
+    /// Whether the peer never took a piece, and the request is given up if it refuses this one.
     fn is_hopeless(&self, items: u64, last: bool) -> bool {
         self.proven == 0 && items <= 1 && (last || self.singles + 1 >= SINGLES)
     }

@@ -1,15 +1,15 @@
 //! The circuit breaker before an exporter's attempts.
 //!
-//! Every attempt needs a [`Pass`]. While the breaker is open there is none: whoever needs
-//! one waits, with what it wants to send in its hands, until the breaker's own time has
-//! come or its state changes, and not by asking again and again. Until the breaker is
-//! Healthy passes are given out one at a time, so that what comes back from an outage is
-//! neither flooded nor served out of order; then `num_consumers` go side by side.
+//! Every attempt needs a [`Pass`]. While the breaker is open there is none: a consumer keeps
+//! its request and sleeps until the time that the breaker names, or until the breaker's state
+//! changes. Until the breaker is Healthy, passes are given out one at a time, so that a
+//! destination that has just come back is not flooded and gets the requests in order; then
+//! `num_consumers` consumers have one each at the same time.
 //!
-//! When the agent shuts down there is nothing left to wait for. Each request gets one last
-//! attempt, whatever delay or advice is pending, and the first of them also through an
-//! open breaker: the destination may be back, and what isn't sent now is lost. If that one
-//! fails, none follows it. Where an operator forced the breaker open there is none at all.
+//! When the agent shuts down no request waits any more. Each gets one last attempt, even if
+//! its delay or the peer's advice isn't over, and the first of them also through an open
+//! breaker: the destination may be back, and what isn't sent now is lost. If that one fails,
+//! no other is attempted. Where an operator forced the breaker open there is none at all.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::resilience::{
     RejectReason, RetryResult, State,
 };
 
-/// A breaker that rejects and says "now" is asked again after this. It happens where two
-/// consumers meet at it, and must not become a loop.
+/// A breaker that rejects and names a time that has come is asked again after this. That
+/// happens where two consumers ask it at once, and without a pause they would spin.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// Where consumers get their passes.
@@ -35,7 +35,7 @@ pub(super) struct Gate {
     endpoint: Arc<Endpoint>,
     enforces: bool,
     tasks: ActiveTasks,
-    /// One for each consumer. Who must be alone takes them all.
+    /// One permit for each consumer. An attempt that must be alone takes them all.
     lanes: Semaphore,
     width: u32,
     /// The last attempt of a shutdown has found the destination gone.
@@ -43,7 +43,7 @@ pub(super) struct Gate {
 }
 
 /// The right to make one attempt. Dropped without [`Pass::conclude`] it counts as
-/// cancelled, which no statistic feels.
+/// cancelled, which changes no statistic of the breaker.
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
     /// None where the shutdown doesn't ask the breaker.
@@ -55,9 +55,9 @@ pub(super) struct Pass<'a> {
     _task: ActiveTask,
 }
 
-/// A pass, and for how long there was none to be had.
+/// A pass, and for how long none was given out.
 pub(super) struct Passed<'a> {
-    /// None when it is too late for any.
+    /// None when the agent shuts down and no attempt is allowed any more.
     pub(super) pass: Option<Pass<'a>>,
     pub(super) forbidden: Duration,
 }
@@ -154,13 +154,14 @@ impl Gate {
         &self.endpoint
     }
 
-    /// A pass, or when to come back; `None` is when somebody has decided.
+    /// A pass, or the time at which to ask again; `None` where only a change of the breaker's
+    /// state can allow an attempt.
     async fn enter(&self, number: u32) -> Result<Pass<'_>, Option<Instant>> {
         let breaker = self.endpoint.breaker();
         loop {
             let healthy = self.is_healthy();
             let lane = self.lane(healthy).await;
-            // It may have taken a while, and somebody else's attempt.
+            // While this one waited for its lane, another's attempt may have changed the state.
             if self.is_healthy() != healthy {
                 continue;
             }
@@ -182,13 +183,13 @@ impl Gate {
         }
     }
 
-    /// What the shutdown allows.
+    /// The one attempt that a request gets during the shutdown, if it gets any.
     async fn last_pass(&self, number: u32) -> Option<Pass<'_>> {
         let lane = self.lane(self.is_healthy()).await;
         let permit = self.endpoint.breaker().acquire(Instant::now());
         let barred = match &permit {
             Ok(_) => false,
-            // An operator knows better than we do.
+            // The operator's command holds during the shutdown, too.
             Err(rejection) if rejection.reason == RejectReason::ForcedOpen => true,
             Err(_) => self.hopeless.load(Ordering::Relaxed),
         };
@@ -201,7 +202,7 @@ impl Gate {
 
     async fn lane(&self, healthy: bool) -> Option<SemaphorePermit<'_>> {
         let lanes = if healthy { 1 } else { self.width };
-        // It is never closed, so there always is one.
+        // The semaphore is never closed, so this is never `None`.
         self.lanes.acquire_many(lanes).await.ok()
     }
 

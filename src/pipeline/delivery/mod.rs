@@ -1,15 +1,16 @@
 //! The task of a remote exporter: queue, join, attempt, retry, split, behind a breaker.
 //!
-//! What waits is joined into one request as far as `sending_queue.batch` allows, without
-//! ever delaying anything, so that a slow link is filled by bigger requests. A request
-//! stays at the head until it has met its end, so order is kept, retries included; but for
-//! one that seems to be what fails, which steps aside (see [`suspects`]).
+//! Requests that wait are joined into one as far as `sending_queue.batch` allows, so that a
+//! slow link carries fewer and bigger requests. No request waits for others to be joined with.
+//! A consumer keeps a request until it is delivered or dropped, so with one consumer order is
+//! kept, retries included; a request that may itself be what fails steps aside (see
+//! [`suspects`]) and loses its place.
 //!
 //! Where the peer finds a request too large, [`cutter`] says in which pieces it is sent.
 //!
-//! While the destination is given up nothing is attempted and nothing is lost: what bounds
-//! the waiting is the queue. See [`gate`] for the attempts that are made, and for what
-//! becomes of the rest when the agent ends.
+//! While the breaker is open no attempt is made and no request is dropped: requests wait until
+//! the queue is full. See [`gate`] for the attempts that are made, and for what happens to the
+//! rest when the agent ends.
 
 mod aside;
 mod attempts;
@@ -90,7 +91,7 @@ impl DeliveryTask {
 
     /// Runs until nothing more can come or the grace is over.
     pub(super) async fn run(mut self, grace: Grace) -> Ending {
-        // Whatever ends this task, what still waits is counted.
+        // However this task ends, its end counts the requests that still wait.
         let _last_words = LastWords {
             queue: Arc::clone(&self.queue),
             status: Arc::clone(&self.status),
@@ -136,7 +137,7 @@ impl DeliveryTask {
         }
     }
 
-    /// What is to be delivered next: what waits, or a request that had stepped aside. Cancel
+    /// The next load to deliver: requests from the queue, or one that had stepped aside. Cancel
     /// safe.
     async fn next(&self, join: JoinBounds, grace: &Grace) -> Option<(Vec<Request>, Option<Case>)> {
         loop {
@@ -166,7 +167,7 @@ impl DeliveryTask {
                 biased;
                 requests = self.queue.pop(join) => match requests {
                     Some(requests) => return Some((requests, None)),
-                    // Nothing more comes, but for those.
+                    // The queue is closed and empty: only requests that stepped aside are left.
                     None => again().await,
                 },
                 () = again() => {}
@@ -201,7 +202,7 @@ impl DeliveryTask {
                         self.lose(rest.take(), DropReason::TooLarge);
                     }
                 },
-                // One bad request must not take those it was joined with.
+                // One bad request must not cost the requests that it was joined with.
                 Verdict::Refused if load.len() > 1 => rest.put_back_apart(load),
                 Verdict::Refused => self.lose(load, DropReason::Permanent),
                 Verdict::GivenUp(reason) => self.lose(load, reason),
@@ -237,7 +238,8 @@ impl DeliveryTask {
         if rejected > 0 {
             self.status.lost(rejected, DropReason::RejectedByPeer);
         }
-        // A peer doesn't say which items it rejected: they are taken off the first.
+        // A peer doesn't say which items it rejected: they are counted against the first
+        // requests of the load.
         for mut request in load {
             let theirs = request.claim.take(rejected);
             rejected -= theirs.items();

@@ -1,5 +1,5 @@
-//! How long to wait before a request is attempted again, and for how long at all. Pure: time
-//! and chance come in.
+//! How long to wait before a request is attempted again, and for how long it is retried. Pure:
+//! the time and the random source are handed in.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// Nothing forbids an attempt.
+    /// An attempt is allowed at once.
     const FREELY: Duration = Duration::ZERO;
 
     fn settings() -> RetrySettings {

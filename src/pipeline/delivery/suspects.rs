@@ -1,15 +1,19 @@
-//! Requests that may be what makes a destination fail. Pure: time and deliveries are told.
+//! Finds out whether it is a request that fails, or its destination. Pure: the time and the
+//! number of deliveries are handed in.
 //!
-//! While a breaker is open, the request at the head of the queue is its only canary. Where
-//! it is the request that fails (a body that makes the peer close the connection), the
-//! breaker would never close, and everything behind would wait for ever. Where it is the
-//! destination, each request fails alike. The two can't be told apart by one request, so a
-//! request that has failed as a canary several times in a row, without a status from the
-//! peer, steps aside, and the one behind it is the next canary.
+//! While a breaker is open, the request at the head of the queue is its only canary. If the
+//! peer closes the connection whenever it gets the body of this one request, the breaker
+//! would never close, and every request behind it would wait for ever. If the destination is
+//! down, every request fails alike. One request alone doesn't show which is the case, so a
+//! request that has failed as a canary [`CANARIES`] times in a row by a reset, a timeout or
+//! another fault below HTTP without a name steps aside, and the request behind it is the next
+//! canary.
 //!
-//! Who has stepped aside is tried again beside the others, and what fails then is held
-//! against it only where something else was delivered since it was last tried: in an outage
-//! nothing counts against anybody. A request against which there is enough is given up.
+//! A request that has stepped aside is tried again beside the others. A failed attempt is a
+//! strike against its request only if another request was delivered since the attempt before
+//! it; in an outage, when none is delivered, there are no strikes. After [`STRIKES`] of them,
+//! or when the times that ended with a strike add up to `max_elapsed_time`, the request is
+//! given up.
 
 use std::time::Duration;
 
@@ -78,7 +82,8 @@ impl Record {
         if most.is_some_and(enough) {
             return Judgement::GiveUp;
         }
-        // A peer that answers speaks for itself; one that can't be reached hasn't seen it.
+        // A status tells what the peer makes of the request, and a peer that can't be reached
+        // has not seen it: such a canary ends the row.
         if canary && may_be_the_request(outcome) {
             self.canaries += 1;
             if self.canaries >= CANARIES {
@@ -91,8 +96,8 @@ impl Record {
     }
 }
 
-/// Whether a failure may be owed to what was sent: the connection was there, and no status
-/// came.
+/// Whether the request itself may have caused the failure. DEADLINE_EXCEEDED is a
+/// [`Outcome::Timeout`], too.
 fn may_be_the_request(outcome: Outcome) -> bool {
     matches!(
         outcome,

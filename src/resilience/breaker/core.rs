@@ -25,7 +25,7 @@ pub(super) const CANARY_INTERVAL: Duration = Duration::from_secs(1);
 /// What happens to a breaker.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
-    /// Somebody wants to attempt.
+    /// A caller asks for permission to make an attempt.
     Acquire,
     /// An attempt ended.
     Finish(Ticket, Completion),
@@ -51,14 +51,14 @@ pub(super) struct Effects {
     pub(super) transition: Option<Box<Transition>>,
 }
 
-/// The answer to somebody who wants to attempt.
+/// The answer to [`Event::Acquire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Go.
+    /// The attempt is admitted.
     Admit(Ticket),
-    /// Go if there is a slot.
+    /// The attempt is admitted as a canary, if the atomic word has a slot for it.
     TakeSlot,
-    /// Don't.
+    /// The attempt is rejected.
     Reject(Rejection),
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Core {
     pub(super) counts: Counts,
 }
 
-/// What only ever grows.
+/// Counters, which never fall.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counts {
     pub(super) outcomes: [u64; Outcome::COUNT],
@@ -123,8 +123,8 @@ impl Core {
         }
     }
 
-    /// Takes one event. `frozen` says that our own network is suspected, so that nobody's
-    /// exponent grows.
+    /// Takes one event. `frozen` says that our own network is suspected, so that no
+    /// breaker's exponent grows.
     #[inline(always)]
     pub(super) fn step(
         &mut self,
@@ -311,7 +311,7 @@ impl<R: Rng> Step<'_, R> {
                 self.effects.passed = outcome.verdict() == Verdict::Pass;
                 self.judge_canary(outcome.verdict());
             }
-            // Answers that say nothing about the endpoint's health decide nothing.
+            // A breaker that an operator forced isn't moved by outcomes.
             _ if self.core.forced => {}
             state => {
                 if let Some(success) = outcome.share() {
@@ -334,8 +334,9 @@ impl<R: Rng> Step<'_, R> {
     fn end_late_round(&mut self) {
         let core = &mut *self.core;
         let failed = core.fails > 0;
-        // Who sends once in a minute has no second canary within the deadline. Opening
-        // again for that would hold back each request of his, and for ever.
+        // A pipeline that sends one request a minute has no second canary before the deadline.
+        // If the breaker opened again for that, it would hold back each of those requests, and
+        // never close.
         if self.settings.edge == Edge::Destination && core.passes > 0 && !failed {
             core.until = Some(self.now + self.settings.half_open_timeout);
             self.effects.times = true;
@@ -360,8 +361,8 @@ impl<R: Rng> Step<'_, R> {
         self.enter(State::CoolingDown, reason, Some(cooldown));
     }
 
-    /// Ends a cooldown now. The endpoint's own advice still holds, and so does what an
-    /// operator decided.
+    /// Ends a cooldown now. The endpoint's own `Retry-After` and an operator's command still
+    /// hold.
     #[cold]
     fn hasten(&mut self) {
         let core = &mut *self.core;

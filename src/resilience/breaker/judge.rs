@@ -52,7 +52,8 @@ impl<R: Rng> Step<'_, R> {
         let settings = self.settings;
         let core = &*self.core;
         let attempts = core.attempts.count();
-        // A success ends the run of failures, and the threshold is dear.
+        // After a success the run of failures is 0, and the threshold, which costs a square
+        // root, isn't needed.
         let (open_at, degrade_at) = if core.fail_run > 0 {
             let threshold = core.averages.threshold(&settings.shape);
             (threshold, degrading(threshold))

@@ -14,11 +14,11 @@
 //! [`Breaker::acquire`] admits or rejects; the [`Permit`] takes the outcome. Time is handed
 //! in, so a paused clock drives a breaker like a real one.
 //!
-//! Three things are kept apart. `core` decides, and knows nothing of threads. The atomic
-//! word holds what admission needs, so that admitting is one load while all is well and
-//! a slot of HalfOpen one compare-and-swap. The mutex around the core is held for some
-//! tens of nanoseconds and never across an await; observers are called after it is
-//! released.
+//! There are three parts. `core` decides, for one thread at a time. The atomic word holds
+//! what admission needs, so that an attempt is admitted by one load while the endpoint is
+//! Healthy or Degraded, and takes a slot of HalfOpen by one compare-and-swap. A mutex around
+//! the core is held for some tens of nanoseconds and never across an await; observers are
+//! called after it is released.
 
 mod core;
 mod judge;
@@ -67,15 +67,15 @@ pub struct Breaker {
     word: AtomicU64,
     /// When a cooldown ends, when a round of canaries is given up, and the endpoint's
     /// advice, in nanoseconds since the origin. Written under the lock, before the word
-    /// that they belong to. Cooldown and round take turns, so whoever reads one and then
-    /// finds the word unchanged has read that word's own.
+    /// that they belong to. Cooldown and round take turns, so a reader that finds the word
+    /// unchanged afterwards has read the time that belongs to this word.
     open_until: AtomicU64,
     round_until: AtomicU64,
     not_before: AtomicU64,
     /// When the last canary was admitted.
     canary_at: AtomicU64,
     locked: Mutex<Locked>,
-    // Mere statistics: they order nothing.
+    // Relaxed: no other memory is read or written in the order of these counters.
     rejected: [Counter; RejectReason::COUNT],
     last_opened: Counter,
     observer: Option<Arc<dyn Observer>>,
@@ -110,13 +110,13 @@ impl Breaker {
         }
     }
 
-    /// The same, with somebody who is told of every transition.
+    /// The same breaker, whose every transition is told to `observer`.
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// The same, as one of several on a network whose faults aren't the endpoint's.
+    /// The same breaker, whose cooldown doesn't grow while this network is suspected.
     pub fn on_network(mut self, network: Arc<Network>) -> Self {
         self.network = Some(network);
         self
@@ -138,7 +138,8 @@ impl Breaker {
         }
     }
 
-    /// The state now. A cooldown that is over stays one until somebody asks.
+    /// The state now. CoolingDown goes on after the end of the cooldown, until an attempt is
+    /// asked for.
     pub fn state(&self) -> State {
         self.load().state()
     }
@@ -169,7 +170,8 @@ impl Breaker {
             .is_some_and(|network| network.suspected(now))
     }
 
-    /// Does what an operator decided. Attempts under way come too late for the breaker.
+    /// Does what an operator decided. The outcomes of attempts under way are then counted as
+    /// late, and nowhere else.
     pub fn force(&self, force: Force, now: Instant) {
         let effects = self.step(now, Event::Force(force), false);
         self.publish(effects.transition.as_deref());
@@ -232,7 +234,7 @@ impl Breaker {
         self.settings.mode == Mode::Enforce
     }
 
-    /// Counts a rejection that somebody decided in the breaker's stead.
+    /// Counts a rejection that a caller decided without asking the breaker.
     pub(super) fn count_rejection(&self, reason: RejectReason) {
         if let Some(count) = self.rejected.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);

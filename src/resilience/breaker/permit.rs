@@ -18,8 +18,8 @@ pub struct Permit<'a> {
     /// The breaker's word when it was admitted.
     word: Word,
     canary: bool,
-    /// Whether its outcome counts: not where the breaker would have rejected but may only
-    /// observe.
+    /// Whether its outcome counts. False where the breaker would have rejected the attempt,
+    /// but admitted it because its mode is `observe` or `off`.
     counts: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The words in which a breaker speaks: states, reasons, rejections, events.
+//! The types of a breaker's interface: states, reasons, rejections, outcomes, transitions.
 
 use std::fmt;
 use std::time::Duration;
@@ -60,9 +60,9 @@ pub enum Reason {
     HealthScore,
     /// Most calls were slow.
     SlowCalls,
-    /// Three successes in a row, and everything else well.
+    /// Three successes in a row, while share, score and latencies are good again.
     Recovered,
-    /// The cooldown is over, and somebody asked.
+    /// The cooldown is over, and an attempt was asked for.
     CooldownOver,
     /// Enough canaries passed.
     CanariesPassed,
@@ -223,7 +223,7 @@ pub struct Transition {
     pub cooldown: Option<Duration>,
 }
 
-/// Who may attempt.
+/// The rules by which a state admits attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resilience) struct Ticket {
     pub(in crate::resilience) generation: u64,

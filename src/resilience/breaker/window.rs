@@ -12,7 +12,7 @@ pub(super) const ATTEMPTS: u32 = 100;
 /// Latencies that are kept.
 const LATENCIES: usize = 50;
 
-/// A latency older than this says nothing about now.
+/// Latencies that are older are left out of mean, deviation and percentile.
 const LATENCY_AGE: Duration = Duration::from_secs(300);
 
 /// Which of the last hundred attempts succeeded, and which were slow.

@@ -16,7 +16,7 @@ use crate::resilience::events::{Attempt, Event};
 use crate::resilience::hedging;
 use crate::resilience::outcome::Outcome;
 
-/// Runs one fetch and hands what is served to everybody who waits for it.
+/// Runs one fetch and hands its result to every poller that waits for it.
 pub(super) async fn run<T, F, R>(
     shared: Arc<Shared<T>>,
     trigger: Trigger,
@@ -28,8 +28,8 @@ pub(super) async fn run<T, F, R>(
     R: Future<Output = Result<T, FetchError>>,
 {
     let _task = shared.tasks.enter();
-    // Also when `fetch` panics: those who wait see the channel close, and those who come
-    // later find no flight that never ends.
+    // Also when `fetch` panics: the pollers that wait see the channel close, and later ones
+    // start a new flight instead of joining one that never ends.
     let landing = Landing { shared: &*shared };
     let result = tokio::select! {
         biased;
@@ -50,7 +50,7 @@ pub(super) async fn run<T, F, R>(
     drop(slot);
     std::mem::forget(landing);
     shared.tell(&served);
-    // Nobody waits any more where every poller was cancelled.
+    // Fails where every poller was cancelled, so that none waits.
     let _ = send.send(Some(served));
 }
 

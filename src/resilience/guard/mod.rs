@@ -3,11 +3,11 @@
 //! [`Guard::poll`] answers from the cache while that is fresh, joins a fetch that is
 //! already under way, and otherwise fetches: with a permit of the breaker, a timeout, a
 //! deadline for the whole poll, retries as far as the budget goes, and a second request
-//! that may overtake a slow first one. Whatever comes of it, the poller learns the truth:
-//! [`Served`] tells a new answer from an old one and an old one from none.
+//! that may overtake a slow first one. [`Served`] tells the poller whether it got a new answer,
+//! an old one, or none.
 //!
-//! The fetch runs in a task of its own. A poller that goes away leaves it running for
-//! those who joined it; the process's shutdown ends it at once.
+//! The fetch runs in a task of its own. If the poller that started it is dropped, the fetch
+//! goes on for the pollers that joined it; the process's shutdown ends it at once.
 
 mod flight;
 mod retry;
@@ -39,24 +39,25 @@ pub enum Trigger {
     /// The regular interval. Answered from the cache while that is fresh, and rejected in
     /// HalfOpen, where only the schedule of [`Guard::wake_at`] sends canaries.
     Tick,
-    /// [`Guard::wake_at`] has come, or somebody needs the endpoint asked now.
+    /// The time of [`Guard::wake_at`] has come, or the caller needs a new answer now.
     Wake,
 }
 
 /// What a poll came to.
 #[derive(Debug, Clone)]
 pub enum Served<T> {
-    /// The endpoint's answer of now. Exactly one poller gets it: this is what is sent on.
+    /// An answer that the endpoint gave to this fetch. Exactly one poller gets it, and sends it
+    /// on.
     New(T),
-    /// An answer that somebody got already and that is still fresh.
+    /// An answer that another poll got already and that is still fresh.
     Fresh {
         /// The answer.
         value: T,
         /// Its age.
         age: Duration,
     },
-    /// The last good answer, in place of the failure that happened now. Nothing is sent
-    /// on: a point is delivered once, and its series keep showing it.
+    /// The last good answer, since this poll failed. The poller sends nothing on: the points of
+    /// the answer were delivered when it was new, and their series still show them.
     Stale {
         /// The answer.
         value: T,
@@ -65,7 +66,7 @@ pub enum Served<T> {
         /// What happened.
         failure: Failure,
     },
-    /// Nothing.
+    /// The poll failed, and there is no answer to stand in for it.
     Failed(Failure),
 }
 
@@ -146,8 +147,8 @@ struct Shared<T> {
     tasks: ActiveTasks,
 }
 
-/// The cache and the fetch that may be under way, under one lock, so that whoever comes
-/// finds either the fetch or what it brought.
+/// The cache and the fetch that may be under way, under one lock, so that a poller finds
+/// either the fetch or its answer.
 struct Slot<T> {
     cache: Cache<T>,
     flight: Option<watch::Receiver<Option<Served<T>>>>,
@@ -221,7 +222,8 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
             Err(_) => None,
         };
         match served {
-            // One point, delivered once: by the one who asked for it.
+            // The poller that started the fetch delivers its points; the others must not
+            // deliver them again.
             Some(Served::New(value)) if !leads => Served::Fresh {
                 value,
                 age: Duration::ZERO,
@@ -288,7 +290,7 @@ impl<T: Clone> Shared<T> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a poll that failed serves.
+    /// The result of a poll that failed: a stale answer, or none.
     fn fail(&self, now: Instant, failure: Failure) -> Served<T> {
         let mut slot = self.slot();
         let served = self.stand_in(&mut slot, now, failure);

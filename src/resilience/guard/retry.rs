@@ -30,8 +30,8 @@ pub(super) struct Failed {
     pub(super) timeout: Duration,
 }
 
-/// Decides: `Ok` is the delay before the next attempt, `Err` why there is none, or
-/// nothing where nothing speaks for one.
+/// Decides whether there is another attempt: `Ok` is the delay before it, `Err` the reason
+/// for which a retry that was due isn't made, and `Err(None)` says that none was due.
 pub(super) fn plan(
     settings: &RetrySettings,
     now: Instant,

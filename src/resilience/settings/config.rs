@@ -30,7 +30,8 @@ pub struct BreakerConfig {
     pub adaptive: Option<bool>,
     /// Weight of the newest attempt in the error average. 0.3, from 0.01 to 1.
     pub ewma_alpha: Option<f64>,
-    /// Standard errors by which errors may exceed what is chronic. 2, from 0.5 to 5.
+    /// Standard errors by which the recent errors may exceed the chronic average before the
+    /// rest counts as a spike. 2, from 0.5 to 5.
     pub adaptive_sensitivity: Option<f64>,
     /// Score below which an endpoint is degraded. 0.3, from 0 to 1.
     pub min_health_score: Option<f64>,
@@ -42,9 +43,9 @@ pub struct BreakerConfig {
     pub sample_size: Option<u64>,
     /// Latency from which a call is slow. 2s, from 1ms to 10m.
     pub slow_call: Option<Duration>,
-    /// How long the breaker first stays open. 60s, from 1s to 1h.
+    /// How long the breaker first stays open. 30s, or 5s for a destination, from 1s to 1h.
     pub cooldown: Option<Duration>,
-    /// How long it stays open at most. 300s, from 1s to 24h.
+    /// How long it stays open at most. 120s, or 60s for a destination, from 1s to 24h.
     pub max_cooldown: Option<Duration>,
     /// Share by which a cooldown is drawn shorter or longer. 0.3, from 0 to 0.9.
     pub jitter: Option<f64>,
@@ -106,7 +107,7 @@ pub enum Preset {
     /// Adaptive, with growing cooldowns and several canaries.
     #[default]
     Default,
-    /// The textbook's: 5 failures, 30 s, no growth, 1 canary, nothing adaptive.
+    /// 5 failures open it for 30 s without growth, 1 canary closes it, nothing is adaptive.
     Simple,
 }
 
@@ -118,7 +119,7 @@ pub enum Mode {
     Enforce,
     /// Keep its state and its metrics, and reject nothing.
     Observe,
-    /// Nothing at all.
+    /// No breaker: everything passes, and outcomes change no state.
     Off,
 }
 
@@ -133,12 +134,13 @@ impl Mode {
     }
 }
 
-/// Which end of the agent a breaker guards. It decides two defaults, and what becomes of a
-/// round of canaries that nobody comes to finish: a poller always comes, so that its
-/// round is given up at the deadline, while a destination waits for something to send.
+/// Which end of the agent a breaker guards. It decides the defaults of `cooldown` and
+/// `max_cooldown`, and what happens at the deadline of a round in which a canary has passed
+/// and none has failed. A source's round is given up, since its poller would have sent the
+/// next canary; a destination's goes on, since there may be no request to send.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Edge {
-    /// A source that is polled: cooldowns of 60s, up to 300s.
+    /// A source that is polled: cooldowns of 30s, up to 120s.
     #[default]
     Source,
     /// A destination: 5s, up to 60s, since a probe costs one request that was waiting

@@ -71,7 +71,7 @@ impl Settings {
         &self.breaker
     }
 
-    /// What is allowed and yet worth a word to the user.
+    /// Values that are allowed but probably not meant, to be shown to the user.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

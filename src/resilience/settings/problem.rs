@@ -41,7 +41,8 @@ impl fmt::Display for Amount {
     }
 }
 
-/// One thing that is wrong with what was written. Nothing is ever clamped instead.
+/// One thing that is wrong with the written keys. A wrong value is never clamped into its
+/// range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
     /// A value outside its range, or not a number.
@@ -136,7 +137,8 @@ pub enum Warning {
         /// How often the endpoint is polled.
         interval: Duration,
     },
-    /// No score is above 1, so that a degraded endpoint stays degraded.
+    /// `min_health_score` is 1: no score is above that, so that a degraded endpoint stays
+    /// degraded.
     #[error("`breaker.min_health_score` is 1: an endpoint that was degraded will never be healthy")]
     NeverHealthy,
 }

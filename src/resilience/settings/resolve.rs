@@ -1,8 +1,8 @@
 //! How the rest follows from what is written.
 //!
-//! A written key is either used as it is or refused. A default is a suggestion: where it
-//! would cross a written key it gives way, so that nobody has to write three keys to
-//! change one. Only two written keys can contradict each other.
+//! A written key is either used as it is or refused. A default that contradicts a written key
+//! is adjusted to it, so that a user can change one key without writing two others. Only two
+//! written keys can contradict each other.
 
 use std::time::Duration;
 
@@ -354,7 +354,7 @@ impl RetryConfig {
 impl CacheConfig {
     fn build(&self, check: &mut Check) -> CacheSettings {
         let (ttl_key, staleness_key) = ("cache.ttl", "cache.max_staleness");
-        // Zero means "nothing stale" and not "for no time", so it crosses nothing.
+        // Zero turns stale answers off, so that no other key contradicts it.
         let bound = self.max_staleness.filter(|bound| !bound.is_zero());
         let ttl = check.time(
             ttl_key,
