@@ -5,12 +5,14 @@
 pub mod descriptors;
 mod dialer;
 mod names;
+mod renewal;
 mod resolver;
 mod streams;
 mod tls;
 
 pub use dialer::{DialError, Tried, dial};
 pub use names::{Names, share_for_connecting};
+pub use renewal::Renewable;
 pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};
 #[cfg(test)]

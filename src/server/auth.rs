@@ -1,10 +1,14 @@
 //! Decides by the `authorization` header whether a request is answered at all.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use subtle::ConstantTimeEq as _;
 
+use crate::net::Renewable;
 use crate::settings::AuthConfig;
 use crate::yaml::Secret;
 
@@ -13,45 +17,39 @@ use crate::yaml::Secret;
 pub struct Credentials {
     scheme: &'static str,
     /// What follows the scheme.
-    expected: Secret,
+    expected: Renewable<Secret>,
 }
 
 impl Credentials {
-    /// Reads them, from a file where the configuration says so.
+    /// Reads them, from a file where the configuration says so, and again within 10 s of a
+    /// change of the file.
     ///
     /// # Errors
     ///
     /// When the file can't be read or holds no token. The message names it.
-    pub fn load(config: &AuthConfig) -> Result<Self, String> {
-        match config {
-            AuthConfig::BearerToken(token) => Ok(Self {
-                scheme: "Bearer",
-                expected: token.clone(),
-            }),
+    pub fn load(config: &AuthConfig) -> anyhow::Result<Self> {
+        let written = |secret: Secret| Renewable::new(Vec::new(), None, move || Ok(secret.clone()));
+        let (scheme, expected) = match config {
+            AuthConfig::BearerToken(token) => ("Bearer", written(token.clone())),
             AuthConfig::BearerTokenFile(path) => {
-                let at = path.display();
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("bearer_token_file: {at}: {error}"))?;
-                match text.lines().next().map(str::trim) {
-                    Some(token) if !token.is_empty() => Ok(Self {
-                        scheme: "Bearer",
-                        expected: Secret::new(token),
-                    }),
-                    _ => Err(format!("bearer_token_file: {at}: the first line is empty")),
-                }
+                let file = path.clone();
+                let read = move || token_in(&file);
+                ("Bearer", Renewable::new(vec![path.clone()], None, read))
             }
-            AuthConfig::Basic { username, password } => Ok(Self {
-                scheme: "Basic",
-                expected: Secret::new(
-                    BASE64_STANDARD.encode(format!("{username}:{}", password.expose())),
-                ),
-            }),
-        }
+            AuthConfig::Basic { username, password } => {
+                let pair = format!("{username}:{}", password.expose());
+                ("Basic", written(Secret::new(BASE64_STANDARD.encode(pair))))
+            }
+        };
+        Ok(Self {
+            scheme,
+            expected: expected?,
+        })
     }
 
     /// Whether the headers carry them. Takes the same time wherever a wrong value differs;
     /// only its length can be told.
-    pub fn admit(&self, headers: &HeaderMap) -> bool {
+    pub async fn admit(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else {
             return false;
         };
@@ -59,9 +57,11 @@ impl Credentials {
         let Some((scheme, rest)) = value.split_at_checked(self.scheme.len()) else {
             return false;
         };
-        scheme.eq_ignore_ascii_case(self.scheme.as_bytes())
-            && rest.starts_with(b" ")
-            && bool::from(rest.trim_ascii().ct_eq(self.expected.expose().as_bytes()))
+        if !scheme.eq_ignore_ascii_case(self.scheme.as_bytes()) || !rest.starts_with(b" ") {
+            return false;
+        }
+        let expected = self.expected.current().await;
+        bool::from(rest.trim_ascii().ct_eq(expected.expose().as_bytes()))
     }
 
     /// The value of `www-authenticate` for a request without them.
@@ -73,6 +73,16 @@ impl Credentials {
     }
 }
 
+/// The first line of a file.
+fn token_in(file: &Path) -> anyhow::Result<Secret> {
+    let at = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("bearer_token_file: {at}"))?;
+    match text.lines().next().map(str::trim) {
+        Some(token) if !token.is_empty() => Ok(Secret::new(token)),
+        _ => anyhow::bail!("bearer_token_file: {at}: the first line is empty"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,47 +91,82 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
     }
 
-    #[test]
-    fn only_the_very_token_is_admitted() {
+    #[tokio::test]
+    async fn only_the_very_token_is_admitted() {
         let credentials =
             Credentials::load(&AuthConfig::BearerToken(Secret::new("s3cret"))).unwrap();
-        let f = |value: &str, expected: bool| {
-            assert_eq!(credentials.admit(&headers(value)), expected, "{value}");
+        let f = async |value: &str, expected: bool| {
+            assert_eq!(
+                credentials.admit(&headers(value)).await,
+                expected,
+                "{value}"
+            );
         };
-        f("Bearer s3cret", true);
-        f("bearer  s3cret", true);
-        f("Bearer s3creT", false);
-        f("Bearer s3cre", false);
-        f("Bearer s3cret2", false);
-        f("Bearer", false);
-        f("Bearers3cret", false);
-        f("Basic s3cret", false);
-        f("", false);
-        assert!(!credentials.admit(&HeaderMap::new()));
+        f("Bearer s3cret", true).await;
+        f("bearer  s3cret", true).await;
+        f("Bearer s3creT", false).await;
+        f("Bearer s3cre", false).await;
+        f("Bearer s3cret2", false).await;
+        f("Bearer", false).await;
+        f("Bearers3cret", false).await;
+        f("Basic s3cret", false).await;
+        f("", false).await;
+        assert!(!credentials.admit(&HeaderMap::new()).await);
     }
 
-    #[test]
-    fn basic_compares_name_and_password() {
+    #[tokio::test]
+    async fn basic_compares_name_and_password() {
         let credentials = Credentials::load(&AuthConfig::Basic {
             username: "Aladdin".to_owned(),
             password: Secret::new("open sesame"),
         })
         .unwrap();
         // The example of RFC 7617.
-        assert!(credentials.admit(&headers("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")));
-        assert!(!credentials.admit(&headers("Basic QWxhZGRpbjpvcGVuIHNlc2FtZA==")));
+        assert!(
+            credentials
+                .admit(&headers("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="))
+                .await
+        );
+        assert!(
+            !credentials
+                .admit(&headers("Basic QWxhZGRpbjpvcGVuIHNlc2FtZA=="))
+                .await
+        );
     }
 
-    #[test]
-    fn a_token_file_is_read_by_its_first_line() {
+    #[tokio::test]
+    async fn a_token_file_is_read_by_its_first_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         let load = || Credentials::load(&AuthConfig::BearerTokenFile(path.clone()));
-        assert!(load().unwrap_err().starts_with("bearer_token_file: "));
+        assert!(
+            load()
+                .unwrap_err()
+                .to_string()
+                .starts_with("bearer_token_file: ")
+        );
         std::fs::write(&path, "\n").unwrap();
-        assert!(load().unwrap_err().ends_with("the first line is empty"));
+        assert!(
+            load()
+                .unwrap_err()
+                .to_string()
+                .ends_with("the first line is empty")
+        );
         std::fs::write(&path, "abc\n").unwrap();
-        assert!(load().unwrap().admit(&headers("Bearer abc")));
+        assert!(load().unwrap().admit(&headers("Bearer abc")).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_token_is_refused_within_ten_seconds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let credentials = Credentials::load(&AuthConfig::BearerTokenFile(path.clone())).unwrap();
+        assert!(credentials.admit(&headers("Bearer old")).await);
+        std::fs::write(&path, "new").unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(9)).await;
+        assert!(!credentials.admit(&headers("Bearer old")).await);
+        assert!(credentials.admit(&headers("Bearer new")).await);
     }
 
     #[test]

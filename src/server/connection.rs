@@ -75,8 +75,9 @@ impl Site {
         let (head, _body) = request.into_parts();
         let route = self.route(head.uri.path());
         let label = route.map_or(&self.other, |(path, _)| path);
+        let admitted = self.admits(&head).await;
         let response = match route {
-            _ if !self.admits(&head) => self.unauthorized(),
+            _ if !admitted => self.unauthorized(),
             Some((_, handler)) if !handler.methods().contains(&head.method) => {
                 method_not_allowed(handler.methods())
             }
@@ -95,9 +96,11 @@ impl Site {
         self.routes.get_key_value(path).or_else(pattern)
     }
 
-    fn admits(&self, head: &hyper::http::request::Parts) -> bool {
-        let credentials = self.credentials.as_ref();
-        credentials.is_none_or(|credentials| credentials.admit(&head.headers))
+    async fn admits(&self, head: &hyper::http::request::Parts) -> bool {
+        match &self.credentials {
+            None => true,
+            Some(credentials) => credentials.admit(&head.headers).await,
+        }
     }
 
     fn unauthorized(&self) -> Response {

@@ -24,7 +24,7 @@ use super::metrics::{Metrics, Rejection};
 use super::opening::Opening;
 use super::{BindError, connection};
 use crate::component::Response;
-use crate::net::descriptors;
+use crate::net::{Renewable, descriptors};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
@@ -36,18 +36,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub struct Listening {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<Tls>,
+    tls: Option<Renewable<TlsAcceptor>>,
     credentials: Option<Arc<Credentials>>,
     metrics: Metrics,
-}
-
-#[derive(Clone)]
-struct Tls(TlsAcceptor);
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
 }
 
 impl Listening {
@@ -71,16 +62,15 @@ impl Listening {
         };
         let tls = match &config.tls {
             Some(tls) => {
-                let tls = tls.server_config(alpn);
-                let tls = tls.map_err(|error| unusable(format!("{error:#}")))?;
-                Some(Tls(TlsAcceptor::from(Arc::new(tls))))
+                let acceptor = tls.acceptor(alpn);
+                Some(acceptor.map_err(|error| unusable(format!("{error:#}")))?)
             }
             None => None,
         };
         let credentials = match &config.auth {
             Some(auth) => {
                 let load = Credentials::load(auth);
-                Some(load.map_err(|reason| unusable(format!("auth::{reason}")))?)
+                Some(load.map_err(|reason| unusable(format!("auth::{reason:#}")))?)
             }
             None => None,
         };
@@ -145,9 +135,10 @@ impl Listening {
                 async move {
                     let stream = match tls {
                         None => Stream::Plain(socket),
-                        Some(Tls(tls)) => {
+                        Some(tls) => {
+                            let shake = async { tls.current().await.accept(socket).await };
                             let shaken = tokio::select! {
-                                shaken = timeout(HANDSHAKE, tls.accept(socket)) => shaken,
+                                shaken = timeout(HANDSHAKE, shake) => shaken,
                                 () = stop.cancelled() => return,
                             };
                             let Ok(Ok(stream)) = shaken else {

@@ -17,7 +17,7 @@ use super::answer;
 use super::target::Target;
 use super::tunnel::Proxy;
 use crate::component::{ExportError, Remedy};
-use crate::net::{ClientTls, Resolver, dial};
+use crate::net::{ClientTls, Renewable, Resolver, dial};
 use crate::resilience::Outcome;
 
 /// A destination that can be connected to.
@@ -25,7 +25,7 @@ pub(super) struct Endpoint {
     target: Target,
     /// What the peer is called, where that isn't where it is.
     authority: Option<Authority>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Renewable<TlsConnector>, ServerName<'static>)>,
     proxy: Option<Proxy>,
     resolver: Resolver,
 }
@@ -43,13 +43,15 @@ impl Endpoint {
         tls: &ClientTls,
     ) -> anyhow::Result<Self> {
         let connector = if target.tls.unwrap_or(!tls.insecure) {
-            let mut config = tls.client_config()?;
-            config.alpn_protocols = vec![b"h2".to_vec()];
+            let connector = tls.renewable(|mut config| {
+                config.alpn_protocols = vec![b"h2".to_vec()];
+                Ok(TlsConnector::from(Arc::new(config)))
+            })?;
             let called = authority.as_ref().map_or(&*target.host, Authority::host);
             let name = tls.server_name_override.as_deref().unwrap_or(called);
             let name = ServerName::try_from(name.to_owned())
                 .with_context(|| format!("`{name}` is no name that a certificate can prove"))?;
-            Some((TlsConnector::from(Arc::new(config)), name))
+            Some((connector, name))
         } else {
             None
         };
@@ -107,6 +109,7 @@ impl Endpoint {
         let Some((connector, name)) = &self.tls else {
             return Ok(Box::new(socket));
         };
+        let connector = connector.current().await;
         Ok(Box::new(connector.connect(name.clone(), socket).await?))
     }
 

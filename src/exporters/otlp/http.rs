@@ -12,7 +12,7 @@ use super::body::{self, AnswerBody, End, Secrets};
 use super::payload::{self, Compression};
 use super::{answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
-use crate::net::Names;
+use crate::net::{Names, Renewable};
 use crate::pdata::{Batch, Signal};
 
 /// How the exporter is set up; see the module of the component for the keys.
@@ -28,7 +28,7 @@ pub(super) struct Settings {
 /// The exporter.
 pub(super) struct Http {
     settings: Settings,
-    client: Client,
+    client: Renewable<Client>,
     names: Names,
     partial: partial::Log,
     secrets: Secrets,
@@ -38,7 +38,7 @@ impl Http {
     /// `names` is what the client looks names up by.
     pub(super) fn new(
         settings: Settings,
-        client: Client,
+        client: Renewable<Client>,
         names: Names,
         partial: partial::Log,
     ) -> Self {
@@ -60,6 +60,8 @@ impl Http {
         let body = payload::http(batch, compression).map_err(answer::unsendable)?;
         let mut request = self
             .client
+            .current()
+            .await
             .post(url.clone())
             .headers(self.settings.headers.clone())
             .header(
@@ -147,7 +149,9 @@ mod tests {
             timeout: Duration::from_secs(60),
         };
         let partial = partial::Log::new("otlp_http".parse().unwrap());
-        let http = Http::new(settings, client.build().unwrap(), names, partial);
+        let client = client.build().unwrap();
+        let client = Renewable::new(Vec::new(), None, move || Ok(client.clone())).unwrap();
+        let http = Http::new(settings, client, names, partial);
         let batch = Batch::empty(Signal::Metrics);
         let error = http.post(&batch).await.unwrap_err();
         assert!(

@@ -69,7 +69,7 @@ use self::target::Target;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
 };
-use crate::net::{ClientTls, Names, Resolver, share_for_connecting};
+use crate::net::{ClientTls, Names, Renewable, Resolver, share_for_connecting};
 use crate::pdata::Signal;
 use crate::settings::DeliverySettings;
 use crate::settings::collector::client_keys;
@@ -256,19 +256,25 @@ impl ExporterConfig for HttpConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
         let timeout = self.common.delivery.timeout;
         let names = Names::new(Resolver::system(), timeout);
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .dns_resolver(Arc::new(names.clone()))
-            // Shared by the addresses of a host, so that one that swallows leaves time for
-            // the next.
-            .connect_timeout(share_for_connecting(timeout))
-            .redirect(reqwest::redirect::Policy::none());
-        let mut client = self.connections.apply(client)?;
-        client = if self.urls.values().any(|url| url.scheme() == "https") {
-            client.tls_backend_preconfigured(self.common.tls.client_config()?)
+        let (connections, lookup) = (self.connections.clone(), names.clone());
+        let builder = move || {
+            let client = reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .dns_resolver(Arc::new(lookup.clone()))
+                // Shared by the addresses of a host, so that one that swallows leaves time
+                // for the next.
+                .connect_timeout(share_for_connecting(timeout))
+                .redirect(reqwest::redirect::Policy::none());
+            connections.apply(client)
+        };
+        // One with other certificates is another client, since connections belong to it.
+        let client = if self.urls.values().any(|url| url.scheme() == "https") {
+            let tls = &self.common.tls;
+            tls.renewable(move |tls| Ok(builder()?.tls_backend_preconfigured(tls).build()?))?
         } else {
             // Reading the system's authorities costs memory, and nobody will show one.
-            client.tls_certs_only([])
+            let client = builder()?.tls_certs_only([]).build()?;
+            Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
         let settings = http::Settings {
             urls: self.urls.clone(),
@@ -276,7 +282,6 @@ impl ExporterConfig for HttpConfig {
             compression: self.common.compression,
             timeout: self.common.delivery.timeout,
         };
-        let client = client.build()?;
         let remotes = context.signals.iter().map(|signal| {
             let partial = partial::Log::new(context.id.clone());
             let own = self.own_endpoints.get(signal);
@@ -302,7 +307,7 @@ impl ExporterConfig for HttpConfig {
 }
 
 /// The connections of `otlp_http`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Connections {
     /// Whom to ask instead of the peers, and instead of what the environment says.
     proxy: Option<Secret>,

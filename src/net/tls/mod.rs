@@ -19,6 +19,11 @@
 //!
 //! `ca_pem`, `cert_pem` and `key_pem` hold the text itself instead of a file's path. Other
 //! keys of the Collector's are taken with a warning that says what is the case instead.
+//!
+//! Files are read again within 10 s of a change, or within `reload_interval` (0 is the same as
+//! none) where that is shorter: by a listener for its next handshake, by a client for its next
+//! connection. Connections that are open stay. A file that can't be used, such as a
+//! certificate whose key isn't there yet, leaves in use what was read before, with a warning.
 //! rustls with aws-lc-rs is the one provider in this process.
 
 mod pem;
@@ -26,9 +31,11 @@ mod verify;
 mod version;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustls_platform_verifier::Verifier;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -40,8 +47,8 @@ use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 use self::verify::{AnyCertificate, OtherName};
 use self::version::Versions;
-use crate::yaml::is_false;
-use crate::yaml::{FromValue, Value};
+use super::renewal::Renewable;
+use crate::yaml::{Fields, FromValue, Value, is_false};
 
 pub use self::pem::{Identity, Pem};
 
@@ -62,9 +69,11 @@ pub struct ClientTls {
     pub server_name_override: Option<String>,
     /// The versions that are offered.
     pub versions: Versions,
+    /// How often the files are looked at, where that is more often than by default.
+    pub reload_interval: Option<Duration>,
 }
 
-/// What a listener does about TLS. Files are read when it is bound.
+/// What a listener does about TLS. Files are read when it is bound, and when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
     /// The certificate to show.
@@ -73,6 +82,8 @@ pub struct ServerTls {
     pub client_ca: Option<Pem>,
     /// The versions that are accepted.
     pub versions: Versions,
+    /// How often the files are looked at, where that is more often than by default.
+    pub reload_interval: Option<Duration>,
 }
 
 impl FromValue for ClientTls {
@@ -89,6 +100,7 @@ impl FromValue for ClientTls {
             identity: None,
             server_name_override: server_name_override.filter(|name| !name.is_empty()),
             versions: Versions::from_fields(&mut fields),
+            reload_interval: reload_interval(&mut fields),
         };
         fields.finish();
         // Not before the rest is read, so that every problem shows.
@@ -154,14 +166,40 @@ impl ClientTls {
     }
 }
 
+impl ClientTls {
+    /// What `build` makes of the configuration of a client, and makes anew when the files
+    /// have changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientTls::client_config`], or when `build` fails.
+    pub fn renewable<T: Clone + Send + 'static>(
+        &self,
+        build: impl Fn(ClientConfig) -> anyhow::Result<T> + Send + Sync + 'static,
+    ) -> anyhow::Result<Renewable<T>> {
+        let identity = self.identity.iter().flat_map(Identity::paths);
+        let files = self
+            .ca
+            .iter()
+            .filter_map(Pem::path)
+            .chain(identity)
+            .collect();
+        let tls = self.clone();
+        Renewable::new(files, self.reload_interval, move || {
+            build(tls.client_config()?)
+        })
+    }
+}
+
 impl FromValue for ServerTls {
     fn from_value(value: &Value<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let identity = Identity::from_fields(&mut fields);
         let client_ca = Pem::from_fields(&mut fields, "client_ca_file", "client_ca_pem");
         let versions = Versions::from_fields(&mut fields);
-        let once = "certificates are read once, at the start";
-        fields.without_effect("client_ca_file_reload", is_false, once);
+        let reload_interval = reload_interval(&mut fields);
+        // They are read again whatever it says.
+        let _: Option<bool> = fields.optional("client_ca_file_reload");
         let whom = "clients are checked against client_ca_file";
         fields.without_effect("ca_file", |_| false, whom);
         fields.without_effect("ca_pem", |_| false, whom);
@@ -174,14 +212,37 @@ impl FromValue for ServerTls {
             identity,
             client_ca,
             versions,
+            reload_interval,
         })
     }
+}
+
+/// `reload_interval`, where 0 stands for none.
+fn reload_interval(fields: &mut Fields<'_>) -> Option<Duration> {
+    let interval: Option<Duration> = fields.optional("reload_interval");
+    interval.filter(|interval| !interval.is_zero())
 }
 
 impl ServerTls {
     /// Whether clients must show a certificate.
     pub fn is_mutual(&self) -> bool {
         self.client_ca.is_some()
+    }
+
+    /// What accepts handshakes, with the files as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerTls::server_config`].
+    pub fn acceptor(&self, alpn: &[&[u8]]) -> anyhow::Result<Renewable<TlsAcceptor>> {
+        let authorities = self.client_ca.iter().filter_map(Pem::path);
+        let files = self.identity.paths().chain(authorities).collect();
+        let tls = self.clone();
+        let alpn: Vec<Vec<u8>> = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Renewable::new(files, self.reload_interval, move || {
+            let alpn: Vec<&[u8]> = alpn.iter().map(Vec::as_slice).collect();
+            Ok(TlsAcceptor::from(Arc::new(tls.server_config(&alpn)?)))
+        })
     }
 
     /// Reads the files and prepares handshakes that offer the protocols of `alpn`.

@@ -18,7 +18,7 @@ pub struct Pem {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    /// Read when the component is built.
+    /// Read when the component is built, and when it has changed.
     File(PathBuf),
     Inline(Secret),
 }
@@ -65,6 +65,14 @@ impl Pem {
         match &self.source {
             Source::File(path) => format!("tls::{}: {}", self.key, path.display()),
             Source::Inline(_) => format!("tls::{}", self.key),
+        }
+    }
+
+    /// The file, unless the text itself is written.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::File(path) => Some(path.clone()),
+            Source::Inline(_) => None,
         }
     }
 
@@ -125,6 +133,13 @@ impl Identity {
                 Err(())
             }
         }
+    }
+
+    /// The files that it is read from.
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        [self.certificate.path(), self.key.path()]
+            .into_iter()
+            .flatten()
     }
 
     /// The chain and the key. Whether they belong together shows when they are used.

@@ -64,10 +64,6 @@ fn what_is_written_wrong_is_told() {
         "min_version is higher than max_version",
     );
     f(
-        "{reload_interval: 1h}",
-        "reload_interval: warning: this has no effect: certificates are read once, at the start",
-    );
-    f(
         "{cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}",
         "cipher_suites: warning: this has no effect: rustls offers none that isn't safe",
     );
@@ -93,6 +89,6 @@ fn keys_that_ask_for_what_is_the_case_are_taken_in_silence() {
     let f = |text: &str| assert_eq!(problems::<ClientTls>(text), [""; 0], "{text}");
     f("");
     f("{min_version: '1.2', max_version: '1.3', cipher_suites: [], curve_preferences: []}");
-    f("{include_insecure_cipher_suites: false, reload_interval: 0s, tpm: {enabled: false}}");
+    f("{include_insecure_cipher_suites: false, reload_interval: 1h, tpm: {enabled: false}}");
     f("{insecure: false, insecure_skip_verify: false, server_name_override: ''}");
 }

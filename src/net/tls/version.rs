@@ -4,7 +4,7 @@ use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::yaml::{Fields, FromValue, Value};
-use crate::yaml::{is_empty, is_false, is_zero};
+use crate::yaml::{is_empty, is_false};
 
 /// `min_version` to `max_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,6 @@ impl Versions {
         fields.without_effect("cipher_suites", is_empty, safe);
         fields.without_effect("include_insecure_cipher_suites", is_false, safe);
         fields.without_effect("curve_preferences", is_empty, safe);
-        let once = "certificates are read once, at the start";
-        fields.without_effect("reload_interval", is_zero, once);
         if let Some(tpm) = fields.foreign("tpm") {
             let mut keys = tpm.entries().into_iter().flatten();
             if keys.any(|(key, value)| key.key == "enabled" && value.text() != Some("false")) {

@@ -19,9 +19,10 @@ pub(super) struct Door {
 
 impl Door {
     /// Whether the headers carry what they must.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        self.credentials
-            .as_ref()
-            .is_none_or(|credentials| credentials.admit(headers))
+    pub(super) async fn admits(&self, headers: &HeaderMap) -> bool {
+        match &self.credentials {
+            None => true,
+            Some(credentials) => credentials.admit(headers).await,
+        }
     }
 }

@@ -42,8 +42,9 @@ where
         return status_only(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, HeaderMap::new());
     }
     let signal = signal_of(request.uri().path());
+    let admitted = door.admits(request.headers()).await;
     let outcome = match signal {
-        _ if !door.admits(request.headers()) => Err(Rejection::Unauthenticated),
+        _ if !admitted => Err(Rejection::Unauthenticated),
         Some(signal) => take(request, signal, door).await,
         None => Err(Rejection::UnknownMethod),
     };

@@ -56,8 +56,9 @@ where
         return response;
     }
     let encoding = encoding_of(request.headers().get(header::CONTENT_TYPE));
+    let admitted = door.admits(request.headers()).await;
     let outcome = match encoding {
-        _ if !door.admits(request.headers()) => Err(Rejection::Unauthenticated),
+        _ if !admitted => Err(Rejection::Unauthenticated),
         Some(encoding) => take(request, signal, encoding, door).await,
         None => Err(Rejection::UnsupportedContentType),
     };

@@ -26,6 +26,7 @@ impl Pki {
                 },
                 client_ca: mutual.then(|| Pem::file("client_ca_file", self.path("ca.pem"))),
                 versions: Default::default(),
+                reload_interval: None,
             })),
             ..ListenerConfig::ephemeral()
         }

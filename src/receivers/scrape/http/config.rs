@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
-use crate::net::ClientTls;
+use crate::net::{ClientTls, Renewable};
 use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
 
 /// What `max_body_size` may be.
@@ -88,17 +89,24 @@ impl Default for HttpConfig {
 }
 
 impl AuthConfig {
-    /// Whether it may change while the agent runs.
-    pub(super) fn rotates(&self) -> bool {
+    /// The value of the `Authorization` header. Files are looked at for every request, since
+    /// tokens are rotated; one that can't be read is used as it was, and the server tells
+    /// when it has expired.
+    pub(super) fn authorization(&self) -> anyhow::Result<Renewable<HeaderValue>> {
         let (Self::Bearer(credential)
         | Self::Basic {
             password: credential,
             ..
         }) = self;
-        matches!(credential, Credential::File(_))
+        let files = match credential {
+            Credential::Inline(_) => Vec::new(),
+            Credential::File(path) => vec![path.clone()],
+        };
+        let config = self.clone();
+        Renewable::new(files, Some(Duration::ZERO), move || config.header())
     }
 
-    pub(super) fn header(&self) -> anyhow::Result<HeaderValue> {
+    fn header(&self) -> anyhow::Result<HeaderValue> {
         let text = match self {
             Self::Bearer(token) => format!("Bearer {}", token.read()?.expose()),
             Self::Basic { username, password } => {

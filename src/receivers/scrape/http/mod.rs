@@ -22,7 +22,7 @@ mod classify;
 mod config;
 mod document;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -33,7 +33,7 @@ pub use config::{AuthConfig, Credential, HttpConfig, Redirects, parse_endpoint};
 pub use document::{Access, Document, Told};
 
 use super::Reason;
-use crate::net::{Names, Resolver, share_for_connecting};
+use crate::net::{Names, Renewable, Resolver, share_for_connecting};
 use crate::resilience::retry_after;
 use crate::yaml::{ByteSize, GoDuration};
 
@@ -92,8 +92,8 @@ impl FetchError {
 /// The HTTP client of one receiver.
 #[derive(Debug)]
 pub struct Client {
-    inner: reqwest::Client,
-    authorization: Option<Authorization>,
+    inner: Renewable<reqwest::Client>,
+    authorization: Option<Renewable<HeaderValue>>,
     timeout: Duration,
     max_body: u64,
 }
@@ -121,28 +121,34 @@ impl Client {
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
         let secure = urls.into_iter().any(|url| url.scheme() == "https");
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Names::new(resolver, timeout)))
-            // Shared by the addresses of a host, so that one that swallows leaves time for
-            // the next.
-            .connect_timeout(share_for_connecting(timeout))
-            .no_proxy()
-            .referer(false)
-            .pool_max_idle_per_host(0)
-            .redirect(match config.redirects {
-                Redirects::None => redirect::Policy::none(),
-                Redirects::SameOrigin => redirect::Policy::custom(follow_same_origin),
-            });
-        builder = if secure {
-            builder.tls_backend_preconfigured(config.tls.client_config()?)
+        let (names, redirects) = (Names::new(resolver, timeout), config.redirects);
+        let builder = move || {
+            reqwest::Client::builder()
+                .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(Arc::new(names.clone()))
+                // Shared by the addresses of a host, so that one that swallows leaves time
+                // for the next.
+                .connect_timeout(share_for_connecting(timeout))
+                .no_proxy()
+                .referer(false)
+                .pool_max_idle_per_host(0)
+                .redirect(match redirects {
+                    Redirects::None => redirect::Policy::none(),
+                    Redirects::SameOrigin => redirect::Policy::custom(follow_same_origin),
+                })
+        };
+        let inner = if secure {
+            let tls = &config.tls;
+            tls.renewable(move |tls| Ok(builder().tls_backend_preconfigured(tls).build()?))?
         } else {
             // An empty list of roots, so that none are loaded.
-            builder.tls_certs_only([])
+            let client = builder().tls_certs_only([]).build()?;
+            Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
+        let authorization = config.auth.as_ref().map(AuthConfig::authorization);
         Ok(Self {
-            inner: builder.build()?,
-            authorization: config.auth.as_ref().map(Authorization::new).transpose()?,
+            inner,
+            authorization: authorization.transpose()?,
             timeout,
             max_body: config.max_body,
         })
@@ -151,11 +157,13 @@ impl Client {
     async fn attempt(&self, request: &Request) -> Result<Vec<u8>, FetchError> {
         let mut builder = self
             .inner
+            .current()
+            .await
             .get(request.url.clone())
             .header(ACCEPT, request.accept)
             .header(CONNECTION, HeaderValue::from_static("close"));
         if let Some(authorization) = &self.authorization {
-            builder = builder.header(AUTHORIZATION, authorization.header());
+            builder = builder.header(AUTHORIZATION, authorization.current().await);
         }
         let mut response = builder.send().await.map_err(|e| classify::error(&e))?;
         // Before the body is read: it may be endless.
@@ -199,36 +207,6 @@ impl Fetch for Client {
                 )),
             }
         })
-    }
-}
-
-/// The value of the `Authorization` header, which may change while the agent runs.
-#[derive(Debug)]
-struct Authorization {
-    config: AuthConfig,
-    /// The last that could be read. Std mutex: held to clone a value.
-    last: Mutex<HeaderValue>,
-}
-
-impl Authorization {
-    fn new(config: &AuthConfig) -> anyhow::Result<Self> {
-        Ok(Self {
-            last: Mutex::new(config.header()?),
-            config: config.clone(),
-        })
-    }
-
-    /// Reads files again, since tokens are rotated; one that can't be read now is used as
-    /// it was, and the server tells when it has expired. A token is a small file, on tmpfs
-    /// where it matters: reading it here costs less than a thread to read it in.
-    fn header(&self) -> HeaderValue {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.config.rotates()
-            && let Ok(header) = self.config.header()
-        {
-            *last = header;
-        }
-        last.clone()
     }
 }
 

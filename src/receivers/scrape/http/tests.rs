@@ -322,7 +322,7 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_name_server_is_a_failure_of_the_name_before_the_time_is_over() {
     let (told, hangs) = std::sync::mpsc::channel::<()>();
-    let hangs = Mutex::new(hangs);
+    let hangs = std::sync::Mutex::new(hangs);
     let resolver = Resolver::with(move |_| {
         let _ = hangs.lock().unwrap().recv();
         Ok(Vec::new())
