@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 
 const NAME: &str = "circuit_breaker_request_duration_seconds";
 
-/// Records attempts once it has begun; nobody attempts before.
+/// Records attempts once [`begin`](Self::begin) was called; no attempt is made before that.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
     histogram: OnceLock<Histogram<f64>>,
@@ -43,7 +43,8 @@ impl Observer for Durations {
         let Event::Attempted { outcome, took, .. } = event else {
             return;
         };
-        // What was given up says how long somebody else waited.
+        // The duration of a cancelled attempt says when its caller gave up, and not how long the
+        // endpoint takes.
         if *outcome == Outcome::Cancelled {
             return;
         }

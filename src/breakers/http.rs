@@ -10,7 +10,7 @@
 //! has its signal behind a second colon: `otlp_http:http%3A%2F%2Fcollector%3A4318:metrics`. So
 //! it is the same after a restart, and a script can write it without asking.
 //!
-//! Whoever can command a breaker can take a source away, so this needs two things at once:
+//! A client that can command a breaker can cut off a source, so this needs two things at once:
 //! a listener that only this machine reaches, and `service.http.auth`. Without either the
 //! answer says which one is missing.
 
@@ -67,7 +67,7 @@ pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig
     routes
 }
 
-/// Why nothing is commanded here.
+/// Why commands are refused on this listener, if they are.
 fn refusal(listener: &ListenerConfig) -> Option<&'static str> {
     let address: IpAddr = listener.endpoint.ip().to_canonical();
     if !address.is_loopback() {

@@ -1,8 +1,8 @@
 //! What breakers do, as lines of the log: one WARN when an endpoint degrades, one ERROR
 //! when its breaker opens, INFO for everything on the way back.
 //!
-//! Between the opening and the recovery of an outage there is no second ERROR: a canary
-//! that fails says that nothing has changed. What an operator commanded is no error either.
+//! Between the opening of a breaker and its recovery there is no second ERROR, since a canary
+//! that fails is no news. A transition that an operator commanded is INFO.
 //! Rejections are told once a minute for each endpoint, with how many there were.
 
 use std::collections::HashMap;
@@ -143,7 +143,7 @@ fn wording(transition: &Transition) -> (Level, &'static str) {
     }
 }
 
-/// To the thousandth, which is as exact as anybody reads a line.
+/// Rounds to the thousandth; more digits would only make the line longer.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -1,9 +1,9 @@
 //! Everything by which the breakers of an agent are seen and commanded: their metrics, their
 //! log, and what an operator does to them by HTTP.
 //!
-//! Breakers decide and tell, and know nothing of whoever watches. This room stands beside
-//! the pipelines and watches: it reads the registry of endpoints when somebody asks for
-//! metrics, and hears every event as an [`Observer`].
+//! A breaker publishes its events and has no code for logs or metrics. This module has: it reads
+//! the registry of endpoints when metrics are collected, and gets every event as an
+//! [`Observer`].
 //!
 //! - [`Watch`] is what the registry tells its events to: a histogram of attempts, and the
 //!   log of transitions and rejections.
@@ -37,7 +37,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// One that has seen nothing yet.
+    /// A watch that has got no event yet.
     pub fn new() -> Self {
         Self::default()
     }

@@ -60,8 +60,8 @@ pub(super) fn labels(endpoint: &EndpointId) -> Vec<KeyValue> {
 
 /// The readings of the collection that is under way.
 ///
-/// Two readers of the SDK may collect at the same time and share them. Whoever finds none
-/// takes new ones, so nobody ever sees those of an earlier collection.
+/// Two readers of the SDK may collect at the same time and share them. A reader that finds none
+/// takes new ones, so no reader gets those of an earlier collection.
 #[derive(Debug)]
 pub(super) struct Readings {
     endpoints: Arc<Endpoints>,

@@ -9,9 +9,9 @@
 //! | *degraded* | a source or destination doesn't work as it should, or a queue ages: what failed can still arrive |
 //! | *healthy* | otherwise |
 //!
-//! What hasn't been tried yet is not held against anybody.
-//! What works behind a breaker that isn't Healthy doesn't work as it should: it is asked less,
-//! or not at all. The breakers are asked when somebody reads.
+//! A source or destination that hasn't been tried yet counts as working. One whose breaker isn't
+//! Healthy counts as degraded even if its last attempt worked, since it is asked less or not at
+//! all. The states of the breakers are read when `/health` is.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,7 +167,7 @@ pub struct Snapshot {
     pub reports: Vec<HealthReport>,
     /// Pipelines in the order of the configuration.
     pub pipelines: Vec<PipelineReport>,
-    /// Tasks that ended although nobody asked them to.
+    /// Tasks that ended although the agent wasn't stopping them.
     pub dead_tasks: Vec<String>,
 }
 
@@ -285,8 +285,8 @@ impl Health {
         probe.map_or_else(Vec::new, |probe| probe.pipelines(now))
     }
 
-    /// A task of the agent panicked or ended although nobody asked it to: it does not work
-    /// any more, and neither does what depends on it. There is no way back but a restart.
+    /// A task of the agent panicked, or ended although the agent wasn't stopping it. Neither the
+    /// task nor what depends on it works until the agent is restarted.
     pub fn task_died(&self, task: impl Into<String>) {
         let mut life = lock(&self.board.life);
         if life.dead.len() < DEAD_TASKS {

@@ -1,6 +1,6 @@
-//! The door through which receivers hand their data to the pipelines.
+//! The traits through which receivers hand their data to the pipelines.
 //!
-//! Admission decides and processing cannot fail, so a receiver asks before it decodes:
+//! Only admission can refuse a request, processing can't. So a receiver asks before it decodes:
 //! [`Intake::try_admit`] reserves room for a request in everything that it will pass, and
 //! what was admitted can always be processed and queued.
 
@@ -49,7 +49,8 @@ pub trait Intake: Send + Sync {
     fn failed(&self, _items: u64) {}
 }
 
-/// Who offers data, which decides what may refuse it.
+/// Whether a sender or the agent itself offers data. It decides whether the data may be
+/// refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A client that can be told to come back later.
@@ -81,7 +82,7 @@ pub trait Admission: Send {
     }
 
     /// Hands over the decoded request, which from now on stands in the ledger. Waits while
-    /// the pipelines are busy; resolves when a sender may be told that all is well.
+    /// the pipelines are busy; resolves when the sender may be told that the request was taken.
     ///
     /// Not cancel safe: dropping the future after its first poll may count the batch as
     /// dropped with the reason `aborted`.
@@ -92,8 +93,8 @@ pub trait Admission: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// What is full, `memory_limit` or `queue_full`, or why there is nothing behind it:
-    /// `shutdown` or `unavailable`.
+    /// What is full, `memory_limit` or `queue_full`, or why no pipeline takes it: `shutdown`, or
+    /// `unavailable` where every pipeline's task has died.
     pub reason: &'static str,
     /// How long the sender should wait.
     pub retry_after: Duration,

@@ -113,8 +113,9 @@ impl DropReason {
         Self::Unconfirmed,
     ];
 
-    /// Whether items that somebody wants are gone for this reason. The others are what was
-    /// configured, what has no form at the destination, and what an agent that ends leaves.
+    /// Whether `/health` counts this reason as a loss. It doesn't count items that the configuration
+    /// drops or bounds, that the destination can't express or holds newer ones of, and those that
+    /// are left at shutdown.
     pub const fn is_loss(self) -> bool {
         match self {
             Self::Aborted
@@ -159,7 +160,8 @@ impl DropReason {
 
 /// Produces telemetry until it is told to stop.
 pub trait Receiver: Send {
-    /// Binds sockets and opens files, and fails early. Nothing is produced yet.
+    /// Binds sockets and opens files; an error here ends the agent's start. Nothing is produced
+    /// yet.
     fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>>;
 
     /// Produces until `stop` is cancelled, then finishes what it has accepted and returns.
@@ -233,16 +235,16 @@ pub struct ExportError {
     pub message: String,
 }
 
-/// What helps a request whose attempt failed.
+/// What the pipeline can do with a request whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Another attempt, later.
     Retry,
     /// Smaller requests.
     Split,
-    /// Nothing: this request will never work.
+    /// Nothing: the peer refuses this request for good.
     None,
-    /// None that is safe: the peer may have taken the request, and must not get it again.
+    /// Nothing: the peer may have taken the request, and must not get it a second time.
     Unconfirmed,
 }
 
@@ -293,7 +295,7 @@ pub trait Sink: Send {
     }
 
     /// Encoded bytes that may wait for it, and be with it: what comes beyond them is dropped
-    /// for this sink alone, since whatever else a pipeline feeds waits for no sink.
+    /// for this sink alone, since a pipeline never waits for a sink.
     fn queue_bytes(&self) -> u64 {
         LOCAL_QUEUE.0
     }

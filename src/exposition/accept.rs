@@ -32,8 +32,8 @@ impl Format {
 }
 
 impl Accepted {
-    /// Reads a request's headers. Whoever asks for nothing that exists gets text, as from
-    /// every exporter of Prometheus.
+    /// Reads a request's headers. A scraper that accepts none of the formats gets text, as from
+    /// Prometheus's own exporters.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut best = (0.0, Format::Text);
         for range in ranges(headers, ACCEPT) {

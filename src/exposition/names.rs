@@ -15,7 +15,7 @@ pub fn is_legacy_name(name: &str, colon: bool) -> bool {
 /// The names of the families of a page and of all their samples.
 ///
 /// A histogram `x` also writes `x_bucket`, `x_sum` and `x_count`, so no other family may
-/// have one of those names. Whoever comes first has them.
+/// have one of those names. The family that is entered first has them.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     taken: HashSet<String>,

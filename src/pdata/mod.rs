@@ -3,7 +3,7 @@
 //! A [`Batch`] is a rope of [`Part`]s. Each part is one encoded OTLP export request
 //! (a run of `ResourceMetrics`, `ResourceSpans` or `ResourceLogs` fields), counted and
 //! validated by a single walk when it enters the agent. Since a request is nothing but
-//! repeated fields, joining batches is pushing parts, and forwarding one copies nothing.
+//! repeated fields, batches are joined by collecting their parts, and forwarding copies no bytes.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate but the counter
 //! of steps, which is nothing outside of tests.
@@ -104,8 +104,8 @@ impl Part {
         self.regular.is_none()
     }
 
-    /// How long its series may go without a new point before whoever forgets idle series
-    /// may forget them; see [`Batch::keep_series`]. Zero where their source doesn't say.
+    /// How long its series may go without a new point before an exporter that forgets idle
+    /// series may forget them; see [`Batch::keep_series`]. Zero where their source doesn't say.
     pub fn keep(&self) -> Duration {
         self.keep
     }
@@ -177,7 +177,7 @@ impl Batch {
     }
 
     /// The bytes that it may come to take: its size, and for an irregular part what a
-    /// regular encoding costs, which whoever reads it first will make.
+    /// regular encoding costs, which is made when the part is first read.
     pub fn weight(&self) -> u64 {
         let of = |part: &Part| match part.is_regular() {
             true => part.bytes.len() as u64,
@@ -186,8 +186,8 @@ impl Batch {
         self.parts.iter().map(of).sum()
     }
 
-    /// Says that a source watches over these series: it ends each with a tombstone when
-    /// the time has come, so nobody need forget it before it has been idle for so long.
+    /// Says that the receiver ends each of these series with a tombstone itself, so that an
+    /// exporter need not forget one before it has been idle for so long.
     ///
     /// Travels with the parts inside this process, joined, split and edited, and doesn't
     /// leave it: OTLP has no word for it.

@@ -1,10 +1,10 @@
-//! Recognises what encoders nearly always write, at a glance.
+//! Recognises by their shape the messages that encoders nearly always write.
 //!
 //! Most messages of a request are attributes with an ASCII key and a text or a number, and
 //! the points that carry them; going through them field by field is most of a walk. Here
 //! they are told by their shape: fields in the order of their numbers, lengths of one byte.
-//! What has the shape is valid and regular. Nothing is said about what hasn't: it is looked
-//! at field by field, as everything else is.
+//! A message with such a shape is valid and regular. A message without one may be valid as well:
+//! it is read field by field.
 
 use super::wire::varint;
 use crate::steps;

@@ -1,9 +1,10 @@
-//! The one pass that a request gets when it enters the agent: counts its items and
-//! validates every field, so that nothing behind it needs to.
+//! The one pass over a request when it enters the agent: it counts the items and validates every
+//! field, so that later code needn't.
 //!
 //! It accepts and refuses exactly what decoding with prost would (the tests hold them
-//! against each other), at a fraction of the cost, because it owns nothing. Beyond that it
-//! refuses trace and span ids of a wrong length, as the Collector does. A second result is whether the request is *regular*, that is whether views can read it in one pass:
+//! against each other), at a fraction of the cost, because it allocates nothing. Beyond that it
+//! refuses trace and span ids of a wrong length, as the Collector does. A second result is whether
+//! the request is *regular*, that is whether views can read it in one pass:
 //! every singular field and every oneof occurs at most once in its message, packed numbers
 //! stand in one record, and there are no groups. No encoder in use writes anything else;
 //! the format allows it though, and prost merges such fields.

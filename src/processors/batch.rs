@@ -8,13 +8,13 @@
 //!     send_batch_max_size: 0     # larger ones are cut; 0 = never
 //! ```
 //!
-//! Joining encoded requests is putting one beside the other, so a batch costs the waiting
-//! and nothing else. Cutting copies only the request that the border runs through, and
+//! Joining encoded requests copies nothing, so the only cost of a batch is the time that its
+//! items wait. Cutting copies only the request that the border runs through, and
 //! repeats what stands around the border: its resource, scope and metric.
 //!
-//! Never held are more than `send_batch_size` items, and what they weigh stays within the
-//! bounds of admission, since they keep their leases. The Collector's `metadata_keys` is
-//! refused: what a client says beside its data isn't kept here.
+//! At most `send_batch_size` items are held, and their bytes count against the bounds of
+//! admission, since they keep their leases. The Collector's `metadata_keys` is
+//! refused: the headers of a request aren't kept here.
 //!
 //! Metrics, beside those of every processor, under the Collector's names:
 //!
@@ -61,7 +61,8 @@ impl FromValue for Config {
         {
             return keys.error("batches aren't kept apart by client metadata: leave it out");
         }
-        // It bounds what metadata_keys makes, so that alone it means nothing there, either.
+        // It bounds the combinations of metadata_keys, so without those it has no effect in the
+        // Collector, either.
         fields.optional::<u64>("metadata_cardinality_limit");
         fields.finish();
         if max_size > 0 && max_size < size {

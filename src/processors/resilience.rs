@@ -1,5 +1,5 @@
-//! Guards every fetch of a pipeline's pull receivers: a policy, lowered onto the receivers,
-//! since in the middle of a stream nobody sees whether a fetch worked.
+//! Guards every fetch of a pipeline's pull receivers. It is a policy, which the loader applies to
+//! the receivers: a processor between them and the exporters couldn't see whether a fetch worked.
 //!
 //! ```yaml
 //! processors:
@@ -18,10 +18,10 @@
 //! `settings::GuardConfig` has every key with its range, and `docs/resilience.md` what
 //! each one does to a real outage. Every URL that is asked has a breaker, retries, a budget
 //! and a cache of its own. A receiver without `resilience` in any of its pipelines has its
-//! `timeout` and nothing else: what fails is absent at once.
+//! `timeout` and nothing else: the series of what it asks end at the first failure.
 //!
-//! A receiver has one guard: two of its pipelines that ask for different ones are an error,
-//! and where one of two doesn't ask, it is guarded for both.
+//! A receiver has one guard: two of its pipelines with different `resilience` processors are an
+//! error, and if only one of two pipelines has one, the receiver is guarded for both.
 //!
 //! Metrics: `circuit_breaker_*`, with the labels `component` and `endpoint`.
 

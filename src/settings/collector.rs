@@ -1,6 +1,7 @@
 //! Keys of the Collector's helpers (`confighttp`, `configgrpc`) that change nothing here. They
-//! are taken, so that its configurations start unchanged, and each says what is the case
-//! instead; what a user would miss is an error that shows the mend.
+//! are accepted, so that the Collector's configurations start unchanged, and a warning says
+//! what the agent does instead. A key whose effect a user would miss is an error that shows
+//! what to write instead.
 
 use crate::yaml::{Fields, Value, is_empty, is_false, is_true, is_zero};
 

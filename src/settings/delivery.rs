@@ -95,7 +95,7 @@ pub struct QueueSettings {
     pub join_items: u64,
 }
 
-/// What a full queue means for those who send.
+/// What a full queue means for senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
     /// Senders are refused when no queue of the pipeline has room; beside one that has, a
@@ -103,7 +103,7 @@ pub enum WhenFull {
     Auto,
     /// Senders are refused.
     Refuse,
-    /// What comes is dropped and counted; senders hear nothing of it.
+    /// New requests are dropped and counted; their senders get no error.
     Drop,
 }
 
@@ -162,8 +162,7 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
-    /// What `enabled: false` means: one request under way, nothing beside it, nothing
-    /// joined.
+    /// The settings of `enabled: false`: one request under way, none that waits, none joined.
     pub fn disabled() -> Self {
         Self {
             requests: 1,

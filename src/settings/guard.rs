@@ -39,8 +39,8 @@
 //!
 //! A default gives way to a written key. What a written key may be depends on others, and
 //! some of those stand elsewhere: a source's deadline must not be longer than the
-//! collection interval of its receiver. So every written key's place is remembered, and
-//! whatever is found out about it later is told there.
+//! collection interval of its receiver. So the place of every written key is remembered, and
+//! a contradiction that is found later is reported there.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

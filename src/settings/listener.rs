@@ -33,7 +33,7 @@ pub struct ListenerConfig {
     pub allow_insecure_bind: bool,
     /// The certificate to show; none for plain text.
     pub tls: Option<Box<ServerTls>>,
-    /// What a client must show; none lets everybody in.
+    /// The credentials that a client must send; without this no credentials are asked for.
     pub auth: Option<AuthConfig>,
 }
 
@@ -113,8 +113,8 @@ impl ListenerConfig {
         value.read().map(|Endpoint(address)| address)
     }
 
-    /// Whether nobody can get in who shouldn't: only this machine reaches it, or clients
-    /// prove who they are over an encrypted connection.
+    /// Whether strangers are kept out: the address is loopback, or clients must authenticate over
+    /// TLS.
     fn is_protected(&self) -> bool {
         let certificates = self.tls.as_ref().is_some_and(|tls| tls.is_mutual());
         self.endpoint.ip().to_canonical().is_loopback()
@@ -178,8 +178,8 @@ impl FromValue for AuthConfig {
 /// An address as the Collector writes it, where an empty host means every interface.
 struct Endpoint(SocketAddr);
 
-/// The address of a host by number or by name. A listener needs one to begin with, so there
-/// is nothing better to do meanwhile than to wait for the answer.
+/// The address of a host by number or by name. Blocks until the name server answers: a listener
+/// can't start without its address.
 ///
 /// # Errors
 ///

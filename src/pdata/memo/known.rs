@@ -10,7 +10,7 @@ pub(super) const NONE: usize = usize::MAX;
 pub(super) struct Series<T> {
     pub(super) id: u128,
     pub(super) metric: usize,
-    /// Which series came behind this one last time; a guess.
+    /// Which series came after this one last time: a guess at the next one.
     pub(super) next: usize,
     /// The encoded attributes; none where other fields stood between them, and nothing can
     /// be compared, or where [`Compared`] has no room for them.
@@ -59,8 +59,9 @@ impl At {
     };
 }
 
-/// Room for the encoded attributes that lookups compare with. Who sends longer ones, or more,
-/// has each of his series found by its hash, which needs no memory and is slower.
+/// Room for the encoded attributes that lookups compare with. Series for which there is no room,
+/// since their attributes are longer or there are more of them, are found by their hash, which
+/// is slower and needs no further memory.
 #[derive(Debug)]
 pub(super) struct Compared {
     room: usize,

@@ -117,7 +117,7 @@ fn value(field: &'static Field, value: Value<'_>, visitor: &mut impl Visitor) {
     }
 }
 
-/// None for a value of another wire type, which the walk lets nobody send.
+/// None for a value of another wire type, which the walk refuses.
 fn scalar(kind: Kind, value: Value<'_>) -> Option<Scalar<'_>> {
     Some(match (kind, value) {
         (Kind::Bool, Value::Varint(n)) => Scalar::Bool(n != 0),

@@ -3,8 +3,8 @@
 use crate::pdata::view::{Attributes, Encoded, KeyValue, Value};
 use crate::pdata::wire::{FIXED64, LEN, VARINT, put_varint};
 
-/// The attributes that a resource, scope, point, span or log record will have; as long as
-/// nobody begins them, it keeps its own.
+/// The attributes that a resource, scope, point, span or log record will have. Until they are
+/// begun, it keeps its own.
 #[derive(Debug, Default)]
 pub struct Replacement {
     begun: bool,

@@ -7,8 +7,9 @@
 //! mended when they end; what lies between two changes is one copy. A part in which nothing
 //! changes stays the very same bytes.
 //!
-//! What loses everything that was in it goes as well: a metric without points, a scope
-//! without metrics, a resource without scopes. What came empty stays.
+//! A metric that loses all its points is removed as well, and likewise a scope that loses all
+//! its metrics, spans or records, and a resource that loses all its scopes. One that was empty
+//! from the start stays.
 
 mod attributes;
 mod editor;

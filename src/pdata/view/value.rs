@@ -55,8 +55,8 @@ impl<'a> Attributes<'a> {
         Some(KeyValue::parse(found.0).value)
     }
 
-    /// The attributes as they are encoded, in the order in which they were sent: for those
-    /// who pass most of them on.
+    /// The attributes as they are encoded, in the order in which they were sent: for code
+    /// that passes most of them on.
     pub fn encoded(&self) -> impl Iterator<Item = Encoded<'a>> {
         let number = self.number;
         Fields::new(self.span).filter_map(move |field| match field.value {

@@ -8,7 +8,7 @@ use crate::pdata::view::{Attributes, KeyValue, Value};
 /// The attributes of one resource, point, span or log record.
 ///
 /// Of a key that occurs twice the first value counts, so it is the one that is read and
-/// replaced. What removes or hides takes all of them: the second must not come to light.
+/// replaced. `delete` and `hash` take all of them: otherwise the second value would show.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     entries: Vec<Entry<'a>>,

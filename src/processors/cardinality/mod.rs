@@ -19,8 +19,8 @@
 //!   of each series, of which there are too many. A partial total that jumps back whenever
 //!   one of its series is missing would be worse than none.
 //!
-//! Over the budget, points are in the ledger under `reason="cardinality"`, and the points
-//! that they are added up to as created.
+//! The ledger counts the points over the budget as dropped with `reason="cardinality"`, and the
+//! points of the overflow series as created.
 //!
 //! Metrics, beside those of every processor:
 //!

@@ -99,7 +99,7 @@ impl Overflow {
                 ..
             }
         );
-        // A late batch must not reach back into what was told already.
+        // A late batch must not begin before the end of the last point, which covered that time.
         let start = if until > 0 { until } else { total.start };
         let end = total.end.max(start.saturating_add(1));
         let point = NumberDataPoint {

@@ -12,8 +12,9 @@
 //!     # spike_limit_percentage: 15
 //! ```
 //!
-//! The Collector watches the memory of the whole process and must overshoot, since it finds
-//! out afterwards. Here every request says what it needs, and `in_flight` is exact. The
+//! The Collector watches the memory of the whole process, and can exceed its limit, since it
+//! measures after the memory is taken. Here room is reserved for every request before it is
+//! decoded, so that `in_flight` is kept exactly. The
 //! resident size is the backstop for everything else, by the Collector's keys: admission
 //! refuses while it is above the limit less what is kept free for spikes. The default
 //! is 75 % of what the process may use, with nothing kept free: the machine's memory, or the

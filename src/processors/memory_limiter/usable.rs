@@ -2,14 +2,14 @@
 //!
 //! Every group from the process's own upwards may have a limit, and the least one counts:
 //! systemd's `MemoryMax=` stands at the group of the service, a container's at a group above.
-//! Which groups those are says `/proc/self/cgroup`; where they are mounted, and which group
-//! is the mount's root, says `/proc/self/mountinfo`. Both versions of control groups are
+//! `/proc/self/cgroup` names those groups; `/proc/self/mountinfo` tells where they are mounted,
+//! and which group is the mount's root. Both versions of control groups are
 //! read, since a machine may have them side by side.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What the process may use; none where nobody says.
+/// How many bytes the process may use; none where the machine's memory isn't known.
 #[cfg(target_os = "linux")]
 pub(super) fn memory() -> Option<u64> {
     let info = rustix::system::sysinfo();
