@@ -352,7 +352,7 @@ impl HealthReport {
             if self.breaker.map(strictness) < Some(strictness(snapshot.state)) {
                 self.breaker = Some(snapshot.state);
             }
-            // One that only observes keeps nothing from anybody.
+            // A breaker that only observes lets every attempt through.
             let impaired = guard.breaker().mode() == Mode::Enforce
                 && snapshot.state != resilience::State::Healthy;
             if impaired && self.state != State::Failing {

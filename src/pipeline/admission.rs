@@ -1,6 +1,6 @@
 //! Decides which requests enter the pipelines, and reserves room for them.
 //!
-//! The [vote](super::vote) of a pipeline's remote legs decides, before a push is decoded,
+//! The [vote](super::vote::admit) of a pipeline's remote legs decides, before a push is decoded,
 //! whether it is refused; a push that is admitted has room in the queues. Local legs never
 //! refuse. A request that enters several pipelines is admitted by all of them or by none, so
 //! that a sender that was refused by one and sends again gives no other one a duplicate.

@@ -158,7 +158,7 @@ impl Listening {
 }
 
 impl Listening {
-    /// Like [`Listening::serve`], for connections that begin with so many bytes of the
+    /// Like `Listening::serve`, for connections that begin with so many bytes of the
     /// client's: whoever is late with them is left.
     pub async fn serve_opened<S, F>(
         self,
