@@ -18,7 +18,8 @@ use crate::resilience::{Event, Outcome};
 /// How a load met its end, or what is to be done with it in pieces.
 pub(super) enum Verdict {
     Delivered(Delivered),
-    TooLarge,
+    /// The peer found it too large, and took so long to say it.
+    TooLarge(Duration),
     Refused,
     GivenUp(DropReason),
     /// The load steps aside, and other requests go before it.
@@ -27,19 +28,22 @@ pub(super) enum Verdict {
     Cancelled,
 }
 
+/// The outcome of an attempt that took so long and was refused for its size.
+type TooLarge<'a> = &'a (dyn Fn(Duration) -> Outcome + Sync);
+
 /// For how long a request that has stepped aside isn't tried again after it made way for
 /// another: otherwise it would be back at the gate before the other one is through.
 const GIVING_WAY: Duration = Duration::from_millis(10);
 
 impl DeliveryTask {
     /// Makes attempts until there is a verdict. Until the shutdown a load is given up only after
-    /// attempts that failed, and not because it had to wait for one. `too_large` is the outcome
-    /// that the breaker hears if the peer finds the load too large.
+    /// attempts that failed, and not because it had to wait for one. `too_large` gives the outcome
+    /// that the breaker hears if the peer takes so long to find the load too large.
     pub(super) async fn bring(
         &self,
         load: &[Request],
         case: &mut Case,
-        too_large: Outcome,
+        too_large: TooLarge<'_>,
         grace: &Grace,
     ) -> Verdict {
         let Some(batch) = join(load) else {
@@ -65,15 +69,15 @@ impl DeliveryTask {
             };
             let canary = pass.is_canary();
             let begun = Instant::now();
-            let result = tokio::select! {
+            let (result, took) = tokio::select! {
                 biased;
                 () = &mut over => return Verdict::Cancelled,
-                result = self.attempt(&batch, pass, too_large) => result,
+                attempt = self.attempt(&batch, pass, begun, too_large) => attempt,
             };
             case.attempts = number + 1;
             // A canary's time doesn't count towards `max_elapsed_time`: the breaker asked for it.
             if canary {
-                case.retry.excuse(begun.elapsed());
+                case.retry.excuse(took);
             }
             let error = match result {
                 Ok(delivered) => {
@@ -85,7 +89,7 @@ impl DeliveryTask {
             self.status.failing(&error.message);
             match error.remedy {
                 Remedy::Retry => {}
-                Remedy::Split => return Verdict::TooLarge,
+                Remedy::Split => return Verdict::TooLarge(took),
                 Remedy::None => return Verdict::Refused,
                 Remedy::Unconfirmed => return Verdict::GivenUp(DropReason::Unconfirmed),
             }
@@ -134,13 +138,14 @@ impl DeliveryTask {
         judgement
     }
 
-    /// Makes one attempt.
+    /// Makes one attempt, which begins at `begun`, and tells how long it took.
     async fn attempt(
         &self,
         batch: &Batch,
         pass: Pass<'_>,
-        too_large: Outcome,
-    ) -> Result<Delivered, ExportError> {
+        begun: Instant,
+        too_large: TooLarge<'_>,
+    ) -> (Result<Delivered, ExportError>, Duration) {
         let _under_way = self.status.under_way();
         let limit = self.settings.timeout;
         let mut result = match tokio::time::timeout(limit, self.exporter.export(batch)).await {
@@ -150,13 +155,14 @@ impl DeliveryTask {
                 Err(ExportError::new(Remedy::Retry, Outcome::Timeout, message))
             }
         };
+        let took = begun.elapsed();
         if let Err(error) = &mut result
             && error.remedy == Remedy::Split
         {
-            error.outcome = too_large;
+            error.outcome = too_large(took);
         }
         pass.conclude(limit, &result);
-        result
+        (result, took)
     }
 }
 

@@ -13,6 +13,8 @@
 //! of a failure of the destination. After [`MOST_REFUSALS`] in a row what is left is given up,
 //! too.
 
+use std::time::Duration;
+
 use crate::resilience::Outcome;
 
 /// Single items that a peer may refuse before it takes anything. More than one, since the
@@ -22,6 +24,10 @@ const SINGLES: u32 = 8;
 /// Refusals in a row after which the rest is given up: more than it takes to get from any
 /// request to a single item and to find that every single one is refused.
 const MOST_REFUSALS: u32 = 60;
+
+/// How long a peer that never took a piece may take for its refusals, all of them together. The
+/// waits between them don't count.
+const MOST_TIME: Duration = Duration::from_secs(10);
 
 /// Pieces taken in a row after which larger ones are tried again: where large items stood
 /// before small ones, their size would be too small for the rest.
@@ -49,6 +55,8 @@ pub(super) struct Cutter {
     /// Pieces refused since one was taken; `row` counts those taken since one was refused.
     refusals: u32,
     row: u32,
+    /// How long the refusals took.
+    spent: Duration,
     /// Whether each piece that is taken is followed by one of twice the size.
     grows: bool,
     /// Whether it grows beyond the largest piece that was taken. It does after a single item
@@ -65,6 +73,7 @@ impl Cutter {
             singles: 0,
             refusals: 0,
             row: 0,
+            spent: Duration::ZERO,
             grows: false,
             unbounded: false,
         }
@@ -91,9 +100,11 @@ impl Cutter {
         }
     }
 
-    /// The peer found a piece of so many items too large; `last` is when none is left behind it.
-    pub(super) fn too_large(&mut self, items: u64, last: bool) -> Cut {
-        let hopeless = self.is_hopeless(items, last);
+    /// The peer found a piece of so many items too large and took so long to say it; `last` is
+    /// when none is left behind it.
+    pub(super) fn too_large(&mut self, items: u64, last: bool, took: Duration) -> Cut {
+        let hopeless = self.is_hopeless(items, last, took);
+        self.spent = self.spent.saturating_add(took);
         self.refusals += 1;
         self.row = 0;
         self.grows = false;
@@ -114,12 +125,12 @@ impl Cutter {
         Cut::Lost
     }
 
-    /// What the breaker hears if the peer finds the next piece, of so many items, too large:
-    /// nothing as long as it isn't known whether the peer takes anything.
-    pub(super) fn outcome(&self, items: u64, last: bool) -> Outcome {
+    /// What the breaker hears if the peer finds the next piece, of so many items, too large and
+    /// takes so long: nothing as long as it isn't known whether the peer takes anything.
+    pub(super) fn outcome(&self, items: u64, last: bool, took: Duration) -> Outcome {
         if self.proven > 0 {
             Outcome::ClientError
-        } else if self.is_hopeless(items, last) {
+        } else if self.is_hopeless(items, last, took) {
             Outcome::ServerError
         } else {
             Outcome::Cancelled
@@ -127,8 +138,12 @@ impl Cutter {
     }
 
     /// Whether the peer never took a piece, and the request is given up if it refuses this one.
-    fn is_hopeless(&self, items: u64, last: bool) -> bool {
-        self.proven == 0 && items <= 1 && (last || self.singles + 1 >= SINGLES)
+    fn is_hopeless(&self, items: u64, last: bool, took: Duration) -> bool {
+        let singles = items <= 1 && (last || self.singles + 1 >= SINGLES);
+        // The refusal of a half must still be in time. Half the bytes are sent in half the time,
+        // so that one refusal of six seconds doesn't cost a request that is taken in halves.
+        let late = self.spent.saturating_add(took).saturating_add(took / 2) > MOST_TIME;
+        self.proven == 0 && (singles || late)
     }
 }
 
@@ -149,6 +164,11 @@ mod tests {
 
     /// Sends items of these sizes to a peer that takes pieces up to `limit`.
     fn send(items: &[u64], limit: u64) -> Course {
+        send_slowly(items, limit, Duration::ZERO)
+    }
+
+    /// The same, where each refusal takes so long.
+    fn send_slowly(items: &[u64], limit: u64, took: Duration) -> Course {
         let mut cutter = Cutter::new();
         let mut course = Course::default();
         let mut rest = items;
@@ -163,8 +183,8 @@ mod tests {
                 rest = behind;
                 continue;
             }
-            course.told.push(cutter.outcome(count, last));
-            match cutter.too_large(count, last) {
+            course.told.push(cutter.outcome(count, last, took));
+            match cutter.too_large(count, last, took) {
                 Cut::Smaller => assert!(cutter.size() < count),
                 Cut::Lost => {
                     course.lost += count;
@@ -196,6 +216,24 @@ mod tests {
             assert_eq!(*last, Outcome::ServerError, "{n}");
             assert!(before.iter().all(|told| *told == Outcome::Cancelled));
         }
+    }
+
+    #[test]
+    fn a_peer_that_is_slow_to_refuse_everything_has_ten_seconds() {
+        let f = |millis: u64, attempts: usize| {
+            let course = send_slowly(&[1; 1 << 20], 0, Duration::from_millis(millis));
+            assert_eq!(course.attempts.len(), attempts, "{millis}");
+            assert_eq!(course.told.last(), Some(&Outcome::ServerError), "{millis}");
+        };
+        f(0, 28);
+        f(500, 20);
+        f(1_000, 10);
+        f(6_000, 2);
+        // Time counts only until a piece is taken.
+        let mut items = vec![1; 2000];
+        items[1500] = 1_000_000;
+        let course = send_slowly(&items, 600, Duration::from_secs(1));
+        assert_eq!((course.taken, course.lost), (1999, 1));
     }
 
     #[test]

@@ -182,19 +182,19 @@ impl DeliveryTask {
         let mut cutter = Cutter::new();
         while let Some(load) = rest.next(cutter.size()) {
             let (items, last) = (items(&load), rest.is_empty());
-            let too_large = cutter.outcome(items, last);
+            let too_large = |took| cutter.outcome(items, last, took);
             let mut case = case.clone().unwrap_or_else(|| {
                 let now = Instant::now();
                 Case::new(Retry::new(self.settings.retry, now), now)
             });
-            match self.bring(&load, &mut case, too_large, grace).await {
+            match self.bring(&load, &mut case, &too_large, grace).await {
                 Verdict::Aside => self.set_aside(load, case),
                 Verdict::Delivered(delivered) => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
                     cutter.taken(items);
                     self.settle(load, delivered);
                 }
-                Verdict::TooLarge => match cutter.too_large(items, last) {
+                Verdict::TooLarge(took) => match cutter.too_large(items, last, took) {
                     Cut::Smaller => rest.put_back(load),
                     Cut::Lost => self.lose(load, DropReason::TooLarge),
                     Cut::GivenUp => {

@@ -115,6 +115,24 @@ async fn a_peer_that_finds_everything_too_large_has_failed_and_is_soon_left_alon
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_slowly_refused_as_too_large_is_given_up_within_ten_seconds() {
+    let remote = Remote::rule(|_| Reply::SplitAfter(1));
+    let rigged = Rig::new().exporter("remote", &remote).start().await;
+    rigged.push(1 << 16).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10_100)).await;
+    let leg = rigged.leg("remote");
+    assert_eq!(
+        (leg.queued, leg.dropped.of(DropReason::TooLarge)),
+        (0, 1 << 16)
+    );
+    assert_eq!(remote.attempts().len(), 10);
+    let endpoint = rigged.endpoint("remote");
+    let snapshot = endpoint.breaker().snapshot(tokio::time::Instant::now());
+    assert_eq!(snapshot.consecutive_failures, 1);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_giant_item_costs_itself_and_nothing_of_those_it_was_joined_with() {
     let remote = Remote::rule(|batch| match batch.size() {
         0..=5_000 => Reply::Take,

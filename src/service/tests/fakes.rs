@@ -145,6 +145,8 @@ pub(super) enum Reply {
     /// Was never asked.
     Local,
     Split,
+    /// The same, after so many seconds.
+    SplitAfter(u64),
     Permanent,
     /// Will never take this one, and wants nothing for so many seconds.
     RefuseFor(u64),
@@ -323,6 +325,10 @@ impl Exporter for Remote {
                 Reply::Throttle(after) => fail(Remedy::Retry, Outcome::Throttled, Some(after)),
                 Reply::Local => fail(Remedy::Retry, Outcome::Local, None),
                 Reply::Split => fail(Remedy::Split, Outcome::ClientError, None),
+                Reply::SplitAfter(seconds) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    fail(Remedy::Split, Outcome::ClientError, None)
+                }
                 Reply::Permanent => fail(Remedy::None, Outcome::ClientError, None),
                 Reply::RefuseFor(after) => fail(Remedy::None, Outcome::ClientError, Some(after)),
                 Reply::Hang => pending().await,
