@@ -202,9 +202,9 @@ pub enum Policy {
 pub struct MemoryLimit {
     /// Encoded bytes between admission and delivery.
     pub in_flight: u64,
-    /// Resident memory of the process at which admission refuses, as a backstop.
+    /// Memory in use by the process above which admission refuses, as a backstop.
     pub resident: Option<u64>,
-    /// The resident size is read at most this often.
+    /// The memory in use is read at most this often.
     pub check_interval: std::time::Duration,
 }
 

@@ -81,6 +81,27 @@ pub struct PipelineReport {
     pub queued_items: u64,
     /// How long the oldest request has been waiting for any of its exporters.
     pub queue_age: Duration,
+    /// What its `memory_limiter` refuses requests for, while it does.
+    pub memory: Option<MemoryExcess>,
+}
+
+/// More memory is in use than a `memory_limiter` allows, so requests are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryExcess {
+    /// Bytes that the process uses.
+    pub in_use: u64,
+    /// Bytes that it may use.
+    pub most: u64,
+}
+
+impl fmt::Display for MemoryExcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "requests are refused: {} bytes of memory are in use, and memory_limiter allows {}",
+            self.in_use, self.most
+        )
+    }
 }
 
 /// One exporter of a pipeline as it stands.
@@ -206,12 +227,15 @@ impl Status {
 }
 
 impl PipelineReport {
-    /// Unhealthy where an exporter loses items; degraded where one doesn't work, or when a
-    /// queue ages.
+    /// Unhealthy where an exporter loses items; degraded where one doesn't work, when a
+    /// queue ages, or while requests are refused for the memory in use.
     pub fn status(&self) -> Status {
         if self.exporters.iter().any(|leg| leg.losing) {
             Status::Unhealthy
-        } else if self.exporters.iter().any(|leg| !leg.working) || self.queue_age >= QUEUE_AGE {
+        } else if self.exporters.iter().any(|leg| !leg.working)
+            || self.queue_age >= QUEUE_AGE
+            || self.memory.is_some()
+        {
             Status::Degraded
         } else {
             Status::Healthy

@@ -1,11 +1,13 @@
 //! The bytes that may be between admission and delivery, which `memory_limiter` bounds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::component::MemoryLimit;
+use super::status::Throttle;
+use crate::component::{MemoryExcess, MemoryLimit};
+use crate::telemetry::memory_in_use;
 
 /// What is in flight behind one `memory_limiter`, or in one pipeline without.
 ///
@@ -16,8 +18,12 @@ pub(super) struct Budget {
     limit: Option<MemoryLimit>,
     in_flight: AtomicU64,
     // Std: the section reads a clock, and a small file once per check interval.
-    resident: Mutex<Option<Reading>>,
-    probe: fn() -> Option<u64>,
+    in_use: Mutex<Option<Reading>>,
+    /// Asked what is in use, given what may be.
+    probe: fn(u64) -> Option<u64>,
+    /// Whether the last request was refused for the memory in use.
+    refusing: AtomicBool,
+    refusals: Throttle,
 }
 
 /// Bytes of a budget, given back on drop.
@@ -35,15 +41,17 @@ struct Reading {
 
 impl Budget {
     pub(super) fn new(limit: Option<MemoryLimit>) -> Arc<Self> {
-        Self::with_probe(limit, resident_bytes)
+        Self::with_probe(limit, memory_in_use)
     }
 
-    fn with_probe(limit: Option<MemoryLimit>, probe: fn() -> Option<u64>) -> Arc<Self> {
+    fn with_probe(limit: Option<MemoryLimit>, probe: fn(u64) -> Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             in_flight: AtomicU64::new(0),
-            resident: Mutex::new(None),
+            in_use: Mutex::new(None),
             probe,
+            refusing: AtomicBool::new(false),
+            refusals: Throttle::default(),
         })
     }
 
@@ -68,11 +76,13 @@ impl Budget {
             self.in_flight.fetch_add(bytes, Ordering::Relaxed);
             return true;
         };
-        if limit
-            .resident
-            .is_some_and(|most| self.resident(&limit) > most)
-        {
+        if let Some(excess) = self.excess() {
+            self.refuse(excess);
             return false;
+        }
+        if self.refusing.load(Ordering::Relaxed) && self.refusing.swap(false, Ordering::Relaxed) {
+            self.refusals.reset();
+            tracing::info!("memory is below its limit again: requests are admitted");
         }
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
@@ -82,17 +92,39 @@ impl Budget {
             .is_ok()
     }
 
-    /// Resident memory as of the last check, which is made now if it is due. Where it can't
+    /// By how much more than it may the process uses; none where it doesn't. As of the last
+    /// check, which is made now if it is due, so that it is seen to end where nobody sends.
+    pub(super) fn excess(&self) -> Option<MemoryExcess> {
+        let limit = self.limit?;
+        let most = limit.resident?;
+        let in_use = self.in_use(&limit, most);
+        (in_use > most).then_some(MemoryExcess { in_use, most })
+    }
+
+    #[cold]
+    fn refuse(&self, excess: MemoryExcess) {
+        self.refusing.store(true, Ordering::Relaxed);
+        if let Some(requests) = self.refusals.pass(1) {
+            tracing::warn!(
+                requests,
+                in_use_bytes = excess.in_use,
+                limit_bytes = excess.most,
+                "requests are refused: more memory is in use than memory_limiter allows"
+            );
+        }
+    }
+
+    /// Memory in use as of the last check, which is made now if it is due. Where it can't
     /// be read, the backstop is off.
-    fn resident(&self, limit: &MemoryLimit) -> u64 {
+    fn in_use(&self, limit: &MemoryLimit, most: u64) -> u64 {
         let now = Instant::now();
-        let mut last = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reading) = *last
             && now.duration_since(reading.at) < limit.check_interval
         {
             return reading.bytes;
         }
-        let bytes = (self.probe)().unwrap_or(0);
+        let bytes = (self.probe)(most).unwrap_or(0);
         *last = Some(Reading { at: now, bytes });
         bytes
     }
@@ -146,19 +178,6 @@ impl Drop for Hold {
     }
 }
 
-/// The second field of `statm` is the resident set in pages.
-#[cfg(target_os = "linux")]
-fn resident_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn resident_bytes() -> Option<u64> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -193,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_backstop_is_read_once_per_interval() {
         static READINGS: AtomicU64 = AtomicU64::new(0);
-        let budget = Budget::with_probe(limit(100, Some(1)), || {
+        let budget = Budget::with_probe(limit(100, Some(1)), |_| {
             Some(READINGS.fetch_add(2, Ordering::Relaxed))
         });
         assert!(budget.try_hold(1).is_some(), "the first reading is 0");
@@ -203,9 +222,28 @@ mod tests {
         assert_eq!(READINGS.load(Ordering::Relaxed), 4);
     }
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_knows_its_resident_size() {
-        assert!(resident_bytes().unwrap() > 1 << 20);
+    #[tokio::test(start_paused = true)]
+    async fn the_backstop_lets_go_of_itself_whether_or_not_anybody_sends() {
+        static IN_USE: AtomicU64 = AtomicU64::new(0);
+        let budget = Budget::with_probe(limit(100, Some(80)), |_| {
+            Some(IN_USE.load(Ordering::Relaxed))
+        });
+        IN_USE.store(124, Ordering::Relaxed);
+        assert!(budget.try_hold(1).is_none(), "a burst");
+        let excess = MemoryExcess {
+            in_use: 124,
+            most: 80,
+        };
+        assert_eq!(budget.excess(), Some(excess));
+        IN_USE.store(42, Ordering::Relaxed);
+        assert_eq!(budget.excess(), Some(excess), "for a second");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(
+            budget.excess(),
+            None,
+            "whoever reads the health sees the end"
+        );
+        assert!(budget.try_hold(1).is_some());
+        assert!(!budget.refusing.load(Ordering::Relaxed));
     }
 }

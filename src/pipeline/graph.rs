@@ -155,6 +155,10 @@ impl Graph {
                 .flat_map(|outlet| outlet.legs.iter().map(Arc::clone))
                 .collect(),
         );
+        let budgets = gates
+            .iter()
+            .map(|(_, gate)| (Arc::clone(&gate.account.id), Arc::clone(&gate.budget)))
+            .collect();
         let outlets: Vec<_> = builder
             .outlets
             .into_values()
@@ -167,9 +171,11 @@ impl Graph {
             builder.stages,
             outlets.clone(),
         );
-        surroundings
-            .health
-            .watch(Arc::new(Probe::new(ledger.clone(), outlets.clone())));
+        surroundings.health.watch(Arc::new(Probe::new(
+            ledger.clone(),
+            outlets.clone(),
+            budgets,
+        )));
         let statuses = outlets.into_iter().map(|outlet| outlet.status).collect();
         let last_words = LastWords::new(ledger.clone(), statuses);
         Ok(Self {

@@ -1,7 +1,10 @@
 //! Lets the health board look into the running pipelines.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::graph::ObservedOutlet;
 use super::ledger::Ledger;
 use crate::component::{LegReport, PipelineProbe, PipelineReport};
@@ -11,11 +14,21 @@ use crate::component::{LegReport, PipelineProbe, PipelineReport};
 pub(super) struct Probe {
     ledger: Ledger,
     outlets: Vec<ObservedOutlet>,
+    /// By pipeline.
+    budgets: Vec<(Arc<str>, Arc<Budget>)>,
 }
 
 impl Probe {
-    pub(super) fn new(ledger: Ledger, outlets: Vec<ObservedOutlet>) -> Self {
-        Self { ledger, outlets }
+    pub(super) fn new(
+        ledger: Ledger,
+        outlets: Vec<ObservedOutlet>,
+        budgets: Vec<(Arc<str>, Arc<Budget>)>,
+    ) -> Self {
+        Self {
+            ledger,
+            outlets,
+            budgets,
+        }
     }
 }
 
@@ -31,6 +44,11 @@ impl PipelineProbe for Probe {
                     held_items: pipeline.entry().held,
                     queued_items: 0,
                     queue_age: std::time::Duration::ZERO,
+                    memory: self
+                        .budgets
+                        .iter()
+                        .find(|(id, _)| *id == pipeline.id)
+                        .and_then(|(_, budget)| budget.excess()),
                 };
                 for leg in self.ledger.legs() {
                     if leg.pipeline != pipeline.id {

@@ -130,13 +130,13 @@ impl Drop for UnderWay<'_> {
 
 /// Lets one line a minute through and sums up what it kept back.
 #[derive(Debug, Default)]
-struct Throttle {
+pub(super) struct Throttle {
     // Std: the section adds a number.
     state: Mutex<(Option<Instant>, u64)>,
 }
 
 impl Throttle {
-    fn pass(&self, count: u64) -> Option<u64> {
+    pub(super) fn pass(&self, count: u64) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, sum) = &mut *state;
         *sum += count;
@@ -148,7 +148,7 @@ impl Throttle {
         Some(std::mem::take(sum))
     }
 
-    fn reset(&self) {
+    pub(super) fn reset(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (None, 0);
     }
 }

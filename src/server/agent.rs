@@ -173,6 +173,9 @@ struct Pipeline<'a> {
     held_items: u64,
     queued_items: u64,
     queue_age_seconds: f64,
+    /// Why requests are refused, while they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -228,6 +231,7 @@ impl<'a> Pipeline<'a> {
             held_items: report.held_items,
             queued_items: report.queued_items,
             queue_age_seconds: seconds(report.queue_age),
+            refused: report.memory.map(|excess| excess.to_string()),
         }
     }
 }

@@ -26,6 +26,8 @@ mod lines;
 pub mod logs;
 mod process;
 
+pub use process::memory_in_use;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -40,6 +40,39 @@ fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
+/// Memory that the process uses, in bytes: what is resident or, where that is more than
+/// `most`, what is resident less what the allocator keeps of what was freed. None where
+/// nobody says.
+///
+/// A burst leaves pages to the allocator which serve the next requests. Counting them would
+/// refuse those requests for ever. To ask the allocator takes its locks and some time for
+/// each list of free memory, so it is asked only when the answer matters.
+pub fn memory_in_use(most: u64) -> Option<u64> {
+    let resident = resident_bytes()?;
+    if resident <= most {
+        return Some(resident);
+    }
+    Some(resident.saturating_sub(kept_bytes()))
+}
+
+/// What the C library keeps of freed memory, as `malloc_info(3)` tells it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn kept_bytes() -> u64 {
+    use malloc_info::info::TotalType;
+    let Ok(info) = malloc_info::malloc_info() else {
+        return 0;
+    };
+    let totals = info.total.iter();
+    let kept = totals.filter(|total| matches!(total.r#type, TotalType::Fast | TotalType::Rest));
+    kept.map(|total| total.size as u64).sum()
+}
+
+/// Other C libraries give freed memory back sooner, and don't say what they keep.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn kept_bytes() -> u64 {
+    0
+}
+
 /// The resident memory of this process in bytes, where /proc tells it.
 fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -49,7 +82,22 @@ fn resident_bytes() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::telemetry::{Settings, Telemetry};
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn memory_that_was_freed_is_not_in_use() {
+        let things: Vec<Box<[u8; 1024]>> = (0..65_536).map(|_| Box::new([1; 1024])).collect();
+        let full = memory_in_use(0).unwrap();
+        // One of a thousand lives on, so that the pages around it can't be given back.
+        let kept: Vec<_> = things.into_iter().step_by(1_000).collect();
+        let freed = memory_in_use(0).unwrap();
+        let resident = memory_in_use(u64::MAX).unwrap();
+        assert!(freed + (48 << 20) < full, "{freed} of {full}");
+        assert!(freed < resident, "{freed} of {resident}");
+        assert_eq!(kept.len(), 66);
+    }
 
     #[test]
     fn process_figures_are_those_of_this_process() {

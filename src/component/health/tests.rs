@@ -35,6 +35,7 @@ fn pipeline(exporters: &[(bool, bool)], queue_age: u64) -> PipelineReport {
         held_items: 0,
         queued_items: 0,
         queue_age: Duration::from_secs(queue_age),
+        memory: None,
     }
 }
 
@@ -159,4 +160,21 @@ fn what_stands_behind_a_breaker_is_as_well_as_the_breaker_lets_it_be() {
     observed.breaker().force(Force::Open, now);
     source.guarded_by([observed]);
     f(State::Working, CoolingDown, Status::Healthy);
+}
+
+#[test]
+fn a_pipeline_that_refuses_for_memory_is_degraded_and_says_so() {
+    let health = Health::new();
+    let mut report = pipeline(&[(true, false)], 0);
+    let excess = MemoryExcess {
+        in_use: 124,
+        most: 80,
+    };
+    report.memory = Some(excess);
+    health.watch(Arc::new(Probe(report)));
+    assert_eq!(status(&health), Status::Degraded);
+    assert_eq!(
+        excess.to_string(),
+        "requests are refused: 124 bytes of memory are in use, and memory_limiter allows 80"
+    );
 }

@@ -5,7 +5,7 @@
 //! processors:
 //!   memory_limiter:
 //!     in_flight: 64MiB           # encoded bytes between admission and delivery
-//!     check_interval: 1s         # the resident size is read at most this often
+//!     check_interval: 1s         # the memory in use is read at most this often
 //!     limit_percentage: 75       # of the memory that the process may use; or:
 //!     # limit_mib: 400
 //!     spike_limit_mib: 80        # kept free; a fifth of the limit by default
@@ -14,9 +14,12 @@
 //!
 //! The Collector watches the memory of the whole process, and can exceed its limit, since it
 //! measures after the memory is taken. Here room is reserved for every request before it is
-//! decoded, so that `in_flight` is kept exactly. The
-//! resident size is the backstop for everything else, by the Collector's keys: admission
-//! refuses while it is above the limit less what is kept free for spikes. The default
+//! decoded, so that `in_flight` is kept exactly. The memory in use is the backstop for
+//! everything else, by the Collector's keys: admission refuses while it is above the limit less
+//! what is kept free for spikes. In use is what is resident, less what the allocator keeps of
+//! what was freed, so a burst that has passed doesn't count. While it refuses, the log says so
+//! once a minute, and `/health` is `degraded` and says `requests are refused` at each pipeline
+//! concerned. The default
 //! is 75 % of what the process may use, with nothing kept free: the machine's memory, or the
 //! least limit of its control groups, from its own upwards, so that systemd's `MemoryMax=` and
 //! a container's limit count (`memory.max`, or `memory.limit_in_bytes` of version 1).
