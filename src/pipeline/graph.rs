@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::exporters::ExporterTask;
-pub(super) use self::exporters::ObservedOutlet;
 use self::exporters::Outlet;
 use super::admission::{Gate, ReceiverAccount, ReceiverIntake};
 use super::budget::Budget;

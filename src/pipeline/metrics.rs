@@ -10,8 +10,8 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::admission::{Reason, ReceiverAccount};
 use super::chain::StageAccount;
-use super::graph::ObservedOutlet;
 use super::ledger::{Ledger, LegEntry};
+use super::outlet::ObservedOutlet;
 use crate::component::DropReason;
 use crate::pdata::Signal;
 

@@ -35,6 +35,7 @@ mod last_words;
 mod lease;
 mod ledger;
 mod metrics;
+mod outlet;
 mod pace;
 mod probe;
 mod queue;

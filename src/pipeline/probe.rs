@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::budget::Budget;
-use super::graph::ObservedOutlet;
 use super::ledger::Ledger;
+use super::outlet::ObservedOutlet;
 use crate::component::{LegReport, PipelineProbe, PipelineReport};
 
 /// Reads the ledger and the queues.

@@ -13,6 +13,7 @@ use crate::pipeline::capacity::Capacity;
 use crate::pipeline::delivery::DeliveryTask;
 use crate::pipeline::grace::Grace;
 use crate::pipeline::ledger::LegAccount;
+use crate::pipeline::outlet::ObservedOutlet;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::sink::SinkTask;
 use crate::pipeline::status::ExporterStatus;
@@ -65,15 +66,6 @@ impl ExporterTask {
             ExporterKind::Local(task) => task.run(grace).await,
         }
     }
-}
-
-/// An outlet as the rest of the agent observes it.
-#[derive(Debug, Clone)]
-pub(in crate::pipeline) struct ObservedOutlet {
-    pub(in crate::pipeline) status: Arc<ExporterStatus>,
-    pub(in crate::pipeline) queue: Arc<Queue>,
-    /// The signal of a remote one, which has one outlet for each.
-    pub(in crate::pipeline) signal: Option<Signal>,
 }
 
 /// Where data leaves: one signal of a remote exporter, or a local exporter.
