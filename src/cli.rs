@@ -245,7 +245,7 @@ fn report(problems: &[Problem]) -> String {
 }
 
 /// The first lines: what is collected, where to look, and with what configuration.
-fn welcome(config: &Config, urls: &[String]) -> String {
+pub fn welcome(config: &Config, urls: &[String]) -> String {
     let mut text = format!(
         "foghorn {} runs with {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -253,10 +253,12 @@ fn welcome(config: &Config, urls: &[String]) -> String {
     );
     let mut row = |left: &str, right: &str| text.push_str(&format!("  {left:<22} {right}\n"));
     for (id, receiver) in &config.receivers {
-        row(&format!("collects {id}"), &receiver.describe());
+        let what = yaml::without_credentials(&receiver.describe());
+        row(&format!("collects {id}"), &what);
     }
     for (id, exporter) in &config.exporters {
-        row(&format!("exports by {id}"), &exporter.describe());
+        let what = yaml::without_credentials(&exporter.describe());
+        row(&format!("exports by {id}"), &what);
     }
     for (i, url) in urls.iter().enumerate() {
         row(if i == 0 { "look at" } else { "" }, url);

@@ -3,7 +3,7 @@
 //! It runs over the parsed tree, so a value can't inject structure: whatever a variable
 //! holds, it stays part of the one scalar that names it. Keys are left as they are.
 
-use crate::yaml::{Diagnostics, MAX_BYTES, Node, NodeKind, Problem, Severity};
+use crate::yaml::{Diagnostics, MAX_BYTES, Node, NodeKind, Problem, Secret, Severity, is_secret};
 
 /// Looks up an environment variable; `None` where it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -19,6 +19,8 @@ pub(super) fn expand(node: &mut Node, environment: Environment<'_>, diagnostics:
         path: Vec::new(),
         // What variables may bring in all, since a short text can name a long one often.
         room: MAX_BYTES,
+        sealed: false,
+        found: Found::default(),
     }
     .node(node);
 }
@@ -28,6 +30,17 @@ struct Expander<'a> {
     diagnostics: &'a Diagnostics,
     path: Vec<String>,
     room: usize,
+    /// Whether what is expanded must not be shown, nor parts of it.
+    sealed: bool,
+    /// Whether a reference was replaced, and whether its variable's name is that of a secret.
+    found: Found,
+}
+
+/// What stood in one scalar.
+#[derive(Default)]
+struct Found {
+    reference: bool,
+    secret: bool,
 }
 
 impl Expander<'_> {
@@ -48,23 +61,50 @@ impl Expander<'_> {
                     self.path.pop();
                 }
             }
-            NodeKind::Scalar { text, .. } if !text.contains('$') => {}
-            NodeKind::Scalar { text, quoted } => match self.text(text) {
-                // Nothing, without quotes, is what an empty value is in YAML.
-                Ok(expanded) if expanded.is_empty() && !*quoted => {
-                    // Only references stand in it, so that nothing secret can.
-                    let why = format!("`{text}` is empty");
-                    self.diagnostics.emptied(&node.span, why);
-                    node.kind = NodeKind::Null;
+            NodeKind::Scalar { text, quoted } => {
+                let (written, quoted) = (text.clone(), *quoted);
+                self.scalar(node, &written, quoted, false);
+            }
+            NodeKind::Secret { text, quoted } => {
+                let (written, quoted) = (text.clone(), *quoted);
+                self.scalar(node, written.expose(), quoted, true);
+            }
+        }
+    }
+
+    fn scalar(&mut self, node: &mut Node, written: &str, quoted: bool, sealed: bool) {
+        if !written.contains('$') {
+            return;
+        }
+        self.sealed = sealed;
+        self.found = Found::default();
+        match self.text(written) {
+            // Nothing, without quotes, is what an empty value is in YAML.
+            Ok(expanded) if expanded.is_empty() && !quoted => {
+                // Only references stand in it, so that nothing secret can.
+                let why = format!("`{written}` is empty");
+                self.diagnostics.emptied(&node.span, why);
+                node.kind = NodeKind::Null;
+            }
+            Ok(text) if sealed => {
+                let text = Secret::new(text);
+                node.kind = NodeKind::Secret { text, quoted };
+            }
+            Ok(text) => {
+                if self.found.reference {
+                    self.diagnostics.refers(&node.span, written.to_owned());
                 }
-                Ok(expanded) => *text = expanded,
-                Err(message) => self.diagnostics.settle(Problem {
-                    span: node.span.clone(),
-                    path: self.path.join("::"),
-                    message,
-                    severity: Severity::Error,
-                }),
-            },
+                if self.found.secret {
+                    self.diagnostics.mark_secret(&node.span);
+                }
+                node.kind = NodeKind::Scalar { text, quoted };
+            }
+            Err(message) => self.diagnostics.settle(Problem {
+                span: node.span.clone(),
+                path: self.path.join("::"),
+                message,
+                severity: Severity::Error,
+            }),
         }
     }
 
@@ -103,20 +143,27 @@ impl Expander<'_> {
             Some((name, default)) => (name, Some(default)),
             None => (named, None),
         };
+        if self.sealed && !is_name(name) {
+            return Err(
+                "`${` begins a reference, and no name of an environment variable follows: \
+                 write `$${` for the text itself"
+                    .to_owned(),
+            );
+        }
         if let Some((scheme, _)) = name.split_once(':') {
             return Err(format!(
                 "`${{{scheme}:...}}` is not supported: only environment variables are, as \
                  `${{env:NAME}}`"
             ));
         }
-        let name_is_right = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !name_is_right {
+        if !is_name(name) {
             return Err(format!(
                 "`{name}` is no name of an environment variable: use letters, digits and `_`, \
                  or write `$${{` for the text itself"
             ));
         }
+        self.found.reference = true;
+        self.found.secret |= is_secret(name);
         match ((self.environment)(name), default) {
             (Some(value), _) => Ok(value),
             // A default may name another variable. Its text is shorter each time, and
@@ -128,6 +175,12 @@ impl Expander<'_> {
             )),
         }
     }
+}
+
+/// Whether it can be the name of an environment variable.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Splits at the brace that closes the reference, with references in its default skipped.
@@ -157,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::yaml::{Secret, Value, parse, print};
+    use crate::yaml::{Value, parse, print};
 
     fn environment(name: &str) -> Option<String> {
         match name {

@@ -9,7 +9,7 @@ use super::merge::{merge, set, unfold};
 use super::{Config, resolve};
 use crate::component::Factories;
 use crate::yaml::{
-    Diagnostics, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Severity, Span, parse,
+    Diagnostics, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Severity, Span, parse, seal,
 };
 
 /// What runs when nothing is asked for.
@@ -142,6 +142,8 @@ fn read(
         // A `--set` that was not understood leaves a tree that nobody meant.
         return None;
     }
+    // Every value is in its place now, and its key says whether it may be shown.
+    seal(&mut root);
     expand(&mut root, environment, diagnostics);
     Some(root)
 }
@@ -175,7 +177,8 @@ fn read_file(path: &str) -> Result<String, String> {
 fn apply(root: &mut Node, argument: &str, number: usize, diagnostics: &Diagnostics) {
     let name: Arc<str> = "--set".into();
     let Some((path, value)) = argument.split_once('=') else {
-        let message = format!("`{argument}` is no assignment: write it as `path.to.key=value`");
+        // Not what stands there: it may be a secret with a colon where `=` belongs.
+        let message = "there is no `=` in it: write it as `path.to.key=value`".to_owned();
         return error(&name, number, 1, message, diagnostics);
     };
     // Component ids may contain dots: then `::` separates.
@@ -218,7 +221,7 @@ fn relocate(node: &mut Node, line: usize, offset: usize) {
             moved(&mut entry.span);
             relocate(&mut entry.value, line, offset);
         }),
-        NodeKind::Null | NodeKind::Scalar { .. } => {}
+        NodeKind::Null | NodeKind::Scalar { .. } | NodeKind::Secret { .. } => {}
     }
 }
 

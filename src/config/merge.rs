@@ -65,7 +65,7 @@ pub(super) fn set(
         let found = match &at.kind {
             NodeKind::Map(entries) => entries.iter().find(|entry| entry.key == *key),
             NodeKind::Null => None,
-            NodeKind::Scalar { .. } | NodeKind::List(_) => {
+            NodeKind::Scalar { .. } | NodeKind::Secret { .. } | NodeKind::List(_) => {
                 let taken = path.get(..depth).unwrap_or(path).join("::");
                 let message = match at.kind {
                     NodeKind::List(_) => {

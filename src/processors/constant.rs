@@ -67,6 +67,7 @@ fn any(node: &Node) -> Option<Any> {
     Some(match &node.kind {
         NodeKind::Null => return None,
         NodeKind::Scalar { text, quoted: true } => Any::StringValue(text.clone()),
+        NodeKind::Secret { text, .. } => Any::StringValue(text.expose().to_owned()),
         NodeKind::Scalar { text, .. } => plain(text),
         NodeKind::List(items) => {
             let values = items.iter().map(|item| AnyValue { value: any(item) });

@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use crate::net::ServerTls;
-use crate::yaml::{FromValue, Secret, Value};
+use crate::yaml::{FromValue, Secret, Value, without_credentials};
 
 /// Where to listen, and under which protection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +198,7 @@ pub fn address_of(host: &str) -> Result<IpAddr, String> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if !is_name {
+        let host = without_credentials(host);
         return Err(format!("`{host}` is neither an IP address nor a host name"));
     }
     let found = (host, 0).to_socket_addrs();

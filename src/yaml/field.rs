@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
-use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span, without_credentials};
+use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span, shown};
 
 /// A node in its place: with the path that leads to it and where to report problems.
 #[derive(Debug, Clone)]
@@ -69,8 +69,15 @@ impl<'a> Value<'a> {
     pub fn text(&self) -> Option<&'a str> {
         match &self.node.kind {
             NodeKind::Scalar { text, .. } => Some(text),
+            NodeKind::Secret { text, .. } => Some(text.expose()),
             _ => None,
         }
+    }
+
+    /// What stands here, in the user's words and without what must not be shown: secrets,
+    /// the values of variables, and the credentials and queries of URLs.
+    pub fn shown(&self) -> String {
+        shown::value(self.node, self.diagnostics)
     }
 
     /// Reports that this value can't be used. Returns `None`, so that
@@ -98,26 +105,16 @@ impl<'a> Value<'a> {
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => String::new(),
         };
-        let found = match &self.node.kind {
-            NodeKind::Scalar { text, .. } => {
-                if let Some((_, choice)) = choices.iter().find(|(word, _)| word == text) {
-                    return Some(choice.clone());
-                }
-                text
-            }
-            other => {
-                return self.error(format_args!("expected {wanted}, found {}", describe(other)));
-            }
-        };
+        let found = self.text().unwrap_or_default();
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == found) {
+            return Some(choice.clone());
+        }
+        let shown = self.shown();
         match nearest(found, words.into_iter()) {
             Some(near) => self.error(format_args!(
-                "expected {wanted}, found {}, did you mean `{near}`?",
-                describe(&self.node.kind)
+                "expected {wanted}, found {shown}, did you mean `{near}`?"
             )),
-            None => self.error(format_args!(
-                "expected {wanted}, found {}",
-                describe(&self.node.kind)
-            )),
+            None => self.error(format_args!("expected {wanted}, found {shown}")),
         }
     }
 
@@ -126,7 +123,7 @@ impl<'a> Value<'a> {
         match &self.node.kind {
             NodeKind::Null => Some(Fields::new(self.clone(), &[])),
             NodeKind::Map(entries) => Some(Fields::new(self.clone(), entries)),
-            other => self.error(format_args!("expected a map, found {}", describe(other))),
+            _ => self.error(format_args!("expected a map, found {}", self.shown())),
         }
     }
 
@@ -140,7 +137,7 @@ impl<'a> Value<'a> {
                     .map(|entry| (entry, self.child(&entry.key, &entry.value)))
                     .collect(),
             ),
-            other => self.error(format_args!("expected a map, found {}", describe(other))),
+            _ => self.error(format_args!("expected a map, found {}", self.shown())),
         }
     }
 
@@ -155,10 +152,11 @@ impl<'a> Value<'a> {
                     .map(|(i, item)| self.child(&i.to_string(), item))
                     .collect(),
             ),
-            other => self.error(format_args!("expected a list, found {}", describe(other))),
+            _ => self.error(format_args!("expected a list, found {}", self.shown())),
         }
     }
 
+    /// Notes that it must not be shown in a dump.
     pub(super) fn mark_secret(&self) {
         self.diagnostics.mark_secret(self.span());
     }
@@ -166,7 +164,7 @@ impl<'a> Value<'a> {
     fn child(&self, key: &str, node: &'a Node) -> Value<'a> {
         Value {
             node,
-            path: join(&self.path, key),
+            path: join(&self.path, shown::key(&self.path, key)),
             diagnostics: self.diagnostics,
         }
     }
@@ -176,6 +174,8 @@ impl<'a> Value<'a> {
             Some(why) => format!("{message} ({why})"),
             None => message.to_string(),
         };
+        // Whoever wrote the message may have put in what stands here, or right below.
+        let message = shown::veiled(message, self.node, self.diagnostics, 2);
         self.diagnostics.push(Problem {
             span: self.span().clone(),
             path: self.path.to_string(),
@@ -346,7 +346,8 @@ impl<'a> Fields<'a> {
             if self.known.contains(&key) || self.foreign.contains(&key) {
                 continue;
             }
-            let mut message = format!("unknown key `{}`", entry.key);
+            let shown = shown::key(&self.map.path, key);
+            let mut message = format!("unknown key `{shown}`");
             match nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => message.push_str(&format!(", did you mean `{near}`?")),
                 None if self.known.is_empty() => message.push_str(": nothing can be set here"),
@@ -354,7 +355,7 @@ impl<'a> Fields<'a> {
             }
             self.map.diagnostics.push(Problem {
                 span: entry.span.clone(),
-                path: join(&self.map.path, &entry.key).to_string(),
+                path: join(&self.map.path, shown).to_string(),
                 message,
                 severity: Severity::Error,
             });
@@ -378,35 +379,6 @@ pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// What a node is, in the user's words.
-pub(super) fn describe(kind: &NodeKind) -> String {
-    /// Enough to recognise a value by.
-    const MAX_CHARS: usize = 80;
-    match kind {
-        NodeKind::Null => "nothing".to_owned(),
-        NodeKind::Scalar { text, .. } if text.is_empty() => "an empty text".to_owned(),
-        NodeKind::Scalar { text, .. } => {
-            // One line, and no password that a URL carries.
-            let text = without_credentials(text);
-            let mut shown: String = text
-                .chars()
-                .take(MAX_CHARS)
-                .flat_map(|c| {
-                    let escaped = c.is_control().then(|| c.escape_default());
-                    let plain = (!c.is_control()).then_some(c);
-                    escaped.into_iter().flatten().chain(plain)
-                })
-                .collect();
-            if text.chars().count() > MAX_CHARS {
-                shown.push_str("...");
-            }
-            format!("`{shown}`")
-        }
-        NodeKind::List(_) => "a list".to_owned(),
-        NodeKind::Map(_) => "a map".to_owned(),
-    }
 }
 
 /// A range in words.

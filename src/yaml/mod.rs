@@ -14,6 +14,9 @@ mod parse;
 mod print;
 mod quantity;
 mod scalar;
+mod seal;
+mod secret;
+mod shown;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,7 +28,10 @@ pub use field::{Fields, FromValue, Ranged, Value, nearest};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
 pub use print::{print, without_credentials};
 pub use quantity::{ByteSize, GoDuration};
-pub use scalar::{Secret, is_empty, is_false, is_true, is_zero};
+pub use scalar::{is_empty, is_false, is_true, is_zero};
+pub(crate) use seal::is_secret;
+pub use seal::seal;
+pub use secret::Secret;
 
 /// Where a node stands: the source's name, and line and column counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +69,13 @@ pub enum NodeKind {
         /// The text, without quotes.
         text: String,
         /// Whether it stood in quotes or in a block: then it is a string and nothing else.
+        quoted: bool,
+    },
+    /// A scalar that must not be shown: what [`seal`] makes of one by its key.
+    Secret {
+        /// The text after expansion, without quotes.
+        text: Secret,
+        /// Whether it stood in quotes or in a block.
         quoted: bool,
     },
     /// A list.
@@ -133,6 +146,8 @@ struct Found {
     settled: Vec<Span>,
     /// Why nothing stands where something is written.
     emptied: HashMap<Span, String>,
+    /// What is written where the environment gave the value.
+    references: HashMap<Span, String>,
 }
 
 impl Diagnostics {
@@ -163,6 +178,24 @@ impl Diagnostics {
         self.found.borrow_mut().emptied.insert(span.clone(), why);
     }
 
+    /// Notes that a value came from the environment, and what is written in its place. What
+    /// is wrong with it is said without showing it: nobody knows what a variable holds.
+    pub fn refers(&self, span: &Span, written: String) {
+        self.found
+            .borrow_mut()
+            .references
+            .insert(span.clone(), written);
+    }
+
+    fn reference(&self, span: &Span) -> Option<String> {
+        self.found.borrow().references.get(span).cloned()
+    }
+
+    /// Notes that the scalar at a place must not be shown in a dump.
+    pub fn mark_secret(&self, span: &Span) {
+        self.found.borrow_mut().secrets.push(span.clone());
+    }
+
     fn why_empty(&self, span: &Span) -> Option<String> {
         self.found.borrow().emptied.get(span).cloned()
     }
@@ -187,9 +220,5 @@ impl Diagnostics {
     /// Where scalars stand that were read as secrets, for a dump that must not show them.
     pub fn secrets(&self) -> Vec<Span> {
         self.found.borrow().secrets.clone()
-    }
-
-    fn mark_secret(&self, span: &Span) {
-        self.found.borrow_mut().secrets.push(span.clone());
     }
 }

@@ -475,6 +475,7 @@ fn bytes_of(node: &Node) -> usize {
     match &node.kind {
         NodeKind::Null => 0,
         NodeKind::Scalar { text, .. } => text.len(),
+        NodeKind::Secret { text, .. } => text.expose().len(),
         NodeKind::List(items) => items.iter().map(bytes_of).sum(),
         NodeKind::Map(entries) => entries
             .iter()

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use super::{Entry, Node, NodeKind, Span};
 
 /// What stands in place of a secret.
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 
-/// Writes a tree as YAML. Scalars that stand at one of `secrets` are redacted, and so are
-/// credentials in URLs.
+/// Writes a tree as YAML. Secrets are redacted, as are scalars that stand at one of `secrets`
+/// and the credentials and queries of URLs.
 ///
 /// `$` is written as `$$`, so that reading and expanding the text gives the tree again.
 pub fn print(node: &Node, secrets: &[Span]) -> String {
@@ -28,17 +28,26 @@ pub fn print(node: &Node, secrets: &[Span]) -> String {
     text
 }
 
-/// A text with the credentials of URLs in it replaced, as `http://[redacted]@host`.
+/// A text with the credentials and queries of URLs in it replaced, as
+/// `http://[redacted]@host/path?[redacted]`: a query often carries a key. So are the
+/// credentials in `user:password@host`.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
+    if !text.contains("://")
+        && let Some((credentials, host)) = text.rsplit_once('@')
+        && credentials.contains(':')
+        && !credentials.contains([' ', '/'])
+    {
+        return format!("{REDACTED}@{host}");
+    }
     while let Some((before, after)) = rest.split_once("://") {
         shown.push_str(before);
         shown.push_str("://");
-        let authority = after
-            .find(['/', '?', '#', ' ', '"', '\''])
-            .unwrap_or(after.len());
-        let (authority, tail) = after.split_at(authority);
+        let end = after.find([' ', '"', '\'']).unwrap_or(after.len());
+        let (url, tail) = after.split_at(end);
+        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
+        let (authority, path) = url.split_at(authority);
         match authority.rsplit_once('@') {
             Some((_, host)) => {
                 shown.push_str(REDACTED);
@@ -46,6 +55,14 @@ pub fn without_credentials(text: &str) -> String {
                 shown.push_str(host);
             }
             None => shown.push_str(authority),
+        }
+        match path.split_once('?') {
+            Some((path, query)) => {
+                shown.push_str(path);
+                shown.push('?');
+                shown.push_str(if query.is_empty() { "" } else { REDACTED });
+            }
+            None => shown.push_str(path),
         }
         rest = tail;
     }
@@ -95,6 +112,7 @@ fn write_inline(text: &mut String, node: &Node, secrets: &HashSet<&Span>) {
         NodeKind::Null => text.push_str("null"),
         NodeKind::List(_) => text.push_str("[]"),
         NodeKind::Map(_) => text.push_str("{}"),
+        NodeKind::Secret { .. } => write_text(text, REDACTED, true),
         NodeKind::Scalar { .. } if secrets.contains(&node.span) => {
             write_text(text, REDACTED, true);
         }
@@ -178,7 +196,7 @@ mod tests {
         let printed = print(&tree, std::slice::from_ref(&entries[0].value.span));
         assert_eq!(
             printed,
-            "token: \"[redacted]\"\nurl: \"http://[redacted]@host:1/x?y=z\"\nplain: a@b\n"
+            "token: \"[redacted]\"\nurl: \"http://[redacted]@host:1/x?[redacted]\"\nplain: a@b\n"
         );
     }
 
@@ -186,6 +204,11 @@ mod tests {
     fn credentials_are_found_in_every_url_of_a_text() {
         let f = |text: &str, expected: &str| assert_eq!(without_credentials(text), expected);
         f("http://h/a@b", "http://h/a@b");
+        f("http://h/a?key=x#y 'z'", "http://h/a?[redacted] 'z'");
+        f("http://u:p@h?k", "http://[redacted]@h?[redacted]");
+        f("u:p@h:1", "[redacted]@h:1");
+        f("me@h", "me@h");
+        f("a: b@c", "a: b@c");
         f("http://u@h", "http://[redacted]@h");
         f("http://u:p@w@h/x", "http://[redacted]@h/x");
         f(
@@ -199,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_scalar_and_key_reads_back_as_itself(key in "\\PC*|[ -~]*", value in any::<String>()) {
-            prop_assume!(!value.contains("://") && !value.contains('$'));
+            prop_assume!(!value.contains(['$', '@']) && !value.contains("://"));
             let span = Span { source: Arc::from("t"), line: 1, column: 1 };
             let value = Node {
                 kind: NodeKind::Scalar { text: value, quoted: true },
@@ -214,7 +237,7 @@ mod tests {
 
         #[test]
         fn a_plain_scalar_reads_back_as_itself(value in "[ -~]+") {
-            prop_assume!(!value.contains("://") && !value.contains('$'));
+            prop_assume!(!value.contains(['$', '@']) && !value.contains("://"));
             let span = Span { source: Arc::from("t"), line: 1, column: 1 };
             let tree = Node { kind: NodeKind::Scalar { text: value.clone(), quoted: false }, span };
             let back = read(&print(&tree, &[]));

@@ -62,7 +62,8 @@ impl FromValue for Duration {
         match parse_duration(text) {
             Some(duration) => Some(duration),
             None if text.parse::<f64>().is_ok_and(f64::is_finite) => value.error(format_args!(
-                "expected {WANTED}, found `{text}` without a unit"
+                "expected {WANTED}, found {} without a unit",
+                value.shown()
             )),
             None => wrong(value, WANTED),
         }

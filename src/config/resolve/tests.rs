@@ -320,7 +320,7 @@ fn set_wins_over_every_file_and_names_its_place() {
     );
     f(
         "exporters.page",
-        "--set:2:1: `exporters.page` is no assignment: write it as `path.to.key=value`",
+        "--set:2:1: there is no `=` in it: write it as `path.to.key=value`",
     );
     f(
         "exporters..count=1",

@@ -38,7 +38,7 @@ impl FromValue for Headers {
                 continue;
             };
             let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
-                value.error::<()>(format_args!("`{}` is no header name", entry.key));
+                value.error::<()>("the key is no header name");
                 continue;
             };
             if FRAMING.contains(&name.as_str()) {

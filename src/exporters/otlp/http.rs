@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reqwest::Client;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Url};
 use tokio::time::Instant;
 
 use super::body::{self, AnswerBody, End, Secrets};
 use super::payload::{self, Compression};
+use super::url::PushUrl;
 use super::{answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
 use crate::net::{Names, Renewable};
@@ -19,7 +20,7 @@ use crate::pdata::{Batch, Signal};
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     /// Where each signal goes.
-    pub(super) urls: BTreeMap<Signal, Url>,
+    pub(super) urls: BTreeMap<Signal, PushUrl>,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
     pub(super) timeout: Duration,
@@ -62,7 +63,7 @@ impl Http {
             .client
             .current()
             .await
-            .post(url.clone())
+            .post(url.expose().clone())
             .headers(self.settings.headers.clone())
             .header(
                 CONTENT_TYPE,
@@ -139,9 +140,8 @@ mod tests {
             .no_proxy()
             .tls_certs_only([])
             .dns_resolver(std::sync::Arc::new(names.clone()));
-        let url: Url = "http://fog.example:1/v1/metrics?key=secret"
-            .parse()
-            .unwrap();
+        let url = "http://fog.example:1/v1/metrics?key=secret";
+        let url = PushUrl::new(url.parse().unwrap());
         let settings = Settings {
             urls: BTreeMap::from([(Signal::Metrics, url)]),
             headers: HeaderMap::new(),

@@ -52,6 +52,7 @@ mod partial;
 mod payload;
 mod target;
 mod tunnel;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ use self::grpc::Keepalive;
 use self::headers::Headers;
 use self::payload::Compression;
 use self::target::Target;
+use self::url::PushUrl;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
 };
@@ -114,7 +116,7 @@ struct HttpConfig {
     endpoint: String,
     /// The destinations of the signals that have one of their own.
     own_endpoints: BTreeMap<Signal, String>,
-    urls: BTreeMap<Signal, Url>,
+    urls: BTreeMap<Signal, PushUrl>,
     connections: Connections,
     common: Common,
 }
@@ -170,17 +172,17 @@ impl FromValue for HttpConfig {
         let is_written = fields
             .value("endpoint")
             .is_some_and(|value| !value.is_null());
-        let base = fields.optional::<HttpUrl>("endpoint");
+        let base = fields.optional::<PushUrl>("endpoint");
         let (mut urls, mut own_endpoints) = (BTreeMap::new(), BTreeMap::new());
         for (signal, key) in [
             (Signal::Metrics, "metrics_endpoint"),
             (Signal::Traces, "traces_endpoint"),
             (Signal::Logs, "logs_endpoint"),
         ] {
-            let appended = base.as_ref().map(|HttpUrl(base)| append(base, signal));
-            let own = fields.optional(key).map(|HttpUrl(url)| url);
+            let appended = base.as_ref().map(|base| base.append(signal));
+            let own: Option<PushUrl> = fields.optional(key);
             if let Some(url) = &own {
-                own_endpoints.insert(signal, url.as_str().trim_end_matches('/').to_owned());
+                own_endpoints.insert(signal, url.name());
             }
             if let Some(url) = own.or(appended) {
                 urls.insert(signal, url);
@@ -197,15 +199,11 @@ impl FromValue for HttpConfig {
         if is_written && base.is_none() {
             return None;
         }
-        let Some(first) = base
-            .as_ref()
-            .map(|HttpUrl(url)| url)
-            .or(urls.values().next())
-        else {
+        let Some(first) = base.as_ref().or(urls.values().next()) else {
             return value.error("`endpoint` is missing: use a URL such as http://collector:4318");
         };
         Some(Self {
-            endpoint: first.as_str().trim_end_matches('/').to_owned(),
+            endpoint: first.name(),
             own_endpoints,
             urls,
             connections,
@@ -268,7 +266,11 @@ impl ExporterConfig for HttpConfig {
             connections.apply(client)
         };
         // One with other certificates is another client, since connections belong to it.
-        let client = if self.urls.values().any(|url| url.scheme() == "https") {
+        let client = if self
+            .urls
+            .values()
+            .any(|url| url.expose().scheme() == "https")
+        {
             let tls = &self.common.tls;
             tls.renewable(move |tls| Ok(builder()?.tls_backend_preconfigured(tls).build()?))?
         } else {
@@ -301,7 +303,7 @@ impl ExporterConfig for HttpConfig {
     }
 
     fn describe(&self) -> String {
-        let hosts: Vec<&str> = self.urls.values().map(Url::as_str).collect();
+        let hosts: Vec<String> = self.urls.values().map(PushUrl::to_string).collect();
         format!("OTLP/HTTP to {}", hosts.join(", "))
     }
 }
@@ -410,30 +412,4 @@ impl FromValue for Keepalive {
         }
         Some(keepalive)
     }
-}
-
-/// An `http` or `https` URL without credentials.
-struct HttpUrl(Url);
-
-impl FromValue for HttpUrl {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        let url = Url::parse(&value.read::<String>()?).ok();
-        match url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-            Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                value.error("credentials don't belong into the URL: use headers")
-            }
-            Some(url) => Some(Self(url)),
-            None => value.error("expected a URL such as http://collector:4318"),
-        }
-    }
-}
-
-/// The path of a signal below the base, as the OTLP specification says.
-fn append(base: &Url, signal: Signal) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!(
-        "{}/v1/{signal}",
-        base.path().trim_end_matches('/')
-    ));
-    url
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use hyper::http;
 
+use crate::yaml::without_credentials;
+
 /// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
@@ -16,7 +18,10 @@ pub(super) struct Target {
 impl Target {
     /// Reads an endpoint; the error says what would be right.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected host:port, such as 127.0.0.1:4317, found `{text}`");
+        let wrong = || {
+            let found = without_credentials(text);
+            format!("expected host:port, such as 127.0.0.1:4317, found `{found}`")
+        };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),

@@ -193,7 +193,7 @@ fn names_property(value: &Value<'_>) -> bool {
             && match &value.node().kind {
                 NodeKind::Null => false,
                 NodeKind::List(items) => !items.is_empty(),
-                NodeKind::Scalar { .. } | NodeKind::Map(_) => true,
+                NodeKind::Scalar { .. } | NodeKind::Secret { .. } | NodeKind::Map(_) => true,
             }
     })
 }
