@@ -42,7 +42,7 @@ fn run(agent: Agent) -> ExitCode {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads((processors / 2).clamp(1, 2))
-        // For files, pages and readings of the host, which may hang. Names are looked up on
+        // For files, pages, large bodies and readings of the host, which may hang. Names are looked up on
         // threads of their own, see `net`.
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -23,9 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use body::{Admitted, Compression, inflate};
 use foghorn::component::{Admission, Refusal};
 use foghorn::pdata::Batch;
-use foghorn::{component, pdata};
+use foghorn::{component, lane, pdata};
 use foghorn_fuzz::Input;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use rejection::Rejection;
 
@@ -48,7 +48,10 @@ fuzz_target!(|data: &[u8]| {
     } else {
         Compression::Zstd
     };
-    let inflated = inflate(received, compression, limit);
+    let lane = lane::Lane::new(1);
+    let inflated = inflate(received, compression, limit, &lane)
+        .now_or_never()
+        .expect("so small a body is inflated at once");
 
     let admitted = sent.len() as u64 + room.load(Ordering::Relaxed);
     assert!(

@@ -84,7 +84,7 @@ where
         bytes,
         admission: framed.admission,
     };
-    let inflated = body::inflate(message, compression, limit)?;
+    let inflated = body::inflate(message, compression, limit, &door.ingest.lane).await?;
     door.ingest.take(signal, Encoding::Protobuf, inflated).await
 }
 

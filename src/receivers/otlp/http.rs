@@ -124,7 +124,7 @@ where
     let content_encoding = head.headers.get(header::CONTENT_ENCODING);
     let compression = Compression::from_header(content_encoding.map(HeaderValue::as_bytes))?;
     let received = body::receive(body, door.limits, |_| None, intake, body::LONGEST_WAIT).await?;
-    let inflated = body::inflate(received, compression, limit)?;
+    let inflated = body::inflate(received, compression, limit, &door.ingest.lane).await?;
     door.ingest.take(signal, encoding, inflated).await
 }
 

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::body::Admitted;
 use super::rejection::Rejection;
-use crate::component::{BuildContext, Intake};
+use crate::component::{Admission, BuildContext, Intake};
+use crate::lane::Lane;
 use crate::pdata::{Batch, Signal, json};
 
 /// How the message in a body is written.
@@ -24,6 +25,8 @@ pub(super) enum Encoding {
 
 /// One protocol's way into the pipelines.
 pub(super) struct Ingest {
+    /// Where large bodies are inflated and decoded.
+    pub(super) lane: Lane,
     intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     requests: Counter<u64>,
     receiver: KeyValue,
@@ -50,6 +53,7 @@ impl Ingest {
     /// The way of `transport` (`grpc` or `http`) into these pipelines.
     pub(super) fn new(
         context: &BuildContext,
+        lane: Lane,
         transport: &'static str,
         intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> Self {
@@ -60,6 +64,7 @@ impl Ingest {
             .with_description("Requests by what became of them: accepted, or why not")
             .build();
         let mut ingest = Self {
+            lane,
             intakes,
             requests,
             receiver: KeyValue::new("receiver", Arc::<str>::from(context.id.to_string())),
@@ -86,25 +91,19 @@ impl Ingest {
         &self,
         signal: Signal,
         encoding: Encoding,
-        mut admitted: Admitted,
+        admitted: Admitted,
     ) -> Result<Taken, Rejection> {
-        let batch = match encoding {
-            Encoding::Protobuf => Batch::decode(signal, admitted.bytes)?,
-            Encoding::Json => {
-                let decoded = json::decode(signal, &admitted.bytes)?;
-                if decoded.unrecognised {
-                    self.tell_unrecognised(signal);
-                    return Ok(Taken::Unrecognised);
-                }
-                decoded.batch
-            }
+        let (batch, mut admission) = decode(&self.lane, signal, encoding, admitted).await?;
+        let Some(batch) = batch else {
+            self.tell_unrecognised(signal);
+            return Ok(Taken::Unrecognised);
         };
         // Room for what reading an irregular request will take.
         match batch.weight() - batch.size() {
             0 => {}
-            more => admitted.admission.grow(more)?,
+            more => admission.grow(more)?,
         }
-        admitted.admission.accept(batch).await;
+        admission.accept(batch).await;
         Ok(Taken::All)
     }
 
@@ -147,5 +146,83 @@ impl Ingest {
             KeyValue::new("signal", signal.map_or("none", Signal::as_str)),
             KeyValue::new("outcome", outcome),
         ]
+    }
+}
+
+impl Encoding {
+    /// The largest body that is decoded on the worker, in bytes. That takes up to a
+    /// millisecond; protocol buffers are only looked through.
+    fn inline(self) -> usize {
+        match self {
+            Self::Protobuf => 1024 * 1024,
+            Self::Json => 256 * 1024,
+        }
+    }
+}
+
+/// Decodes a body, in `lane` if it is large, and gives back its room. No batch if nothing in
+/// it was recognised.
+async fn decode(
+    lane: &Lane,
+    signal: Signal,
+    encoding: Encoding,
+    admitted: Admitted,
+) -> Result<(Option<Batch>, Box<dyn Admission>), Rejection> {
+    let small = admitted.bytes.len() <= encoding.inline();
+    // It holds the room of the body: what a sender that has left still occupies counts.
+    let work = move || {
+        let batch = match encoding {
+            Encoding::Protobuf => Some(Batch::decode(signal, admitted.bytes)?),
+            Encoding::Json => {
+                let decoded = json::decode(signal, &admitted.bytes)?;
+                (!decoded.unrecognised).then_some(decoded.batch)
+            }
+        };
+        Ok((batch, admitted.admission))
+    };
+    if small { work() } else { lane.run(work).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::component::Refusal;
+
+    struct Room;
+
+    impl Admission for Room {
+        fn grow(&mut self, _: u64) -> Result<(), Refusal> {
+            Ok(())
+        }
+
+        fn accept(self: Box<Self>, _: Batch) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_is_decoded_off_the_worker_and_a_small_one_on_it() {
+        let lane = Lane::new(1);
+        let empty = json::decode(Signal::Metrics, b"{}").unwrap().batch;
+        let f = async |encoding, bytes: Vec<u8>, on_worker: bool| {
+            let admitted = || Admitted {
+                bytes: bytes.clone().into(),
+                admission: Box::new(Room),
+            };
+            let once = decode(&lane, Signal::Metrics, encoding, admitted()).now_or_never();
+            assert_eq!(once.is_some(), on_worker);
+            let whole = decode(&lane, Signal::Metrics, encoding, admitted()).await;
+            assert_eq!(whole.unwrap().0.unwrap().items(), empty.items());
+        };
+        let json = |size: usize| [br#"{"resourceMetrics":[]}"#.to_vec(), vec![b' '; size]].concat();
+        f(Encoding::Json, json(200 * 1024), true).await;
+        f(Encoding::Json, json(300 * 1024), false).await;
+        // A resource without metrics in two bytes.
+        let protobuf = |size: usize| [0x0a, 0x00].repeat(size / 2);
+        f(Encoding::Protobuf, protobuf(1000 * 1024), true).await;
+        f(Encoding::Protobuf, protobuf(1100 * 1024), false).await;
     }
 }

@@ -60,6 +60,7 @@ use self::port::Port;
 use crate::component::{
     BuildContext, ComponentId, Intake, Receiver, ReceiverConfig, ReceiverFactory,
 };
+use crate::lane::Lane;
 use crate::pdata::Signal;
 use crate::server::BindError;
 
@@ -72,16 +73,24 @@ pub const FACTORY: ReceiverFactory = ReceiverFactory {
     configure: |value| Some(Box::new(value.read::<OtlpConfig>()?)),
 };
 
+/// How many large bodies are inflated or decoded at a time, for both protocols. More would
+/// take more processors than the agent's workers have.
+const THREADS: usize = 2;
+
 impl ReceiverConfig for OtlpConfig {
     fn build(
         &self,
         context: &BuildContext,
         intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let ports = self.protocols().map(|protocol| Port {
-            ingest: Arc::new(Ingest::new(context, protocol.name(), intakes.clone())),
-            protocol,
-            listening: None,
+        let lane = Lane::new(THREADS);
+        let ports = self.protocols().map(|protocol| {
+            let (lane, intakes) = (lane.clone(), intakes.clone());
+            Port {
+                ingest: Arc::new(Ingest::new(context, lane, protocol.name(), intakes)),
+                protocol,
+                listening: None,
+            }
         });
         Ok(Box::new(Otlp {
             context: context.clone(),
