@@ -34,7 +34,8 @@
 //! the file descriptors that the process may open.
 //!
 //! Metrics: `foghorn_otlp_requests_total{receiver,transport,signal,outcome}`, those of every
-//! listener, and `otelcol_receiver_*`.
+//! listener, and `otelcol_receiver_*`. The outcome is `accepted`, `unrecognised` (JSON with keys
+//! none of which leads to an item; logged once a minute), or why the request was refused.
 
 mod body;
 mod config;
