@@ -184,6 +184,11 @@ impl<'a> KeyValue<'a> {
     pub fn raw(&self) -> &'a [u8] {
         self.raw
     }
+
+    /// The same attribute as one that has not been read.
+    pub fn encoded(&self) -> Encoded<'a> {
+        Encoded(self.raw)
+    }
 }
 
 impl<'a> View<'a> for KeyValue<'a> {

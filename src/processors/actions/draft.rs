@@ -19,8 +19,9 @@ pub(super) struct Draft<'a> {
 struct Entry<'a> {
     key: &'a str,
     value: Held<'a>,
-    /// As it came, where nothing has changed it.
-    kept: Option<KeyValue<'a>>,
+    /// As it came, where it did.
+    came: Option<KeyValue<'a>>,
+    changed: bool,
 }
 
 /// A value that came with the data or the configuration, or a text made here.
@@ -44,7 +45,8 @@ impl<'a> Draft<'a> {
         let entry = |attribute: KeyValue<'a>| Entry {
             key: attribute.key,
             value: Held::As(attribute.value),
-            kept: Some(attribute),
+            came: Some(attribute),
+            changed: false,
         };
         Self {
             entries: attributes.iter().map(entry).collect(),
@@ -64,7 +66,8 @@ impl<'a> Draft<'a> {
             None => self.entries.push(Entry {
                 key,
                 value,
-                kept: None,
+                came: None,
+                changed: true,
             }),
         }
     }
@@ -90,8 +93,11 @@ impl<'a> Draft<'a> {
         }
         let new = new.begin();
         for entry in &self.entries {
-            match &entry.kept {
-                Some(attribute) => new.keep(attribute),
+            match &entry.came {
+                Some(attribute) if !entry.changed => new.keep(attribute),
+                Some(attribute) => {
+                    new.put_over(attribute.encoded(), entry.key, &entry.value.value());
+                }
                 None => new.put(entry.key, &entry.value.value()),
             }
         }
@@ -101,7 +107,7 @@ impl<'a> Draft<'a> {
 impl<'a> Entry<'a> {
     fn set(&mut self, value: Held<'a>) {
         self.value = value;
-        self.kept = None;
+        self.changed = true;
     }
 }
 

@@ -174,7 +174,7 @@ fn put(puts: &[Put], attributes: Attributes<'_>, new: &mut Replacement) {
             match value {
                 Some((at, put)) => {
                     replaced |= 1 << at;
-                    new.put(&put.key, &put.value.value());
+                    new.put_over(attribute, &put.key, &put.value.value());
                 }
                 None => new.keep_encoded(attribute),
             }

@@ -1,3 +1,5 @@
+mod unknown;
+
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -319,11 +321,11 @@ impl Step {
             }
             Self::Update(key, value) => {
                 if let Some(at) = find(attributes, key) {
-                    attributes[at] = attribute(key, &Any::IntValue(*value));
+                    attributes[at].value = attribute(key, &Any::IntValue(*value)).value;
                 }
             }
             Self::Upsert(key, value) => match find(attributes, key) {
-                Some(at) => attributes[at] = attribute(key, &Any::IntValue(*value)),
+                Some(at) => attributes[at].value = attribute(key, &Any::IntValue(*value)).value,
                 None => attributes.push(attribute(key, &Any::IntValue(*value))),
             },
             Self::Copy(key, from) => {
@@ -341,7 +343,7 @@ impl Step {
                     ..Default::default()
                 };
                 match find(attributes, key) {
-                    Some(at) => attributes[at] = copy,
+                    Some(at) => attributes[at].value = copy.value,
                     None => attributes.push(copy),
                 }
             }
@@ -356,7 +358,7 @@ impl Step {
                     if !matches!(value.value, Some(Any::StringValue(_))) {
                         let encoded = value.encode_to_vec();
                         let shown = <Attribute<'_> as crate::pdata::view::View>::parse(&encoded);
-                        attributes[at] = attribute(key, &text(&shown.to_string()));
+                        attributes[at].value = attribute(key, &text(&shown.to_string())).value;
                     }
                 }
             }
@@ -375,7 +377,7 @@ impl Step {
                         let digits = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
                         digits.collect::<String>()
                     });
-                    *at = attribute(key, &text(&hash.unwrap_or_default()));
+                    at.value = attribute(key, &text(&hash.unwrap_or_default())).value;
                 }
             }
         }
