@@ -6,9 +6,10 @@
 //! compressed is passed on without a copy.
 //!
 //! A large body is inflated in a [`Lane`], since 20 MiB would hold the worker for 0.1 s. It
-//! goes there in portions: bodies take turns, and little is done for a sender that has left.
+//! goes there, and is given up after the portion in which its sender left.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -165,6 +166,10 @@ where
 
 /// Inflates what was received, to at most `limit` bytes; in `lane` if it is large.
 ///
+/// A large body has its thread to its end, so that no more windows and half-made bodies are
+/// there than the lane has threads. One that looks small and isn't begins again there, for the
+/// same reason.
+///
 /// Cancel safe: dropping the future gives back what was admitted, after the portion that is
 /// being inflated.
 pub(super) async fn inflate(
@@ -177,26 +182,33 @@ pub(super) async fn inflate(
         return Ok(received);
     }
     let Admitted { bytes, admission } = received;
-    let room = Room {
+    let mut room = Room {
         admission,
         covered: bytes.len(),
         patience: None,
     };
-    let inline = bytes.len() <= INLINE;
-    match compression {
-        Compression::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(bytes.reader()).map_err(corrupt)?;
-            decoder
-                .window_log_max(ZSTD_WINDOW_LOG_MAX)
-                .map_err(corrupt)?;
-            Inflation::new(decoder, limit, room).end(inline, lane).await
+    if bytes.len() <= INLINE {
+        let mut inflation = Inflation::new(bytes.clone(), compression, limit, room)?;
+        if inflation.inflate(INLINE)? {
+            return Ok(inflation.end());
         }
-        _ => {
-            let decoder = flate2::bufread::MultiGzDecoder::new(bytes.reader());
-            Inflation::new(decoder, limit, room).end(inline, lane).await
-        }
+        room = inflation.room;
     }
+    let waiting = Arc::new(());
+    let waits = Arc::downgrade(&waiting);
+    let inflated = lane.run(move || {
+        let mut inflation = Inflation::new(bytes, compression, limit, room)?;
+        while !inflation.inflate(PORTION)? {
+            // Nobody waits for the rest of what a sender left behind.
+            if waits.strong_count() == 0 {
+                return Err(Rejection::Interrupted);
+            }
+        }
+        Ok(inflation.end())
+    });
+    let inflated = inflated.await;
+    drop(waiting);
+    inflated
 }
 
 /// What has been admitted so far.
@@ -248,34 +260,44 @@ impl Room {
 }
 
 /// A body that is being inflated.
-struct Inflation<D> {
-    decoder: D,
+struct Inflation {
+    decoder: Box<dyn Read + Send>,
     out: Vec<u8>,
     limit: u64,
     room: Room,
 }
 
-impl<D: Read + Send + 'static> Inflation<D> {
-    fn new(decoder: D, limit: u64, room: Room) -> Self {
-        Self {
+impl Inflation {
+    fn new(
+        bytes: Bytes,
+        compression: Compression,
+        limit: u64,
+        room: Room,
+    ) -> Result<Self, Rejection> {
+        let decoder: Box<dyn Read + Send> = match compression {
+            Compression::Zstd => {
+                let mut decoder =
+                    zstd::stream::read::Decoder::with_buffer(bytes.reader()).map_err(corrupt)?;
+                decoder
+                    .window_log_max(ZSTD_WINDOW_LOG_MAX)
+                    .map_err(corrupt)?;
+                Box::new(decoder)
+            }
+            _ => Box::new(flate2::bufread::MultiGzDecoder::new(bytes.reader())),
+        };
+        Ok(Self {
             decoder,
             out: Vec::new(),
             limit,
             room,
-        }
+        })
     }
 
-    /// All of it. The worker inflates what it may hold up others for, if it begins at all.
-    async fn end(mut self, inline: bool, lane: &Lane) -> Result<Admitted, Rejection> {
-        let mut ended = inline && self.inflate(INLINE)?;
-        while !ended {
-            let portion = move || self.inflate(PORTION).map(|ended| (self, ended));
-            (self, ended) = lane.run(portion).await?;
-        }
-        Ok(Admitted {
+    fn end(self) -> Admitted {
+        Admitted {
             bytes: self.out.into(),
             admission: self.room.admission,
-        })
+        }
     }
 
     /// Inflates so many bytes more, a multiple of a step, and says whether those were the last.
