@@ -311,7 +311,8 @@ fn upsert(attributes: &mut Vec<KeyValue>, key: &str, value: Any) {
 /// Of a key that occurs twice, the first has the value.
 fn upsert_any(attributes: &mut Vec<KeyValue>, key: &str, value: AnyValue) {
     match attributes.iter_mut().find(|attribute| attribute.key == key) {
-        Some(found) => *found = attribute(key, value),
+        // Its other fields stay: an index that only profiles have is one.
+        Some(found) => found.value = Some(value),
         None => attributes.push(attribute(key, value)),
     }
 }
