@@ -71,7 +71,7 @@ pub enum NodeKind {
         /// Whether it stood in quotes or in a block: then it is a string and nothing else.
         quoted: bool,
     },
-    /// A scalar that must not be shown: what [`seal`] makes of one by its key.
+    /// A scalar that must not be shown: what [`seal()`] makes of one by its key.
     Secret {
         /// The text after expansion, without quotes.
         text: Secret,

@@ -324,4 +324,6 @@ fn corrupt(error: io::Error) -> Rejection {
 }
 
 #[cfg(test)]
+// Named, since the fuzz target takes this file in from elsewhere.
+#[path = "body/tests.rs"]
 mod tests;
