@@ -12,7 +12,7 @@ use crate::settings::collector;
 use crate::yaml::{ByteSize, Fields, FromValue, Value};
 use crate::yaml::{is_empty, is_zero};
 
-/// Connections at a time: a quiet one costs some 20 KB.
+/// Connections at a time. The Collector takes any number of them.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// A valid `otlp`: at least one protocol.
