@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use failsafe::CircuitBreaker as _;
-use foghorn::breakers::Watch;
+use foghorn::breakers::BreakerWatch;
 use foghorn::exposition;
 use foghorn::resilience::{
     Breaker, BreakerSettings, Completion, EndpointId, Endpoints, Outcome, Settings,
@@ -122,7 +122,7 @@ fn page(c: &mut Criterion) {
     let mut group = c.benchmark_group("page");
     group.sample_size(10);
     for count in [10, 10_000] {
-        let watch = Watch::new();
+        let watch = BreakerWatch::new();
         let endpoints = Endpoints::new(count, CancellationToken::new());
         let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
         for index in 0..count {
@@ -130,7 +130,7 @@ fn page(c: &mut Criterion) {
             let id = EndpointId::new("node", &url);
             drop(endpoints.guard::<()>(id, Settings::default()));
         }
-        let Ok(telemetry) = Telemetry::new(&telemetry::Settings::default()) else {
+        let Ok(telemetry) = Telemetry::new(&telemetry::TelemetrySettings::default()) else {
             return;
         };
         watch.begin(&telemetry, &endpoints, count);

@@ -24,7 +24,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use foghorn::exposition::{Descriptor, Encoder, Format, Kind, Labels, Series};
 use foghorn::pdata::Batch;
 use foghorn::pdata::writer::{
-    AttributeValue, Descriptor as Metric, MetricKind, MetricsWriter, Number, NumberPoint,
+    AttributeValue, MetricDescriptor as Metric, MetricKind, MetricsWriter, NewNumber,
+    NewNumberPoint,
 };
 use foghorn::telemetry::Telemetry;
 use http_body_util::BodyExt as _;
@@ -128,11 +129,11 @@ fn batch() -> Batch {
                 .iter()
                 .map(|(name, value)| (*name, AttributeValue::Str(value)))
                 .collect();
-            writer.number(NumberPoint {
+            writer.number(NewNumberPoint {
                 attributes: &attributes,
                 start: None,
                 time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-                value: Some(Number::Double(value(index))),
+                value: Some(NewNumber::Double(value(index))),
             });
         }
     }

@@ -20,7 +20,8 @@ use cpu::measure;
 use criterion::{Criterion, criterion_group, criterion_main};
 use foghorn::pdata::view::{Metric, Number as Read, Point, Value};
 use foghorn::pdata::writer::{
-    Attribute, AttributeValue, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint,
+    Attribute, AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewNumber,
+    NewNumberPoint,
 };
 use foghorn::pdata::{Action, At, Batch, Edit, Lookup, Replacement, SeriesMemo, Signal};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -47,7 +48,7 @@ fn written(request: usize, time: SystemTime) -> Batch {
     for name in METRICS {
         writer.metric(
             MetricKind::Counter,
-            Descriptor {
+            MetricDescriptor {
                 name,
                 unit: "{request}",
                 description: "Requests by route and outcome.",
@@ -63,11 +64,11 @@ fn written(request: usize, time: SystemTime) -> Batch {
                 ("http.response.status_code", AttributeValue::Int(200)),
                 ("server.address", "10.0.0.17".into()),
             ];
-            writer.number(NumberPoint {
+            writer.number(NewNumberPoint {
                 attributes: &attributes,
                 start: Some(SystemTime::UNIX_EPOCH),
                 time,
-                value: Some(Number::Double(point as f64 * 1.5)),
+                value: Some(NewNumber::Double(point as f64 * 1.5)),
             });
         }
     }

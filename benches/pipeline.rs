@@ -20,7 +20,9 @@ use foghorn::component::{
     ExporterConfig, Intake, Now, Origin, Receiver, ReceiverConfig, RemoteExporter, Sink,
 };
 use foghorn::config::{Config, PipelineConfig, PipelineId};
-use foghorn::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use foghorn::pdata::writer::{
+    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 use foghorn::pdata::{Batch, Signal};
 use foghorn::pipeline::{GraceControl, Graph, Surroundings};
 use foghorn::settings::DeliverySettings;
@@ -234,18 +236,18 @@ fn points(items: i64) -> Batch {
     let mut writer = MetricsWriter::new();
     writer.resource(&[]);
     writer.scope("bench", "");
-    let descriptor = Descriptor {
+    let descriptor = MetricDescriptor {
         name: "m",
         unit: "",
         description: "",
     };
     writer.metric(MetricKind::Gauge, descriptor);
     for i in 0..items {
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH,
-            value: Some(Number::Int(i)),
+            value: Some(NewNumber::Int(i)),
         });
     }
     writer.finish()

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use foghorn::resilience::{Config, Outcome, State};
+use foghorn::resilience::{BreakerState, Config, Outcome};
 use outage::{
     Record, Script, Shown, Weather, attempts_to_open, openings, simulate, simulate_paths,
 };
@@ -69,7 +69,7 @@ fn figures(runtime: &Runtime) {
     let rates = (0..200).map(|seed| {
         let dead = vec![(s(0), Weather::Refused)];
         let record = run(runtime, dead, s(0), s(3_700), seed);
-        let opened = record.first(State::CoolingDown, s(0)).unwrap();
+        let opened = record.first(BreakerState::CoolingDown, s(0)).unwrap();
         // The attempt that opened it ended at that moment.
         let given_up = record.attempts_between(opened, opened + s(3_600)) - 1;
         let whole = record.attempts_between(s(0), s(3_600));
@@ -92,7 +92,7 @@ fn figures(runtime: &Runtime) {
         let time = mean((0..600).map(|seed| {
             let phase = Duration::from_millis(seed * 25);
             let record = run(runtime, vec![(s(600), weather)], phase, s(900), seed);
-            (record.first(State::CoolingDown, s(600)).unwrap() - s(600)).as_secs_f64()
+            (record.first(BreakerState::CoolingDown, s(600)).unwrap() - s(600)).as_secs_f64()
         }));
         row(&format!("mean time to open, {name}"), time, "s");
     }
@@ -248,10 +248,10 @@ fn draw(title: &str, script: &Script, record: &Record, length: Duration) -> Stri
         length,
         x,
         |state| match state {
-            State::Healthy => ("#7fb77e", "Healthy"),
-            State::Degraded => ("#d9b36c", "Degraded"),
-            State::CoolingDown => ("#c0504d", "CoolingDown"),
-            State::HalfOpen => ("#7da7d9", "HalfOpen"),
+            BreakerState::Healthy => ("#7fb77e", "Healthy"),
+            BreakerState::Degraded => ("#d9b36c", "Degraded"),
+            BreakerState::CoolingDown => ("#c0504d", "CoolingDown"),
+            BreakerState::HalfOpen => ("#7da7d9", "HalfOpen"),
         },
     );
     band(

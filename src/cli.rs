@@ -165,9 +165,9 @@ pub fn prepare(
     if command == Command::Run {
         let own = &loaded.config.service.telemetry;
         let format = match own.log_encoding {
-            LogEncoding::Auto => logs::Format::Auto,
-            LogEncoding::Console => logs::Format::Text,
-            LogEncoding::Json => logs::Format::Json,
+            LogEncoding::Auto => logs::LogFormat::Auto,
+            LogEncoding::Console => logs::LogFormat::Text,
+            LogEncoding::Json => logs::LogFormat::Json,
         };
         let capacity = usize::try_from(own.log_queue.0).unwrap_or(usize::MAX);
         let mut lines = logs::init(&own.log_level, format, capacity).map_err(|error| {
@@ -211,7 +211,7 @@ fn show(out: &mut dyn Write, err: &mut dyn Write, text: impl std::fmt::Display) 
 fn build(loaded: Loaded, log: Option<Lines>) -> anyhow::Result<Agent> {
     let config = loaded.config;
     let own = &config.service.telemetry;
-    let telemetry = Telemetry::new(&telemetry::Settings {
+    let telemetry = Telemetry::new(&telemetry::TelemetrySettings {
         metrics: own.metrics,
         resource: own.resource.clone(),
         subjects: config.subjects(),

@@ -27,9 +27,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::tasks::{Outcome, TaskEnd};
-use self::tasks::{Role, Tasks};
-use crate::breakers::{self, Watch};
+pub use self::tasks::{TaskEnd, TaskOutcome};
+use self::tasks::{TaskRole, Tasks};
+use crate::breakers::{self, BreakerWatch};
 use crate::component::{BuildContext, Extension, Health, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::pipeline::{
@@ -52,7 +52,7 @@ pub struct Service {
     graph: Graph,
     extensions: Vec<(String, Box<dyn Extension>)>,
     surroundings: Surroundings,
-    watch: Watch,
+    watch: BreakerWatch,
     /// Endpoints that there may come to be.
     room: usize,
     telemetry: Telemetry,
@@ -108,7 +108,7 @@ impl Service {
     ///
     /// Names every component that could not be built.
     pub fn build(config: &Config, telemetry: &Telemetry) -> Result<Self, BuildErrors> {
-        let watch = Watch::new();
+        let watch = BreakerWatch::new();
         let surroundings = Surroundings::observed(config.service.max_endpoints, watch.observer());
         let mut errors = Vec::new();
         let graph = Graph::build(config, telemetry, &surroundings)
@@ -236,22 +236,30 @@ impl Service {
         // Without a page there is nothing to serve, and its end would look like a failure.
         if !urls.is_empty() {
             let run = completed(server.run(ending.clone()));
-            tasks.spawn(Role::Extension, "http server".to_owned(), run);
+            tasks.spawn(TaskRole::Extension, "http server".to_owned(), run);
         }
         for exporter in exporters {
-            tasks.spawn(Role::Exporter, exporter.name(), exporter.run(grace.grace()));
+            tasks.spawn(
+                TaskRole::Exporter,
+                exporter.name(),
+                exporter.run(grace.grace()),
+            );
         }
         for pipeline in pipelines {
             let name = format!("pipeline {}", pipeline.id());
-            tasks.spawn(Role::Pipeline, name, completed(pipeline.run()));
+            tasks.spawn(TaskRole::Pipeline, name, completed(pipeline.run()));
         }
         for (id, extension) in extensions {
             let run = extension.run(ending.clone());
-            tasks.spawn(Role::Extension, format!("extension {id}"), completed(run));
+            tasks.spawn(
+                TaskRole::Extension,
+                format!("extension {id}"),
+                completed(run),
+            );
         }
         for (id, receiver) in receivers {
             let run = receiver.run(stopping.clone());
-            tasks.spawn(Role::Receiver, format!("receiver {id}"), completed(run));
+            tasks.spawn(TaskRole::Receiver, format!("receiver {id}"), completed(run));
         }
         health.enter(Phase::Running);
         Ok(Running {
@@ -298,7 +306,7 @@ impl Running {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(end) = self.tasks.next_end() => {
-                    if matches!(end.outcome, Outcome::Panicked(_)) {
+                    if matches!(end.outcome, TaskOutcome::Panicked(_)) {
                         self.health.task_died(end.task);
                     }
                 }
@@ -332,13 +340,13 @@ impl Running {
         let patience = begun + RECEIVER_GRACE.min(grace);
         let tasks = &mut self.tasks;
         let graceful = async {
-            tasks.wait_for(&[Role::Receiver], patience).await;
+            tasks.wait_for(&[TaskRole::Receiver], patience).await;
             self.closing.cancel();
-            let carrying = [Role::Receiver, Role::Pipeline, Role::Exporter];
+            let carrying = [TaskRole::Receiver, TaskRole::Pipeline, TaskRole::Exporter];
             tasks.wait_for(&carrying, grace_end + SLACK).await;
             self.ending.cancel();
             let patience = grace_end + self.shutdown.abort / 2;
-            tasks.wait_for(&Role::ALL, patience).await;
+            tasks.wait_for(&TaskRole::ALL, patience).await;
         };
         let last = tokio::select! {
             biased;

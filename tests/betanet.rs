@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use foghorn::component::{Admission, BuildContext, Health, Intake, Origin, Refusal, State};
+use foghorn::component::{
+    Admission, BuildContext, ComponentState, Health, Intake, Origin, Refusal,
+};
 use foghorn::pdata::{Batch, Signal};
 use foghorn::receivers::betanet;
-use foghorn::telemetry::{Settings, Telemetry};
-use foghorn::yaml::{self, Diagnostics, Value};
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
+use foghorn::yaml::{self, Diagnostics, PlacedNode};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -72,11 +74,11 @@ impl Rig {
         );
         let diagnostics = Diagnostics::new();
         let node = yaml::parse(&text, &Arc::from("test"), &diagnostics).unwrap();
-        let config = (betanet::FACTORY.configure)(&Value::root(&node, &diagnostics));
+        let config = (betanet::FACTORY.configure)(&PlacedNode::root(&node, &diagnostics));
         assert_eq!(diagnostics.problems(), [], "{text}");
 
         let (sender, batches) = mpsc::unbounded_channel();
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let health = Health::new();
         let context = BuildContext {
             health: health.clone(),
@@ -325,7 +327,7 @@ async fn a_restart_of_the_service_is_a_new_epoch_and_no_failure() {
 async fn a_server_that_is_gone_is_down_with_its_reason_and_no_invented_value() {
     let mut rig = Rig::start(Dialects::Both, "").await;
     assert_eq!(rig.poll().await["up"], 1.0);
-    assert_eq!(rig.health.reports()[0].state, State::Working);
+    assert_eq!(rig.health.reports()[0].state, ComponentState::Working);
     let url = rig.server.url();
     // A port on which nobody listens: the server's own, once it has gone.
     rig.server = Arc::new(Server::start(Options::new(Dialects::Both)).await.unwrap());
@@ -343,7 +345,7 @@ async fn a_server_that_is_gone_is_down_with_its_reason_and_no_invented_value() {
     let report = rig.health.reports().remove(0);
     assert_eq!(
         (report.state, report.id.as_str()),
-        (State::Failing, url.as_str())
+        (ComponentState::Failing, url.as_str())
     );
     assert!(
         report.last_error.unwrap().starts_with("connection refused"),

@@ -6,11 +6,11 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use foghorn::breakers::{Watch, routes};
+use foghorn::breakers::{BreakerWatch, routes};
 use foghorn::resilience::{
     Config, EndpointId, Endpoints, FetchError, Guard, Outcome, PollConfig, Transport, Trigger,
 };
-use foghorn::settings::{AuthConfig, ListenerConfig};
+use foghorn::settings::{ListenerAuthConfig, ListenerConfig};
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl Lines {
 
 fn guard(url: &str) -> (Arc<Endpoints>, Guard<u32>) {
     let endpoints = Endpoints::new(1, CancellationToken::new()).seeded(1);
-    let endpoints = Arc::new(endpoints.observed_by(Watch::new().observer()));
+    let endpoints = Arc::new(endpoints.observed_by(BreakerWatch::new().observer()));
     let settings = Config::default().resolve(&PollConfig::default()).unwrap();
     let guard = endpoints.guard(EndpointId::new("betanet", url), settings);
     (endpoints, guard.unwrap())
@@ -152,7 +152,7 @@ async fn a_command_is_logged_without_the_token() {
     let lines = Lines::all();
     let (endpoints, _guard) = guard("http://commanded");
     let listener = ListenerConfig {
-        auth: Some(AuthConfig::BearerTokenFile("token".into())),
+        auth: Some(ListenerAuthConfig::BearerTokenFile("token".into())),
         ..ListenerConfig::ephemeral()
     };
     let routes = routes("test", &endpoints, &listener);

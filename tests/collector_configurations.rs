@@ -13,7 +13,7 @@ use std::process::Command;
 
 use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Sources};
-use foghorn::service::{Outcome, Service};
+use foghorn::service::{Service, TaskOutcome};
 use foghorn::telemetry::Telemetry;
 
 /// Each file, and what it is warned of: keys that are taken and mean nothing here.
@@ -116,7 +116,7 @@ async fn foghorn_starts_with_them_as_they_are() {
         let stopped = std::future::ready(());
         let drained = running.run(stopped, std::future::pending()).await;
         for end in &drained.tasks {
-            assert_eq!(end.outcome, Outcome::Completed, "{name}: {end:?}");
+            assert_eq!(end.outcome, TaskOutcome::Completed, "{name}: {end:?}");
         }
         assert!(drained.tasks.len() >= 3, "{name}: {:?}", drained.tasks);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use foghorn::component::{Health, Routes};
 use foghorn::server::Server;
 use foghorn::settings::ListenerConfig;
-use foghorn::telemetry::{Settings, Telemetry};
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -24,7 +24,7 @@ async fn a_server_out_of_descriptors_serves_again_when_there_are_some() {
         ..getrlimit(Resource::Nofile)
     };
     setrlimit(Resource::Nofile, limit).unwrap();
-    let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
     let config = ListenerConfig::ephemeral();
     let (routes, health) = (Routes::new(), Health::new());
     let server = Server::bind(Some(&config), &routes, &health, &telemetry)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Loaded, Sources};
-use foghorn::service::{Outcome, Service};
+use foghorn::service::{Service, TaskOutcome};
 use foghorn::telemetry::Telemetry;
 
 /// What keeps a configuration of the real world from meeting the real world in a test: free
@@ -125,7 +125,7 @@ fn every_configuration_for_use_loads_without_a_warning_and_starts() {
                 .run(std::future::ready(()), std::future::pending())
                 .await;
             for end in &drained.tasks {
-                assert_eq!(end.outcome, Outcome::Completed, "{name}: {end:?}");
+                assert_eq!(end.outcome, TaskOutcome::Completed, "{name}: {end:?}");
             }
             assert!(drained.tasks.len() >= 3, "{name}: {:?}", drained.tasks);
         });
@@ -140,7 +140,7 @@ async fn a_reader_of_the_collector_shows_the_agents_own_metrics() {
         .find(|(name, _)| *name == "collector")
         .unwrap();
     let loaded = load(&folder().join("collector.yaml"), sets, directory.path());
-    let telemetry = Telemetry::new(&foghorn::telemetry::Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&foghorn::telemetry::TelemetrySettings::default()).unwrap();
     let service = Service::build(&loaded.config, &telemetry).unwrap();
     let running = service.start().await.unwrap();
     let metrics = |url: &&String| url.ends_with("/metrics");

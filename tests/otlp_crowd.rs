@@ -7,7 +7,7 @@ mod agent;
 mod wire;
 
 use agent::Agent;
-use foghorn::component::State;
+use foghorn::component::ComponentState;
 use tokio::net::TcpStream;
 use wire::{Client, framed, grpc_path, http_path};
 
@@ -63,7 +63,7 @@ async fn refused_connections_show_in_the_health_of_the_listener() {
         let reports = agent.health.reports();
         let id = format!("{protocol}://{address}");
         let line = reports.iter().find(|report| report.id == id).unwrap();
-        assert_eq!(line.state, State::Degraded, "{line:?}");
+        assert_eq!(line.state, ComponentState::Degraded, "{line:?}");
         let error = line.last_error.as_deref().unwrap();
         assert!(error.contains("max_connections"), "{error}");
     }

@@ -23,7 +23,7 @@ use foghorn::component::DropReason;
 use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Sources};
 use foghorn::service::Service;
-use foghorn::telemetry::{Settings, Telemetry};
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
 use pki::Pki;
 use wire::{Client, Sink, framed, grpc_path, messages};
 
@@ -201,7 +201,7 @@ async fn refusal(yaml: &str) -> String {
         Ok(loaded) => loaded,
         Err(error) => return error.to_string(),
     };
-    let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
     let service = match Service::build(&loaded.config, &telemetry) {
         Ok(service) => service,
         Err(error) => return format!("{error:#}"),

@@ -18,7 +18,7 @@ use agent::Agent;
 use base64::Engine as _;
 use bytes::Bytes;
 use foghorn::component::DropReason;
-use foghorn::pdata::status::Status;
+use foghorn::pdata::status::RpcStatus;
 use foghorn::pipeline::LegEntry;
 use http_body_util::Full;
 use hyper::Response;
@@ -202,7 +202,7 @@ fn until_20s_later() -> Response<Full<Bytes>> {
 }
 
 fn grpc(code: u32, message: &str, advice: Option<u64>) -> Response<Full<Bytes>> {
-    let details = Status {
+    let details = RpcStatus {
         code,
         message: message.to_owned(),
         retry_after: advice.map(Duration::from_secs),
@@ -359,7 +359,7 @@ async fn senders_are_refused_with_advice_when_the_queue_is_full_and_nothing_else
                 let details = base64::engine::general_purpose::STANDARD_NO_PAD
                     .decode(details)
                     .unwrap();
-                Status::decode(&details).unwrap().retry_after.unwrap()
+                RpcStatus::decode(&details).unwrap().retry_after.unwrap()
             } else {
                 assert_eq!(refusal.status, 503);
                 let seconds = refusal.headers["retry-after"].to_str().unwrap().parse();

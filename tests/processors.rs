@@ -14,7 +14,7 @@ use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
 use foghorn::pipeline::conformance;
 use foghorn::telemetry::Telemetry;
-use foghorn::yaml::{Diagnostics, Value, parse};
+use foghorn::yaml::{Diagnostics, PlacedNode, parse};
 
 use otlp::Style;
 
@@ -132,7 +132,7 @@ fn build(kind: &str, yaml: &str, signal: Signal) -> Box<dyn Processor> {
     let factory = FACTORIES.processors.iter().find(|f| f.kind == kind);
     let diagnostics = Diagnostics::new();
     let node = parse(yaml, &Arc::from("test"), &diagnostics).unwrap();
-    let config = (factory.unwrap().configure)(&Value::root(&node, &diagnostics));
+    let config = (factory.unwrap().configure)(&PlacedNode::root(&node, &diagnostics));
     assert!(
         diagnostics.problems().is_empty(),
         "{kind} {yaml}: {:?}",

@@ -16,9 +16,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use foghorn::breakers::Watch;
+use foghorn::breakers::BreakerWatch;
 use foghorn::resilience::{Attempt, BreakerSettings, Completion, EndpointId, Endpoints, Outcome};
-use foghorn::telemetry::{Settings, Telemetry};
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -193,7 +193,7 @@ fn corpus() -> Vec<u8> {
 /// Endpoints with names that nobody should have, each of which was asked once. They are on
 /// the page for as long as the registry lives.
 fn hostile_endpoints(telemetry: &Telemetry) -> Arc<Endpoints> {
-    let watch = Watch::new();
+    let watch = BreakerWatch::new();
     let endpoints = Endpoints::new(HOSTILE.len(), CancellationToken::new());
     let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
     watch.begin(telemetry, &endpoints, HOSTILE.len());
@@ -222,7 +222,7 @@ async fn pages(accept: &str) -> Vec<(String, Vec<u8>)> {
     let mut pages = Vec::new();
     for strategy in STRATEGIES {
         for more in ["", "\nsend_timestamps: true\ncreated_samples: true"] {
-            let telemetry = Telemetry::new(&Settings::default()).unwrap();
+            let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
             let _endpoints = hostile_endpoints(&telemetry);
             let yaml = format!("translation_strategy: {strategy}{more}");
             let mut exporter = Exporter::new(&yaml, telemetry);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use foghorn::breakers::Watch;
+use foghorn::breakers::BreakerWatch;
 use foghorn::resilience::{EndpointId, Endpoints, Guard, RegistrationError, Settings};
 use foghorn::telemetry::{self, Telemetry};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ const BOUND: usize = 4_096;
 #[test]
 fn an_idle_endpoint_holds_at_most_four_kibibytes() {
     let before = resident();
-    let watch = Watch::new();
+    let watch = BreakerWatch::new();
     let endpoints = Endpoints::new(ENDPOINTS, CancellationToken::new());
     let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
     let settings = Settings::default();
@@ -44,7 +44,7 @@ fn an_idle_endpoint_holds_at_most_four_kibibytes() {
     ));
     assert!(refused.to_string().contains("service.max_endpoints"));
 
-    let telemetry = Telemetry::new(&telemetry::Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&telemetry::TelemetrySettings::default()).unwrap();
     watch.begin(&telemetry, &endpoints, endpoints.max());
     let instrumented = (resident() - before) / ENDPOINTS;
     println!("{instrumented} bytes with instruments");

@@ -9,7 +9,7 @@ mod outage;
 
 use std::time::Duration;
 
-use foghorn::resilience::{Config, Outcome, State};
+use foghorn::resilience::{BreakerState, Config, Outcome};
 use outage::{Script, Shown, Weather, attempts_to_open, openings, simulate, simulate_paths};
 
 fn s(seconds: u64) -> Duration {
@@ -56,7 +56,7 @@ async fn a_dead_endpoint_is_asked_less_than_once_a_minute() {
     for seed in 0..20 {
         let dead = vec![(s(0), Weather::Refused)];
         let record = simulate(&Config::default(), dead, s(0), s(3_700), seed).await;
-        let opened = record.first(State::CoolingDown, s(0)).unwrap();
+        let opened = record.first(BreakerState::CoolingDown, s(0)).unwrap();
         // The attempt that opened it ended at that moment.
         let asked = record.attempts_between(opened, opened + s(3_600)) - 1;
         given_up.push(asked as f64 / 60.0);
@@ -76,7 +76,7 @@ async fn time_to_open(weather: Weather) -> f64 {
         let phase = Duration::from_millis(seed * 250);
         let down = vec![(s(600), weather)];
         let record = simulate(&Config::default(), down, phase, s(900), seed).await;
-        let opened = record.first(State::CoolingDown, s(600)).unwrap();
+        let opened = record.first(BreakerState::CoolingDown, s(600)).unwrap();
         times.push((opened - s(600)).as_secs_f64());
     }
     mean(times)
@@ -166,7 +166,7 @@ async fn after_every_kind_of_outage_it_is_healthy_again_and_shows_the_present() 
             let record = simulate(&Config::default(), script, s(0), s(3_600), seed).await;
             assert_eq!(
                 record.states.last().unwrap().1,
-                State::Healthy,
+                BreakerState::Healthy,
                 "{weather:?}"
             );
             assert_eq!(
@@ -182,8 +182,8 @@ async fn after_every_kind_of_outage_it_is_healthy_again_and_shows_the_present() 
 async fn slow_answers_degrade_it_and_lose_nothing() {
     let script = outage(Weather::Slow, s(1_200));
     let record = simulate(&Config::default(), script, s(0), s(1_800), 1).await;
-    assert!(record.first(State::Degraded, s(600)).is_some());
-    assert!(record.first(State::CoolingDown, s(0)).is_none());
+    assert!(record.first(BreakerState::Degraded, s(600)).is_some());
+    assert!(record.first(BreakerState::CoolingDown, s(0)).is_none());
     assert!(record.tombstones.is_empty());
 }
 
@@ -206,7 +206,7 @@ async fn garbage_is_no_data_and_no_reason_to_stop_asking() {
         record
             .states
             .iter()
-            .all(|(_, state)| *state == State::Healthy)
+            .all(|(_, state)| *state == BreakerState::Healthy)
     );
     let stale = record
         .shown
@@ -239,7 +239,7 @@ async fn flapping_costs_cooldowns_and_never_a_stuck_breaker() {
         .chain([(s(600 + 60 * 45), Weather::Up)])
         .collect();
     let record = simulate(&Config::default(), script, s(0), s(4_200), 3).await;
-    assert_eq!(record.states.last().unwrap().1, State::Healthy);
+    assert_eq!(record.states.last().unwrap().1, BreakerState::Healthy);
     let asked = record.attempts_between(s(600), s(3_300));
     assert!(asked < 3 * 180, "{asked} attempts in 180 intervals");
 }
@@ -254,7 +254,7 @@ async fn a_clock_that_jumps_ahead_ends_a_cooldown_and_nothing_else() {
     let config = Config::default();
     let polls = simulate(&config, script, s(0), s(9_000), 1);
     let (record, ()) = tokio::join!(polls, jump);
-    assert_eq!(record.states.last().unwrap().1, State::Healthy);
+    assert_eq!(record.states.last().unwrap().1, BreakerState::Healthy);
     let back = record.first_answer(s(7_200)).unwrap();
     assert!(back < s(7_200 + 650 + 20), "{back:?}");
 }

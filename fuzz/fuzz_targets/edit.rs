@@ -8,7 +8,7 @@ use foghorn::component::{BuildContext, DropReason, Now, Output, Processor};
 use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
 use foghorn::telemetry::Telemetry;
-use foghorn::yaml::{Diagnostics, Value, parse};
+use foghorn::yaml::{Diagnostics, PlacedNode, parse};
 use foghorn_fuzz::Input;
 use foghorn_fuzz::oracle::{CASES, Case, Request};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -82,7 +82,7 @@ fn build(case: &Case, signal: Signal) -> Box<dyn Processor> {
     let factory = FACTORIES.processors.iter().find(|f| f.kind == case.kind);
     let diagnostics = Diagnostics::new();
     let node = parse(case.yaml, &Arc::from("fuzz"), &diagnostics).unwrap();
-    let config = (factory.unwrap().configure)(&Value::root(&node, &diagnostics)).unwrap();
+    let config = (factory.unwrap().configure)(&PlacedNode::root(&node, &diagnostics)).unwrap();
     let context = BuildContext::standalone(case.kind.parse().unwrap(), Telemetry::off());
     config.build(&context, signal).unwrap()
 }

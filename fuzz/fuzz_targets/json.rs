@@ -50,6 +50,10 @@ fn text(signal: Signal, request: &[u8]) -> Vec<u8> {
     for part in batch.parts() {
         json::write(signal, part, &mut text);
     }
+    if text.is_empty() {
+        // A request without bytes has no part, and as JSON is an empty object.
+        text.extend_from_slice(b"{}");
+    }
     text
 }
 

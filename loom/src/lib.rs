@@ -5,10 +5,18 @@
 //! word, the times beside it and the core behind the lock never disagree in a way that a
 //! caller could see.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), allow(dead_code, unused_imports, reason = "only the tests use it"))]
+#![cfg_attr(
+    not(test),
+    allow(dead_code, unused_imports, reason = "only the tests use it")
+)]
 
 #[path = "../../src/resilience"]
-#[allow(dead_code, unused_imports, unreachable_pub, reason = "a part of the module")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "a part of the module"
+)]
 mod resilience {
     pub mod outcome;
     pub mod retry_after;
@@ -23,13 +31,14 @@ mod resilience {
     mod threshold;
 
     pub use breaker::{
-        Breaker, Completion, Force, Observer, Permit, RejectReason, Rejection, State, Transition,
+        Breaker, BreakerObserver, BreakerState, Completion, Force, Permit, RejectReason, Rejection,
+        Transition,
     };
     pub use isolation::Network;
     pub use outcome::Outcome;
     pub use settings::{
         BreakerConfig, CacheConfig, Config, Edge, HedgingConfig, Mode, PollConfig, Preset,
-        Problem, Problems, RetryConfig, Settings, Warning,
+        Problems, RetryConfig, Settings, SettingsProblem, Warning,
     };
 }
 
@@ -60,14 +69,19 @@ mod tests {
             canary_concurrency: Some(concurrency),
             ..Default::default()
         };
-        let settings = config.resolve(Edge::Source, Duration::from_secs(5)).unwrap();
+        let settings = config
+            .resolve(Edge::Source, Duration::from_secs(5))
+            .unwrap();
         Breaker::new(settings, 1, now)
     }
 
     /// The same, opened, and the moment at which its cooldown is over.
     fn opened(count: u64, concurrency: u64, now: Instant) -> (Arc<Breaker>, Instant) {
         let breaker = breaker(count, concurrency, now);
-        breaker.acquire(now).unwrap().record(now, completion(FAILED));
+        breaker
+            .acquire(now)
+            .unwrap()
+            .record(now, completion(FAILED));
         let over = breaker.wake_at().unwrap();
         (Arc::new(breaker), over)
     }
@@ -122,7 +136,7 @@ mod tests {
             }
             let after = breaker.snapshot(over);
             assert_eq!(after.half_open_in_flight, 0);
-            assert_eq!(after.state, State::HalfOpen);
+            assert_eq!(after.state, BreakerState::HalfOpen);
             assert!(breaker.acquire(over).is_ok(), "a slot handed back is free");
         });
     }
@@ -141,7 +155,7 @@ mod tests {
             first.record(over, completion(FAILED));
             dropping.join().unwrap();
             let after = breaker.snapshot(over);
-            assert_eq!(after.state, State::CoolingDown);
+            assert_eq!(after.state, BreakerState::CoolingDown);
             assert_eq!(after.half_open_in_flight, 0);
             // The next round has all its slots.
             let again = breaker.wake_at().unwrap();
@@ -176,7 +190,7 @@ mod tests {
             };
             failing.join().unwrap();
             let after = breaker.snapshot(now);
-            assert_eq!(after.state, State::CoolingDown);
+            assert_eq!(after.state, BreakerState::CoolingDown);
             let counted: u64 = after.outcomes.iter().sum();
             assert_eq!(counted + after.late_results, 1 + admitted);
         });
@@ -211,7 +225,7 @@ mod tests {
                 permit.record(over, completion(Outcome::Success));
             }
             forcing.join().unwrap();
-            assert_eq!(breaker.state(), State::CoolingDown);
+            assert_eq!(breaker.state(), BreakerState::CoolingDown);
             let rejection = breaker.acquire(over).unwrap_err();
             assert_eq!(rejection.reason, RejectReason::ForcedOpen);
         });
@@ -219,10 +233,11 @@ mod tests {
 
     struct Seen(AtomicU32);
 
-    impl Observer for Seen {
+    impl BreakerObserver for Seen {
         fn on_transition(&self, transition: &Transition) {
             // Each number once: a second one would carry.
-            self.0.fetch_add(1 << (4 * transition.seq), Ordering::Relaxed);
+            self.0
+                .fetch_add(1 << (4 * transition.seq), Ordering::Relaxed);
         }
     }
 

@@ -24,7 +24,7 @@ use hyper::{Method, StatusCode, http};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::readings::Reading;
+use super::readings::BreakerReading;
 use crate::component::{Handler, Listener, Response, Route, full_body, handler};
 use crate::lane::Lane;
 use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
@@ -56,7 +56,7 @@ pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig
     });
     let mut routes = vec![route(LIST.to_owned(), list)];
     routes.extend(COMMANDS.map(|(name, force)| {
-        let command = Command {
+        let command = BreakerCommand {
             name,
             force,
             refusal: refusal(listener),
@@ -83,14 +83,14 @@ fn refusal(listener: &ListenerConfig) -> Option<&'static str> {
 }
 
 /// One thing to do to a breaker.
-struct Command {
+struct BreakerCommand {
     name: &'static str,
     force: Force,
     refusal: Option<&'static str>,
     endpoints: Arc<Endpoints>,
 }
 
-impl Handler for Command {
+impl Handler for BreakerCommand {
     fn methods(&self) -> &'static [Method] {
         &[Method::POST]
     }
@@ -100,7 +100,7 @@ impl Handler for Command {
     }
 }
 
-impl Command {
+impl BreakerCommand {
     fn obey(&self, path: &str) -> Response {
         if let Some(refusal) = self.refusal {
             return plain(StatusCode::FORBIDDEN, refusal);
@@ -118,7 +118,7 @@ impl Command {
         };
         let now = Instant::now();
         endpoint.breaker().force(self.force, now);
-        let line = Line::of(&endpoint, now);
+        let line = BreakerLine::of(&endpoint, now);
         tracing::info!(
             component = line.component,
             endpoint = line.endpoint,
@@ -135,7 +135,7 @@ impl Command {
 struct All<'a> {
     network_suspected: bool,
     max_endpoints: usize,
-    breakers: Vec<Line<'a>>,
+    breakers: Vec<BreakerLine<'a>>,
 }
 
 fn list(endpoints: &Endpoints, now: Instant) -> Response {
@@ -143,13 +143,16 @@ fn list(endpoints: &Endpoints, now: Instant) -> Response {
     json(&All {
         network_suspected: endpoints.network().suspected(now),
         max_endpoints: endpoints.max(),
-        breakers: all.iter().map(|endpoint| Line::of(endpoint, now)).collect(),
+        breakers: all
+            .iter()
+            .map(|endpoint| BreakerLine::of(endpoint, now))
+            .collect(),
     })
 }
 
 /// One breaker.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct BreakerLine<'a> {
     id: String,
     component: &'a str,
     endpoint: &'a str,
@@ -175,9 +178,9 @@ struct Line<'a> {
     cache_stale: Option<bool>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> BreakerLine<'a> {
     fn of(endpoint: &'a Endpoint, now: Instant) -> Self {
-        let reading = Reading::of(endpoint, now);
+        let reading = BreakerReading::of(endpoint, now);
         let breaker = reading.breaker;
         Self {
             id: id(endpoint.id()),

@@ -12,7 +12,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::resilience::{EndpointId, Event, Observer, Reason, Rejection, State, Transition};
+use crate::resilience::{
+    BreakerState, EndpointId, Event, Observer, Rejection, Transition, TransitionReason,
+};
 
 /// Rejections of one endpoint are told once in this time.
 const QUIET: Duration = Duration::from_secs(60);
@@ -23,7 +25,7 @@ const REMEMBERED: usize = 1_024;
 /// Writes the log. Holds one entry for each endpoint that was rejected within the last
 /// minute or so.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(super) struct BreakerLog {
     // Std: the section looks up an entry.
     rejections: Mutex<HashMap<EndpointId, Rejections>>,
 }
@@ -34,7 +36,7 @@ struct Rejections {
     since: u64,
 }
 
-impl Observer for Log {
+impl Observer for BreakerLog {
     fn on_event(&self, endpoint: &EndpointId, event: &Event<'_>) {
         match event {
             Event::Transition(transition) => self.transition(endpoint, transition),
@@ -44,7 +46,7 @@ impl Observer for Log {
     }
 }
 
-impl Log {
+impl BreakerLog {
     fn transition(&self, endpoint: &EndpointId, transition: &Transition) {
         if transition.to.is_closed() {
             self.lock().remove(endpoint);
@@ -128,8 +130,10 @@ impl Log {
 
 /// How bad a transition is, and what it means.
 fn wording(transition: &Transition) -> (Level, &'static str) {
-    use State::{CoolingDown, Degraded, HalfOpen, Healthy};
-    if let Reason::ForcedOpen | Reason::ForcedClosed | Reason::Reset = transition.reason {
+    use BreakerState::{CoolingDown, Degraded, HalfOpen, Healthy};
+    if let TransitionReason::ForcedOpen | TransitionReason::ForcedClosed | TransitionReason::Reset =
+        transition.reason
+    {
         return (Level::INFO, "circuit breaker was commanded");
     }
     match (transition.from, transition.to) {

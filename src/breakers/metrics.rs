@@ -48,7 +48,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use super::readings::{Reading, Readings};
+use super::readings::{BreakerReading, Readings};
 use crate::resilience::{CacheResult, Endpoints, Outcome, RejectReason, RetryResult};
 use crate::telemetry::Telemetry;
 
@@ -56,10 +56,14 @@ use crate::telemetry::Telemetry;
 /// states with its reasons.
 const SERIES: usize = 24;
 
-type Gauge = (&'static str, &'static str, fn(&Reading) -> Option<f64>);
-type Counter = (&'static str, &'static str, fn(&Reading) -> u64);
+type Gauge = (
+    &'static str,
+    &'static str,
+    fn(&BreakerReading) -> Option<f64>,
+);
+type CounterRow = (&'static str, &'static str, fn(&BreakerReading) -> u64);
 type Emit<'a> = &'a mut dyn FnMut(u64, &[KeyValue]);
-type Family = (&'static str, &'static str, fn(&Reading, Emit<'_>));
+type FamilyRow = (&'static str, &'static str, fn(&BreakerReading, Emit<'_>));
 
 const GAUGES: &[Gauge] = &[
     (
@@ -135,7 +139,7 @@ const GAUGES: &[Gauge] = &[
     ),
 ];
 
-const COUNTERS: &[Counter] = &[
+const COUNTERS: &[CounterRow] = &[
     (
         "circuit_breaker_failures_total",
         "Attempts that failed.",
@@ -148,7 +152,7 @@ const COUNTERS: &[Counter] = &[
     ),
 ];
 
-const FAMILIES: &[Family] = &[
+const FAMILIES: &[FamilyRow] = &[
     (
         "circuit_breaker_transitions_total",
         "Changes of state.",

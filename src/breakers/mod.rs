@@ -5,9 +5,9 @@
 //! the registry of endpoints when metrics are collected, and gets every event as an
 //! [`Observer`].
 //!
-//! - [`Watch`] is what the registry tells its events to: a histogram of attempts, and the
+//! - [`BreakerWatch`] is what the registry tells its events to: a histogram of attempts, and the
 //!   log of transitions and rejections.
-//! - [`Watch::begin`] registers the instruments.
+//! - [`BreakerWatch::begin`] registers the instruments.
 //! - [`routes`] are the list of breakers, and the commands of an operator.
 //!
 //! Emits the `circuit_breaker_*` metrics, which `breakers::metrics` lists.
@@ -25,18 +25,18 @@ use std::sync::Arc;
 
 use self::durations::Durations;
 pub use self::http::routes;
-use self::log::Log;
+use self::log::BreakerLog;
 use crate::resilience::{Endpoints, Observer};
 use crate::telemetry::Telemetry;
 
 /// Watches over the breakers of one agent.
 #[derive(Debug, Clone, Default)]
-pub struct Watch {
+pub struct BreakerWatch {
     durations: Arc<Durations>,
-    log: Arc<Log>,
+    log: Arc<BreakerLog>,
 }
 
-impl Watch {
+impl BreakerWatch {
     /// A watch that has got no event yet.
     pub fn new() -> Self {
         Self::default()

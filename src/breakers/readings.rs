@@ -11,15 +11,15 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use crate::resilience::{
-    CacheResult, CacheStatus, Endpoint, EndpointId, Endpoints, Mode, RetryResult, Snapshot,
+    BreakerSnapshot, CacheResult, CacheStatus, Endpoint, EndpointId, Endpoints, Mode, RetryResult,
 };
 
 /// One endpoint at one moment.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct BreakerReading {
     /// `component`, `endpoint` and, of a destination, `signal`.
     pub(super) labels: Vec<KeyValue>,
-    pub(super) breaker: Snapshot,
+    pub(super) breaker: BreakerSnapshot,
     /// Whether the breaker rejects, and doesn't only observe.
     pub(super) enforces: bool,
     pub(super) retries: [u64; RetryResult::ALL.len()],
@@ -31,7 +31,7 @@ pub(super) struct Reading {
     pub(super) at: Instant,
 }
 
-impl Reading {
+impl BreakerReading {
     pub(super) fn of(endpoint: &Endpoint, at: Instant) -> Self {
         Self {
             labels: labels(endpoint.id()),
@@ -65,7 +65,7 @@ pub(super) fn labels(endpoint: &EndpointId) -> Vec<KeyValue> {
 #[derive(Debug)]
 pub(super) struct Readings {
     endpoints: Arc<Endpoints>,
-    taken: Mutex<Option<Arc<[Reading]>>>,
+    taken: Mutex<Option<Arc<[BreakerReading]>>>,
 }
 
 impl Readings {
@@ -77,25 +77,25 @@ impl Readings {
     }
 
     /// Takes new ones: a collection begins.
-    pub(super) fn begin(&self) -> Arc<[Reading]> {
+    pub(super) fn begin(&self) -> Arc<[BreakerReading]> {
         let now = Instant::now();
         let endpoints = self.endpoints.all();
-        let readings: Arc<[Reading]> = endpoints
+        let readings: Arc<[BreakerReading]> = endpoints
             .iter()
-            .map(|endpoint| Reading::of(endpoint, now))
+            .map(|endpoint| BreakerReading::of(endpoint, now))
             .collect();
         *self.lock() = Some(Arc::clone(&readings));
         readings
     }
 
     /// Those of this collection.
-    pub(super) fn current(&self) -> Arc<[Reading]> {
+    pub(super) fn current(&self) -> Arc<[BreakerReading]> {
         let taken = self.lock().clone();
         taken.unwrap_or_else(|| self.begin())
     }
 
     /// Those of this collection, for the last time.
-    pub(super) fn end(&self) -> Arc<[Reading]> {
+    pub(super) fn end(&self) -> Arc<[BreakerReading]> {
         let taken = self.lock().take();
         taken.unwrap_or_else(|| {
             let readings = self.begin();
@@ -104,7 +104,7 @@ impl Readings {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[Reading]>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[BreakerReading]>>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

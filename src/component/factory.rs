@@ -13,7 +13,7 @@ use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints, PollConfig};
 use crate::settings::{DeliverySettings, GuardConfig};
 use crate::telemetry::Telemetry;
-use crate::yaml::Value;
+use crate::yaml::PlacedNode;
 
 /// The tables of everything that is built in. There is one, in `components.rs`.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub struct ReceiverFactory {
     /// What it can produce.
     pub signals: &'static [Signal],
     /// Parses and validates; problems go to the value's diagnostics.
-    pub configure: fn(&Value<'_>) -> Option<Box<dyn ReceiverConfig>>,
+    pub configure: fn(&PlacedNode<'_>) -> Option<Box<dyn ReceiverConfig>>,
 }
 
 /// Names a processor and reads its configuration.
@@ -57,7 +57,7 @@ pub struct ProcessorFactory {
     /// What it can process.
     pub signals: &'static [Signal],
     /// Parses and validates; problems go to the value's diagnostics.
-    pub configure: fn(&Value<'_>) -> Option<Box<dyn ProcessorConfig>>,
+    pub configure: fn(&PlacedNode<'_>) -> Option<Box<dyn ProcessorConfig>>,
 }
 
 /// Names a policy and reads its configuration.
@@ -68,7 +68,7 @@ pub struct PolicyFactory {
     /// One line for `foghorn components`.
     pub summary: &'static str,
     /// Parses and validates; problems go to the value's diagnostics.
-    pub configure: fn(&Value<'_>) -> Option<Policy>,
+    pub configure: fn(&PlacedNode<'_>) -> Option<Policy>,
 }
 
 /// Names an exporter and reads its configuration.
@@ -83,7 +83,7 @@ pub struct ExporterFactory {
     /// What it can deliver.
     pub signals: &'static [Signal],
     /// Parses and validates; problems go to the value's diagnostics.
-    pub configure: fn(&Value<'_>) -> Option<Box<dyn ExporterConfig>>,
+    pub configure: fn(&PlacedNode<'_>) -> Option<Box<dyn ExporterConfig>>,
 }
 
 /// Names an extension and reads its configuration.
@@ -94,7 +94,7 @@ pub struct ExtensionFactory {
     /// One line for `foghorn components`.
     pub summary: &'static str,
     /// Parses and validates; problems go to the value's diagnostics.
-    pub configure: fn(&Value<'_>) -> Option<Box<dyn ExtensionConfig>>,
+    pub configure: fn(&PlacedNode<'_>) -> Option<Box<dyn ExtensionConfig>>,
 }
 
 /// A receiver's valid configuration.

@@ -44,12 +44,12 @@ pub struct Health {
 struct Board {
     started: Instant,
     // Std mutexes: every section is a few loads and stores.
-    lines: Mutex<Vec<Arc<Mutex<Line>>>>,
+    lines: Mutex<Vec<Arc<Mutex<HealthLine>>>>,
     life: Mutex<Life>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct HealthLine {
     report: HealthReport,
     /// The breakers before it: one of a destination, one for each part of a source.
     guards: Arc<[Arc<Endpoint>]>,
@@ -138,7 +138,7 @@ pub enum Subject {
 
 /// Whether a source or destination works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum ComponentState {
     /// Not tried yet.
     Unknown,
     /// The last attempt worked.
@@ -160,9 +160,9 @@ pub struct HealthReport {
     /// destination only.
     pub id: String,
     /// Whether it works.
-    pub state: State,
+    pub state: ComponentState,
     /// The state of the breaker before it; of several, the one that lets least through.
-    pub breaker: Option<resilience::State>,
+    pub breaker: Option<resilience::BreakerState>,
     /// That breaker's judgement from 0 to 1; of several, the worst.
     pub health_score: Option<f64>,
     /// Attempts that failed since the last that worked.
@@ -177,7 +177,7 @@ pub struct HealthReport {
 
 /// The whole agent at one moment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
+pub struct HealthSnapshot {
     /// The verdict.
     pub status: Status,
     /// Where the agent is in its life.
@@ -203,7 +203,7 @@ pub enum Status {
     Unhealthy,
 }
 
-impl State {
+impl ComponentState {
     /// The word for it: `unknown`, `working`, `degraded` or `failing`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -247,7 +247,7 @@ impl PipelineReport {
 #[derive(Debug)]
 pub struct Reporter {
     board: Health,
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<HealthLine>>,
 }
 
 impl Default for Health {
@@ -278,7 +278,7 @@ impl Health {
             subject,
             component: component.clone(),
             id: id.to_owned(),
-            state: State::Unknown,
+            state: ComponentState::Unknown,
             breaker: None,
             health_score: None,
             consecutive_failures: 0,
@@ -286,7 +286,7 @@ impl Health {
             last_failure: None,
             last_success: None,
         };
-        let line = Arc::new(Mutex::new(Line {
+        let line = Arc::new(Mutex::new(HealthLine {
             report,
             guards: Arc::from([]),
         }));
@@ -351,11 +351,11 @@ impl Health {
     }
 
     /// The whole agent as it stands.
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
+    pub fn snapshot(&self, now: Instant) -> HealthSnapshot {
         let reports = self.reports();
         let pipelines = self.pipelines(now);
         let dead_tasks = self.dead_tasks();
-        Snapshot {
+        HealthSnapshot {
             status: verdict(&reports, &pipelines, &dead_tasks),
             phase: self.phase(),
             uptime: now.saturating_duration_since(self.board.started),
@@ -378,21 +378,21 @@ impl HealthReport {
             }
             // A breaker that only observes lets every attempt through.
             let impaired = guard.breaker().mode() == Mode::Enforce
-                && snapshot.state != resilience::State::Healthy;
-            if impaired && self.state != State::Failing {
-                self.state = State::Degraded;
+                && snapshot.state != resilience::BreakerState::Healthy;
+            if impaired && self.state != ComponentState::Failing {
+                self.state = ComponentState::Degraded;
             }
         }
     }
 }
 
 /// How little a breaker lets through.
-fn strictness(state: resilience::State) -> u8 {
+fn strictness(state: resilience::BreakerState) -> u8 {
     match state {
-        resilience::State::Healthy => 0,
-        resilience::State::Degraded => 1,
-        resilience::State::HalfOpen => 2,
-        resilience::State::CoolingDown => 3,
+        resilience::BreakerState::Healthy => 0,
+        resilience::BreakerState::Degraded => 1,
+        resilience::BreakerState::HalfOpen => 2,
+        resilience::BreakerState::CoolingDown => 3,
     }
 }
 
@@ -400,7 +400,7 @@ impl Reporter {
     /// The last attempt worked.
     pub fn working(&self) {
         let report = &mut lock(&self.line).report;
-        report.state = State::Working;
+        report.state = ComponentState::Working;
         report.consecutive_failures = 0;
         report.last_success = Some(Instant::now());
     }
@@ -408,7 +408,7 @@ impl Reporter {
     /// The last attempt failed.
     pub fn failing(&self, error: impl Into<String>) {
         let report = &mut lock(&self.line).report;
-        report.state = State::Failing;
+        report.state = ComponentState::Failing;
         report.consecutive_failures += 1;
         report.last_error = Some(shortened(error.into()));
         report.last_failure = Some(Instant::now());
@@ -417,7 +417,7 @@ impl Reporter {
     /// It works, but not as it should. The next [`Reporter::working`] takes it back.
     pub fn degraded(&self, reason: impl Into<String>) {
         let report = &mut lock(&self.line).report;
-        report.state = State::Degraded;
+        report.state = ComponentState::Degraded;
         report.last_error = Some(shortened(reason.into()));
     }
 
@@ -443,10 +443,12 @@ fn verdict(reports: &[HealthReport], pipelines: &[PipelineReport], dead: &[Strin
     if !dead.is_empty() {
         worst = Status::Unhealthy;
     }
-    if reports
-        .iter()
-        .any(|report| matches!(report.state, State::Degraded | State::Failing))
-    {
+    if reports.iter().any(|report| {
+        matches!(
+            report.state,
+            ComponentState::Degraded | ComponentState::Failing
+        )
+    }) {
         worst = worst.max(Status::Degraded);
     }
     pipelines

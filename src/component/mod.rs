@@ -27,8 +27,8 @@ pub use factory::{
     ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter,
 };
 pub use health::{
-    Health, HealthReport, LegReport, MemoryExcess, Phase, PipelineProbe, PipelineReport, Reporter,
-    Snapshot, State, Status, Subject,
+    ComponentState, Health, HealthReport, HealthSnapshot, LegReport, MemoryExcess, Phase,
+    PipelineProbe, PipelineReport, Reporter, Status, Subject,
 };
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};

@@ -20,7 +20,7 @@ pub(super) fn expand(node: &mut Node, environment: Environment<'_>, diagnostics:
         // What variables may bring in all, since a short text can name a long one often.
         room: MAX_BYTES,
         sealed: false,
-        found: Found::default(),
+        found: ScalarContent::default(),
     }
     .node(node);
 }
@@ -33,12 +33,12 @@ struct Expander<'a> {
     /// Whether what is expanded must not be shown, nor parts of it.
     sealed: bool,
     /// Whether a reference was replaced, and whether its variable's name is that of a secret.
-    found: Found,
+    found: ScalarContent,
 }
 
 /// What stood in one scalar.
 #[derive(Default)]
-struct Found {
+struct ScalarContent {
     reference: bool,
     secret: bool,
 }
@@ -77,7 +77,7 @@ impl Expander<'_> {
             return;
         }
         self.sealed = sealed;
-        self.found = Found::default();
+        self.found = ScalarContent::default();
         match self.text(written) {
             // Nothing, without quotes, is what an empty value is in YAML.
             Ok(expanded) if expanded.is_empty() && !quoted => {
@@ -210,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::yaml::{Value, parse, print};
+    use crate::yaml::{PlacedNode, parse, print};
 
     fn environment(name: &str) -> Option<String> {
         match name {
@@ -272,11 +272,11 @@ mod tests {
 
     #[test]
     fn what_is_said_of_an_empty_value_names_what_is_empty() {
-        let f = |text: &str, read: &dyn Fn(&Value<'_>), expected: &str| {
+        let f = |text: &str, read: &dyn Fn(&PlacedNode<'_>), expected: &str| {
             let diagnostics = Diagnostics::new();
             let mut node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
             expand(&mut node, &environment, &diagnostics);
-            read(&Value::root(&node, &diagnostics));
+            read(&PlacedNode::root(&node, &diagnostics));
             let problems: Vec<_> = diagnostics
                 .problems()
                 .iter()
@@ -284,7 +284,7 @@ mod tests {
                 .collect();
             assert_eq!(problems, [expected]);
         };
-        let header = |value: &Value<'_>| drop(value.read::<BTreeMap<String, Secret>>());
+        let header = |value: &PlacedNode<'_>| drop(value.read::<BTreeMap<String, Secret>>());
         let token = "t:1:4: a: expected a secret as a string";
         f(
             "a: ${env:EMPTY}",

@@ -8,12 +8,12 @@ use super::PipelineId;
 use crate::component::{ComponentId, ReceiverConfig};
 use crate::resilience::{self, PollConfig};
 use crate::settings::GuardConfig;
-use crate::yaml::{Severity, Value};
+use crate::yaml::{PlacedNode, Severity};
 
 /// One pipeline, as its guards are concerned.
-pub(super) struct Guarding<'a> {
+pub(super) struct GuardedPipeline<'a> {
     pub(super) id: PipelineId,
-    pub(super) value: Value<'a>,
+    pub(super) value: PlacedNode<'a>,
     pub(super) receivers: Vec<ComponentId>,
     /// The blocks among its processors, and where they are named.
     pub(super) blocks: Vec<Block<'a>>,
@@ -22,7 +22,7 @@ pub(super) struct Guarding<'a> {
 /// A pipeline's mention of a `resilience`.
 pub(super) struct Block<'a> {
     pub(super) id: ComponentId,
-    pub(super) item: Value<'a>,
+    pub(super) item: PlacedNode<'a>,
     pub(super) guard: Arc<GuardConfig>,
 }
 
@@ -30,12 +30,12 @@ pub(super) struct Block<'a> {
 pub(super) struct Puller<'a, 'c> {
     pub(super) id: &'c ComponentId,
     pub(super) config: &'c dyn ReceiverConfig,
-    pub(super) body: &'c Value<'a>,
+    pub(super) body: &'c PlacedNode<'a>,
 }
 
 /// What each pull receiver is guarded by.
 pub(super) fn lower<'a: 'c, 'c>(
-    pipelines: &[Guarding<'a>],
+    pipelines: &[GuardedPipeline<'a>],
     receivers: impl Iterator<Item = Puller<'a, 'c>>,
 ) -> BTreeMap<ComponentId, Arc<resilience::Settings>> {
     let mut guards = BTreeMap::new();
@@ -64,7 +64,7 @@ pub(super) fn lower<'a: 'c, 'c>(
 fn guard(
     receiver: &Puller<'_, '_>,
     poll: &PollConfig,
-    pipelines: &[Guarding<'_>],
+    pipelines: &[GuardedPipeline<'_>],
 ) -> Option<resilience::Settings> {
     let id = receiver.id;
     let among = || pipelines.iter().filter(|p| p.receivers.contains(id));
@@ -119,7 +119,7 @@ fn guard(
 }
 
 /// Tells something about an item of a pipeline under the pipeline's path.
-fn told(pipeline: &Value<'_>, item: &Value<'_>, severity: Severity, message: String) {
+fn told(pipeline: &PlacedNode<'_>, item: &PlacedNode<'_>, severity: Severity, message: String) {
     pipeline.diagnostics().push(crate::yaml::Problem {
         span: item.span().clone(),
         path: pipeline.path().to_owned(),

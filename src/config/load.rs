@@ -9,7 +9,7 @@ use super::merge::{merge, set, unfold};
 use super::{Config, resolve};
 use crate::component::Factories;
 use crate::yaml::{
-    Diagnostics, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Severity, Span, parse, seal,
+    Diagnostics, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Severity, SourceSpan, parse, seal,
 };
 
 /// What runs when nothing is asked for.
@@ -33,7 +33,7 @@ pub struct Loaded {
     /// Everything merged and expanded, as `foghorn print-config` shows it.
     pub tree: Node,
     /// Where scalars stand in the tree that must not be shown.
-    pub secrets: Vec<Span>,
+    pub secrets: Vec<SourceSpan>,
     /// What works but is hardly what the user wants.
     pub warnings: Vec<Problem>,
 }
@@ -198,7 +198,7 @@ fn apply(root: &mut Node, argument: &str, number: usize, diagnostics: &Diagnosti
     }
     let Some(mut node) = node else { return };
     relocate(&mut node, number, offset);
-    let span = Span {
+    let span = SourceSpan {
         source: name,
         line: number,
         column: 1,
@@ -208,7 +208,7 @@ fn apply(root: &mut Node, argument: &str, number: usize, diagnostics: &Diagnosti
 
 /// Moves a tree that was read from the value of a `--set` to where it stands.
 fn relocate(node: &mut Node, line: usize, offset: usize) {
-    let moved = |span: &mut Span| {
+    let moved = |span: &mut SourceSpan| {
         span.line = line;
         span.column += offset;
     };
@@ -233,7 +233,7 @@ fn error(
     diagnostics: &Diagnostics,
 ) {
     diagnostics.push(Problem {
-        span: Span {
+        span: SourceSpan {
             source: Arc::clone(source),
             line,
             column,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::yaml::{Diagnostics, Entry, MAX_DEPTH, Node, NodeKind, Problem, Severity, Span};
+use crate::yaml::{Diagnostics, Entry, MAX_DEPTH, Node, NodeKind, Problem, Severity, SourceSpan};
 
 /// Lays `over` on `base`: maps merge key by key, and everything else replaces what was
 /// there. Every node keeps its place, so that errors name the file a value came from; a
@@ -57,7 +57,7 @@ pub(super) fn set(
     root: &mut Node,
     path: &[&str],
     value: Node,
-    span: &Span,
+    span: &SourceSpan,
     diagnostics: &Diagnostics,
 ) {
     let mut at: &Node = root;
@@ -90,7 +90,7 @@ pub(super) fn set(
 }
 
 /// `value` below one map for each key.
-fn nested(path: &[&str], span: &Span, value: Node) -> Node {
+fn nested(path: &[&str], span: &SourceSpan, value: Node) -> Node {
     path.iter().rev().fold(value, |value, key| Node {
         kind: NodeKind::Map(vec![Entry {
             key: (*key).to_owned(),

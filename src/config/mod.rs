@@ -16,6 +16,6 @@ mod telemetry;
 pub use expand::Environment;
 pub use load::{DEFAULT, Invalid, Loaded, Sources};
 pub use model::{
-    Config, HttpConfig, LogEncoding, MetricsPage, PipelineConfig, PipelineId, ServiceConfig,
+    Config, LogEncoding, MetricsPage, PipelineConfig, PipelineId, ServiceConfig, ServiceHttpConfig,
     ShutdownConfig, Stage, TelemetryConfig,
 };

@@ -82,7 +82,7 @@ pub struct ServiceConfig {
     /// Pipelines in the order of the document.
     pub pipelines: Vec<PipelineConfig>,
     /// The agent's own HTTP server.
-    pub http: HttpConfig,
+    pub http: ServiceHttpConfig,
     /// The agent's own telemetry.
     pub telemetry: TelemetryConfig,
     /// How long shutting down may take.
@@ -124,7 +124,7 @@ pub struct PipelineConfig {
 
 /// `service.http`.
 #[derive(Debug, Clone, Default)]
-pub struct HttpConfig {
+pub struct ServiceHttpConfig {
     /// Where to listen; none for `endpoint: none`.
     pub listener: Option<ListenerConfig>,
 }
@@ -179,7 +179,7 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             pipelines: Vec::new(),
-            http: HttpConfig::default(),
+            http: ServiceHttpConfig::default(),
             telemetry: TelemetryConfig::default(),
             shutdown: ShutdownConfig::default(),
             max_endpoints: DEFAULT_MAX_ENDPOINTS,

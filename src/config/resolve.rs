@@ -10,7 +10,9 @@ use super::{Config, ServiceConfig, Stage, guards, service, telemetry};
 use crate::component::{ComponentId, Factories, ReceiverConfig};
 use crate::pdata::Signal;
 use crate::resilience::DEFAULT_MAX_ENDPOINTS;
-use crate::yaml::{Diagnostics, Node, Problem, Severity, Span, Value, is_empty, nearest};
+use crate::yaml::{
+    Diagnostics, Node, PlacedNode, Problem, Severity, SourceSpan, is_empty, nearest,
+};
 
 /// Reads the whole tree. The result is for use only where no error was reported.
 pub(super) fn resolve(
@@ -18,7 +20,7 @@ pub(super) fn resolve(
     factories: &Factories,
     diagnostics: &Diagnostics,
 ) -> Option<Config> {
-    let mut fields = Value::root(root, diagnostics).fields()?;
+    let mut fields = PlacedNode::root(root, diagnostics).fields()?;
     let mut receivers = Section::read(
         &RECEIVERS,
         fields.value("receivers"),
@@ -83,7 +85,7 @@ pub(super) fn resolve(
     let mut service = service?.fields()?;
     if let Some(list) = service.value("extensions") {
         for (id, item) in ids(&list) {
-            let place = Place {
+            let place = ReferencePlace {
                 item: &item,
                 owner: &list,
             };
@@ -123,41 +125,41 @@ pub(super) fn resolve(
 }
 
 /// What a family of components is called.
-struct Family {
+struct ComponentFamily {
     one: &'static str,
     section: &'static str,
     /// Where one has to stand in order to run.
     used_in: &'static str,
 }
 
-const RECEIVERS: Family = Family {
+const RECEIVERS: ComponentFamily = ComponentFamily {
     one: "receiver",
     section: "receivers",
     used_in: "no pipeline",
 };
-const PROCESSORS: Family = Family {
+const PROCESSORS: ComponentFamily = ComponentFamily {
     one: "processor",
     section: "processors",
     used_in: "no pipeline",
 };
-const EXPORTERS: Family = Family {
+const EXPORTERS: ComponentFamily = ComponentFamily {
     one: "exporter",
     section: "exporters",
     used_in: "no pipeline",
 };
-const EXTENSIONS: Family = Family {
+const EXTENSIONS: ComponentFamily = ComponentFamily {
     one: "extension",
     section: "extensions",
     used_in: "no list of `service::extensions`",
 };
 
 /// Every name in a family, and which of its factories it means.
-type Names = Vec<(&'static str, usize)>;
+type FactoryNames = Vec<(&'static str, usize)>;
 
 fn named<F>(
     factories: &'static [F],
     names: impl Fn(&F) -> (&'static str, &'static [&'static str]),
-) -> Names {
+) -> FactoryNames {
     let mut all = Vec::new();
     for (i, factory) in factories.iter().enumerate() {
         let (kind, aliases) = names(factory);
@@ -169,7 +171,7 @@ fn named<F>(
 
 /// One of the sections that declare components.
 struct Section<'a, C> {
-    family: &'static Family,
+    family: &'static ComponentFamily,
     names: Vec<&'static str>,
     declared: BTreeMap<ComponentId, Declared<'a, C>>,
     /// Whether it can't be read at all, so that every reference into it would be wrong.
@@ -177,8 +179,8 @@ struct Section<'a, C> {
 }
 
 struct Declared<'a, C> {
-    span: Span,
-    body: Value<'a>,
+    span: SourceSpan,
+    body: PlacedNode<'a>,
     signals: &'static [Signal],
     /// None where something is wrong with it, which has been reported.
     config: Option<C>,
@@ -189,10 +191,10 @@ impl<'a, C> Section<'a, C> {
     /// Configures every component of the section, used or not, since a mistake in one that
     /// is commented out of its pipeline for a day is still a mistake.
     fn read(
-        family: &'static Family,
-        value: Option<Value<'a>>,
-        names: &Names,
-        configure: impl Fn(&Value<'_>, usize) -> Option<(&'static [Signal], Option<C>)>,
+        family: &'static ComponentFamily,
+        value: Option<PlacedNode<'a>>,
+        names: &FactoryNames,
+        configure: impl Fn(&PlacedNode<'_>, usize) -> Option<(&'static [Signal], Option<C>)>,
     ) -> Self {
         let mut section = Self {
             family,
@@ -245,7 +247,7 @@ impl<'a, C> Section<'a, C> {
     }
 
     fn unknown(&self, kind: &str) -> String {
-        let Family { one, section, .. } = self.family;
+        let ComponentFamily { one, section, .. } = self.family;
         match nearest(kind, self.names.iter().copied()) {
             Some(near) => format!("unknown {one} type `{kind}`, did you mean `{near}`?"),
             // No list of them: there are dozens in a grown table, and most are far off.
@@ -261,7 +263,7 @@ impl<'a, C> Section<'a, C> {
         &mut self,
         id: &ComponentId,
         signal: Option<Signal>,
-        place: &Place<'_>,
+        place: &ReferencePlace<'_>,
     ) -> Option<&Declared<'a, C>> {
         let one = self.family.one;
         if self.unreadable {
@@ -294,7 +296,7 @@ impl<'a, C> Section<'a, C> {
 
     /// What runs, with a warning for each that doesn't.
     fn used(self, diagnostics: &Diagnostics) -> BTreeMap<ComponentId, C> {
-        let Family {
+        let ComponentFamily {
             one,
             section,
             used_in,
@@ -335,12 +337,12 @@ impl<'a> Section<'a, Box<dyn ReceiverConfig>> {
 }
 
 /// Where a reference stands, and the path under which it is reported.
-struct Place<'a> {
-    item: &'a Value<'a>,
-    owner: &'a Value<'a>,
+struct ReferencePlace<'a> {
+    item: &'a PlacedNode<'a>,
+    owner: &'a PlacedNode<'a>,
 }
 
-impl Place<'_> {
+impl ReferencePlace<'_> {
     fn error<T>(&self, message: String) -> Option<T> {
         self.report(Severity::Error, message);
         None

@@ -14,15 +14,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{HttpConfig, ShutdownConfig};
+use super::{ServiceHttpConfig, ShutdownConfig};
 use crate::settings::ListenerConfig;
-use crate::yaml::Value;
+use crate::yaml::PlacedNode;
 
 /// Where the agent's own HTTP server listens unless told otherwise.
 const HTTP_ENDPOINT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9200);
 
-pub(super) fn http(value: Option<Value<'_>>) -> HttpConfig {
-    let default = HttpConfig {
+pub(super) fn http(value: Option<PlacedNode<'_>>) -> ServiceHttpConfig {
+    let default = ServiceHttpConfig {
         listener: Some(ListenerConfig::plain(HTTP_ENDPOINT)),
     };
     let Some(value) = value else { return default };
@@ -33,14 +33,14 @@ pub(super) fn http(value: Option<Value<'_>>) -> HttpConfig {
         .value("endpoint")
         .is_some_and(|endpoint| endpoint.text() == Some("none"));
     if off {
-        return HttpConfig { listener: None };
+        return ServiceHttpConfig { listener: None };
     }
     let listener = ListenerConfig::from_fields(&mut fields, Some(HTTP_ENDPOINT));
     fields.finish();
-    HttpConfig { listener }
+    ServiceHttpConfig { listener }
 }
 
-pub(super) fn shutdown(value: Option<Value<'_>>) -> ShutdownConfig {
+pub(super) fn shutdown(value: Option<PlacedNode<'_>>) -> ShutdownConfig {
     let mut shutdown = ShutdownConfig::default();
     if let Some(mut fields) = value.and_then(|value| value.fields()) {
         let range = Duration::ZERO..=Duration::from_secs(600);

@@ -25,12 +25,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{LogEncoding, MetricsPage, TelemetryConfig};
 use crate::settings::{ListenerConfig, address_of};
-use crate::yaml::{ByteSize, Fields, FromValue, NodeKind, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, NodeKind, PlacedNode};
 
 /// Where the Collector shows its own metrics.
 const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8888);
 
-pub(super) fn telemetry(value: Option<Value<'_>>) -> TelemetryConfig {
+pub(super) fn telemetry(value: Option<PlacedNode<'_>>) -> TelemetryConfig {
     let mut telemetry = TelemetryConfig::default();
     let Some(mut fields) = value.and_then(|value| value.fields()) else {
         return telemetry;
@@ -44,7 +44,7 @@ pub(super) fn telemetry(value: Option<Value<'_>>) -> TelemetryConfig {
     if let Some(keys) = fields.value("traces").and_then(|value| value.fields()) {
         traces(keys);
     }
-    if let Some(Resource(attributes)) = fields.optional("resource") {
+    if let Some(ResourceConfig(attributes)) = fields.optional("resource") {
         telemetry.resource = attributes;
     }
     fields.finish();
@@ -58,20 +58,20 @@ fn logs(mut keys: Fields<'_>, telemetry: &mut TelemetryConfig) {
     telemetry.log_encoding = keys.or("encoding", LogEncoding::Auto);
     let bounds = ByteSize(16 << 10)..=ByteSize(1 << 30);
     telemetry.log_queue = keys.within("queue_bytes", telemetry.log_queue, bounds);
-    let stderr = |value: &Value<'_>| is_list_of(value, "stderr");
+    let stderr = |value: &PlacedNode<'_>| is_list_of(value, "stderr");
     keys.without_effect("output_paths", stderr, "the log goes to stderr");
     keys.without_effect("error_output_paths", stderr, "the log goes to stderr");
-    let is_false = |value: &Value<'_>| value.text() == Some("false");
-    let is_true = |value: &Value<'_>| value.text() == Some("true");
+    let is_false = |value: &PlacedNode<'_>| value.text() == Some("false");
+    let is_true = |value: &PlacedNode<'_>| value.text() == Some("true");
     keys.without_effect("development", is_false, "there is one mode only");
     keys.without_effect("disable_caller", is_true, "no line names its caller");
     keys.without_effect("disable_stacktrace", is_true, "no line has a stack trace");
-    let is_off = |value: &Value<'_>| {
+    let is_off = |value: &PlacedNode<'_>| {
         let mut entries = value.entries().into_iter().flatten();
         entries.any(|(entry, value)| entry.key == "enabled" && value.text() == Some("false"))
     };
     keys.without_effect("sampling", is_off, "every line is written");
-    let never = |_: &Value<'_>| false;
+    let never = |_: &PlacedNode<'_>| false;
     keys.without_effect("initial_fields", never, "use `resource`");
     keys.without_effect("processors", never, "the log goes to stderr alone");
     keys.finish();
@@ -101,16 +101,16 @@ fn metrics(mut keys: Fields<'_>, telemetry: &mut TelemetryConfig) {
         telemetry.pages.clear();
     }
     not_yet(&mut keys, "otlp");
-    let never = |_: &Value<'_>| false;
+    let never = |_: &PlacedNode<'_>| false;
     keys.without_effect("views", never, "every metric is shown as it is");
     keys.finish();
 }
 
 /// The page that a reader asks for. One that pushes asks for none.
-fn page(reader: &Value<'_>) -> Option<MetricsPage> {
+fn page(reader: &PlacedNode<'_>) -> Option<MetricsPage> {
     let mut keys = reader.fields()?;
     let pull = keys.value("pull");
-    let never = |_: &Value<'_>| false;
+    let never = |_: &PlacedNode<'_>| false;
     let pushes = keys.without_effect("periodic", never, "no metrics are pushed");
     keys.finish();
     let Some(pull) = pull else {
@@ -132,11 +132,11 @@ fn page(reader: &Value<'_>) -> Option<MetricsPage> {
         return exporter.error("`prometheus` is missing: use `prometheus: {host, port}`");
     };
     let mut keys = prometheus.fields()?;
-    let host = keys.or("host", Host(PAGE.ip()));
+    let host = keys.or("host", HostAddress(PAGE.ip()));
     let port = keys.or("port", PAGE.port());
     let listener = ListenerConfig::at(Some(SocketAddr::new(host.0, port)), &mut keys);
     // The page has neither scopes nor suffixes, as the Collector's has none by default.
-    let is_true = |value: &Value<'_>| value.text() == Some("true");
+    let is_true = |value: &PlacedNode<'_>| value.text() == Some("true");
     for key in ["without_scope_info", "without_type_suffix", "without_units"] {
         keys.without_effect(key, is_true, "the page is always without them");
     }
@@ -151,8 +151,8 @@ fn page(reader: &Value<'_>) -> Option<MetricsPage> {
 }
 
 fn traces(mut keys: Fields<'_>) {
-    let is_off = |value: &Value<'_>| value.text() == Some("none");
-    let never = |_: &Value<'_>| false;
+    let is_off = |value: &PlacedNode<'_>| value.text() == Some("none");
+    let never = |_: &PlacedNode<'_>| false;
     keys.without_effect("level", is_off, "the agent traces nothing");
     for key in ["processors", "propagators", "sampler"] {
         keys.without_effect(key, never, "the agent traces nothing");
@@ -169,16 +169,16 @@ fn not_yet(keys: &mut Fields<'_>, key: &'static str) {
     }
 }
 
-fn is_list_of(value: &Value<'_>, only: &str) -> bool {
+fn is_list_of(value: &PlacedNode<'_>, only: &str) -> bool {
     let items = value.items().unwrap_or_default();
     items.iter().all(|item| item.text() == Some(only))
 }
 
 /// A host as the Collector writes it.
-struct Host(IpAddr);
+struct HostAddress(IpAddr);
 
-impl FromValue for Host {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for HostAddress {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let text = value.read::<String>()?;
         match text.as_str() {
             "" => Some(Self(Ipv4Addr::UNSPECIFIED.into())),
@@ -194,7 +194,7 @@ impl FromValue for Host {
 struct Level(String);
 
 impl FromValue for Level {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let text = value.read::<String>()?;
         if text.contains(['=', ',']) {
             return match text.parse::<tracing_subscriber::filter::Targets>() {
@@ -213,17 +213,17 @@ impl FromValue for Level {
 }
 
 impl FromValue for LogEncoding {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.choice(&[("console", Self::Console), ("json", Self::Json)])
     }
 }
 
 /// Attributes by name, or as a list under `attributes`. The Collector takes one away by giving it no value, which would
 /// leave the agent without a name of its own: it keeps its values then.
-struct Resource(BTreeMap<String, String>);
+struct ResourceConfig(BTreeMap<String, String>);
 
-impl FromValue for Resource {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ResourceConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut attributes = BTreeMap::new();
         for (entry, value) in value.entries()? {
             // The form of the declarative configuration.
@@ -245,7 +245,7 @@ impl FromValue for Resource {
 
 /// An attribute as `{name: ..., value: ...}`; its type is what the value looks like to those
 /// who read it.
-fn listed(item: &Value<'_>) -> Option<(String, String)> {
+fn listed(item: &PlacedNode<'_>) -> Option<(String, String)> {
     let mut keys = item.fields()?;
     let name = keys.required("name");
     let value = keys.required("value");
@@ -268,7 +268,7 @@ mod tests {
     fn read(text: &str) -> (TelemetryConfig, Vec<String>) {
         let diagnostics = Diagnostics::new();
         let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-        let telemetry = telemetry(Some(Value::root(&node, &diagnostics)));
+        let telemetry = telemetry(Some(PlacedNode::root(&node, &diagnostics)));
         let problems = diagnostics.problems();
         (
             telemetry,

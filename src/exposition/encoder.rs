@@ -1,6 +1,8 @@
 //! Writes families and series in one of the formats.
 
-use super::model::{self, Descriptor, Exemplar, Histogram, Kind, Series, Summary, Value};
+use super::model::{
+    self, Descriptor, Histogram, Kind, SampleExemplar, SampleValue, Series, Summary,
+};
 use super::{Format, number};
 
 /// Writes a page, family by family.
@@ -82,7 +84,7 @@ impl Encoder {
     }
 
     /// Starts a family. `kind` is its kind on this page: in OpenMetrics a counter that
-    /// [`Names::openmetrics_counters`](super::Names::openmetrics_counters) doesn't list is
+    /// [`Names::openmetrics_counters`](super::FamilyNames::openmetrics_counters) doesn't list is
     /// to be an unknown.
     pub fn family(&mut self, family: &Descriptor, kind: Kind) {
         self.kind = kind;
@@ -122,9 +124,9 @@ impl Encoder {
     #[inline]
     pub fn series(&mut self, series: &Series) {
         match &series.value {
-            Value::Number(value) => self.number(series, *value),
-            Value::Histogram(value) => self.histogram(series, value),
-            Value::Summary(value) => self.summary(series, value),
+            SampleValue::Number(value) => self.number(series, *value),
+            SampleValue::Histogram(value) => self.histogram(series, value),
+            SampleValue::Summary(value) => self.summary(series, value),
         }
     }
 
@@ -268,7 +270,7 @@ impl Encoder {
         }
     }
 
-    fn exemplar(&mut self, exemplar: Option<&Exemplar>) {
+    fn exemplar(&mut self, exemplar: Option<&SampleExemplar>) {
         let Some(exemplar) = exemplar.filter(|_| self.format == Format::OpenMetrics) else {
             return;
         };

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-use super::{Bounds, Descriptor, Family, Histogram, Kind, Labels, Names, Series, Summary, Value};
+use super::{
+    Bounds, Descriptor, Family, FamilyNames, Histogram, Kind, Labels, SampleValue, Series, Summary,
+};
 
 /// Takes over what a registry has gathered. A family or series that would make the page
 /// invalid, because its names are taken or it comes twice, is left out.
 pub fn families(gathered: &[MetricFamily]) -> Vec<Family> {
-    let mut names = Names::new();
+    let mut names = FamilyNames::new();
     gathered
         .iter()
         .filter_map(|family| {
@@ -120,9 +122,9 @@ impl Family {
         self.series
             .iter()
             .map(|series| match &series.value {
-                Value::Number(_) => 1,
-                Value::Histogram(histogram) => histogram.counts.len() + 2,
-                Value::Summary(summary) => summary.quantiles.len() + 2,
+                SampleValue::Number(_) => 1,
+                SampleValue::Histogram(histogram) => histogram.counts.len() + 2,
+                SampleValue::Summary(summary) => summary.quantiles.len() + 2,
             })
             .sum()
     }

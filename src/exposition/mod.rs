@@ -7,7 +7,7 @@
 //!
 //! The encoder can't write an invalid line: label values and help are escaped, values that
 //! OpenMetrics forbids (a counter that is NaN or negative) are left out there. That whole
-//! pages are valid, with no name twice, is up to [`Names`], which owners of families ask.
+//! pages are valid, with no name twice, is up to [`FamilyNames`], which owners of families ask.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
@@ -25,7 +25,8 @@ pub use accept::{Accepted, Format};
 pub use encoder::Encoder;
 pub use gathered::families;
 pub use model::{
-    Bounds, Descriptor, Exemplar, Family, Histogram, Kind, Labels, Series, Summary, Value,
+    Bounds, Descriptor, Family, Histogram, Kind, Labels, SampleExemplar, SampleValue, Series,
+    Summary,
 };
-pub use names::{Names, is_legacy_name};
+pub use names::{FamilyNames, is_legacy_name};
 pub use page::{Chunks, page};

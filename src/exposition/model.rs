@@ -93,13 +93,13 @@ pub struct Series {
     /// which has several lines, the labels alone.
     pub(super) text: Bytes,
     /// The value.
-    pub value: Value,
+    pub value: SampleValue,
     /// Milliseconds since the Unix epoch; written only where it is given.
     pub timestamp: Option<i64>,
     /// When the counting began, in milliseconds since the Unix epoch.
     pub created: Option<i64>,
     /// A counter's; the exemplars of a histogram lie in its buckets.
-    pub exemplar: Option<Box<Exemplar>>,
+    pub exemplar: Option<Box<SampleExemplar>>,
 }
 
 impl Series {
@@ -109,20 +109,20 @@ impl Series {
         open(&mut text, name, "");
         text.extend_from_slice(&labels.0);
         close(&mut text);
-        Self::new(text, Value::Number(value))
+        Self::new(text, SampleValue::Number(value))
     }
 
     /// A series of a histogram.
     pub fn histogram(labels: &Labels, value: Histogram) -> Self {
-        Self::new(labels.0.clone(), Value::Histogram(Box::new(value)))
+        Self::new(labels.0.clone(), SampleValue::Histogram(Box::new(value)))
     }
 
     /// A series of a summary.
     pub fn summary(labels: &Labels, value: Summary) -> Self {
-        Self::new(labels.0.clone(), Value::Summary(Box::new(value)))
+        Self::new(labels.0.clone(), SampleValue::Summary(Box::new(value)))
     }
 
-    fn new(text: Vec<u8>, value: Value) -> Self {
+    fn new(text: Vec<u8>, value: SampleValue) -> Self {
         Self {
             text: text.into(),
             value,
@@ -148,7 +148,7 @@ impl Series {
 
 /// The value of a series.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub enum SampleValue {
     /// Of a counter, a gauge or an unknown.
     Number(f64),
     /// Of a histogram.
@@ -167,7 +167,7 @@ pub struct Histogram {
     /// Sum of all observations, where it is known.
     pub sum: Option<f64>,
     /// Examples, each with the index of its bucket, ascending, one a bucket at most.
-    pub exemplars: Vec<(usize, Exemplar)>,
+    pub exemplars: Vec<(usize, SampleExemplar)>,
 }
 
 impl Histogram {
@@ -224,7 +224,7 @@ pub struct Summary {
 
 /// One measurement that went into a value.
 #[derive(Debug, Clone)]
-pub struct Exemplar {
+pub struct SampleExemplar {
     /// Its labels. OpenMetrics allows 128 characters of names and values.
     pub labels: Labels,
     /// What was measured.

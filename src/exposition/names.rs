@@ -17,11 +17,11 @@ pub fn is_legacy_name(name: &str, colon: bool) -> bool {
 /// A histogram `x` also writes `x_bucket`, `x_sum` and `x_count`, so no other family may
 /// have one of those names. The family that is entered first has them.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct FamilyNames {
     taken: HashSet<String>,
 }
 
-impl Names {
+impl FamilyNames {
     /// No names yet.
     pub fn new() -> Self {
         Self::default()
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_samples_of_a_histogram_are_nobody_elses() {
-        let mut names = Names::new();
+        let mut names = FamilyNames::new();
         assert!(names.claim("x", Kind::Histogram));
         assert!(!names.claim("x_count", Kind::Gauge));
         assert!(!names.claim("x", Kind::Gauge));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_counter_gives_way_to_whoever_has_its_name_without_total() {
-        let mut names = Names::new();
+        let mut names = FamilyNames::new();
         for (name, kind) in [
             ("betanet_packets_dropped", Kind::Gauge),
             ("betanet_packets_dropped_total", Kind::Counter),

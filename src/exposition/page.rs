@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Accepted, Encoder, Family, Format, Kind, Names};
+use super::{Accepted, Encoder, Family, FamilyNames, Format, Kind};
 
 /// Collects what an encoder writes into pieces of a body.
 ///
@@ -80,7 +80,7 @@ impl Chunks {
 /// Writes families that are all at hand as one page. The caller sees to it that their
 /// names don't clash; those of [`families`](super::families) don't.
 pub fn page(families: &[Family], accepted: Accepted) -> Bytes {
-    let mut names = Names::new();
+    let mut names = FamilyNames::new();
     for family in families {
         names.claim(&family.descriptor.name, family.descriptor.kind);
     }

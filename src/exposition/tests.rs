@@ -33,8 +33,8 @@ fn encode(format: Format, families: &[Family]) -> String {
     String::from_utf8(page.to_vec()).unwrap()
 }
 
-fn exemplar() -> Exemplar {
-    Exemplar {
+fn exemplar() -> SampleExemplar {
+    SampleExemplar {
         labels: labels(&[("trace_id", "0af7")]),
         value: 0.7,
         timestamp: Some(1_700_000_000_500),

@@ -32,7 +32,7 @@ use crate::component::{
 };
 use crate::settings::ListenerConfig;
 use crate::settings::collector::page_keys;
-use crate::yaml::Value;
+use crate::yaml::PlacedNode;
 
 /// Names `health_check` and reads its configuration.
 pub const FACTORY: ExtensionFactory = ExtensionFactory {
@@ -58,7 +58,7 @@ struct Bodies {
 }
 
 impl Config {
-    fn read(value: &Value<'_>) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let listener = ListenerConfig::from_fields(&mut fields, Some(ENDPOINT));
         page_keys(&mut fields);
@@ -92,7 +92,7 @@ impl Config {
 
 impl ExtensionConfig for Config {
     fn build(&self, context: &BuildContext) -> anyhow::Result<Box<dyn Extension>> {
-        let check = Arc::new(Check {
+        let check = Arc::new(HealthCheck {
             health: context.health.clone(),
             started: Now::read(),
             bodies: self.bodies.clone(),
@@ -120,13 +120,13 @@ impl Extension for Routed {
     }
 }
 
-struct Check {
+struct HealthCheck {
     health: Health,
     started: Now,
     bodies: Bodies,
 }
 
-impl Check {
+impl HealthCheck {
     fn answer(&self, now: Now) -> Response {
         let available =
             self.health.phase() == Phase::Running && self.health.dead_tasks().is_empty();
@@ -195,15 +195,15 @@ mod tests {
     use crate::server::Server;
     use crate::telemetry::Telemetry;
 
-    fn check(bodies: Bodies) -> Check {
-        Check {
+    fn check(bodies: Bodies) -> HealthCheck {
+        HealthCheck {
             health: Health::new(),
             started: Now::read(),
             bodies,
         }
     }
 
-    async fn answer(check: &Check) -> (u16, String) {
+    async fn answer(check: &HealthCheck) -> (u16, String) {
         let response = check.answer(Now::read());
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();

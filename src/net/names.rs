@@ -22,10 +22,10 @@ pub fn share_for_connecting(timeout: Duration) -> Duration {
 
 /// Looks up the names of one client. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Names(Arc<Inner>);
+pub struct Names(Arc<NamesInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct NamesInner {
     resolver: Resolver,
     limit: Duration,
     // Std mutex: held to copy a few addresses.
@@ -35,7 +35,7 @@ struct Inner {
 impl Names {
     /// For a client whose requests take at most `timeout`.
     pub fn new(resolver: Resolver, timeout: Duration) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(NamesInner {
             resolver,
             limit: share_for_connecting(timeout),
             found: Mutex::default(),
@@ -79,7 +79,7 @@ impl Resolve for Names {
     }
 }
 
-impl Inner {
+impl NamesInner {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<[IpAddr]>>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -40,10 +40,10 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// A value that is made of files. Cheap to clone; clones share the value.
 pub struct Renewable<T> {
-    inner: Arc<Inner<T>>,
+    inner: Arc<RenewalInner<T>>,
 }
 
-struct Inner<T> {
+struct RenewalInner<T> {
     files: Vec<PathBuf>,
     interval: Duration,
     make: Box<dyn Fn() -> anyhow::Result<T> + Send + Sync>,
@@ -105,7 +105,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
         let prints = prints(&files, &hash);
         let value = make()?;
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(RenewalInner {
                 files,
                 interval: interval.unwrap_or(INTERVAL).min(INTERVAL),
                 make: Box::new(make),
@@ -147,7 +147,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
         if now.saturating_duration_since(known.looked) < inner.interval {
             return None;
         }
-        let slot = Slot::take()?;
+        let slot = LookSlot::take()?;
         let (end, done) = watch::channel(());
         known.looked = now;
         known.looking = Some((now, done.clone()));
@@ -161,7 +161,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
     }
 }
 
-impl<T> Inner<T> {
+impl<T> RenewalInner<T> {
     /// Makes the value anew where the files have changed.
     fn renew(&self) {
         let prints = prints(&self.files, &self.hash);
@@ -199,9 +199,9 @@ impl<T> Inner<T> {
 }
 
 /// One of the looks that may be under way.
-struct Slot;
+struct LookSlot;
 
-impl Slot {
+impl LookSlot {
     fn take() -> Option<Self> {
         let free = |count: usize| (count < LOOKS).then_some(count + 1);
         let taken = UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
@@ -209,7 +209,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for LookSlot {
     fn drop(&mut self) {
         UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
     }

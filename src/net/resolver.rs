@@ -53,16 +53,16 @@ pub enum LookupError {
 }
 
 /// What one lookup came to.
-type Answer = Result<Arc<[IpAddr]>, LookupError>;
+type LookupResult = Result<Arc<[IpAddr]>, LookupError>;
 
 /// How a name is looked up; may block.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// Looks names up. Clones share their threads and lookups.
 #[derive(Clone)]
-pub struct Resolver(Arc<Shared>);
+pub struct Resolver(Arc<SharedResolver>);
 
-struct Shared {
+struct SharedResolver {
     lookup: Box<LookUp>,
     // Std mutex: held to look at a table, and never across a lookup.
     lookups: Mutex<Lookups>,
@@ -72,16 +72,16 @@ struct Shared {
 #[derive(Default)]
 struct Lookups {
     /// Every name that waits for a thread or has one.
-    under_way: HashMap<Arc<str>, UnderWay>,
+    under_way: HashMap<Arc<str>, LookupUnderWay>,
     waiting: VecDeque<Arc<str>>,
-    late: HashMap<Arc<str>, (Instant, Answer)>,
+    late: HashMap<Arc<str>, (Instant, LookupResult)>,
     threads: usize,
     idle: usize,
 }
 
-struct UnderWay {
+struct LookupUnderWay {
     since: Instant,
-    answer: watch::Sender<Option<Answer>>,
+    answer: watch::Sender<Option<LookupResult>>,
 }
 
 impl Resolver {
@@ -98,7 +98,7 @@ impl Resolver {
 
     /// One that looks names up by `lookup`, which may block.
     pub fn with(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedResolver {
             lookup: Box::new(lookup),
             lookups: Mutex::default(),
             asked: Condvar::new(),
@@ -113,7 +113,7 @@ impl Resolver {
     /// # Errors
     ///
     /// When there are none, or none within `limit`.
-    pub async fn resolve(&self, host: &str, limit: Duration) -> Answer {
+    pub async fn resolve(&self, host: &str, limit: Duration) -> LookupResult {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok([address].into());
         }
@@ -121,8 +121,8 @@ impl Resolver {
             return Ok([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
         let mut answer = match self.ask(host)? {
-            Asked::Known(answer) => return answer,
-            Asked::Waits(answer) => answer,
+            LookupState::Known(answer) => return answer,
+            LookupState::Waits(answer) => answer,
         };
         let answered = timeout(limit, answer.wait_for(Option::is_some)).await;
         match answered {
@@ -133,16 +133,16 @@ impl Resolver {
         }
     }
 
-    fn ask(&self, host: &str) -> Result<Asked, LookupError> {
+    fn ask(&self, host: &str) -> Result<LookupState, LookupError> {
         let now = Instant::now();
         let mut lookups = self.0.lock();
         if let Some((since, answer)) = lookups.late.remove(host)
             && now.saturating_duration_since(since) < KEPT
         {
-            return Ok(Asked::Known(answer));
+            return Ok(LookupState::Known(answer));
         }
         if let Some(lookup) = lookups.under_way.get(host) {
-            return Ok(Asked::Waits(lookup.answer.subscribe()));
+            return Ok(LookupState::Waits(lookup.answer.subscribe()));
         }
         if lookups.waiting.len() >= MAX_WAITING {
             lookups.forget_unwanted();
@@ -152,7 +152,7 @@ impl Resolver {
         }
         let name: Arc<str> = host.into();
         let (sender, answer) = watch::channel(None);
-        let lookup = UnderWay {
+        let lookup = LookupUnderWay {
             since: now,
             answer: sender,
         };
@@ -171,7 +171,7 @@ impl Resolver {
                 }
             }
         }
-        Ok(Asked::Waits(answer))
+        Ok(LookupState::Waits(answer))
     }
 
     fn spawn(&self) -> io::Result<()> {
@@ -198,12 +198,12 @@ impl fmt::Debug for Resolver {
 }
 
 /// What there is when a name has been asked for.
-enum Asked {
-    Known(Answer),
-    Waits(watch::Receiver<Option<Answer>>),
+enum LookupState {
+    Known(LookupResult),
+    Waits(watch::Receiver<Option<LookupResult>>),
 }
 
-impl Shared {
+impl SharedResolver {
     fn lock(&self) -> MutexGuard<'_, Lookups> {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,7 +247,7 @@ impl Shared {
 
 /// Counts a thread, also when its lookup panics.
 struct Thread<'a> {
-    shared: &'a Shared,
+    shared: &'a SharedResolver,
     /// What it is looking up.
     at: Option<Arc<str>>,
 }
@@ -263,7 +263,7 @@ impl Drop for Thread<'_> {
 }
 
 impl Lookups {
-    fn finish(&mut self, name: &Arc<str>, answer: Answer) {
+    fn finish(&mut self, name: &Arc<str>, answer: LookupResult) {
         let Some(lookup) = self.under_way.remove(name) else {
             return;
         };
@@ -295,7 +295,7 @@ impl Lookups {
     }
 }
 
-fn answer(found: io::Result<Vec<IpAddr>>) -> Answer {
+fn answer(found: io::Result<Vec<IpAddr>>) -> LookupResult {
     match found {
         Ok(addresses) if addresses.is_empty() => Err(failed("it has none", false)),
         Ok(mut addresses) => {

@@ -8,13 +8,13 @@ use super::wire::{FIXED32, FIXED64, LEN, VARINT, encode_varint, put_varint};
 /// An encoded message in the making. Nested messages are begun and ended; what is open
 /// when the message is finished ends with it.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(super) struct MessageEncoder {
     out: Vec<u8>,
     /// Where the content of each open message begins, outermost first.
     open: Vec<usize>,
 }
 
-impl Encoder {
+impl MessageEncoder {
     /// How many messages are open.
     pub(super) fn depth(&self) -> usize {
         self.open.len()

@@ -11,24 +11,24 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::protocol::{Field, Kind, Message, Presence, Scalar, Visitor, visit};
+use super::protocol::{Field, FieldKind, Message, Presence, Scalar, Visitor, visit};
 use super::{Part, Signal};
 
-pub use read::{Decoded, Invalid, decode};
+pub use read::{Decoded, InvalidJson, decode};
 
 /// Appends a part of a batch of this signal to `out` as one JSON object, without line
 /// breaks. What is absent on the wire is absent in the JSON; unknown fields are skipped.
 pub fn write(signal: Signal, part: &Part, out: &mut Vec<u8>) {
-    visit(signal, part, &mut Writer { out, comma: false });
+    visit(signal, part, &mut JsonWriter { out, comma: false });
 }
 
-struct Writer<'o> {
+struct JsonWriter<'o> {
     out: &'o mut Vec<u8>,
     /// Whether a value or key stands right before.
     comma: bool,
 }
 
-impl Visitor for Writer<'_> {
+impl Visitor for JsonWriter<'_> {
     fn begin_message(&mut self, _message: &'static Message) {
         self.separate();
         self.out.push(b'{');
@@ -63,7 +63,11 @@ impl Visitor for Writer<'_> {
         self.comma = true;
         let wide = matches!(
             field.kind,
-            Kind::Int64 | Kind::Uint64 | Kind::Fixed64 | Kind::Sfixed64 | Kind::Nanos
+            FieldKind::Int64
+                | FieldKind::Uint64
+                | FieldKind::Fixed64
+                | FieldKind::Sfixed64
+                | FieldKind::Nanos
         );
         match value {
             Scalar::Bool(flag) => self.display(flag),
@@ -73,21 +77,21 @@ impl Visitor for Writer<'_> {
             Scalar::Unsigned(number) => self.display(number),
             Scalar::Double(number) => self.double(number),
             Scalar::Bytes(bytes) => match field.kind {
-                Kind::Id(_) => {
+                FieldKind::Id(_) => {
                     self.out.push(b'"');
                     for byte in bytes {
                         self.display(format_args!("{byte:02x}"));
                     }
                     self.out.push(b'"');
                 }
-                Kind::Bytes => self.display(format_args!("\"{}\"", STANDARD.encode(bytes))),
+                FieldKind::Bytes => self.display(format_args!("\"{}\"", STANDARD.encode(bytes))),
                 _ => self.string(&String::from_utf8_lossy(bytes)),
             },
         }
     }
 }
 
-impl Writer<'_> {
+impl JsonWriter<'_> {
     fn separate(&mut self) {
         if self.comma {
             self.out.push(b',');

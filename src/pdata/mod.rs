@@ -30,7 +30,7 @@ use bytes::Bytes;
 
 pub use memo::{Lookup, SeriesId, SeriesMemo};
 pub use splice::{Action, At, AttributeWriter, Edit, Replacement};
-pub use walk::{Malformed, Reason};
+pub use walk::{Malformed, MalformedReason};
 
 /// One of the three kinds of telemetry. A pipeline carries exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,8 +12,8 @@
 
 use bytes::Bytes;
 
-use super::encode::Encoder;
-use super::protocol::{Message, ONEOF, Read, Slot};
+use super::encode::MessageEncoder;
+use super::protocol::{FieldSlot, Message, ONEOF, ReadAs};
 use super::wire::{GROUP, LEN, put_varint, skip_scalar, take, varint};
 use super::{Signal, walk};
 
@@ -28,10 +28,10 @@ const NUMBERS: usize = 32;
 /// A regular encoding of `request`, which the walk has accepted.
 pub(super) fn encode(signal: Signal, request: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(request.len());
-    for field in Fields(request) {
+    for field in RegularFields(request) {
         match signal.request().index.slot(field.number).read {
-            Read::Message(resource) if !is_regular(signal, field.raw) => {
-                let mut encoder = Encoder::default();
+            ReadAs::Message(resource) if !is_regular(signal, field.raw) => {
+                let mut encoder = MessageEncoder::default();
                 message(&mut encoder, resource, &[field.content]);
                 let encoded = encoder.finish();
                 put_varint(&mut out, u64::from(field.number << 3 | LEN));
@@ -50,7 +50,7 @@ fn is_regular(signal: Signal, field: &[u8]) -> bool {
 }
 
 /// Writes the message that comes in these pieces, each field where it occurs last.
-fn message(out: &mut Encoder, message: &'static Message, pieces: &[&[u8]]) {
+fn message(out: &mut MessageEncoder, message: &'static Message, pieces: &[&[u8]]) {
     let singular = Singular::of(message, pieces);
     for (at, field) in fields(pieces).enumerate() {
         let slot = message.index.slot(field.number);
@@ -58,15 +58,15 @@ fn message(out: &mut Encoder, message: &'static Message, pieces: &[&[u8]]) {
             continue;
         }
         match slot.read {
-            Read::Message(inner) if slot.once == 0 => {
+            ReadAs::Message(inner) if slot.once == 0 => {
                 nested(out, field.number, inner, &[field.content]);
             }
-            Read::Message(inner) => {
+            ReadAs::Message(inner) => {
                 let merged = singular.occurrences(slot, field.number, pieces);
                 let merged: Vec<&[u8]> = merged.filter(|piece| !piece.is_empty()).collect();
                 nested(out, field.number, inner, &merged);
             }
-            Read::PackedFixed64 | Read::PackedVarint => {
+            ReadAs::PackedFixed64 | ReadAs::PackedVarint => {
                 let numbers = singular.occurrences(slot, field.number, pieces);
                 out.packed(field.number, numbers);
             }
@@ -75,7 +75,7 @@ fn message(out: &mut Encoder, message: &'static Message, pieces: &[&[u8]]) {
     }
 }
 
-fn nested(out: &mut Encoder, number: u32, inner: &'static Message, pieces: &[&[u8]]) {
+fn nested(out: &mut MessageEncoder, number: u32, inner: &'static Message, pieces: &[&[u8]]) {
     out.message(number, |out| message(out, inner, pieces));
 }
 
@@ -110,7 +110,7 @@ impl Singular {
     }
 
     /// Whether the field at this place stands for all that counts of it.
-    fn ends_at(&self, slot: &Slot, number: u32, at: usize) -> bool {
+    fn ends_at(&self, slot: &FieldSlot, number: u32, at: usize) -> bool {
         let displaced = slot.once & ONEOF != 0 && number != self.member;
         !displaced && self.last.get(number as usize) == Some(&at)
     }
@@ -118,7 +118,7 @@ impl Singular {
     /// The contents of a field, wherever it occurs and counts.
     fn occurrences<'p, 'a: 'p>(
         &self,
-        slot: &Slot,
+        slot: &FieldSlot,
         number: u32,
         pieces: &'p [&'a [u8]],
     ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'p, 'a> {
@@ -146,14 +146,14 @@ struct AnyField<'a> {
 
 /// The fields of a message, one piece after the other.
 fn fields<'p, 'a: 'p>(pieces: &'p [&'a [u8]]) -> impl Iterator<Item = AnyField<'a>> + Clone + 'p {
-    pieces.iter().flat_map(|piece| Fields(piece))
+    pieces.iter().flat_map(|piece| RegularFields(piece))
 }
 
 /// The fields of a message that the walk has accepted, without its groups.
 #[derive(Clone, Copy)]
-struct Fields<'a>(&'a [u8]);
+struct RegularFields<'a>(&'a [u8]);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for RegularFields<'a> {
     type Item = AnyField<'a>;
 
     fn next(&mut self) -> Option<AnyField<'a>> {

@@ -20,7 +20,7 @@ impl Batch {
                 back.parts.push(part);
             } else {
                 let only = |side| Batch::single(front.signal, part.clone()).keep(side, room);
-                let (before, after) = (only(Side::Before), only(Side::After));
+                let (before, after) = (only(SplitSide::Before), only(SplitSide::After));
                 front.append(before);
                 back.append(after);
                 room = 0;
@@ -56,7 +56,7 @@ impl Batch {
         }
     }
 
-    fn keep(mut self, side: Side, border: u64) -> Self {
+    fn keep(mut self, side: SplitSide, border: u64) -> Self {
         let seen = 0;
         self.edit(&mut Border { side, border, seen });
         self
@@ -64,14 +64,14 @@ impl Batch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum SplitSide {
     Before,
     After,
 }
 
 /// Drops the items on the other side of a border.
 struct Border {
-    side: Side,
+    side: SplitSide,
     border: u64,
     seen: u64,
 }
@@ -80,7 +80,7 @@ impl Border {
     fn item(&mut self) -> Action {
         let before = self.seen < self.border;
         self.seen += 1;
-        if before == (self.side == Side::Before) {
+        if before == (self.side == SplitSide::Before) {
             Action::Keep
         } else {
             Action::Drop

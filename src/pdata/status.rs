@@ -7,7 +7,7 @@ use prost::Message;
 
 /// A status with the one kind of detail that OTLP gives a meaning to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Status {
+pub struct RpcStatus {
     /// A gRPC code.
     pub code: u32,
     /// What happened, for people.
@@ -18,7 +18,7 @@ pub struct Status {
 
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-impl Status {
+impl RpcStatus {
     /// The encoded message.
     pub fn encode(&self) -> Vec<u8> {
         let details = self.retry_after.map(|delay| wire::Any {
@@ -111,12 +111,12 @@ mod tests {
             Some(Duration::from_millis(1500)),
             Some(Duration::ZERO),
         ] {
-            let status = Status {
+            let status = RpcStatus {
                 code: 14,
                 message: "no room".to_owned(),
                 retry_after,
             };
-            assert_eq!(Status::decode(&status.encode()), Some(status));
+            assert_eq!(RpcStatus::decode(&status.encode()), Some(status));
         }
     }
 
@@ -132,6 +132,6 @@ mod tests {
         assert_eq!(f(-1, 0), None);
         assert_eq!(f(0, -1), None);
         assert_eq!(f(0, 1_000_000_000), None);
-        assert_eq!(Status::decode(b"\xff\xff"), None);
+        assert_eq!(RpcStatus::decode(b"\xff\xff"), None);
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::samples::{self, Random, Style};
-use super::{Batch, Malformed, Reason, Signal, walk};
+use super::{Batch, Malformed, MalformedReason, Signal, walk};
 
 /// A random request of a signal.
 pub(super) fn sample(signal: Signal, seed: u64, style: Style) -> Vec<u8> {
@@ -315,7 +315,7 @@ fn messages_may_be_nested_as_deep_as_prost_allows() {
     }
     assert!(walk::request(Signal::Logs, &nested(48, &[])).is_ok());
     let refused = walk::request(Signal::Logs, &nested(49, &[])).unwrap_err();
-    assert_eq!(refused.reason, Reason::Depth);
+    assert_eq!(refused.reason, MalformedReason::Depth);
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn an_id_has_its_length_or_is_empty() {
                 agrees_with_prost(signal, &bytes);
                 let refused = Batch::decode(signal, bytes.into()).err();
                 let refused = refused.map(|refused| (refused.reason, refused.path));
-                let wrong = (Reason::Id(right), name.to_owned());
+                let wrong = (MalformedReason::Id(right), name.to_owned());
                 let is_right = length == 0 || length == usize::from(right);
                 assert_eq!(refused, (!is_right).then_some(wrong), "{name} of {length}");
             }

@@ -15,7 +15,7 @@ use crate::steps;
 
 use super::Signal;
 use super::plain::{self, Bits};
-use super::protocol::{Message, ONEOF, Read, Role, Slot};
+use super::protocol::{FieldSlot, Message, MessageRole, ONEOF, ReadAs};
 use super::wire::{
     FIXED32, FIXED64, GROUP, GROUP_END, LEN, VARINT, fixed32, fixed64, skip_scalar, take, varint,
 };
@@ -36,12 +36,12 @@ pub struct Malformed {
     /// the request itself.
     pub path: String,
     /// What is wrong.
-    pub reason: Reason,
+    pub reason: MalformedReason,
 }
 
 /// What can be wrong with an encoded request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum MalformedReason {
     /// A field, or its length, points beyond the end of its message, or a varint is
     /// longer than ten bytes.
     #[error("a truncated or overlong field")]
@@ -101,12 +101,12 @@ struct Walk {
 }
 
 /// A [`Malformed`] in the making; boxed, to keep the results on the good path small.
-struct Fault {
+struct WalkFault {
     /// Address of the field at fault.
     at: usize,
     /// Innermost first.
     path: Vec<&'static str>,
-    reason: Reason,
+    reason: MalformedReason,
 }
 
 impl Walk {
@@ -116,11 +116,11 @@ impl Walk {
         message: &'static Message,
         mut buf: &[u8],
         depth: u32,
-    ) -> Result<(), Box<Fault>> {
+    ) -> Result<(), Box<WalkFault>> {
         let index = &message.index;
         let mut seen = 0;
         let items_before = self.items;
-        if index.role == Role::NumberPoint && depth >= ATTRIBUTE_DEPTH {
+        if index.role == MessageRole::NumberPoint && depth >= ATTRIBUTE_DEPTH {
             (seen, buf) = number_point(buf);
         }
         while !buf.is_empty() {
@@ -136,16 +136,16 @@ impl Walk {
                 }
             }
             seen |= slot.once;
-            if let Read::Message(inner) = slot.read {
+            if let ReadAs::Message(inner) = slot.read {
                 if wire != LEN {
-                    return Err(within(fault(start, Reason::WireType), slot));
+                    return Err(within(fault(start, MalformedReason::WireType), slot));
                 }
                 let content = length_delimited(&mut buf)
-                    .ok_or_else(|| within(fault(start, Reason::Truncated), slot))?;
+                    .ok_or_else(|| within(fault(start, MalformedReason::Truncated), slot))?;
                 if depth == 0 {
-                    return Err(within(fault(start, Reason::Depth), slot));
+                    return Err(within(fault(start, MalformedReason::Depth), slot));
                 }
-                if inner.index.role == Role::Attribute
+                if inner.index.role == MessageRole::Attribute
                     && depth >= ATTRIBUTE_DEPTH
                     && plain::is_attribute(content)
                 {
@@ -165,66 +165,72 @@ impl Walk {
     #[inline(always)]
     fn value(
         &mut self,
-        slot: &Slot,
+        slot: &FieldSlot,
         number: u32,
         wire: u32,
         buf: &mut &[u8],
         depth: u32,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), MalformedReason> {
         let expected = match slot.read {
-            Read::Varint => VARINT,
-            Read::Fixed64 => FIXED64,
-            Read::Fixed32 => FIXED32,
-            Read::Bytes | Read::Id(_) | Read::Str | Read::Message(_) => LEN,
-            Read::PackedFixed64 if wire == FIXED64 => {
+            ReadAs::Varint => VARINT,
+            ReadAs::Fixed64 => FIXED64,
+            ReadAs::Fixed32 => FIXED32,
+            ReadAs::Bytes | ReadAs::Id(_) | ReadAs::Str | ReadAs::Message(_) => LEN,
+            ReadAs::PackedFixed64 if wire == FIXED64 => {
                 self.regular = false;
                 FIXED64
             }
-            Read::PackedVarint if wire == VARINT => {
+            ReadAs::PackedVarint if wire == VARINT => {
                 self.regular = false;
                 VARINT
             }
-            Read::PackedFixed64 | Read::PackedVarint => LEN,
-            Read::Unknown => return self.skip(number, wire, buf, depth),
+            ReadAs::PackedFixed64 | ReadAs::PackedVarint => LEN,
+            ReadAs::Unknown => return self.skip(number, wire, buf, depth),
         };
         if wire != expected {
-            return Err(Reason::WireType);
+            return Err(MalformedReason::WireType);
         }
         let valid = match wire {
             VARINT => varint(buf).is_some(),
             FIXED64 => fixed64(buf).is_some(),
             FIXED32 => fixed32(buf).is_some(),
             _ => match (length_delimited(buf), slot.read) {
-                (Some(text), Read::Str) => {
+                (Some(text), ReadAs::Str) => {
                     if !is_utf8(text) {
-                        return Err(Reason::Utf8);
+                        return Err(MalformedReason::Utf8);
                     }
                     true
                 }
-                (Some(id), Read::Id(length)) => {
+                (Some(id), ReadAs::Id(length)) => {
                     if !id.is_empty() && id.len() != usize::from(length) {
-                        return Err(Reason::Id(length));
+                        return Err(MalformedReason::Id(length));
                     }
                     true
                 }
-                (Some(packed), Read::PackedFixed64) => packed.len() % 8 == 0,
-                (Some(packed), Read::PackedVarint) => are_varints(packed),
+                (Some(packed), ReadAs::PackedFixed64) => packed.len() % 8 == 0,
+                (Some(packed), ReadAs::PackedVarint) => are_varints(packed),
                 (content, _) => content.is_some(),
             },
         };
         if valid {
             Ok(())
         } else {
-            Err(Reason::Truncated)
+            Err(MalformedReason::Truncated)
         }
     }
 
     /// Skips a field that isn't in the table.
     #[cold]
-    fn skip(&mut self, number: u32, wire: u32, buf: &mut &[u8], depth: u32) -> Result<(), Reason> {
+    fn skip(
+        &mut self,
+        number: u32,
+        wire: u32,
+        buf: &mut &[u8],
+        depth: u32,
+    ) -> Result<(), MalformedReason> {
         // prost looks at the depth before it skips as well.
         if depth == 0 {
-            return Err(Reason::Depth);
+            return Err(MalformedReason::Depth);
         }
         let skipped = match wire {
             LEN => length_delimited(buf).map(|_| ()),
@@ -232,19 +238,19 @@ impl Walk {
                 self.regular = false;
                 loop {
                     if buf.is_empty() {
-                        return Err(Reason::Truncated);
+                        return Err(MalformedReason::Truncated);
                     }
                     match key(buf)? {
                         (ended, GROUP_END) if ended == number => return Ok(()),
-                        (_, GROUP_END) => return Err(Reason::Group),
+                        (_, GROUP_END) => return Err(MalformedReason::Group),
                         (inner, wire) => self.skip(inner, wire, buf, depth - 1)?,
                     }
                 }
             }
-            GROUP_END => return Err(Reason::Group),
+            GROUP_END => return Err(MalformedReason::Group),
             _ => skip_scalar(wire, buf),
         };
-        skipped.ok_or(Reason::Truncated)
+        skipped.ok_or(MalformedReason::Truncated)
     }
 }
 
@@ -265,12 +271,12 @@ fn number_point(point: &[u8]) -> (u32, &[u8]) {
 
 /// Reads a field's number and wire type.
 #[inline(always)]
-fn key(buf: &mut &[u8]) -> Result<(u32, u32), Reason> {
-    let key = varint(buf).ok_or(Reason::Truncated)?;
-    let key = u32::try_from(key).map_err(|_| Reason::Key)?;
+fn key(buf: &mut &[u8]) -> Result<(u32, u32), MalformedReason> {
+    let key = varint(buf).ok_or(MalformedReason::Truncated)?;
+    let key = u32::try_from(key).map_err(|_| MalformedReason::Key)?;
     let (number, wire) = (key >> 3, key & 7);
     if number == 0 || wire > FIXED32 {
-        return Err(Reason::Key);
+        return Err(MalformedReason::Key);
     }
     Ok((number, wire))
 }
@@ -309,8 +315,8 @@ fn is_utf8(text: &[u8]) -> bool {
 }
 
 #[cold]
-fn fault(at: &[u8], reason: Reason) -> Box<Fault> {
-    Box::new(Fault {
+fn fault(at: &[u8], reason: MalformedReason) -> Box<WalkFault> {
+    Box::new(WalkFault {
         at: at.as_ptr().addr(),
         path: Vec::new(),
         reason,
@@ -319,7 +325,7 @@ fn fault(at: &[u8], reason: Reason) -> Box<Fault> {
 
 /// A fault in a field of this message, if it has such a field.
 #[cold]
-fn within(mut fault: Box<Fault>, slot: &Slot) -> Box<Fault> {
+fn within(mut fault: Box<WalkFault>, slot: &FieldSlot) -> Box<WalkFault> {
     if !slot.name.is_empty() {
         fault.path.push(slot.name);
     }

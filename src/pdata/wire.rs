@@ -82,7 +82,7 @@ pub(super) fn skip_scalar(wire: u32, buf: &mut &[u8]) -> Option<()> {
 
 /// The value of one field.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(super) enum WireValue<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -91,9 +91,9 @@ pub(super) enum Value<'a> {
 
 /// One field of a message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Field<'a> {
+pub(super) struct WireField<'a> {
     pub(super) number: u32,
-    pub(super) value: Value<'a>,
+    pub(super) value: WireValue<'a>,
     /// Key, length and value as they stand.
     pub(super) raw: &'a [u8],
 }
@@ -102,22 +102,22 @@ pub(super) struct Field<'a> {
 ///
 /// On anything else it ends early instead of failing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a> {
+pub(super) struct WireFields<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Fields<'a> {
+impl<'a> WireFields<'a> {
     #[inline(always)]
     pub(super) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
+impl<'a> Iterator for WireFields<'a> {
+    type Item = WireField<'a>;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Field<'a>> {
+    fn next(&mut self) -> Option<WireField<'a>> {
         let start = self.rest;
         let mut buf = start;
         if buf.is_empty() {
@@ -125,17 +125,17 @@ impl<'a> Iterator for Fields<'a> {
         }
         let key = varint(&mut buf)?;
         let value = match key as u32 & 7 {
-            VARINT => Value::Varint(varint(&mut buf)?),
-            FIXED64 => Value::Fixed64(fixed64(&mut buf)?),
+            VARINT => WireValue::Varint(varint(&mut buf)?),
+            FIXED64 => WireValue::Fixed64(fixed64(&mut buf)?),
             LEN => {
                 let length = varint(&mut buf)?;
-                Value::Bytes(take(&mut buf, length)?)
+                WireValue::Bytes(take(&mut buf, length)?)
             }
-            FIXED32 => Value::Fixed32(fixed32(&mut buf)?),
+            FIXED32 => WireValue::Fixed32(fixed32(&mut buf)?),
             _ => return None,
         };
         self.rest = buf;
-        Some(Field {
+        Some(WireField {
             number: key as u32 >> 3,
             value,
             raw: start.get(..start.len() - buf.len()).unwrap_or_default(),

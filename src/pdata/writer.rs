@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::encode::Encoder;
+use super::encode::MessageEncoder;
 use super::{Batch, Part, Signal};
 
 /// A scalar attribute value.
@@ -34,7 +34,7 @@ pub type Attribute<'a> = (&'a str, AttributeValue<'a>);
 
 /// What a metric says of itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Descriptor<'a> {
+pub struct MetricDescriptor<'a> {
     /// The metric's name, as OTLP has it (dots allowed).
     pub name: &'a str,
     /// A UCUM unit, or empty for none.
@@ -58,7 +58,7 @@ pub enum MetricKind {
 
 /// A point's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub enum NewNumber {
     /// Written as `as_double`.
     Double(f64),
     /// Written as `as_int`.
@@ -67,7 +67,7 @@ pub enum Number {
 
 /// One point of a gauge, counter or up-down counter.
 #[derive(Debug, Clone, Copy)]
-pub struct NumberPoint<'a> {
+pub struct NewNumberPoint<'a> {
     /// What tells this series from its neighbours.
     pub attributes: &'a [Attribute<'a>],
     /// When the counting began; none for gauges.
@@ -75,12 +75,12 @@ pub struct NumberPoint<'a> {
     /// When the value held.
     pub time: SystemTime,
     /// The value; none writes a tombstone (`NO_RECORDED_VALUE`), which ends the series.
-    pub value: Option<Number>,
+    pub value: Option<NewNumber>,
 }
 
 /// One cumulative histogram point.
 #[derive(Debug, Clone, Copy)]
-pub struct HistogramPoint<'a> {
+pub struct NewHistogramPoint<'a> {
     /// What tells this series from its neighbours.
     pub attributes: &'a [Attribute<'a>],
     /// When the counting began.
@@ -109,7 +109,7 @@ const METRIC: usize = 2;
 /// Builds one encoded `ExportMetricsServiceRequest`.
 #[derive(Debug, Default)]
 pub struct MetricsWriter {
-    out: Encoder,
+    out: MessageEncoder,
     kind: Option<MetricKind>,
     items: u64,
     tombstones: u64,
@@ -165,7 +165,7 @@ impl MetricsWriter {
     /// # Panics
     ///
     /// Without a scope: that is a mistake in the calling code.
-    pub fn metric(&mut self, kind: MetricKind, descriptor: Descriptor<'_>) {
+    pub fn metric(&mut self, kind: MetricKind, descriptor: MetricDescriptor<'_>) {
         self.close_to(METRIC);
         assert_eq!(self.out.depth(), METRIC, "a metric needs a scope");
         self.out.begin(2);
@@ -185,7 +185,7 @@ impl MetricsWriter {
     /// # Panics
     ///
     /// When the current metric is of another kind: that is a mistake in the calling code.
-    pub fn number(&mut self, point: NumberPoint<'_>) {
+    pub fn number(&mut self, point: NewNumberPoint<'_>) {
         assert!(
             matches!(
                 self.kind,
@@ -200,8 +200,8 @@ impl MetricsWriter {
             write_time(w, 3, Some(point.time));
             match value {
                 // A oneof is written even when it is zero: absent would mean no value.
-                Some(Number::Double(value)) => w.fixed64(4, value.to_bits()),
-                Some(Number::Int(value)) => w.fixed64(6, value.cast_unsigned()),
+                Some(NewNumber::Double(value)) => w.fixed64(4, value.to_bits()),
+                Some(NewNumber::Int(value)) => w.fixed64(6, value.cast_unsigned()),
                 None => {}
             }
             write_attributes(w, 7, point.attributes);
@@ -218,7 +218,7 @@ impl MetricsWriter {
     /// # Panics
     ///
     /// When the current metric is of another kind: that is a mistake in the calling code.
-    pub fn histogram(&mut self, point: HistogramPoint<'_>) {
+    pub fn histogram(&mut self, point: NewHistogramPoint<'_>) {
         assert_eq!(
             self.kind,
             Some(MetricKind::Histogram),
@@ -281,7 +281,7 @@ impl MetricsWriter {
 }
 
 /// Attributes as the repeated field `field` of the open message.
-fn write_attributes(out: &mut Encoder, field: u32, attributes: &[Attribute<'_>]) {
+fn write_attributes(out: &mut MessageEncoder, field: u32, attributes: &[Attribute<'_>]) {
     for (key, value) in attributes {
         out.message(field, |out| {
             write_text(out, 1, key);
@@ -295,28 +295,28 @@ fn write_attributes(out: &mut Encoder, field: u32, attributes: &[Attribute<'_>])
     }
 }
 
-fn write_time(out: &mut Encoder, field: u32, time: Option<SystemTime>) {
+fn write_time(out: &mut MessageEncoder, field: u32, time: Option<SystemTime>) {
     if let Some(time) = time {
         write_fixed64(out, field, unix_nanos(time));
     }
 }
 
 /// A number, which proto3 leaves out when it is zero.
-fn write_fixed64(out: &mut Encoder, field: u32, value: u64) {
+fn write_fixed64(out: &mut MessageEncoder, field: u32, value: u64) {
     if value != 0 {
         out.fixed64(field, value);
     }
 }
 
 /// Numbers, which proto3 leaves out when there are none.
-fn write_packed(out: &mut Encoder, field: u32, values: impl ExactSizeIterator<Item = u64>) {
+fn write_packed(out: &mut MessageEncoder, field: u32, values: impl ExactSizeIterator<Item = u64>) {
     if values.len() > 0 {
         out.message(field, |out| values.for_each(|bits| out.raw_fixed64(bits)));
     }
 }
 
 /// A text field, which proto3 leaves out when it is empty.
-fn write_text(out: &mut Encoder, field: u32, text: &str) {
+fn write_text(out: &mut MessageEncoder, field: u32, text: &str) {
     if !text.is_empty() {
         out.bytes(field, text.as_bytes());
     }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Hold};
-use super::capacity::Slot;
+use super::capacity::CapacitySlot;
 use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
 use super::pace;
@@ -34,12 +34,12 @@ use crate::pdata::{Batch, Signal};
 /// One signal of one receiver.
 #[derive(Debug, Clone)]
 pub(super) struct ReceiverIntake {
-    shared: Arc<Shared>,
+    shared: Arc<SharedAdmission>,
 }
 
 /// The entry of one pipeline.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct PipelineGate {
     pub(super) account: Arc<PipelineAccount>,
     pub(super) budget: Arc<Budget>,
     /// The pipeline's remote legs.
@@ -57,7 +57,7 @@ pub(super) struct ReceiverAccount {
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) failed: AtomicU64,
-    pub(super) refusals: [RefusalAccount; Reason::ALL.len()],
+    pub(super) refusals: [RefusalAccount; RefusalReason::ALL.len()],
 }
 
 /// Requests that were refused before they were decoded.
@@ -69,7 +69,7 @@ pub(super) struct RefusalAccount {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum RefusalReason {
     MemoryLimit,
     QueueFull,
     Shutdown,
@@ -77,9 +77,9 @@ pub(super) enum Reason {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedAdmission {
     account: Arc<ReceiverAccount>,
-    gates: Vec<Arc<Gate>>,
+    gates: Vec<Arc<PipelineGate>>,
     /// The queues of the local legs, where there are no others that a sender may hold up.
     local_pace: Vec<Inlet>,
     stopping: CancellationToken,
@@ -87,7 +87,7 @@ struct Shared {
 
 /// Room in every pipeline.
 struct Admitted {
-    shared: Arc<Shared>,
+    shared: Arc<SharedAdmission>,
     origin: Origin,
     /// In the order of the gates.
     rooms: Vec<Room>,
@@ -97,20 +97,20 @@ struct Admitted {
 struct Room {
     hold: Hold,
     /// In the order of the voters.
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<CapacitySlot>>,
 }
 
 impl ReceiverIntake {
     pub(super) fn new(
         account: Arc<ReceiverAccount>,
-        gates: Vec<Arc<Gate>>,
+        gates: Vec<Arc<PipelineGate>>,
         stopping: CancellationToken,
     ) -> Self {
         let remote = gates.iter().any(|gate| !gate.voters.is_empty());
         let locals = gates.iter().flat_map(|gate| &gate.locals);
         let local_pace = locals.filter(|_| !remote).cloned().collect();
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedAdmission {
                 account,
                 gates,
                 local_pace,
@@ -159,13 +159,13 @@ impl Intake for ReceiverIntake {
     }
 }
 
-impl Shared {
+impl SharedAdmission {
     /// Admits to every pipeline or to none; `slots` holds what was waited for, per gate.
     fn admit(
         self: &Arc<Self>,
         origin: Origin,
         bytes: u64,
-        slots: Vec<Vec<Option<Slot>>>,
+        slots: Vec<Vec<Option<CapacitySlot>>>,
     ) -> Result<Box<dyn Admission>, Refusal> {
         match self.reserve(origin, bytes, slots) {
             Ok(rooms) => Ok(Box::new(Admitted {
@@ -181,15 +181,15 @@ impl Shared {
         &self,
         origin: Origin,
         bytes: u64,
-        slots: Vec<Vec<Option<Slot>>>,
-    ) -> Result<Vec<Room>, Reason> {
+        slots: Vec<Vec<Option<CapacitySlot>>>,
+    ) -> Result<Vec<Room>, RefusalReason> {
         if self.stopping.is_cancelled() {
-            return Err(Reason::Shutdown);
+            return Err(RefusalReason::Shutdown);
         }
         // A pipeline whose task has died must not keep data from the others: while any other
         // runs, the request is admitted, and the copy for the dead one counts as aborted.
         if self.gates.iter().all(|gate| gate.input.is_closed()) {
-            return Err(Reason::Unavailable);
+            return Err(RefusalReason::Unavailable);
         }
         let mut slots = slots.into_iter();
         self.gates
@@ -198,7 +198,7 @@ impl Shared {
             .collect()
     }
 
-    fn refuse(&self, reason: Reason, bytes: u64) -> Refusal {
+    fn refuse(&self, reason: RefusalReason, bytes: u64) -> Refusal {
         let account = &self.account.refusals[reason as usize];
         account.requests.fetch_add(1, Ordering::Relaxed);
         account.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -228,7 +228,7 @@ impl Shared {
     /// Waits until every queue with `block_on_overflow` has room for `bytes`; nothing after
     /// the deadline, when `when_full` applies. It holds no room while it waits: two requests
     /// that each hold what the other lacks would both wait in vain.
-    async fn wait_for_room(&self, bytes: u64, deadline: Instant) -> Vec<Vec<Option<Slot>>> {
+    async fn wait_for_room(&self, bytes: u64, deadline: Instant) -> Vec<Vec<Option<CapacitySlot>>> {
         let room = async {
             loop {
                 match self.waited_slots(bytes) {
@@ -249,7 +249,7 @@ impl Shared {
     }
 
     /// Room in every queue that is waited for, per gate, or the first that is full.
-    fn waited_slots(&self, bytes: u64) -> Result<Vec<Vec<Option<Slot>>>, &Inlet> {
+    fn waited_slots(&self, bytes: u64) -> Result<Vec<Vec<Option<CapacitySlot>>>, &Inlet> {
         let gates = self.gates.iter();
         gates
             .map(|gate| vote::waited_slots(&gate.voters, bytes))
@@ -257,24 +257,27 @@ impl Shared {
     }
 }
 
-impl Gate {
+impl PipelineGate {
     fn reserve(
         &self,
         origin: Origin,
         bytes: u64,
-        mut slots: Vec<Option<Slot>>,
-    ) -> Result<Room, Reason> {
-        let hold = self.budget.try_hold(bytes).ok_or(Reason::MemoryLimit)?;
+        mut slots: Vec<Option<CapacitySlot>>,
+    ) -> Result<Room, RefusalReason> {
+        let hold = self
+            .budget
+            .try_hold(bytes)
+            .ok_or(RefusalReason::MemoryLimit)?;
         if origin == Origin::Push {
             self.vote(bytes, &mut slots)?;
         }
         Ok(Room { hold, slots })
     }
 
-    fn vote(&self, bytes: u64, slots: &mut Vec<Option<Slot>>) -> Result<(), Reason> {
+    fn vote(&self, bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> Result<(), RefusalReason> {
         match vote::admit(&self.voters, bytes, slots) {
             true => Ok(()),
-            false => Err(Reason::QueueFull),
+            false => Err(RefusalReason::QueueFull),
         }
     }
 }
@@ -288,7 +291,7 @@ impl Admission for Admitted {
     fn grow_until(&mut self, bytes: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let mut grown = self.try_grow(bytes);
-            if grown != Err(Reason::MemoryLimit) && self.lacks_room() {
+            if grown != Err(RefusalReason::MemoryLimit) && self.lacks_room() {
                 grown = self.wait_for_room(deadline).await;
             }
             grown.map_err(|reason| self.shared.refuse(reason, bytes))
@@ -329,9 +332,9 @@ impl Admission for Admitted {
 }
 
 impl Admitted {
-    fn try_grow(&mut self, bytes: u64) -> Result<(), Reason> {
+    fn try_grow(&mut self, bytes: u64) -> Result<(), RefusalReason> {
         if !self.rooms.iter_mut().all(|room| room.hold.try_grow(bytes)) {
-            return Err(Reason::MemoryLimit);
+            return Err(RefusalReason::MemoryLimit);
         }
         if self.origin == Origin::Pull {
             return Ok(());
@@ -347,7 +350,7 @@ impl Admitted {
         slots.any(|(voter, slot)| slot.is_none() && voter.is_waited_for())
     }
 
-    async fn wait_for_room(&mut self, deadline: Instant) -> Result<(), Reason> {
+    async fn wait_for_room(&mut self, deadline: Instant) -> Result<(), RefusalReason> {
         for room in &mut self.rooms {
             room.slots.fill_with(|| None);
         }
@@ -363,7 +366,7 @@ impl Admitted {
     }
 }
 
-impl Gate {
+impl PipelineGate {
     fn lease(&self, batch: &Batch, room: Room) -> Leased {
         let Room { mut hold, slots } = room;
         hold.resize(batch.weight());
@@ -381,7 +384,7 @@ impl Gate {
 impl Room {
     /// Follows the bytes that the hold has gained. A leg that can't follow loses its
     /// promise, and the vote is taken again.
-    fn grow(&mut self, gate: &Gate, bytes: u64) -> Result<(), Reason> {
+    fn grow(&mut self, gate: &PipelineGate, bytes: u64) -> Result<(), RefusalReason> {
         for slot in &mut self.slots {
             if slot.as_mut().is_some_and(|slot| !slot.try_grow(bytes)) {
                 *slot = None;
@@ -404,8 +407,8 @@ impl ReceiverAccount {
     }
 }
 
-impl Reason {
-    pub(super) const ALL: [Reason; 4] = [
+impl RefusalReason {
+    pub(super) const ALL: [RefusalReason; 4] = [
         Self::MemoryLimit,
         Self::QueueFull,
         Self::Shutdown,

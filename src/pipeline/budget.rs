@@ -18,7 +18,7 @@ pub(super) struct Budget {
     limit: Option<MemoryLimit>,
     in_flight: AtomicU64,
     // Std: the section reads a clock, and a small file once per check interval.
-    in_use: Mutex<Option<Reading>>,
+    in_use: Mutex<Option<MemoryReading>>,
     /// Asked what is in use, given what may be.
     probe: fn(u64) -> Option<u64>,
     /// Whether the last request was refused for the memory in use.
@@ -34,7 +34,7 @@ pub(super) struct Hold {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct MemoryReading {
     at: Instant,
     bytes: u64,
 }
@@ -125,7 +125,7 @@ impl Budget {
             return reading.bytes;
         }
         let bytes = (self.probe)(most).unwrap_or(0);
-        *last = Some(Reading { at: now, bytes });
+        *last = Some(MemoryReading { at: now, bytes });
         bytes
     }
 }

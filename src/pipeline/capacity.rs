@@ -1,6 +1,6 @@
 //! The room before an exporter, which all pipelines that lead to it share.
 //!
-//! It is bounded by requests, bytes and items, and room is an object: a [`Slot`] is
+//! It is bounded by requests, bytes and items, and room is an object: a [`CapacitySlot`] is
 //! reserved before a request is decoded, travels with it, and is given back when the
 //! request is delivered or dropped, so that every request that was admitted can be queued. A
 //! request that is under way still fills its slot.
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 /// How much may wait or be under way.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct CapacityBounds {
     pub(super) requests: u64,
     pub(super) bytes: u64,
     /// None where requests are what is counted.
@@ -32,9 +32,9 @@ pub(super) struct Bounds {
 /// The room of one exporter.
 #[derive(Debug)]
 pub(super) struct Capacity {
-    bounds: Bounds,
+    bounds: CapacityBounds,
     // Std: every section adds a few numbers.
-    state: Mutex<State>,
+    state: Mutex<CapacityState>,
     /// Room was given back, or a queue was closed.
     pub(super) changed: Notify,
 }
@@ -45,14 +45,14 @@ pub(super) struct Share(usize);
 
 /// Room that was reserved, given back on drop.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct CapacitySlot {
     capacity: Arc<Capacity>,
     share: Share,
     taken: Taken,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CapacityState {
     all: Taken,
     shares: Vec<Taken>,
 }
@@ -67,7 +67,7 @@ struct Taken {
 }
 
 impl Capacity {
-    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+    pub(super) fn new(bounds: CapacityBounds) -> Arc<Self> {
         Arc::new(Self {
             bounds,
             state: Mutex::default(),
@@ -75,7 +75,7 @@ impl Capacity {
         })
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> CapacityBounds {
         self.bounds
     }
 
@@ -89,7 +89,7 @@ impl Capacity {
     /// Reserves room for one request of `bytes`. A request that is bigger than the whole room is
     /// admitted when the room is empty, since it never could be otherwise. A share without a
     /// request may have one, even where fewer requests are allowed than there are shares.
-    pub(super) fn try_reserve(self: &Arc<Self>, share: Share, bytes: u64) -> Option<Slot> {
+    pub(super) fn try_reserve(self: &Arc<Self>, share: Share, bytes: u64) -> Option<CapacitySlot> {
         let mut state = self.lock();
         let own = state.of(share).requests;
         let fits = (own == 0 || state.fits(share, self.bounds.requests, 1, |t| t.requests))
@@ -108,7 +108,7 @@ impl Capacity {
         };
         state.change(share, |t| t.add(taken));
         drop(state);
-        Some(Slot {
+        Some(CapacitySlot {
             capacity: Arc::clone(self),
             share,
             taken,
@@ -154,12 +154,12 @@ impl Capacity {
     }
 
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CapacityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl CapacityState {
     fn of(&self, share: Share) -> Taken {
         self.shares.get(share.0).copied().unwrap_or_default()
     }
@@ -210,7 +210,7 @@ impl Taken {
     }
 }
 
-impl Slot {
+impl CapacitySlot {
     /// Makes room for more bytes of the same request.
     pub(super) fn try_grow(&mut self, bytes: u64) -> bool {
         let mut state = self.capacity.lock();
@@ -227,7 +227,7 @@ impl Slot {
 
     /// Takes the share of `part` in `whole`, rounding so that neither side is promised
     /// more than the slot holds.
-    pub(super) fn take(&mut self, part: u64, whole: u64) -> Slot {
+    pub(super) fn take(&mut self, part: u64, whole: u64) -> CapacitySlot {
         let rest = whole.saturating_sub(part);
         let divide = |all: u64| all - proportion(all, rest, whole);
         let taken = Taken {
@@ -236,14 +236,14 @@ impl Slot {
             items: divide(self.taken.items),
         };
         self.taken.subtract(taken);
-        Slot {
+        CapacitySlot {
             capacity: Arc::clone(&self.capacity),
             share: self.share,
             taken,
         }
     }
 
-    pub(super) fn merge(&mut self, mut other: Slot) {
+    pub(super) fn merge(&mut self, mut other: CapacitySlot) {
         debug_assert!(Arc::ptr_eq(&self.capacity, &other.capacity));
         debug_assert_eq!(self.share, other.share);
         self.taken.add(std::mem::take(&mut other.taken));
@@ -271,7 +271,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for CapacitySlot {
     fn drop(&mut self) {
         let less = self.taken;
         self.capacity
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
 
     fn capacity(requests: u64, bytes: u64, items: Option<u64>) -> Arc<Capacity> {
-        Capacity::new(Bounds {
+        Capacity::new(CapacityBounds {
             requests,
             bytes,
             items,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     /// As many requests of so many bytes as a share can have.
-    fn flood(capacity: &Arc<Capacity>, share: Share, bytes: u64) -> Vec<Slot> {
+    fn flood(capacity: &Arc<Capacity>, share: Share, bytes: u64) -> Vec<CapacitySlot> {
         std::iter::from_fn(|| capacity.try_reserve(share, bytes)).collect()
     }
 
@@ -409,7 +409,7 @@ mod tests {
         let capacity = capacity(100, 1000, None);
         let (one, two) = (capacity.share(), capacity.share());
         let _flood = flood(&capacity, one, 1);
-        let _few: Vec<Slot> = (0..5).map_while(|_| capacity.try_reserve(two, 1)).collect();
+        let _few: Vec<CapacitySlot> = (0..5).map_while(|_| capacity.try_reserve(two, 1)).collect();
         assert!(!capacity.is_calm(one));
         assert!(capacity.is_calm(two));
     }

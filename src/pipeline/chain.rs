@@ -18,7 +18,7 @@ use crate::pdata::Batch;
 
 /// The processors of one pipeline.
 pub(super) struct Chain {
-    stages: Vec<Stage>,
+    stages: Vec<ChainStage>,
     books: Books,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct StageAccount {
     invented: AtomicU64,
 }
 
-struct Stage {
+struct ChainStage {
     processor: Box<dyn Processor>,
     pot: Option<Lease>,
     account: Arc<StageAccount>,
@@ -76,7 +76,7 @@ impl Chain {
             outgoing: AtomicU64::new(0),
             invented: AtomicU64::new(0),
         });
-        self.stages.push(Stage {
+        self.stages.push(ChainStage {
             processor,
             pot: None,
             account: Arc::clone(&account),
@@ -158,7 +158,13 @@ impl Chain {
     }
 }
 
-fn feed(stages: &mut [Stage], leased: Leased, books: &Books, now: Now, done: &mut Vec<Leased>) {
+fn feed(
+    stages: &mut [ChainStage],
+    leased: Leased,
+    books: &Books,
+    now: Now,
+    done: &mut Vec<Leased>,
+) {
     let Some((stage, rest)) = stages.split_first_mut() else {
         done.push(leased);
         return;
@@ -191,7 +197,7 @@ fn feed(stages: &mut [Stage], leased: Leased, books: &Books, now: Now, done: &mu
 struct StageOutput<'a> {
     pot: &'a mut Option<Lease>,
     account: &'a StageAccount,
-    rest: &'a mut [Stage],
+    rest: &'a mut [ChainStage],
     books: &'a Books,
     now: Now,
     done: &'a mut Vec<Leased>,

@@ -52,7 +52,7 @@ pub fn check(
     let mut chain = Chain::new(account.clone(), budget.clone(), 0);
     let name = "processor".parse().map_err(|_| Violation::Deadline)?;
     chain.push(&name, processor);
-    let mut run = Run {
+    let mut run = ConformanceRun {
         chain,
         signal,
         now: Now::read(),
@@ -92,14 +92,14 @@ pub fn check(
     Ok(run.out)
 }
 
-struct Run {
+struct ConformanceRun {
     chain: Chain,
     signal: Signal,
     now: Now,
     out: Vec<Batch>,
 }
 
-impl Run {
+impl ConformanceRun {
     fn step(
         &mut self,
         call: impl FnOnce(&mut Chain, Now, &mut Vec<Leased>),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::capacity::Slot;
+use super::capacity::CapacitySlot;
 use super::lease::{Lease, Leased};
 use super::ledger::{Claim, LegAccount};
-use super::queue::{Producer, Request};
+use super::queue::{Producer, QueuedRequest};
 use crate::component::DropReason;
 use crate::pdata::Batch;
 
@@ -49,7 +49,7 @@ impl Fanout {
             return;
         }
         let hold = Arc::new(hold);
-        let parcel = |claim, slot| Request {
+        let parcel = |claim, slot| QueuedRequest {
             batch: batch.clone(),
             claim,
             hold: Arc::clone(&hold),
@@ -78,7 +78,7 @@ impl Fanout {
 }
 
 impl Leg {
-    fn room(&self, batch: &Batch, slots: &mut [Option<Slot>]) -> Option<Slot> {
+    fn room(&self, batch: &Batch, slots: &mut [Option<CapacitySlot>]) -> Option<CapacitySlot> {
         let promised = self.vote.and_then(|vote| slots.get_mut(vote)?.take());
         let mut slot = match promised {
             Some(slot) => slot,

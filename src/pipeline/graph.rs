@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::exporters::ExporterTask;
 use self::exporters::Outlet;
-use super::admission::{Gate, ReceiverAccount, ReceiverIntake};
+use super::admission::{PipelineGate, ReceiverAccount, ReceiverIntake};
 use super::budget::Budget;
 use super::chain::{Chain, StageAccount};
 use super::fanout::{Fanout, Leg};
@@ -126,7 +126,7 @@ impl Graph {
         telemetry: &Telemetry,
         surroundings: &Surroundings,
     ) -> Result<Self, BuildErrors> {
-        let mut builder = Builder {
+        let mut builder = GraphBuilder {
             config,
             telemetry,
             surroundings,
@@ -189,7 +189,7 @@ impl Graph {
     }
 }
 
-struct Builder<'a> {
+struct GraphBuilder<'a> {
     config: &'a Config,
     telemetry: &'a Telemetry,
     surroundings: &'a Surroundings,
@@ -203,9 +203,9 @@ struct Builder<'a> {
 }
 
 type Receivers = Vec<(ComponentId, Box<dyn Receiver>)>;
-type Gates<'a> = Vec<(&'a PipelineConfig, Arc<Gate>)>;
+type Gates<'a> = Vec<(&'a PipelineConfig, Arc<PipelineGate>)>;
 
-impl<'a> Builder<'a> {
+impl<'a> GraphBuilder<'a> {
     fn pipelines(&mut self) -> (Vec<PipelineTask>, Gates<'a>) {
         let config = self.config;
         config
@@ -219,7 +219,7 @@ impl<'a> Builder<'a> {
             .unzip()
     }
 
-    fn pipeline(&mut self, pipeline: &PipelineConfig) -> (PipelineTask, Arc<Gate>) {
+    fn pipeline(&mut self, pipeline: &PipelineConfig) -> (PipelineTask, Arc<PipelineGate>) {
         let account = PipelineAccount::new(&pipeline.id);
         let (legs, voters, locals) = self.legs(pipeline, &account);
         let budget = self.budget(pipeline);
@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
             fanout: Fanout::new(legs),
             closing: self.closing.clone(),
         };
-        let gate = Gate {
+        let gate = PipelineGate {
             account,
             budget,
             voters,

@@ -1,7 +1,7 @@
 //! What travels with a batch: its entry in the ledger, and the room that is reserved for it.
 
 use super::budget::Hold;
-use super::capacity::Slot;
+use super::capacity::CapacitySlot;
 use super::ledger::Held;
 use crate::component::DropReason;
 use crate::pdata::Batch;
@@ -14,7 +14,7 @@ pub(super) struct Lease {
     pub(super) hold: Hold,
     /// Room on the queue of each of the pipeline's remote legs, in their order. `None`
     /// where there was none, and for what the pipeline made itself.
-    pub(super) slots: Vec<Option<Slot>>,
+    pub(super) slots: Vec<Option<CapacitySlot>>,
 }
 
 /// A batch with its lease.
@@ -76,7 +76,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::budget::Budget;
-    use super::super::capacity::{Bounds, Capacity, Share};
+    use super::super::capacity::{Capacity, CapacityBounds, Share};
     use super::super::ledger::PipelineAccount;
     use super::*;
 
@@ -89,7 +89,7 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            let bounds = Bounds {
+            let bounds = CapacityBounds {
                 requests: 1000,
                 bytes: 1 << 30,
                 items: None,

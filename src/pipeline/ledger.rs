@@ -71,7 +71,7 @@ pub(super) struct Claim {
 
 /// A reading of the books.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct LedgerSnapshot {
     /// Before the fan-out.
     pub pipelines: Vec<PipelineEntry>,
     /// Behind it.
@@ -147,15 +147,15 @@ impl Ledger {
     }
 
     /// Reads the books. While data flows the figures are each right, but not of one moment.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        LedgerSnapshot {
             pipelines: self.pipelines.iter().map(|p| p.entry()).collect(),
             legs: self.legs.iter().map(|leg| leg.entry()).collect(),
         }
     }
 }
 
-impl Snapshot {
+impl LedgerSnapshot {
     /// Whether both identities hold, which they do at any quiescent moment.
     ///
     /// # Errors

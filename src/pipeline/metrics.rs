@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
-use super::admission::{Reason, ReceiverAccount};
+use super::admission::{ReceiverAccount, RefusalReason};
 use super::chain::StageAccount;
 use super::ledger::{Ledger, LegEntry};
 use super::outlet::ObservedOutlet;
@@ -194,7 +194,7 @@ fn observe_receivers(meter: &Meter, receivers: &Arc<[Arc<ReceiverAccount>]>) {
         let receivers = Arc::clone(receivers);
         counter(meter, name, description, move |observer| {
             for receiver in receivers.iter() {
-                for reason in Reason::ALL {
+                for reason in RefusalReason::ALL {
                     let refusals = &receiver.refusals[reason as usize];
                     let figure = if bytes {
                         &refusals.bytes

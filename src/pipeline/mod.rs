@@ -51,7 +51,7 @@ use std::any::Any;
 pub use grace::{Grace, GraceControl};
 pub use graph::{BuildError, BuildErrors, ExporterTask, Graph, Surroundings};
 pub use last_words::LastWords;
-pub use ledger::{Imbalance, Ledger, LegEntry, Losses, PipelineEntry, Snapshot};
+pub use ledger::{Imbalance, Ledger, LedgerSnapshot, LegEntry, Losses, PipelineEntry};
 pub use worker::PipelineTask;
 
 /// How a task came to its end.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::budget::Hold;
-use super::capacity::{Bounds, Capacity, Share, Slot};
+use super::capacity::{Capacity, CapacityBounds, CapacitySlot, Share};
 use super::ledger::Claim;
 use crate::component::DropReason;
 use crate::pdata::Batch;
@@ -22,7 +22,7 @@ use crate::pdata::Batch;
 pub(super) struct Queue {
     capacity: Arc<Capacity>,
     // Std: every section moves one request.
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// The queue refuses every request. Set under the lock; read without it when room is
     /// reserved.
     closed: AtomicBool,
@@ -39,12 +39,12 @@ pub(super) struct JoinBounds {
 
 /// One batch on its way through one leg.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct QueuedRequest {
     pub(super) batch: Batch,
     pub(super) claim: Claim,
     /// Keeps the bytes in the memory limit; shared with the other legs.
     pub(super) hold: Arc<Hold>,
-    pub(super) slot: Slot,
+    pub(super) slot: CapacitySlot,
     pub(super) since: Instant,
 }
 
@@ -62,8 +62,8 @@ pub(super) struct Producer {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Request>,
+struct QueueState {
+    waiting: VecDeque<QueuedRequest>,
     /// Pipelines that lead into it.
     inlets: usize,
     producers: usize,
@@ -89,7 +89,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&self, request: Request) {
+    pub(super) fn push(&self, request: QueuedRequest) {
         let mut state = self.lock();
         if self.is_closed() {
             drop(state);
@@ -103,7 +103,7 @@ impl Queue {
 
     /// Takes the next request, and with it those behind it that fit beside it. `None` once
     /// nothing more will come. Cancel safe.
-    pub(super) async fn pop(&self, join: JoinBounds) -> Option<Vec<Request>> {
+    pub(super) async fn pop(&self, join: JoinBounds) -> Option<Vec<QueuedRequest>> {
         loop {
             let mut ready = pin!(self.ready.notified());
             ready.as_mut().enable();
@@ -170,7 +170,7 @@ impl Queue {
 
     /// What waits and what may, in items where they are bounded, and else in requests.
     pub(super) fn size_and_capacity(&self) -> (u64, u64) {
-        let Bounds {
+        let CapacityBounds {
             items, requests, ..
         } = self.capacity.bounds();
         let state = self.lock();
@@ -188,13 +188,13 @@ impl Queue {
     }
 
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn join_to(&mut self, first: Request, join: JoinBounds) -> Vec<Request> {
+impl QueueState {
+    fn join_to(&mut self, first: QueuedRequest, join: JoinBounds) -> Vec<QueuedRequest> {
         let (mut bytes, mut items) = (first.batch.size(), first.batch.items());
         let signal = first.batch.signal();
         let mut requests = vec![first];
@@ -212,7 +212,7 @@ impl State {
 
 impl Inlet {
     /// Reserves room for one request of `bytes`.
-    pub(super) fn try_reserve(&self, bytes: u64) -> Option<Slot> {
+    pub(super) fn try_reserve(&self, bytes: u64) -> Option<CapacitySlot> {
         match self.queue.is_closed() {
             true => None,
             false => self.queue.capacity.try_reserve(self.share, bytes),
@@ -220,7 +220,7 @@ impl Inlet {
     }
 
     /// Waits until there is room, or for as long as `patience` lasts. Cancel safe.
-    pub(super) async fn reserve(&self, bytes: u64, patience: Duration) -> Option<Slot> {
+    pub(super) async fn reserve(&self, bytes: u64, patience: Duration) -> Option<CapacitySlot> {
         let reserved = self.queue.capacity.until(|| match self.is_closed() {
             true => Some(None),
             false => self.try_reserve(bytes).map(Some),
@@ -242,7 +242,7 @@ impl Inlet {
         self.queue.capacity.until(calm).await;
     }
 
-    pub(super) fn push(&self, request: Request) {
+    pub(super) fn push(&self, request: QueuedRequest) {
         self.queue.push(request);
     }
 
@@ -287,7 +287,7 @@ mod tests {
     use crate::pipeline::testing::points;
 
     fn inlet(requests: u64, bytes: u64) -> Inlet {
-        let capacity = Capacity::new(Bounds {
+        let capacity = Capacity::new(CapacityBounds {
             requests,
             bytes,
             items: None,
@@ -295,14 +295,14 @@ mod tests {
         Queue::new(&capacity).inlet()
     }
 
-    fn request(inlet: &Inlet, items: usize) -> Request {
+    fn request(inlet: &Inlet, items: usize) -> QueuedRequest {
         let batch = points(items);
         let account = PipelineAccount::new("metrics");
         let exporter = "remote".parse().unwrap();
         let leg = LegAccount::new(&account, &exporter, Signal::Metrics);
         let held = account.accept(items as u64);
         let slot = inlet.try_reserve(batch.size()).unwrap();
-        Request {
+        QueuedRequest {
             claim: held.fan_out([&leg].into_iter()).pop().unwrap(),
             hold: Arc::new(Budget::new(None).hold_nothing()),
             slot,

@@ -16,10 +16,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::alarm::Alarm;
-use super::capacity::Bounds;
+use super::capacity::CapacityBounds;
 use super::grace::Grace;
 use super::ledger::Claim;
-use super::queue::{JoinBounds, Queue, Request};
+use super::queue::{JoinBounds, Queue, QueuedRequest};
 use super::status::ExporterStatus;
 use super::{Ending, panic_message};
 use crate::component::{Discards, DropReason, Now, Sink};
@@ -39,10 +39,10 @@ pub(super) struct SinkTask {
     status: Arc<ExporterStatus>,
     queue: Arc<Queue>,
     in_hand: Arc<InHand>,
-    state: State,
+    state: SinkState,
 }
 
-enum State {
+enum SinkState {
     Idle(Box<dyn Sink>),
     /// On a thread of its own, which reports its end.
     Thread(oneshot::Receiver<Result<(), Panic>>),
@@ -62,14 +62,14 @@ impl SinkTask {
             status,
             queue,
             in_hand: Arc::default(),
-            state: State::Idle(sink),
+            state: SinkState::Idle(sink),
         }
     }
 
     /// What may wait for the sink and be with it.
-    pub(super) fn bounds(sink: &dyn Sink) -> Bounds {
+    pub(super) fn bounds(sink: &dyn Sink) -> CapacityBounds {
         let bytes = sink.queue_bytes();
-        Bounds {
+        CapacityBounds {
             requests: (bytes / LEAST_BYTES).max(1),
             bytes,
             items: None,
@@ -79,16 +79,18 @@ impl SinkTask {
     /// Opens the sink. One that may block is left opening after [`START_PATIENCE`].
     pub(super) async fn start(&mut self) -> anyhow::Result<()> {
         match &mut self.state {
-            State::Idle(sink) if !sink.may_block() => sink.start(),
-            State::Idle(_) => self.start_thread().await,
-            State::Thread(_) => Ok(()),
+            SinkState::Idle(sink) if !sink.may_block() => sink.start(),
+            SinkState::Idle(_) => self.start_thread().await,
+            SinkState::Thread(_) => Ok(()),
         }
     }
 
     async fn start_thread(&mut self) -> anyhow::Result<()> {
         let (end, ended) = oneshot::channel();
         let (open, opened) = oneshot::channel();
-        let State::Idle(mut sink) = std::mem::replace(&mut self.state, State::Thread(ended)) else {
+        let SinkState::Idle(mut sink) =
+            std::mem::replace(&mut self.state, SinkState::Thread(ended))
+        else {
             return Ok(());
         };
         let runtime = Handle::current();
@@ -137,19 +139,19 @@ impl SinkTask {
     /// Runs until nothing more can come or the grace is over.
     pub(super) async fn run(self, grace: Grace) -> Ending {
         // However this task ends, its end counts the items that it still has.
-        let last_words = LastWords {
+        let last_words = SinkLastWords {
             queue: Arc::clone(&self.queue),
             in_hand: Arc::clone(&self.in_hand),
             status: Arc::clone(&self.status),
         };
         let work = async {
             match self.state {
-                State::Thread(ended) => match ended.await {
+                SinkState::Thread(ended) => match ended.await {
                     Ok(Err(panic)) => Ending::Panicked(panic_message(panic.as_ref())),
                     // The sender was dropped without a message only if the thread was never started.
                     Ok(Ok(())) | Err(_) => Ending::Completed,
                 },
-                State::Idle(sink) => {
+                SinkState::Idle(sink) => {
                     let worker = Worker {
                         sink,
                         queue: Arc::clone(&self.queue),
@@ -173,13 +175,13 @@ impl SinkTask {
 }
 
 /// Counts what is left when the task ends.
-struct LastWords {
+struct SinkLastWords {
     queue: Arc<Queue>,
     in_hand: Arc<InHand>,
     status: Arc<ExporterStatus>,
 }
 
-impl LastWords {
+impl SinkLastWords {
     fn say(&self, reason: DropReason) {
         self.queue.close(reason);
         for claim in self.in_hand.take() {
@@ -188,7 +190,7 @@ impl LastWords {
     }
 }
 
-impl Drop for LastWords {
+impl Drop for SinkLastWords {
     fn drop(&mut self) {
         self.say(DropReason::Aborted);
         self.status.ended();
@@ -224,8 +226,8 @@ impl Worker {
         self.call(|sink, now, out| sink.close(now, out));
     }
 
-    fn consume(&mut self, request: Request) {
-        let Request {
+    fn consume(&mut self, request: QueuedRequest) {
+        let QueuedRequest {
             batch,
             claim,
             hold: _hold,

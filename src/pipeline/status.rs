@@ -104,9 +104,9 @@ impl ExporterStatus {
     }
 
     /// Counts an attempt while it lives.
-    pub(super) fn under_way(&self) -> UnderWay<'_> {
+    pub(super) fn under_way(&self) -> AttemptUnderWay<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self)
+        AttemptUnderWay(self)
     }
 
     pub(super) fn ended(&self) {
@@ -120,9 +120,9 @@ impl ExporterStatus {
 }
 
 /// An attempt that is being made.
-pub(super) struct UnderWay<'a>(&'a ExporterStatus);
+pub(super) struct AttemptUnderWay<'a>(&'a ExporterStatus);
 
-impl Drop for UnderWay<'_> {
+impl Drop for AttemptUnderWay<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

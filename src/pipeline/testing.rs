@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 pub(crate) use super::pace::PATIENCE as PACE;
-use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::pdata::writer::{
+    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 use crate::pdata::{Batch, Signal};
 
 /// A batch of so many points.
@@ -32,18 +34,18 @@ fn described(items: usize, description: &str) -> Batch {
     let mut writer = MetricsWriter::new();
     writer.resource(&[]);
     writer.scope("rig", "");
-    let descriptor = Descriptor {
+    let descriptor = MetricDescriptor {
         name: "m",
         unit: "",
         description,
     };
     writer.metric(MetricKind::Gauge, descriptor);
     for i in 0..items {
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
-            value: Some(Number::Int(i as i64)),
+            value: Some(NewNumber::Int(i as i64)),
         });
     }
     writer.finish()

@@ -3,7 +3,7 @@
 //! Each votes by its `when_full`: `refuse` is a veto, `drop` abstains, and legs on `auto`
 //! refuse only when no voter of the pipeline has room. Local legs have no vote.
 
-use super::capacity::Slot;
+use super::capacity::CapacitySlot;
 use super::queue::Inlet;
 use crate::settings::WhenFull;
 
@@ -25,7 +25,7 @@ impl Voter {
 
 /// Reserves what is not reserved yet, and says whether the legs admit a request of so many
 /// bytes. `slots` are in the order of the voters, and may be fewer.
-pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<Slot>>) -> bool {
+pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> bool {
     slots.resize_with(voters.len(), || None);
     let (mut asked, mut with_room) = (0, 0);
     for (voter, slot) in voters.iter().zip(slots) {
@@ -46,7 +46,10 @@ pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<Slot>>)
 
 /// Room for so many bytes in every queue that is waited for, in the order of the voters, or
 /// the first of them that is full.
-pub(super) fn waited_slots(voters: &[Voter], bytes: u64) -> Result<Vec<Option<Slot>>, &Inlet> {
+pub(super) fn waited_slots(
+    voters: &[Voter],
+    bytes: u64,
+) -> Result<Vec<Option<CapacitySlot>>, &Inlet> {
     let slot = |voter: &'_ Voter| match voter.is_waited_for() {
         true => voter.queue.try_reserve(bytes).map(Some).ok_or(()),
         false => Ok(None),

@@ -22,7 +22,7 @@ pub struct PipelineTask {
     pub(super) closing: CancellationToken,
 }
 
-enum Event {
+enum WorkerEvent {
     Batch(Leased),
     Deadline,
     Closing,
@@ -47,19 +47,19 @@ impl PipelineTask {
             // the input closed still comes first.
             let event = tokio::select! {
                 biased;
-                () = alarm.ring() => Event::Deadline,
-                batch = self.input.recv() => batch.map_or(Event::End, Event::Batch),
-                () = &mut closing, if open => Event::Closing,
+                () = alarm.ring() => WorkerEvent::Deadline,
+                batch = self.input.recv() => batch.map_or(WorkerEvent::End, WorkerEvent::Batch),
+                () = &mut closing, if open => WorkerEvent::Closing,
             };
             let now = Now::read();
             match event {
-                Event::Batch(leased) => self.chain.process(leased, now, &mut done),
-                Event::Deadline => self.chain.on_deadline(now, &mut done),
-                Event::Closing => {
+                WorkerEvent::Batch(leased) => self.chain.process(leased, now, &mut done),
+                WorkerEvent::Deadline => self.chain.on_deadline(now, &mut done),
+                WorkerEvent::Closing => {
                     open = false;
                     self.input.close();
                 }
-                Event::End => {
+                WorkerEvent::End => {
                     self.chain.drain(now, &mut done);
                     self.pass_on(&mut done, now).await;
                     return;

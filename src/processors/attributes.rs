@@ -22,7 +22,7 @@ use super::matching::Selection;
 use crate::component::{BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory};
 use crate::pdata::view::{LogRecord, Metric, Point, Resource, Scope, Span};
 use crate::pdata::{Action, At, Batch, Edit, Replacement, Signal};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `attributes`.
 pub const FACTORY: ProcessorFactory = ProcessorFactory {
@@ -40,7 +40,7 @@ struct Config {
 }
 
 impl FromValue for Config {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let selection = Selection::from_fields(&mut fields);
         let actions = fields.required("actions");
@@ -119,7 +119,7 @@ impl Edit for Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Recorder, context, read, sample};
+    use super::super::testing::{OutputRecorder, context, read, sample};
     use super::*;
     use crate::pdata::samples::Style;
 
@@ -131,7 +131,7 @@ mod tests {
         for signal in Signal::ALL {
             for seed in 0..50 {
                 let batch = sample(signal, seed, Style::ANY);
-                let mut out = Recorder::default();
+                let mut out = OutputRecorder::default();
                 processor.process(batch.clone(), Now::read(), &mut out);
                 let kept = out.emitted[0].parts().iter().zip(batch.parts());
                 for (after, before) in kept {

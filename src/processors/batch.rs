@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::component::{BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory};
 use crate::pdata::{Batch, Signal};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `batch`.
 pub const FACTORY: ProcessorFactory = ProcessorFactory {
@@ -51,7 +51,7 @@ struct Config {
 }
 
 impl FromValue for Config {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let timeout = fields.or("timeout", Duration::from_millis(200));
         let size = fields.or("send_batch_size", 8192);
@@ -199,14 +199,14 @@ impl Triggers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Recorder, read, sample};
+    use super::super::testing::{OutputRecorder, read, sample};
     use super::*;
     use crate::pdata::samples::Style;
 
     struct Bench {
         batcher: Batcher,
         now: Now,
-        out: Recorder,
+        out: OutputRecorder,
     }
 
     impl Bench {
@@ -217,7 +217,7 @@ mod tests {
             Self {
                 batcher,
                 now: Now::read(),
-                out: Recorder::default(),
+                out: OutputRecorder::default(),
             }
         }
 

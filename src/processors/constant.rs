@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{
 use prost::Message;
 
 use crate::pdata::view::{Value as Attribute, View};
-use crate::yaml::{FromValue, Node, NodeKind, Value};
+use crate::yaml::{FromValue, Node, NodeKind, PlacedNode};
 
 /// A value of the type that its YAML shows, as the Collector's parser has it: `010` is 8,
 /// `1_000` a thousand, `yes` a text, and whatever is quoted a text.
@@ -26,7 +26,7 @@ impl Constant {
 }
 
 impl FromValue for Constant {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let any = AnyValue {
             value: any(value.node()),
         };

@@ -17,7 +17,7 @@ use super::actions::Actions;
 use crate::component::{BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory};
 use crate::pdata::view::Resource;
 use crate::pdata::{Action, Batch, Edit, Replacement, Signal};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `resource`.
 pub const FACTORY: ProcessorFactory = ProcessorFactory {
@@ -34,7 +34,7 @@ struct Config {
 }
 
 impl FromValue for Config {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let actions = fields.required("attributes");
         fields.finish();

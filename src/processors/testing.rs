@@ -8,13 +8,13 @@ use crate::component::{BuildContext, DropReason, Output};
 use crate::pdata::samples::{self, Style};
 use crate::pdata::{Batch, Signal};
 use crate::telemetry::Telemetry;
-use crate::yaml::{Diagnostics, FromValue, Value, parse};
+use crate::yaml::{Diagnostics, FromValue, PlacedNode, parse};
 
 /// Reads a configuration, or says what is wrong with it or doubtful.
 pub(super) fn read<T: FromValue>(yaml: &str) -> Result<T, Vec<String>> {
     let diagnostics = Diagnostics::new();
     let node = parse(yaml, &Arc::from("test"), &diagnostics);
-    let read = node.and_then(|node| T::from_value(&Value::root(&node, &diagnostics)));
+    let read = node.and_then(|node| T::from_value(&PlacedNode::root(&node, &diagnostics)));
     let problems = diagnostics.problems();
     match read {
         Some(read) if problems.is_empty() => Ok(read),
@@ -37,13 +37,13 @@ pub(super) fn sample(signal: Signal, seed: u64, style: Style) -> Batch {
 
 /// What a processor gave out.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+pub(super) struct OutputRecorder {
     pub(super) emitted: Vec<Batch>,
     pub(super) created: Vec<Batch>,
     pub(super) discarded: Vec<(u64, DropReason)>,
 }
 
-impl Output for Recorder {
+impl Output for OutputRecorder {
     fn emit(&mut self, batch: Batch) {
         self.emitted.push(batch);
     }
@@ -57,7 +57,7 @@ impl Output for Recorder {
     }
 }
 
-impl Recorder {
+impl OutputRecorder {
     /// The items of each batch that was given out since the last call.
     pub(super) fn sizes(&mut self) -> Vec<u64> {
         self.emitted.drain(..).map(|batch| batch.items()).collect()

@@ -19,7 +19,7 @@ pub(super) struct BudgetSettings {
 /// Tokens are counted in millionths, so that what was spent and earned adds up exactly
 /// however long the process lives.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct RetryBudget {
     tokens: u64,
     capacity: u64,
     per_success: u64,
@@ -27,7 +27,7 @@ pub(super) struct Budget {
 
 const TOKEN: u64 = 1_000_000;
 
-impl Budget {
+impl RetryBudget {
     /// A full one.
     pub(super) fn new(settings: BudgetSettings) -> Self {
         let capacity = u64::from(settings.capacity) * TOKEN;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn ten_retries_and_then_one_for_five_successes() {
-        let mut budget = Budget::new(SETTINGS);
+        let mut budget = RetryBudget::new(SETTINGS);
         assert!((0..10).all(|_| budget.try_spend(false)));
         assert!(!budget.try_spend(false));
         (0..4).for_each(|_| budget.earn());
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_retry_after_a_timeout_costs_two() {
-        let mut budget = Budget::new(SETTINGS);
+        let mut budget = RetryBudget::new(SETTINGS);
         assert_eq!((0..20).filter(|_| budget.try_spend(true)).count(), 5);
         (0..5).for_each(|_| budget.earn());
         assert!(!budget.try_spend(true), "one token is not two");
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn it_holds_no_more_than_its_capacity_and_none_at_zero() {
-        let mut budget = Budget::new(SETTINGS);
+        let mut budget = RetryBudget::new(SETTINGS);
         (0..1_000).for_each(|_| budget.earn());
         assert_eq!(budget.tokens(), 10.0);
-        let mut none = Budget::new(BudgetSettings {
+        let mut none = RetryBudget::new(BudgetSettings {
             capacity: 0,
             ..SETTINGS
         });
@@ -109,7 +109,7 @@ mod tests {
         fn retries_never_exceed_ten_and_a_fifth_of_the_successes(
             trace in proptest::collection::vec(0u8..3, 0..2_000),
         ) {
-            let mut budget = Budget::new(SETTINGS);
+            let mut budget = RetryBudget::new(SETTINGS);
             let (mut retries, mut successes) = (0u64, 0u64);
             for event in trace {
                 match event {

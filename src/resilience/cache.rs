@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// One endpoint's last good answer.
 #[derive(Debug)]
 pub(super) struct Cache<T> {
-    entry: Option<Entry<T>>,
+    entry: Option<CacheEntry<T>>,
 }
 
 /// How old the answer is that a cache holds.
@@ -34,7 +34,7 @@ pub struct CacheStatus {
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct CacheEntry<T> {
     value: T,
     status: CacheStatus,
 }
@@ -53,7 +53,7 @@ impl<T: Clone> Cache<T> {
 
     /// Keeps a complete success.
     pub(super) fn store(&mut self, now: Instant, value: T) {
-        self.entry = Some(Entry {
+        self.entry = Some(CacheEntry {
             value,
             status: CacheStatus {
                 fetched: now,
@@ -97,7 +97,7 @@ impl<T: Clone> Cache<T> {
     }
 }
 
-impl<T> Entry<T> {
+impl<T> CacheEntry<T> {
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.status.fetched)
     }

@@ -11,7 +11,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::breaker::{self, Breaker, Completion, Permit, Transition};
-use super::budget::{Budget, BudgetSettings};
+use super::budget::{BudgetSettings, RetryBudget};
 use super::cache::CacheStatus;
 use super::events::{Attempt, Event, Observer};
 use super::id::EndpointId;
@@ -107,7 +107,7 @@ pub(super) struct Ties {
 
 /// The budget of the retries, and the random source of their delays.
 pub(super) struct Retrying {
-    pub(super) budget: Budget,
+    pub(super) budget: RetryBudget,
     pub(super) rng: SmallRng,
 }
 
@@ -136,7 +136,7 @@ impl Endpoint {
             id,
             breaker,
             retrying: Mutex::new(Retrying {
-                budget: Budget::new(budget.unwrap_or(BudgetSettings {
+                budget: RetryBudget::new(budget.unwrap_or(BudgetSettings {
                     capacity: 0,
                     per_success: 0.0,
                 })),
@@ -281,7 +281,7 @@ struct Herald {
     observer: Option<(EndpointId, Arc<dyn Observer>)>,
 }
 
-impl breaker::Observer for Herald {
+impl breaker::BreakerObserver for Herald {
     fn on_transition(&self, transition: &Transition) {
         self.changed.notify_waiters();
         if let Some((id, observer)) = &self.observer {

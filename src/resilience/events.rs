@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::{Rejection, State, Transition};
+use super::breaker::{BreakerState, Rejection, Transition};
 use super::id::EndpointId;
 use super::outcome::Outcome;
 
@@ -73,5 +73,5 @@ pub struct Attempt {
     /// The breaker's generation in which it was admitted.
     pub generation: u64,
     /// The breaker's state when it was admitted.
-    pub state: State,
+    pub state: BreakerState,
 }

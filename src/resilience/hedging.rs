@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::breaker::State;
+use super::breaker::BreakerState;
 use super::settings::HedgingSettings;
 
 /// How long to wait for the first request before a second is sent; `None` is for ever.
@@ -17,10 +17,10 @@ use super::settings::HedgingSettings;
 /// `p95` is known once there are fifty recent latencies.
 pub(super) fn delay(
     settings: &HedgingSettings,
-    state: State,
+    state: BreakerState,
     p95: impl FnOnce() -> Option<Duration>,
 ) -> Option<Duration> {
-    if !settings.enabled || state != State::Healthy {
+    if !settings.enabled || state != BreakerState::Healthy {
         return None;
     }
     Some(p95()?.max(settings.min_delay))
@@ -42,11 +42,17 @@ mod tests {
             ..on
         };
         let ms = Duration::from_millis;
-        assert_eq!(delay(&on, State::Healthy, || Some(ms(250))), Some(ms(250)));
-        assert_eq!(delay(&on, State::Healthy, || Some(ms(20))), Some(ms(100)));
-        assert_eq!(delay(&on, State::Healthy, || None), None);
-        assert_eq!(delay(&on, State::Degraded, || Some(ms(250))), None);
-        assert_eq!(delay(&on, State::HalfOpen, || Some(ms(250))), None);
-        assert_eq!(delay(&off, State::Healthy, || Some(ms(250))), None);
+        assert_eq!(
+            delay(&on, BreakerState::Healthy, || Some(ms(250))),
+            Some(ms(250))
+        );
+        assert_eq!(
+            delay(&on, BreakerState::Healthy, || Some(ms(20))),
+            Some(ms(100))
+        );
+        assert_eq!(delay(&on, BreakerState::Healthy, || None), None);
+        assert_eq!(delay(&on, BreakerState::Degraded, || Some(ms(250))), None);
+        assert_eq!(delay(&on, BreakerState::HalfOpen, || Some(ms(250))), None);
+        assert_eq!(delay(&off, BreakerState::Healthy, || Some(ms(250))), None);
     }
 }

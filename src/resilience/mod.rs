@@ -59,8 +59,8 @@ mod threshold;
 
 pub use active::{ActiveTask, ActiveTasks};
 pub use breaker::{
-    Breaker, Completion, Force, Observer as BreakerObserver, Permit, Reason, RejectReason,
-    Rejection, Snapshot, State, Transition,
+    Breaker, BreakerObserver, BreakerSnapshot, BreakerState, Completion, Force, Permit,
+    RejectReason, Rejection, Transition, TransitionReason,
 };
 pub use cache::CacheStatus;
 pub use endpoint::{CacheResult, Endpoint, RetryResult};
@@ -72,5 +72,5 @@ pub use outcome::{Outcome, Retry, Transport};
 pub use registry::{DEFAULT_MAX_ENDPOINTS, Endpoints, RegistrationError};
 pub use settings::{
     Amount, BreakerConfig, BreakerSettings, CacheConfig, Config, Edge, HedgingConfig, Key, Mode,
-    PollConfig, Preset, Problem, Problems, RetryConfig, Settings, Warning,
+    PollConfig, Preset, Problems, RetryConfig, Settings, SettingsProblem, Warning,
 };

@@ -36,7 +36,7 @@ pub(super) struct ErrorAverages {
 
 /// The keys that shape the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shape {
+pub(super) struct ThresholdShape {
     /// Failures in a row that open the breaker of an endpoint that never fails.
     pub(super) base: u32,
     /// The threshold never shrinks below this.
@@ -60,7 +60,7 @@ impl ErrorAverages {
     }
 
     #[inline]
-    pub(super) fn record(&mut self, success: bool, shape: &Shape) {
+    pub(super) fn record(&mut self, success: bool, shape: &ThresholdShape) {
         self.attempts += 1;
         // At an endpoint that has only had successes, another one changes no average.
         if success && self.recent.rests() && self.chronic.rests() && self.explained.rests() {
@@ -80,7 +80,7 @@ impl ErrorAverages {
     }
 
     /// Failures in a row at which the breaker opens.
-    pub(super) fn threshold(&self, shape: &Shape) -> u32 {
+    pub(super) fn threshold(&self, shape: &ThresholdShape) -> u32 {
         if !shape.adaptive || self.attempts < WARM_UP {
             return shape.base;
         }
@@ -150,7 +150,7 @@ fn negligible(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape {
+    const SHAPE: ThresholdShape = ThresholdShape {
         base: 5,
         floor: 2,
         adaptive: true,
@@ -158,7 +158,7 @@ mod tests {
         sensitivity: 2.0,
     };
 
-    fn after(history: impl IntoIterator<Item = bool>, shape: &Shape) -> u32 {
+    fn after(history: impl IntoIterator<Item = bool>, shape: &ThresholdShape) -> u32 {
         let mut averages = ErrorAverages::new();
         for success in history {
             averages.record(success, shape);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn without_adapting_it_is_the_base() {
-        let fixed = Shape {
+        let fixed = ThresholdShape {
             adaptive: false,
             ..SHAPE
         };
@@ -241,7 +241,7 @@ mod tests {
             history in proptest::collection::vec(proptest::bool::ANY, 0..300),
         ) {
             let floor = floor.min(base);
-            let shape = Shape { base, floor, adaptive: true, alpha, sensitivity };
+            let shape = ThresholdShape { base, floor, adaptive: true, alpha, sensitivity };
             let threshold = after(history, &shape);
             assert!((floor..=base).contains(&threshold));
             assert!((1..=threshold).contains(&degrading(threshold)));

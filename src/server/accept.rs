@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::deadlines::Watch;
-use super::metrics::{Metrics, Rejection};
+use super::deadlines::ConnectionWatch;
+use super::metrics::{ConnectionRejection, Metrics};
 use super::refusals::Refusals;
 use super::seats::Seats;
 use crate::component::Reporter;
@@ -25,7 +25,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How much a listener takes on.
 #[derive(Debug)]
-pub struct Limits {
+pub struct AcceptLimits {
     /// Connections at a time.
     pub connections: usize,
     /// What becomes of one more.
@@ -59,13 +59,13 @@ pub(super) trait Accept {
 /// end, and aborts those that outlive the grace. When it returns, none is left.
 pub(super) async fn run<A, S, F>(
     mut acceptor: A,
-    limits: Limits,
+    limits: AcceptLimits,
     metrics: &Metrics,
     stop: &CancellationToken,
     serve: S,
 ) where
     A: Accept,
-    S: Fn(A::Connection, Watch) -> F,
+    S: Fn(A::Connection, ConnectionWatch) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut seats = Seats::new(metrics);
@@ -97,9 +97,11 @@ pub(super) async fn run<A, S, F>(
                 seats.take(|watch| serve(connection, watch));
             }
             // The client was gone before it was its turn.
-            Err(error) if is_about_the_connection(&error) => metrics.rejected(Rejection::Gone),
+            Err(error) if is_about_the_connection(&error) => {
+                metrics.rejected(ConnectionRejection::Gone)
+            }
             Err(error) => {
-                metrics.rejected(Rejection::Accept);
+                metrics.rejected(ConnectionRejection::Accept);
                 if refusals.is_none() && is_exhaustion(&error) {
                     // The descriptor that this frees is the next client's.
                     seats.displace();
@@ -178,8 +180,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::component::{Health, State, Subject};
-    use crate::telemetry::{Settings, Telemetry};
+    use crate::component::{ComponentState, Health, Subject};
+    use crate::telemetry::{Telemetry, TelemetrySettings};
 
     /// Hands out what it was given, then waits for ever.
     struct Script {
@@ -208,8 +210,8 @@ mod tests {
         ))
     }
 
-    fn limits(beyond: Beyond) -> Limits {
-        Limits {
+    fn limits(beyond: Beyond) -> AcceptLimits {
+        AcceptLimits {
             connections: 2,
             beyond,
             grace: Duration::from_secs(1),
@@ -218,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn running_out_of_descriptors_delays_and_is_counted() {
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let metrics = Metrics::new(&telemetry, "test");
         let stop = CancellationToken::new();
         let mut results: VecDeque<_> = (0..10).map(|_| emfile()).collect();
@@ -313,13 +315,13 @@ mod tests {
         });
         let line = || health.reports().remove(0);
         sleep(Duration::from_secs(59)).await;
-        assert_eq!(line().state, State::Degraded);
+        assert_eq!(line().state, ComponentState::Degraded);
         assert_eq!(
             line().last_error.unwrap(),
             "connections are refused: 2 are open, as many as max_connections allows"
         );
         sleep(Duration::from_secs(2)).await;
-        assert_eq!(line().state, State::Working);
+        assert_eq!(line().state, ComponentState::Working);
         stop.cancel();
         task.await.unwrap();
     }

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use crate::component::{
-    Handler, Health, HealthReport, LegReport, Listener, Phase, PipelineReport, Response, Route,
-    Snapshot, Status, Subject, full_body, handler,
+    Handler, Health, HealthReport, HealthSnapshot, LegReport, Listener, Phase, PipelineReport,
+    Response, Route, Status, Subject, full_body, handler,
 };
 use crate::lane::Lane;
 use crate::settings::ListenerConfig;
@@ -129,7 +129,7 @@ fn page(families: &[MetricFamily]) -> Response {
     }
 }
 
-fn well(snapshot: &Snapshot, now: Instant) -> Response {
+fn well(snapshot: &HealthSnapshot, now: Instant) -> Response {
     // Strings and numbers always have a JSON form; an infinite score becomes null.
     let body = serde_json::to_vec_pretty(&Well::new(snapshot, now)).unwrap_or_default();
     let mut response = Response::new(full_body(body));
@@ -146,14 +146,14 @@ fn well(snapshot: &Snapshot, now: Instant) -> Response {
 struct Well<'a> {
     status: &'static str,
     uptime_seconds: f64,
-    endpoints: Vec<Line<'a>>,
-    exporters: Vec<Line<'a>>,
+    endpoints: Vec<PipelineLine<'a>>,
+    exporters: Vec<PipelineLine<'a>>,
     pipelines: Vec<Pipeline<'a>>,
     dead_tasks: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct PipelineLine<'a> {
     id: &'a str,
     component: &'a str,
     state: &'static str,
@@ -169,7 +169,7 @@ struct Line<'a> {
 struct Pipeline<'a> {
     id: &'a str,
     status: &'static str,
-    exporters: Vec<Leg<'a>>,
+    exporters: Vec<LegLine<'a>>,
     held_items: u64,
     queued_items: u64,
     queue_age_seconds: f64,
@@ -179,20 +179,20 @@ struct Pipeline<'a> {
 }
 
 #[derive(Serialize)]
-struct Leg<'a> {
+struct LegLine<'a> {
     id: &'a str,
     working: bool,
     losing: bool,
 }
 
 impl<'a> Well<'a> {
-    fn new(snapshot: &'a Snapshot, now: Instant) -> Self {
+    fn new(snapshot: &'a HealthSnapshot, now: Instant) -> Self {
         let lines = |subject| {
             let about = snapshot
                 .reports
                 .iter()
                 .filter(move |r| r.subject == subject);
-            about.map(|report| Line::new(report, now)).collect()
+            about.map(|report| PipelineLine::new(report, now)).collect()
         };
         Self {
             status: snapshot.status.as_str(),
@@ -205,7 +205,7 @@ impl<'a> Well<'a> {
     }
 }
 
-impl<'a> Line<'a> {
+impl<'a> PipelineLine<'a> {
     fn new(report: &'a HealthReport, now: Instant) -> Self {
         let ago = |at: Option<Instant>| at.map(|at| seconds(now.saturating_duration_since(at)));
         Self {
@@ -227,7 +227,7 @@ impl<'a> Pipeline<'a> {
         Self {
             id: &report.id,
             status: report.status().as_str(),
-            exporters: report.exporters.iter().map(Leg::new).collect(),
+            exporters: report.exporters.iter().map(LegLine::new).collect(),
             held_items: report.held_items,
             queued_items: report.queued_items,
             queue_age_seconds: seconds(report.queue_age),
@@ -236,7 +236,7 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-impl<'a> Leg<'a> {
+impl<'a> LegLine<'a> {
     fn new(report: &'a LegReport) -> Self {
         Self {
             id: report.exporter.as_str(),

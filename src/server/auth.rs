@@ -9,7 +9,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use subtle::ConstantTimeEq as _;
 
 use crate::net::Renewable;
-use crate::settings::AuthConfig;
+use crate::settings::ListenerAuthConfig;
 use crate::yaml::Secret;
 
 /// What a client must present, ready to be compared.
@@ -27,16 +27,16 @@ impl Credentials {
     /// # Errors
     ///
     /// When the file can't be read or holds no token. The message names it.
-    pub fn load(config: &AuthConfig) -> anyhow::Result<Self> {
+    pub fn load(config: &ListenerAuthConfig) -> anyhow::Result<Self> {
         let written = |secret: Secret| Renewable::new(Vec::new(), None, move || Ok(secret.clone()));
         let (scheme, expected) = match config {
-            AuthConfig::BearerToken(token) => ("Bearer", written(token.clone())),
-            AuthConfig::BearerTokenFile(path) => {
+            ListenerAuthConfig::BearerToken(token) => ("Bearer", written(token.clone())),
+            ListenerAuthConfig::BearerTokenFile(path) => {
                 let file = path.clone();
                 let read = move || token_in(&file);
                 ("Bearer", Renewable::new(vec![path.clone()], None, read))
             }
-            AuthConfig::Basic { username, password } => {
+            ListenerAuthConfig::Basic { username, password } => {
                 let pair = format!("{username}:{}", password.expose());
                 ("Basic", written(Secret::new(BASE64_STANDARD.encode(pair))))
             }
@@ -94,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_very_token_is_admitted() {
         let credentials =
-            Credentials::load(&AuthConfig::BearerToken(Secret::new("s3cret"))).unwrap();
+            Credentials::load(&ListenerAuthConfig::BearerToken(Secret::new("s3cret"))).unwrap();
         let f = async |value: &str, expected: bool| {
             assert_eq!(
                 credentials.admit(&headers(value)).await,
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn basic_compares_name_and_password() {
-        let credentials = Credentials::load(&AuthConfig::Basic {
+        let credentials = Credentials::load(&ListenerAuthConfig::Basic {
             username: "Aladdin".to_owned(),
             password: Secret::new("open sesame"),
         })
@@ -138,7 +138,7 @@ mod tests {
     async fn a_token_file_is_read_by_its_first_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        let load = || Credentials::load(&AuthConfig::BearerTokenFile(path.clone()));
+        let load = || Credentials::load(&ListenerAuthConfig::BearerTokenFile(path.clone()));
         assert!(
             load()
                 .unwrap_err()
@@ -161,7 +161,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "old").unwrap();
-        let credentials = Credentials::load(&AuthConfig::BearerTokenFile(path.clone())).unwrap();
+        let credentials =
+            Credentials::load(&ListenerAuthConfig::BearerTokenFile(path.clone())).unwrap();
         assert!(credentials.admit(&headers("Bearer old")).await);
         std::fs::write(&path, "new").unwrap();
         tokio::time::sleep(std::time::Duration::from_secs(9)).await;
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn credentials_never_print_what_they_expect() {
-        let credentials = Credentials::load(&AuthConfig::BearerToken(Secret::new("s3cret")));
+        let credentials =
+            Credentials::load(&ListenerAuthConfig::BearerToken(Secret::new("s3cret")));
         assert!(!format!("{credentials:?}").contains("s3cret"));
     }
 }

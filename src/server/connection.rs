@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Credentials;
-use super::deadlines::{Busy, Watch, Watched};
-use super::metrics::{Metrics, Rejection};
+use super::deadlines::{Busy, ConnectionWatch, Watched};
+use super::metrics::{ConnectionRejection, Metrics};
 use crate::component::{Body, Handler, Response, full_body};
 
 /// The longest head of a request, in bytes, with its request line.
@@ -57,8 +57,12 @@ impl Site {
     }
 
     /// Serves the requests of one connection; see [`drive`].
-    pub(super) async fn serve<S>(self: Arc<Self>, socket: S, watch: Watch, stop: CancellationToken)
-    where
+    pub(super) async fn serve<S>(
+        self: Arc<Self>,
+        socket: S,
+        watch: ConnectionWatch,
+        stop: CancellationToken,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let metrics = self.metrics.clone();
@@ -136,7 +140,7 @@ impl Site {
 /// being answered then is answered to its end.
 pub(super) async fn drive<S, A, F>(
     socket: S,
-    watch: Watch,
+    watch: ConnectionWatch,
     answer: A,
     metrics: &Metrics,
     stop: CancellationToken,
@@ -171,7 +175,7 @@ pub(super) async fn drive<S, A, F>(
             biased;
             ended = connection.as_mut() => {
                 if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
-                    metrics.rejected(Rejection::Malformed);
+                    metrics.rejected(ConnectionRejection::Malformed);
                 }
                 return;
             }

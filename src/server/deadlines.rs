@@ -3,7 +3,7 @@
 //! hyper has one timeout, for the head of a request, and it also ends connections that
 //! merely idle between two scrapes; a client that never takes its answer may stay for
 //! ever. So the connection is watched from outside: the socket notes what moves, the
-//! service notes what it works on, and [`Watch::expired`] ends when one of them waited
+//! service notes what it works on, and [`ConnectionWatch::expired`] ends when one of them waited
 //! too long. Nothing is armed while a handler works: handlers are the agent's own.
 
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-use super::metrics::Rejection;
+use super::metrics::ConnectionRejection;
 
 /// What every connection is given.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -40,22 +40,22 @@ pub(super) struct Timeouts {
 
 /// What the connection is waiting for. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
+pub(super) struct ConnectionWatch {
     timeouts: Timeouts,
     // A std mutex: every section is a few loads and stores.
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ConnectionState>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
-    phase: Phase,
+struct ConnectionState {
+    phase: ConnectionPhase,
     since: Instant,
     /// Since when the client takes nothing, although something is there for it.
     blocked: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// The head of a request is due.
     Head,
     /// A request is being answered.
@@ -71,19 +71,19 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(u8, Instant);
 
-impl Default for Watch {
+impl Default for ConnectionWatch {
     fn default() -> Self {
         Self::new(TIMEOUTS)
     }
 }
 
-impl Watch {
+impl ConnectionWatch {
     /// A connection that has just begun.
     pub(super) fn new(timeouts: Timeouts) -> Self {
         Self {
             timeouts,
-            state: Arc::new(Mutex::new(State {
-                phase: Phase::Head,
+            state: Arc::new(Mutex::new(ConnectionState {
+                phase: ConnectionPhase::Head,
                 since: Instant::now(),
                 blocked: None,
             })),
@@ -92,7 +92,7 @@ impl Watch {
 
     /// A request is being answered until the guard is dropped.
     pub(super) fn busy(&self) -> Busy {
-        self.enter(Phase::Busy);
+        self.enter(ConnectionPhase::Busy);
         Busy(self.clone())
     }
 
@@ -101,7 +101,7 @@ impl Watch {
     ///
     /// It arms its timer when it is polled, so it must be polled after the connection, by
     /// the same task.
-    pub(super) async fn expired(&self) -> Option<Rejection> {
+    pub(super) async fn expired(&self) -> Option<ConnectionRejection> {
         let mut timer = pin!(sleep_until(Instant::now()));
         poll_fn(|cx| {
             let Some((deadline, reason)) = self.deadline() else {
@@ -117,7 +117,7 @@ impl Watch {
 
     /// The handshake is done: from here on the head of a request has its time.
     pub(super) fn shaken(&self) {
-        self.enter(Phase::Head);
+        self.enter(ConnectionPhase::Head);
     }
 
     /// Which connection gives way first where there are too many.
@@ -125,30 +125,36 @@ impl Watch {
         let state = *self.lock();
         match (state.phase, state.blocked) {
             (_, Some(since)) => Rank(1, since),
-            (Phase::Head | Phase::Idle, None) => Rank(0, state.since),
-            (Phase::Busy, None) => Rank(2, state.since),
+            (ConnectionPhase::Head | ConnectionPhase::Idle, None) => Rank(0, state.since),
+            (ConnectionPhase::Busy, None) => Rank(2, state.since),
         }
     }
 
     /// Whether a request is being answered, or its answer waits for the client.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.lock();
-        state.phase == Phase::Busy || state.blocked.is_some()
+        state.phase == ConnectionPhase::Busy || state.blocked.is_some()
     }
 
-    fn deadline(&self) -> Option<(Instant, Option<Rejection>)> {
+    fn deadline(&self) -> Option<(Instant, Option<ConnectionRejection>)> {
         let state = *self.lock();
         if let Some(since) = state.blocked {
-            return Some((since + self.timeouts.write, Some(Rejection::SlowRead)));
+            return Some((
+                since + self.timeouts.write,
+                Some(ConnectionRejection::SlowRead),
+            ));
         }
         match state.phase {
-            Phase::Head => Some((state.since + self.timeouts.head, Some(Rejection::SlowHead))),
-            Phase::Idle => Some((state.since + self.timeouts.idle, None)),
-            Phase::Busy => None,
+            ConnectionPhase::Head => Some((
+                state.since + self.timeouts.head,
+                Some(ConnectionRejection::SlowHead),
+            )),
+            ConnectionPhase::Idle => Some((state.since + self.timeouts.idle, None)),
+            ConnectionPhase::Busy => None,
         }
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: ConnectionPhase) {
         let mut state = self.lock();
         state.phase = phase;
         state.since = Instant::now();
@@ -156,8 +162,8 @@ impl Watch {
 
     /// Bytes came in.
     fn read(&self) {
-        if self.lock().phase == Phase::Idle {
-            self.enter(Phase::Head);
+        if self.lock().phase == ConnectionPhase::Idle {
+            self.enter(ConnectionPhase::Head);
         }
     }
 
@@ -168,7 +174,7 @@ impl Watch {
             (true, Some(_)) => {
                 state.blocked = None;
                 // The handler was done long ago, and the client only now has its answer.
-                if state.phase == Phase::Idle {
+                if state.phase == ConnectionPhase::Idle {
                     state.since = Instant::now();
                 }
             }
@@ -177,18 +183,18 @@ impl Watch {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request is being answered as long as this exists.
 #[derive(Debug)]
-pub(super) struct Busy(Watch);
+pub(super) struct Busy(ConnectionWatch);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        self.0.enter(ConnectionPhase::Idle);
     }
 }
 
@@ -196,11 +202,11 @@ impl Drop for Busy {
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     socket: S,
-    watch: Watch,
+    watch: ConnectionWatch,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(socket: S, watch: Watch) -> Self {
+    pub(super) fn new(socket: S, watch: ConnectionWatch) -> Self {
         Self { socket, watch }
     }
 }
@@ -268,14 +274,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_wait_has_its_own_deadline() {
-        let f = async |prepare: fn(&Watch), seconds: u64, reason: Option<Rejection>| {
-            let watch = Watch::new(TIMEOUTS);
+        let f = async |prepare: fn(&ConnectionWatch),
+                       seconds: u64,
+                       reason: Option<ConnectionRejection>| {
+            let watch = ConnectionWatch::new(TIMEOUTS);
             prepare(&watch);
             let started = Instant::now();
             assert_eq!(watch.expired().await, reason);
             assert_eq!(started.elapsed().as_secs(), seconds);
         };
-        f(|_| {}, 10, Some(Rejection::SlowHead)).await;
+        f(|_| {}, 10, Some(ConnectionRejection::SlowHead)).await;
         f(|watch| drop(watch.busy()), 120, None).await;
         f(
             |watch| {
@@ -283,15 +291,20 @@ mod tests {
                 watch.read();
             },
             10,
-            Some(Rejection::SlowHead),
+            Some(ConnectionRejection::SlowHead),
         )
         .await;
-        f(|watch| watch.wrote(false), 30, Some(Rejection::SlowRead)).await;
+        f(
+            |watch| watch.wrote(false),
+            30,
+            Some(ConnectionRejection::SlowRead),
+        )
+        .await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_trickle_of_bytes_does_not_extend_the_head() {
-        let watch = Watch::new(TIMEOUTS);
+        let watch = ConnectionWatch::new(TIMEOUTS);
         let trickle = async {
             loop {
                 tokio::time::sleep(Duration::from_secs(3)).await;
@@ -300,7 +313,7 @@ mod tests {
         };
         let started = Instant::now();
         tokio::select! {
-            reason = watch.expired() => assert_eq!(reason, Some(Rejection::SlowHead)),
+            reason = watch.expired() => assert_eq!(reason, Some(ConnectionRejection::SlowHead)),
             () = trickle => unreachable!("it never ends"),
         }
         assert_eq!(started.elapsed().as_secs(), 10);
@@ -308,7 +321,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_may_take_its_time() {
-        let watch = Watch::new(TIMEOUTS);
+        let watch = ConnectionWatch::new(TIMEOUTS);
         let _busy = watch.busy();
         let day = tokio::time::timeout(Duration::from_secs(86_400), watch.expired());
         assert!(day.await.is_err());

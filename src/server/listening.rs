@@ -17,10 +17,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::accept::{self, Limits};
+use super::accept::{self, AcceptLimits};
 use super::auth::Credentials;
-use super::deadlines::Watch;
-use super::metrics::{Metrics, Rejection};
+use super::deadlines::ConnectionWatch;
+use super::metrics::{ConnectionRejection, Metrics};
 use super::opening::Opening;
 use super::{BindError, connection};
 use crate::component::Response;
@@ -114,13 +114,13 @@ impl Listening {
 
     /// Serves connections until `stop`, then closes the socket and gives those that are
     /// open `limits.grace` to end. When it returns, none is left.
-    pub(super) async fn serve<S, F>(self, limits: Limits, stop: &CancellationToken, serve: S)
+    pub(super) async fn serve<S, F>(self, limits: AcceptLimits, stop: &CancellationToken, serve: S)
     where
-        S: Fn(Stream, Watch) -> F + Clone + Send + 'static,
+        S: Fn(ServerStream, ConnectionWatch) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (tls, metrics) = (self.tls, self.metrics.clone());
-        let limits = Limits {
+        let limits = AcceptLimits {
             connections: limits.connections.min(descriptors::share()),
             ..limits
         };
@@ -134,7 +134,7 @@ impl Listening {
                     (tls.clone(), metrics.clone(), serve.clone(), stop.clone());
                 async move {
                     let stream = match tls {
-                        None => Stream::Plain(socket),
+                        None => ServerStream::Plain(socket),
                         Some(tls) => {
                             let shake = async { tls.current().await.accept(socket).await };
                             let shaken = tokio::select! {
@@ -142,11 +142,11 @@ impl Listening {
                                 () = stop.cancelled() => return,
                             };
                             let Ok(Ok(stream)) = shaken else {
-                                metrics.rejected(Rejection::Handshake);
+                                metrics.rejected(ConnectionRejection::Handshake);
                                 return;
                             };
                             watch.shaken();
-                            Stream::Tls(Box::new(stream))
+                            ServerStream::Tls(Box::new(stream))
                         }
                     };
                     serve(stream, watch).await;
@@ -163,11 +163,11 @@ impl Listening {
     pub async fn serve_opened<S, F>(
         self,
         bytes: usize,
-        limits: Limits,
+        limits: AcceptLimits,
         stop: &CancellationToken,
         serve: S,
     ) where
-        S: Fn(Opening<Stream>) -> F + Clone + Send + 'static,
+        S: Fn(Opening<ServerStream>) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let metrics = self.metrics.clone();
@@ -177,7 +177,7 @@ impl Listening {
 
     /// Serves HTTP/1 until `stop`, every connection within the bounds of the module;
     /// `answer` is responsible for the bodies that it reads.
-    pub async fn serve_http1<A, F>(self, limits: Limits, stop: &CancellationToken, answer: A)
+    pub async fn serve_http1<A, F>(self, limits: AcceptLimits, stop: &CancellationToken, answer: A)
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
@@ -235,14 +235,14 @@ fn is_about_the_family(error: &io::Error) -> bool {
 
 /// A connection, encrypted or not.
 #[derive(Debug)]
-pub enum Stream {
+pub enum ServerStream {
     /// As it came.
     Plain(TcpStream),
     /// Behind a handshake.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ServerStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -255,7 +255,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ServerStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,7 +4,7 @@
 //!   registered one or `other`
 //! - `foghorn_http_connections{listener}`: open connections
 //! - `foghorn_http_connections_rejected_total{listener,reason}`: connections that were
-//!   refused or ended; see [`Rejection`] for the reasons
+//!   refused or ended; see [`ConnectionRejection`] for the reasons
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Metrics {
 
 /// Why a connection was refused, or ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rejection {
+pub(super) enum ConnectionRejection {
     /// As many connections as may be were open already.
     Limit,
     /// It gave way to a newer one.
@@ -43,7 +43,7 @@ pub(super) enum Rejection {
     Malformed,
 }
 
-impl Rejection {
+impl ConnectionRejection {
     const ALL: [Self; 8] = [
         Self::Limit,
         Self::Displaced,
@@ -89,7 +89,7 @@ impl Metrics {
                 .build(),
         };
         // A counter that appears with its first event hides that event from `rate`.
-        for reason in Rejection::ALL {
+        for reason in ConnectionRejection::ALL {
             metrics
                 .rejected
                 .add(0, &metrics.labels("reason", reason.as_str()));
@@ -113,7 +113,7 @@ impl Metrics {
         );
     }
 
-    pub(super) fn rejected(&self, reason: Rejection) {
+    pub(super) fn rejected(&self, reason: ConnectionRejection) {
         self.rejected
             .add(1, &self.labels("reason", reason.as_str()));
     }

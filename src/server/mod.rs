@@ -53,10 +53,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-pub use accept::{Beyond, Limits};
+pub use accept::{AcceptLimits, Beyond};
 pub use agent::{OWNER, metrics_page};
 pub use auth::Credentials;
-pub use listening::{Listening, Stream};
+pub use listening::{Listening, ServerStream};
 pub use opening::Opening;
 
 use crate::component::{Health, Listener, Route, Routes};
@@ -67,7 +67,7 @@ use connection::Site;
 /// The key that moves the agent's own server, for errors.
 const AGENT: &str = "service::http::endpoint";
 
-const LIMITS: Limits = Limits {
+const LIMITS: AcceptLimits = AcceptLimits {
     connections: 256,
     beyond: Beyond::Displace,
     grace: Duration::from_secs(1),
@@ -131,7 +131,7 @@ pub enum BindError {
 }
 
 /// A listener to be: its settings, who asked first, and the routes on it.
-struct Group {
+struct ListenerGroup {
     config: ListenerConfig,
     owner: String,
     routes: Vec<Route>,
@@ -150,9 +150,9 @@ impl Server {
         health: &Health,
         telemetry: &Telemetry,
     ) -> Result<Self, BindError> {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<ListenerGroup> = Vec::new();
         if let Some(config) = agent {
-            groups.push(Group {
+            groups.push(ListenerGroup {
                 config: config.clone(),
                 owner: AGENT.to_owned(),
                 routes: agent::routes(health, telemetry),
@@ -231,7 +231,11 @@ impl Server {
 }
 
 /// Puts a route to the others of its address.
-fn place(groups: &mut Vec<Group>, route: Route, config: ListenerConfig) -> Result<(), BindError> {
+fn place(
+    groups: &mut Vec<ListenerGroup>,
+    route: Route,
+    config: ListenerConfig,
+) -> Result<(), BindError> {
     let agents = route.listener == Listener::Agent;
     let found = groups.iter_mut().find(|group| {
         (agents && group.owner == AGENT)
@@ -240,7 +244,7 @@ fn place(groups: &mut Vec<Group>, route: Route, config: ListenerConfig) -> Resul
                 && (config.endpoint.port() != 0 || group.owner == route.owner))
     });
     match found {
-        None => groups.push(Group {
+        None => groups.push(ListenerGroup {
             config,
             owner: route.owner.clone(),
             routes: vec![route],
@@ -274,11 +278,11 @@ fn worth_a_look(routes: &[Route]) -> Vec<String> {
     paths.into_iter().map(str::to_owned).collect()
 }
 
-type Paths = BTreeMap<Arc<str>, Arc<dyn crate::component::Handler>>;
+type ListenerPaths = BTreeMap<Arc<str>, Arc<dyn crate::component::Handler>>;
 
-fn paths(routes: Vec<Route>, address: SocketAddr) -> Result<Paths, BindError> {
+fn paths(routes: Vec<Route>, address: SocketAddr) -> Result<ListenerPaths, BindError> {
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
-    let mut paths = Paths::new();
+    let mut paths = ListenerPaths::new();
     for route in routes {
         if let Some(first) = owners.insert(route.path.clone(), route.owner.clone()) {
             // What the agent answers only until somebody knows better gives way.

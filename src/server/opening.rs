@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::metrics::{Metrics, Rejection};
+use super::metrics::{ConnectionRejection, Metrics};
 
 /// How long the first bytes may take: as long as the head of a request over HTTP/1.
 const DUE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Due {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let over = self.timer.as_mut().poll(cx).is_ready();
         if over {
-            self.metrics.rejected(Rejection::SlowHead);
+            self.metrics.rejected(ConnectionRejection::SlowHead);
         }
         over
     }

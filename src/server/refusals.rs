@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::metrics::{Metrics, Rejection};
+use super::metrics::{ConnectionRejection, Metrics};
 use crate::component::Reporter;
 
 /// Refusals are logged at most this often, and the line on the board is degraded until so
@@ -36,7 +36,7 @@ impl Refusals {
 
     /// One is refused.
     pub(super) fn note(&mut self, metrics: &Metrics) {
-        metrics.rejected(Rejection::Limit);
+        metrics.rejected(ConnectionRejection::Limit);
         let now = Instant::now();
         let limit = self.limit;
         if self.last.replace(now).is_none()

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::deadlines::Watch;
-use super::metrics::{Metrics, Rejection};
+use super::deadlines::ConnectionWatch;
+use super::metrics::{ConnectionRejection, Metrics};
 
 /// The tasks of a listener's connections. Those that gave way count no more, although
 /// their tasks end a moment later.
@@ -17,7 +17,7 @@ pub(super) struct Seats<'a> {
 
 struct Seat {
     task: AbortHandle,
-    watch: Watch,
+    watch: ConnectionWatch,
 }
 
 impl<'a> Seats<'a> {
@@ -36,12 +36,12 @@ impl<'a> Seats<'a> {
     }
 
     /// Runs a connection, which has to tell the watch what it waits for.
-    pub(super) fn take<F>(&mut self, serve: impl FnOnce(Watch) -> F)
+    pub(super) fn take<F>(&mut self, serve: impl FnOnce(ConnectionWatch) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         self.metrics.opened();
-        let watch = Watch::default();
+        let watch = ConnectionWatch::default();
         let task = self.tasks.spawn(serve(watch.clone()));
         self.taken.insert(task.id(), Seat { task, watch });
     }
@@ -54,7 +54,7 @@ impl<'a> Seats<'a> {
             && let Some(seat) = self.taken.remove(&id)
         {
             seat.task.abort();
-            self.metrics.rejected(Rejection::Displaced);
+            self.metrics.rejected(ConnectionRejection::Displaced);
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::connection::plain;
 use super::*;
 use crate::component::{Handler, Phase, Response, Subject, handler};
-use crate::telemetry::Settings;
+use crate::telemetry::TelemetrySettings;
 
 /// A running server with the agent's own routes, and `/big`, `/panic`.
 struct Rig {
@@ -41,7 +41,10 @@ impl Rig {
             handler: Arc::new(Told),
             ..route(Listener::Agent, "/things/{id}/tell", "test")
         });
-        let (health, telemetry) = (Health::new(), Telemetry::new(&Settings::default()).unwrap());
+        let (health, telemetry) = (
+            Health::new(),
+            Telemetry::new(&TelemetrySettings::default()).unwrap(),
+        );
         let server = Server::bind(Some(&config), &routes, &health, &telemetry)
             .await
             .unwrap();

@@ -19,7 +19,7 @@ use crate::pipeline::{Ending, panic_message};
 
 /// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// It had nothing left to do.
     Completed,
     /// It gave up what it had left when the grace was over.
@@ -36,7 +36,7 @@ pub struct TaskEnd {
     /// Such as `exporter otlp_grpc`.
     pub task: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: TaskOutcome,
     /// How long it took: since the shutdown began, or since it was started where it ended
     /// before.
     pub elapsed: Duration,
@@ -44,7 +44,7 @@ pub struct TaskEnd {
 
 /// What a task does for the agent, which decides when it has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum TaskRole {
     Receiver,
     Pipeline,
     Exporter,
@@ -57,19 +57,19 @@ pub(super) struct Tasks {
     running: HashMap<Id, Task>,
     ends: Vec<TaskEnd>,
     shutting_down: Option<Instant>,
-    /// Ends after the shutdown began, by [`Outcome::NAMES`].
-    counts: Arc<[AtomicU64; Outcome::NAMES.len()]>,
+    /// Ends after the shutdown began, by [`TaskOutcome::NAMES`].
+    counts: Arc<[AtomicU64; TaskOutcome::NAMES.len()]>,
 }
 
 #[derive(Debug)]
 struct Task {
-    role: Role,
+    role: TaskRole,
     name: String,
     since: Instant,
     handle: AbortHandle,
 }
 
-impl Outcome {
+impl TaskOutcome {
     const NAMES: [&str; 4] = ["completed", "cancelled", "panicked", "aborted"];
 
     /// The word in logs and labels.
@@ -87,8 +87,8 @@ impl Outcome {
     }
 }
 
-impl Role {
-    pub(super) const ALL: [Role; 4] = [
+impl TaskRole {
+    pub(super) const ALL: [TaskRole; 4] = [
         Self::Receiver,
         Self::Pipeline,
         Self::Exporter,
@@ -105,7 +105,7 @@ impl Tasks {
             .u64_observable_counter("circuit_breaker_shutdown_tasks_total")
             .with_description("Tasks that the shutdown found running, by how they ended.")
             .with_callback(move |observer| {
-                for (outcome, count) in Outcome::NAMES.into_iter().zip(counts.iter()) {
+                for (outcome, count) in TaskOutcome::NAMES.into_iter().zip(counts.iter()) {
                     let label = KeyValue::new("outcome", outcome);
                     observer.observe(count.load(Ordering::Relaxed), &[label]);
                 }
@@ -116,7 +116,7 @@ impl Tasks {
 
     pub(super) fn spawn(
         &mut self,
-        role: Role,
+        role: TaskRole,
         name: String,
         task: impl Future<Output = Ending> + Send + 'static,
     ) {
@@ -151,7 +151,7 @@ impl Tasks {
     }
 
     /// Waits until no task of these roles is left, but not beyond `until`.
-    pub(super) async fn wait_for(&mut self, roles: &[Role], until: Instant) {
+    pub(super) async fn wait_for(&mut self, roles: &[TaskRole], until: Instant) {
         while self.running.values().any(|task| roles.contains(&task.role)) {
             let Ok(Some(_)) = timeout_at(until, self.next_end()).await else {
                 return;
@@ -165,10 +165,10 @@ impl Tasks {
         for task in self.running.values() {
             task.handle.abort();
         }
-        self.wait_for(&Role::ALL, until).await;
+        self.wait_for(&TaskRole::ALL, until).await;
         let stuck: Vec<Task> = self.running.drain().map(|(_, task)| task).collect();
         for task in stuck {
-            self.record(task, Outcome::Aborted);
+            self.record(task, TaskOutcome::Aborted);
         }
         self.set.detach_all();
     }
@@ -177,7 +177,7 @@ impl Tasks {
         self.ends
     }
 
-    fn record(&mut self, task: Task, outcome: Outcome) -> TaskEnd {
+    fn record(&mut self, task: Task, outcome: TaskOutcome) -> TaskEnd {
         let end = TaskEnd {
             task: task.name,
             outcome,
@@ -187,14 +187,14 @@ impl Tasks {
         let (task, outcome) = (&end.task, end.outcome.as_str());
         match &end.outcome {
             // Nobody had asked for it.
-            Outcome::Completed | Outcome::Cancelled if self.shutting_down.is_none() => {
+            TaskOutcome::Completed | TaskOutcome::Cancelled if self.shutting_down.is_none() => {
                 tracing::warn!(task, outcome, elapsed_ms, "task ended by itself");
             }
-            Outcome::Completed | Outcome::Cancelled => {
+            TaskOutcome::Completed | TaskOutcome::Cancelled => {
                 tracing::info!(task, outcome, elapsed_ms, "task ended");
             }
-            Outcome::Aborted => tracing::warn!(task, outcome, elapsed_ms, "task ended"),
-            Outcome::Panicked(message) => {
+            TaskOutcome::Aborted => tracing::warn!(task, outcome, elapsed_ms, "task ended"),
+            TaskOutcome::Panicked(message) => {
                 tracing::error!(
                     task,
                     outcome,
@@ -212,7 +212,7 @@ impl Tasks {
     }
 }
 
-impl From<Ending> for Outcome {
+impl From<Ending> for TaskOutcome {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Completed => Self::Completed,
@@ -222,7 +222,7 @@ impl From<Ending> for Outcome {
     }
 }
 
-impl From<JoinError> for Outcome {
+impl From<JoinError> for TaskOutcome {
     fn from(error: JoinError) -> Self {
         match error.try_into_panic() {
             Ok(panic) => Self::Panicked(panic_message(panic.as_ref())),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use self::fakes::{Hoard, Local, Remote, Reply, SourceKind, each};
 use self::rig::Rig;
-use super::{Outcome, StartError};
+use super::{StartError, TaskOutcome};
 use crate::component::{DropReason, MemoryLimit, Policy};
 use crate::server::BindError;
 
@@ -51,7 +51,7 @@ async fn what_is_accepted_reaches_every_exporter() {
         drained
             .tasks
             .iter()
-            .all(|task| task.outcome == Outcome::Completed)
+            .all(|task| task.outcome == TaskOutcome::Completed)
     );
 }
 
@@ -76,11 +76,9 @@ async fn a_batch_in_a_panicking_processor_counts_as_aborted() {
     assert_eq!(rigged.push(1).await.unwrap_err().reason, "unavailable");
     let drained = rigged.shutdown().await;
     assert_eq!(remote.attempts(), [5]);
-    assert!(
-        drained.tasks.iter().any(
-            |task| matches!(&task.outcome, Outcome::Panicked(text) if text.contains("unlucky"))
-        )
-    );
+    assert!(drained.tasks.iter().any(
+        |task| matches!(&task.outcome, TaskOutcome::Panicked(text) if text.contains("unlucky"))
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,8 +167,8 @@ async fn what_is_left_after_the_grace_counts_as_shutdown() {
         let end = drained.tasks.iter().find(|task| task.task == name).unwrap();
         (end.outcome.clone(), end.elapsed.as_secs())
     };
-    assert_eq!(outcome("exporter stuck"), (Outcome::Cancelled, 5));
-    assert_eq!(outcome("exporter fine"), (Outcome::Completed, 0));
+    assert_eq!(outcome("exporter stuck"), (TaskOutcome::Cancelled, 5));
+    assert_eq!(outcome("exporter fine"), (TaskOutcome::Completed, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,8 +182,8 @@ async fn a_hanging_receiver_holds_up_nobody_else() {
     let drained = rigged.shutdown().await;
     assert!(begun.elapsed() <= Duration::from_secs(7));
     let end = |name: &str| drained.tasks.iter().find(|task| task.task == name).unwrap();
-    assert_eq!(end("receiver source").outcome, Outcome::Aborted);
-    assert_eq!(end("exporter remote").outcome, Outcome::Completed);
+    assert_eq!(end("receiver source").outcome, TaskOutcome::Aborted);
+    assert_eq!(end("exporter remote").outcome, TaskOutcome::Completed);
     assert!(end("exporter remote").elapsed <= Duration::from_secs(1));
     assert_eq!(remote.attempts(), [5]);
 }

@@ -3,7 +3,7 @@
 //! what the agent does instead. A key whose effect a user would miss is an error that shows
 //! what to write instead.
 
-use crate::yaml::{Fields, Value, is_empty, is_false, is_true, is_zero};
+use crate::yaml::{Fields, PlacedNode, is_empty, is_false, is_true, is_zero};
 
 /// The keys of an HTTP or gRPC server.
 pub fn server_keys(fields: &mut Fields<'_>) {
@@ -30,7 +30,7 @@ pub fn http_server_keys(fields: &mut Fields<'_>) {
     fields.without_effect("keep_alives_enabled", is_true, kept);
     let none = "no header is added";
     fields.without_effect("response_headers", is_empty, none);
-    let ours = |value: &Value<'_>| {
+    let ours = |value: &PlacedNode<'_>| {
         let items = value.items().unwrap_or_default();
         items
             .iter()
@@ -44,7 +44,7 @@ pub fn http_server_keys(fields: &mut Fields<'_>) {
 pub fn page_keys(fields: &mut Fields<'_>) {
     server_keys(fields);
     http_server_keys(fields);
-    let never = |_: &Value<'_>| false;
+    let never = |_: &PlacedNode<'_>| false;
     fields.without_effect("max_request_body_size", never, "no body is taken");
     let own = "browsers show it to its own site alone";
     fields.without_effect("cors", is_empty, own);

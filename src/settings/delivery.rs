@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use super::guard::destination;
 use crate::resilience::{BreakerSettings, Edge};
-use crate::yaml::{ByteSize, Fields, FromValue, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode};
 use crate::yaml::{is_empty, is_false, is_zero};
 
 /// How requests are queued, joined, attempted and retried.
@@ -42,14 +42,14 @@ pub struct DeliverySettings {
     /// When no attempt is made at all.
     pub breaker: BreakerSettings,
     /// What happens after a failed attempt that may work later.
-    pub retry: RetrySettings,
+    pub retry: RetryOnFailure,
     /// What waits for its attempt.
     pub queue: QueueSettings,
 }
 
 /// `retry_on_failure`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RetrySettings {
+pub struct RetryOnFailure {
     /// Without retries a request that fails once is dropped.
     pub enabled: bool,
     /// The first wait.
@@ -127,13 +127,13 @@ impl Default for DeliverySettings {
         Self {
             timeout: Duration::from_secs(5),
             breaker: BreakerSettings::defaults(Edge::Destination),
-            retry: RetrySettings::default(),
+            retry: RetryOnFailure::default(),
             queue: QueueSettings::default(),
         }
     }
 }
 
-impl Default for RetrySettings {
+impl Default for RetryOnFailure {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -173,8 +173,8 @@ impl QueueSettings {
     }
 }
 
-impl FromValue for RetrySettings {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for RetryOnFailure {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let default = Self::default();
         let mut fields = value.fields()?;
         let max_elapsed_time = fields
@@ -211,7 +211,7 @@ impl FromValue for RetrySettings {
 }
 
 impl FromValue for QueueSettings {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let default = Self::default();
         let mut fields = value.fields()?;
         let enabled = fields.or("enabled", true);
@@ -258,7 +258,7 @@ impl FromValue for QueueSettings {
 }
 
 impl QueueSettings {
-    fn read_batch(&mut self, value: &Value<'_>, queue: Option<Sizer>) {
+    fn read_batch(&mut self, value: &PlacedNode<'_>, queue: Option<Sizer>) {
         let Some(mut fields) = value.fields() else {
             return;
         };
@@ -301,7 +301,7 @@ enum Sizer {
 }
 
 impl FromValue for Sizer {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("requests") => Some(Self::Requests),
             Some("items") => Some(Self::Items),
@@ -312,7 +312,7 @@ impl FromValue for Sizer {
 }
 
 impl FromValue for WhenFull {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("auto") => Some(Self::Auto),
             Some("refuse") => Some(Self::Refuse),
@@ -332,7 +332,7 @@ mod tests {
     fn queue(text: &str) -> (Option<QueueSettings>, Vec<String>) {
         let diagnostics = Diagnostics::new();
         let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-        let read = Value::root(&node, &diagnostics).read();
+        let read = PlacedNode::root(&node, &diagnostics).read();
         let problems = diagnostics.problems();
         (read, problems.iter().map(ToString::to_string).collect())
     }

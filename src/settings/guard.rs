@@ -50,7 +50,7 @@ use crate::resilience::{
     self, BreakerConfig, BreakerSettings, CacheConfig, Edge, HedgingConfig, Key, Mode, PollConfig,
     Preset, Problems, RetryConfig,
 };
-use crate::yaml::{Diagnostics, Fields, FromValue, Problem, Severity, Span, Value};
+use crate::yaml::{Diagnostics, Fields, FromValue, PlacedNode, Problem, Severity, SourceSpan};
 
 /// What the `timeout` of an exporter may be.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(600);
@@ -67,19 +67,19 @@ pub struct GuardConfig {
 /// Where the written keys of a block stand.
 #[derive(Debug, Clone)]
 pub struct Places {
-    block: Place,
-    keys: Vec<(&'static str, Place)>,
+    block: ValuePlace,
+    keys: Vec<(&'static str, ValuePlace)>,
 }
 
 /// Where one value stands.
 #[derive(Debug, Clone)]
-struct Place {
-    span: Span,
+struct ValuePlace {
+    span: SourceSpan,
     path: String,
 }
 
 impl FromValue for GuardConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut places = Places::new(value);
         let mut fields = value.fields()?;
         let config = resilience::Config {
@@ -123,15 +123,15 @@ pub fn destination(
 }
 
 impl Places {
-    fn new(block: &Value<'_>) -> Self {
+    fn new(block: &PlacedNode<'_>) -> Self {
         Self {
-            block: Place::of(block),
+            block: ValuePlace::of(block),
             keys: Vec::new(),
         }
     }
 
-    fn note(&mut self, key: &'static str, value: &Value<'_>) {
-        self.keys.push((key, Place::of(value)));
+    fn note(&mut self, key: &'static str, value: &PlacedNode<'_>) {
+        self.keys.push((key, ValuePlace::of(value)));
     }
 
     /// Whether a key is written in the block.
@@ -165,8 +165,8 @@ impl Places {
     }
 }
 
-impl Place {
-    fn of(value: &Value<'_>) -> Self {
+impl ValuePlace {
+    fn of(value: &PlacedNode<'_>) -> Self {
         Self {
             span: value.span().clone(),
             path: value.path().to_owned(),
@@ -179,24 +179,24 @@ fn read_block<T: Default>(
     fields: &mut Fields<'_>,
     key: &'static str,
     places: &mut Places,
-    read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    read: impl FnOnce(&mut KeyReader<'_, '_>) -> T,
 ) -> T {
     let Some(fields) = fields.value(key).and_then(|value| value.fields()) else {
         return T::default();
     };
-    let mut reader = Reader { fields, places };
+    let mut reader = KeyReader { fields, places };
     let block = read(&mut reader);
     reader.fields.finish();
     block
 }
 
 /// Reads keys, and notes where they stand.
-struct Reader<'p, 'f> {
+struct KeyReader<'p, 'f> {
     fields: Fields<'f>,
     places: &'p mut Places,
 }
 
-impl Reader<'_, '_> {
+impl KeyReader<'_, '_> {
     /// Reads the key at the end of this path.
     fn read<T: FromValue>(&mut self, path: &'static str) -> Option<T> {
         let key = path.rsplit_once('.').map_or(path, |(_, key)| key);
@@ -206,11 +206,11 @@ impl Reader<'_, '_> {
     }
 
     fn number(&mut self, path: &'static str) -> Option<f64> {
-        self.read(path).map(|Number(number)| number)
+        self.read(path).map(|RangedNumber(number)| number)
     }
 }
 
-fn breaker(r: &mut Reader<'_, '_>) -> BreakerConfig {
+fn breaker(r: &mut KeyReader<'_, '_>) -> BreakerConfig {
     BreakerConfig {
         preset: r.read("breaker.preset"),
         mode: r.read("breaker.mode"),
@@ -234,7 +234,7 @@ fn breaker(r: &mut Reader<'_, '_>) -> BreakerConfig {
     }
 }
 
-fn retry(r: &mut Reader<'_, '_>) -> RetryConfig {
+fn retry(r: &mut KeyReader<'_, '_>) -> RetryConfig {
     let (budget_capacity, budget_per_success) =
         read_block(&mut r.fields, "budget", r.places, |r| {
             (
@@ -251,14 +251,14 @@ fn retry(r: &mut Reader<'_, '_>) -> RetryConfig {
     }
 }
 
-fn cache(r: &mut Reader<'_, '_>) -> CacheConfig {
+fn cache(r: &mut KeyReader<'_, '_>) -> CacheConfig {
     CacheConfig {
         ttl: r.read("cache.ttl"),
         max_staleness: r.read("cache.max_staleness"),
     }
 }
 
-fn hedging(r: &mut Reader<'_, '_>) -> HedgingConfig {
+fn hedging(r: &mut KeyReader<'_, '_>) -> HedgingConfig {
     HedgingConfig {
         enabled: r.read("hedging.enabled"),
         min_delay: r.read("hedging.min_delay"),
@@ -266,10 +266,10 @@ fn hedging(r: &mut Reader<'_, '_>) -> HedgingConfig {
 }
 
 /// A number with a range, which says more about NaN and infinities than that they are none.
-struct Number(f64);
+struct RangedNumber(f64);
 
-impl FromValue for Number {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for RangedNumber {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let number = value.text().and_then(|text| {
             // YAML writes `.nan` and `.inf`.
             let special = text.strip_prefix('.').filter(|word| word.len() == 3);
@@ -281,13 +281,13 @@ impl FromValue for Number {
 }
 
 impl FromValue for Preset {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.choice(&[("default", Self::Default), ("simple", Self::Simple)])
     }
 }
 
 impl FromValue for Mode {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.choice(&[
             ("enforce", Self::Enforce),
             ("observe", Self::Observe),
@@ -302,10 +302,10 @@ mod tests {
     use crate::yaml;
 
     /// What a text is read as, and its problems.
-    fn read<T>(text: &str, read: impl FnOnce(&Value<'_>) -> T) -> (T, Vec<String>) {
+    fn read<T>(text: &str, read: impl FnOnce(&PlacedNode<'_>) -> T) -> (T, Vec<String>) {
         let diagnostics = Diagnostics::new();
         let node = yaml::parse(text, &"test".into(), &diagnostics).unwrap();
-        let read = read(&Value::root(&node, &diagnostics));
+        let read = read(&PlacedNode::root(&node, &diagnostics));
         let problems = diagnostics.problems();
         (read, problems.iter().map(ToString::to_string).collect())
     }

@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use crate::net::ServerTls;
-use crate::yaml::{FromValue, Secret, Value, without_credentials};
+use crate::yaml::{FromValue, PlacedNode, Secret, without_credentials};
 
 /// Where to listen, and under which protection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +34,12 @@ pub struct ListenerConfig {
     /// The certificate to show; none for plain text.
     pub tls: Option<Box<ServerTls>>,
     /// The credentials that a client must send; without this no credentials are asked for.
-    pub auth: Option<AuthConfig>,
+    pub auth: Option<ListenerAuthConfig>,
 }
 
 /// What the `authorization` header of a request must carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthConfig {
+pub enum ListenerAuthConfig {
     /// `Bearer` and this token.
     BearerToken(Secret),
     /// `Bearer` and the first line of this file.
@@ -76,10 +76,10 @@ impl ListenerConfig {
         default: Option<SocketAddr>,
     ) -> Option<Self> {
         let endpoint = match default {
-            Some(default) => Some(fields.or("endpoint", Endpoint(default))),
-            None => fields.required::<Endpoint>("endpoint"),
+            Some(default) => Some(fields.or("endpoint", ListenAddress(default))),
+            None => fields.required::<ListenAddress>("endpoint"),
         };
-        Self::at(endpoint.map(|Endpoint(address)| address), fields)
+        Self::at(endpoint.map(|ListenAddress(address)| address), fields)
     }
 
     /// Reads the keys beside the address, where that is written in another way. They are
@@ -90,7 +90,7 @@ impl ListenerConfig {
         let auth = fields.value("auth").filter(|value| !value.is_null());
         // Both are read whatever becomes of the other, so that every problem shows.
         let tls = tls.map(|value| value.read().map(Box::new));
-        let auth = auth.map(|value| value.read::<AuthConfig>());
+        let auth = auth.map(|value| value.read::<ListenerAuthConfig>());
         let config = Self {
             endpoint: endpoint?,
             allow_insecure_bind,
@@ -109,8 +109,8 @@ impl ListenerConfig {
 
     /// Reads an address as the Collector writes it, where an empty host means every
     /// interface, and looks up a name.
-    pub fn endpoint(value: &Value<'_>) -> Option<SocketAddr> {
-        value.read().map(|Endpoint(address)| address)
+    pub fn endpoint(value: &PlacedNode<'_>) -> Option<SocketAddr> {
+        value.read().map(|ListenAddress(address)| address)
     }
 
     /// Whether strangers are kept out: the address is loopback, or clients must authenticate over
@@ -124,7 +124,7 @@ impl ListenerConfig {
 }
 
 impl FromValue for ListenerConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let config = Self::from_fields(&mut fields, None);
         fields.finish();
@@ -132,8 +132,8 @@ impl FromValue for ListenerConfig {
     }
 }
 
-impl FromValue for AuthConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ListenerAuthConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         if let Some(authenticator) = fields.foreign("authenticator") {
             return authenticator.error(
@@ -176,7 +176,7 @@ impl FromValue for AuthConfig {
 }
 
 /// An address as the Collector writes it, where an empty host means every interface.
-struct Endpoint(SocketAddr);
+struct ListenAddress(SocketAddr);
 
 /// The address of a host by number or by name. Blocks until the name server answers: a listener
 /// can't start without its address.
@@ -210,8 +210,8 @@ pub fn address_of(host: &str) -> Result<IpAddr, String> {
     }
 }
 
-impl FromValue for Endpoint {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ListenAddress {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         if let Some(port) = value.text().and_then(|text| text.strip_prefix(':'))
             && let Ok(port) = port.parse::<u16>()
         {
@@ -245,10 +245,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::yaml::{Diagnostics, Entry, Node, NodeKind, Span};
+    use crate::yaml::{Diagnostics, Entry, Node, NodeKind, SourceSpan};
 
     fn node(kind: NodeKind) -> Node {
-        let span = Span {
+        let span = SourceSpan {
             source: Arc::from("test"),
             line: 1,
             column: 1,
@@ -275,7 +275,7 @@ mod tests {
     /// What is read, or the first problem.
     fn read(node: &Node) -> Result<ListenerConfig, String> {
         let diagnostics = Diagnostics::new();
-        let config = Value::root(node, &diagnostics).read::<ListenerConfig>();
+        let config = PlacedNode::root(node, &diagnostics).read::<ListenerConfig>();
         match diagnostics.problems().first() {
             Some(problem) => Err(problem.message.clone()),
             None => Ok(config.unwrap()),

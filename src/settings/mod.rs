@@ -9,7 +9,7 @@ mod guard;
 mod listener;
 
 pub use delivery::{
-    DeliverySettings, LOCAL_QUEUE, QueueSettings, RetrySettings, WhenFull, local_queue,
+    DeliverySettings, LOCAL_QUEUE, QueueSettings, RetryOnFailure, WhenFull, local_queue,
 };
 pub use guard::{GuardConfig, Places, destination};
-pub use listener::{AuthConfig, ListenerConfig, address_of};
+pub use listener::{ListenerAuthConfig, ListenerConfig, address_of};

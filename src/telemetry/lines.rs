@@ -18,12 +18,12 @@ const KEPT: usize = 16 << 10;
 /// The way to the thread of one stream. Cheap to clone; the thread ends after the last of
 /// them, when everything is written.
 #[derive(Debug)]
-pub struct Lines(Arc<Shared>);
+pub struct Lines(Arc<SharedLines>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedLines {
     // Std: the sections copy a line, or swap two buffers.
-    state: Mutex<State>,
+    state: Mutex<LinesState>,
     /// There is something to write, or nothing will come any more.
     work: Condvar,
     /// Everything is written.
@@ -34,7 +34,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LinesState {
     waiting: Vec<u8>,
     /// Bytes that the thread is writing.
     writing: usize,
@@ -48,10 +48,10 @@ impl Lines {
     ///
     /// When there can be no thread.
     pub fn new(name: &str, out: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
+        let shared = Arc::new(SharedLines {
+            state: Mutex::new(LinesState {
                 handles: 1,
-                ..State::default()
+                ..LinesState::default()
             }),
             work: Condvar::new(),
             idle: Condvar::new(),
@@ -67,7 +67,7 @@ impl Lines {
 
     /// Waits until everything is written, but no longer than `patience`; whether it is.
     pub fn flush_within(&self, patience: Duration) -> bool {
-        let busy = |state: &mut State| !state.waiting.is_empty() || state.writing > 0;
+        let busy = |state: &mut LinesState| !state.waiting.is_empty() || state.writing > 0;
         let waited = self
             .0
             .idle
@@ -127,7 +127,7 @@ impl Write for Lines {
     }
 }
 
-impl Shared {
+impl SharedLines {
     fn run(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         let mut told = 0;
@@ -156,7 +156,7 @@ impl Shared {
 
     /// Waits for bytes and takes all that there are; `false` when no more will come.
     fn next(&self, batch: &mut Vec<u8>) -> bool {
-        let nothing = |state: &mut State| state.waiting.is_empty() && state.handles > 0;
+        let nothing = |state: &mut LinesState| state.waiting.is_empty() && state.handles > 0;
         let state = self.work.wait_while(self.lock(), nothing);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.waiting, batch);
@@ -172,7 +172,7 @@ impl Shared {
     }
 
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

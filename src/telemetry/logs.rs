@@ -25,7 +25,7 @@ use super::lines::Lines;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
@@ -37,7 +37,7 @@ pub enum Format {
 
 /// The logs could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
+pub enum LogSetupError {
     /// The filter can't be read.
     #[error("service::telemetry::logs::level: `{filter}` is no filter: {reason}")]
     Filter {
@@ -71,7 +71,7 @@ const QUIET: &[&str] = &[
 /// # Errors
 ///
 /// When the filter can't be read, or the process logs already.
-pub fn init(level: &str, format: Format, capacity: usize) -> Result<Lines, SetupError> {
+pub fn init(level: &str, format: LogFormat, capacity: usize) -> Result<Lines, LogSetupError> {
     let environment = std::env::var("RUST_LOG").ok();
     let environment = environment.filter(|filter| !filter.is_empty());
     let filter = filter(environment.as_deref().unwrap_or(level))?;
@@ -82,11 +82,11 @@ pub fn init(level: &str, format: Format, capacity: usize) -> Result<Lines, Setup
         move || lines.clone()
     };
     let started = match format {
-        Format::Auto if terminal => text(filter, writer, true).try_init(),
-        Format::Text => text(filter, writer, terminal).try_init(),
-        Format::Auto | Format::Json => json(filter, writer).try_init(),
+        LogFormat::Auto if terminal => text(filter, writer, true).try_init(),
+        LogFormat::Text => text(filter, writer, terminal).try_init(),
+        LogFormat::Auto | LogFormat::Json => json(filter, writer).try_init(),
     };
-    started.map_err(|error: TryInitError| SetupError::Taken(error.to_string()))?;
+    started.map_err(|error: TryInitError| LogSetupError::Taken(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(lines)
 }
@@ -114,7 +114,7 @@ fn backtrace() -> Option<String> {
 /// A filter with the noisy crates at `warn` unless it names them itself. Directives go by
 /// target and level: one that also looks into spans would keep compiled expressions in
 /// every agent's memory.
-fn filter(text: &str) -> Result<Targets, SetupError> {
+fn filter(text: &str) -> Result<Targets, LogSetupError> {
     let named = |name: &str| {
         let mut targets = text
             .split(',')
@@ -128,7 +128,7 @@ fn filter(text: &str) -> Result<Targets, SetupError> {
         .collect();
     let filter = format!("{quiet}{text}").parse();
     filter.map_err(
-        |error: tracing_subscriber::filter::ParseError| SetupError::Filter {
+        |error: tracing_subscriber::filter::ParseError| LogSetupError::Filter {
             filter: text.to_owned(),
             reason: error.to_string(),
         },

@@ -70,7 +70,7 @@ const DURATIONS: [f64; 13] = [
 
 /// What the agent's own metrics are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct TelemetrySettings {
     /// Whether there are any.
     pub metrics: bool,
     /// Attributes for the agent's resource. They win over `OTEL_RESOURCE_ATTRIBUTES`,
@@ -83,7 +83,7 @@ pub struct Settings {
     pub subjects: usize,
 }
 
-impl Default for Settings {
+impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             metrics: true,
@@ -110,7 +110,7 @@ type Retained = (&'static str, Arc<dyn Fn(&mut Vec<Metric>) + Send + Sync>);
 /// The agent's own metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("service::telemetry::metrics: {0}")]
-pub struct SetupError(String);
+pub struct MetricsSetupError(String);
 
 impl Telemetry {
     /// Sets up the SDK, without any task or thread: families are read when somebody asks.
@@ -118,7 +118,7 @@ impl Telemetry {
     /// # Errors
     ///
     /// When the SDK refuses its reader.
-    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+    pub fn new(settings: &TelemetrySettings) -> Result<Self, MetricsSetupError> {
         if !settings.metrics {
             return Ok(Self::off());
         }
@@ -129,7 +129,7 @@ impl Telemetry {
             .without_units()
             .scope_info_enabled(false)
             .build()
-            .map_err(|error| SetupError(error.to_string()))?;
+            .map_err(|error| MetricsSetupError(error.to_string()))?;
         let subjects = settings.subjects;
         let room = Arc::new(AtomicUsize::new(FEW_SERIES));
         let of_endpoints = Arc::clone(&room);
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn names_stand_on_the_page_as_they_were_given() {
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let meter = telemetry.meter("test");
         let labels = [KeyValue::new("code", "200")];
         meter
@@ -333,12 +333,12 @@ mod tests {
 
     #[test]
     fn the_resource_names_the_agent_and_what_the_user_added() {
-        let settings = Settings {
+        let settings = TelemetrySettings {
             resource: BTreeMap::from([
                 ("service.name".to_owned(), "edge".to_owned()),
                 ("site".to_owned(), "north\"1".to_owned()),
             ]),
-            ..Settings::default()
+            ..TelemetrySettings::default()
         };
         let page = text(&Telemetry::new(&settings).unwrap());
         let line = page
@@ -357,9 +357,9 @@ mod tests {
 
     #[test]
     fn level_none_leaves_nothing_to_gather() {
-        let telemetry = Telemetry::new(&Settings {
+        let telemetry = Telemetry::new(&TelemetrySettings {
             metrics: false,
-            ..Settings::default()
+            ..TelemetrySettings::default()
         })
         .unwrap();
         telemetry.meter("test").u64_counter("c").build().add(1, &[]);
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn thousands_of_endpoints_keep_their_own_series() {
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         telemetry.make_room(5_000);
         let gauge = telemetry
             .meter("test")

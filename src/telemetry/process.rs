@@ -83,7 +83,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{Settings, Telemetry};
+    use crate::telemetry::{Telemetry, TelemetrySettings};
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn process_figures_are_those_of_this_process() {
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let families = telemetry.registry().gather();
         let value = |name: &str| {
             let family = families.iter().find(|f| f.name() == name).unwrap();

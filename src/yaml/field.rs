@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
-use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span, shown};
+use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, SourceSpan, shown};
 
 /// A node in its place: with the path that leads to it and where to report problems.
 #[derive(Debug, Clone)]
-pub struct Value<'a> {
+pub struct PlacedNode<'a> {
     node: &'a Node,
     path: Rc<str>,
     diagnostics: &'a Diagnostics,
@@ -17,11 +17,11 @@ pub struct Value<'a> {
 
 /// A type that a configuration value can be read as.
 ///
-/// An implementation reports what is wrong with [`Value::error`] and returns `None`; the
+/// An implementation reports what is wrong with [`PlacedNode::error`] and returns `None`; the
 /// reader goes on, so that one run shows every problem.
 pub trait FromValue: Sized {
     /// Reads it.
-    fn from_value(value: &Value<'_>) -> Option<Self>;
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self>;
 }
 
 /// A value with an order, which a range can bound and an error can show.
@@ -30,7 +30,7 @@ pub trait Ranged: FromValue + PartialOrd {
     fn shown(&self) -> String;
 }
 
-impl<'a> Value<'a> {
+impl<'a> PlacedNode<'a> {
     /// The root of a document.
     pub fn root(node: &'a Node, diagnostics: &'a Diagnostics) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl<'a> Value<'a> {
     }
 
     /// Where it stands.
-    pub fn span(&self) -> &'a Span {
+    pub fn span(&self) -> &'a SourceSpan {
         &self.node.span
     }
 
@@ -128,7 +128,7 @@ impl<'a> Value<'a> {
     }
 
     /// The entries of a map whose keys the user chooses; null counts as an empty map.
-    pub fn entries(&self) -> Option<Vec<(&'a Entry, Value<'a>)>> {
+    pub fn entries(&self) -> Option<Vec<(&'a Entry, PlacedNode<'a>)>> {
         match &self.node.kind {
             NodeKind::Null => Some(Vec::new()),
             NodeKind::Map(entries) => Some(
@@ -142,7 +142,7 @@ impl<'a> Value<'a> {
     }
 
     /// The items of a list; null counts as an empty list.
-    pub fn items(&self) -> Option<Vec<Value<'a>>> {
+    pub fn items(&self) -> Option<Vec<PlacedNode<'a>>> {
         match &self.node.kind {
             NodeKind::Null => Some(Vec::new()),
             NodeKind::List(items) => Some(
@@ -161,8 +161,8 @@ impl<'a> Value<'a> {
         self.diagnostics.mark_secret(self.span());
     }
 
-    fn child(&self, key: &str, node: &'a Node) -> Value<'a> {
-        Value {
+    fn child(&self, key: &str, node: &'a Node) -> PlacedNode<'a> {
+        PlacedNode {
             node,
             path: join(&self.path, shown::key(&self.path, key)),
             diagnostics: self.diagnostics,
@@ -204,7 +204,7 @@ impl<'a> Value<'a> {
             };
             let span = self.span().clone();
             let unheard = Diagnostics::new();
-            Value::root(&Node { kind, span }, &unheard)
+            PlacedNode::root(&Node { kind, span }, &unheard)
                 .read::<T>()
                 .is_some()
         };
@@ -220,7 +220,7 @@ impl<'a> Value<'a> {
 /// The fields of one map, read one by one; [`Fields::finish`] reports what nobody asked for.
 #[derive(Debug)]
 pub struct Fields<'a> {
-    map: Value<'a>,
+    map: PlacedNode<'a>,
     entries: &'a [Entry],
     /// Every key that was asked for, which is every key that is allowed.
     known: Vec<&'static str>,
@@ -229,7 +229,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn new(map: Value<'a>, entries: &'a [Entry]) -> Self {
+    fn new(map: PlacedNode<'a>, entries: &'a [Entry]) -> Self {
         Self {
             map,
             entries,
@@ -239,12 +239,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The map itself, to report what concerns several fields.
-    pub fn map(&self) -> &Value<'a> {
+    pub fn map(&self) -> &PlacedNode<'a> {
         &self.map
     }
 
     /// The value of a key as it stands, if it is written.
-    pub fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+    pub fn value(&mut self, key: &'static str) -> Option<PlacedNode<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -253,7 +253,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that only another program has, so that it can be answered: nobody
     /// who mistypes is offered it.
-    pub fn foreign(&mut self, key: &'static str) -> Option<Value<'a>> {
+    pub fn foreign(&mut self, key: &'static str) -> Option<PlacedNode<'a>> {
         self.foreign.push(key);
         self.find(key)
     }
@@ -324,7 +324,7 @@ impl<'a> Fields<'a> {
     pub fn without_effect(
         &mut self,
         key: &'static str,
-        is_so: impl Fn(&Value<'_>) -> bool,
+        is_so: impl Fn(&PlacedNode<'_>) -> bool,
         why: &str,
     ) -> bool {
         let value = self.foreign(key).filter(|value| !value.is_null());
@@ -334,7 +334,7 @@ impl<'a> Fields<'a> {
         value.is_some()
     }
 
-    fn find(&self, key: &'static str) -> Option<Value<'a>> {
+    fn find(&self, key: &'static str) -> Option<PlacedNode<'a>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         Some(self.map.child(key, &entry.value))
     }
@@ -413,16 +413,16 @@ fn join(path: &str, key: &str) -> Rc<str> {
 }
 
 impl<T: FromValue> FromValue for Vec<T> {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         // Every item is read, so that every wrong one is reported.
-        let items: Vec<Option<T>> = value.items()?.iter().map(Value::read).collect();
+        let items: Vec<Option<T>> = value.items()?.iter().map(PlacedNode::read).collect();
         items.into_iter().collect()
     }
 }
 
 impl<T: FromValue> FromValue for BTreeMap<String, T> {
     /// A map whose keys the user chooses.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let entries: Vec<(String, Option<T>)> = value
             .entries()?
             .iter()

@@ -3,7 +3,7 @@
 //! A user who mends a configuration wants every problem at once, each with its place, and
 //! wants `010` to stay `010` where a string is due. Deserialisers stop at the first error
 //! and decide a scalar's type from its looks, so here a document becomes [`Node`]s
-//! (span, raw text, style), and components decode those with [`Fields`] and [`Value`],
+//! (span, raw text, style), and components decode those with [`Fields`] and [`PlacedNode`],
 //! which read each scalar by the type that is asked for and collect [`Problem`]s instead
 //! of stopping.
 //!
@@ -24,7 +24,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use field::{Fields, FromValue, Ranged, Value, nearest};
+pub use field::{Fields, FromValue, PlacedNode, Ranged, nearest};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse};
 pub use print::{print, without_credentials};
 pub use quantity::{ByteSize, GoDuration};
@@ -35,7 +35,7 @@ pub use secret::Secret;
 
 /// Where a node stands: the source's name, and line and column counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
+pub struct SourceSpan {
     /// The file as the user named it, or `--set`, `env:NAME`, `yaml:`, `default`.
     pub source: Arc<str>,
     /// Line, from 1.
@@ -44,7 +44,7 @@ pub struct Span {
     pub column: usize,
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for SourceSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.source, self.line, self.column)
     }
@@ -56,7 +56,7 @@ pub struct Node {
     /// What it is.
     pub kind: NodeKind,
     /// Where it begins.
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// The kinds of value that YAML has.
@@ -90,7 +90,7 @@ pub struct Entry {
     /// The key.
     pub key: String,
     /// Where the key begins.
-    pub span: Span,
+    pub span: SourceSpan,
     /// The value.
     pub value: Node,
 }
@@ -99,7 +99,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// The path of keys, such as `receivers::betanet::timeout`; empty for the document.
     pub path: String,
     /// What is wrong and what would be right; lower case, no full stop.
@@ -141,13 +141,13 @@ pub struct Diagnostics {
 #[derive(Debug, Default)]
 struct Found {
     problems: Vec<Problem>,
-    secrets: Vec<Span>,
+    secrets: Vec<SourceSpan>,
     /// Places about which everything has been said.
-    settled: Vec<Span>,
+    settled: Vec<SourceSpan>,
     /// Why nothing stands where something is written.
-    emptied: HashMap<Span, String>,
+    emptied: HashMap<SourceSpan, String>,
     /// What is written where the environment gave the value.
-    references: HashMap<Span, String>,
+    references: HashMap<SourceSpan, String>,
 }
 
 impl Diagnostics {
@@ -174,29 +174,29 @@ impl Diagnostics {
 
     /// Notes that what is written at a place comes to nothing, and why. What is then said
     /// about the place names the cause.
-    pub fn emptied(&self, span: &Span, why: String) {
+    pub fn emptied(&self, span: &SourceSpan, why: String) {
         self.found.borrow_mut().emptied.insert(span.clone(), why);
     }
 
     /// Notes that a value came from the environment, and what is written in its place. What
     /// is wrong with it is said without showing it: nobody knows what a variable holds.
-    pub fn refers(&self, span: &Span, written: String) {
+    pub fn refers(&self, span: &SourceSpan, written: String) {
         self.found
             .borrow_mut()
             .references
             .insert(span.clone(), written);
     }
 
-    fn reference(&self, span: &Span) -> Option<String> {
+    fn reference(&self, span: &SourceSpan) -> Option<String> {
         self.found.borrow().references.get(span).cloned()
     }
 
     /// Notes that the scalar at a place must not be shown in a dump.
-    pub fn mark_secret(&self, span: &Span) {
+    pub fn mark_secret(&self, span: &SourceSpan) {
         self.found.borrow_mut().secrets.push(span.clone());
     }
 
-    fn why_empty(&self, span: &Span) -> Option<String> {
+    fn why_empty(&self, span: &SourceSpan) -> Option<String> {
         self.found.borrow().emptied.get(span).cloned()
     }
 
@@ -218,7 +218,7 @@ impl Diagnostics {
     }
 
     /// Where scalars stand that were read as secrets, for a dump that must not show them.
-    pub fn secrets(&self) -> Vec<Span> {
+    pub fn secrets(&self) -> Vec<SourceSpan> {
         self.found.borrow().secrets.clone()
     }
 }

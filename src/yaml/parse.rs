@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
-use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, Span};
+use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, SourceSpan};
 use crate::steps;
 
 /// The largest text that is read, in bytes. Real configurations are a hundredth of it.
@@ -33,7 +33,7 @@ pub const MAX_DEPTH: usize = 64;
 /// them counts; a syntax error ends the reading, since what follows it can't be understood,
 /// and gives `None`.
 pub fn parse(text: &str, source: &Arc<str>, diagnostics: &Diagnostics) -> Option<Node> {
-    let mut builder = Builder {
+    let mut builder = NodeBuilder {
         source,
         diagnostics,
         stack: Vec::new(),
@@ -45,7 +45,7 @@ pub fn parse(text: &str, source: &Arc<str>, diagnostics: &Diagnostics) -> Option
     match builder.read(text) {
         Ok(()) => Some(builder.root.unwrap_or(Node {
             kind: NodeKind::Null,
-            span: Span {
+            span: SourceSpan {
                 source: Arc::clone(source),
                 line: 1,
                 column: 1,
@@ -64,10 +64,10 @@ pub fn parse(text: &str, source: &Arc<str>, diagnostics: &Diagnostics) -> Option
 }
 
 /// What ends the reading: where and why.
-type Fatal = (Span, String);
+type Fatal = (SourceSpan, String);
 
 /// Assembles nodes from events, with a stack of its own instead of recursion.
-struct Builder<'a> {
+struct NodeBuilder<'a> {
     source: &'a Arc<str>,
     diagnostics: &'a Diagnostics,
     stack: Vec<Open>,
@@ -80,7 +80,7 @@ struct Builder<'a> {
 
 /// A list or map whose end has not come yet.
 struct Open {
-    span: Span,
+    span: SourceSpan,
     /// 0 for none, as the parser counts.
     anchor: usize,
     /// Nodes before it, to know how many it has in the end.
@@ -97,13 +97,13 @@ enum Content {
         /// What `<<` brings, which gives way to every key that is written.
         merged: Vec<Entry>,
         seen: HashMap<String, usize>,
-        key: Option<Key>,
+        key: Option<YamlKey>,
     },
 }
 
-struct Key {
+struct YamlKey {
     text: String,
-    span: Span,
+    span: SourceSpan,
     plain: bool,
 }
 
@@ -116,7 +116,7 @@ struct Anchored {
     height: usize,
 }
 
-impl Builder<'_> {
+impl NodeBuilder<'_> {
     fn read(&mut self, text: &str) -> Result<(), Fatal> {
         if text.len() > MAX_BYTES {
             let span = self.span(Marker::new(0, 1, 0));
@@ -172,8 +172,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn span(&self, marker: Marker) -> Span {
-        Span {
+    fn span(&self, marker: Marker) -> SourceSpan {
+        SourceSpan {
             source: Arc::clone(self.source),
             line: marker.line(),
             column: marker.col() + 1,
@@ -181,7 +181,7 @@ impl Builder<'_> {
     }
 
     /// Whether a tag makes a scalar a string; tags that nothing acts on are refused.
-    fn tag(&self, at: &Span, tag: Option<&Tag>) -> Result<bool, Fatal> {
+    fn tag(&self, at: &SourceSpan, tag: Option<&Tag>) -> Result<bool, Fatal> {
         let Some(tag) = tag else { return Ok(false) };
         match tag.core_suffix() {
             Some("str") => Ok(true),
@@ -197,7 +197,13 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&mut self, text: String, quoted: bool, at: Span, anchor: usize) -> Result<(), Fatal> {
+    fn scalar(
+        &mut self,
+        text: String,
+        quoted: bool,
+        at: SourceSpan,
+        anchor: usize,
+    ) -> Result<(), Fatal> {
         self.count(1, &at)?;
         if let Some(Open {
             content: Content::Map {
@@ -209,7 +215,7 @@ impl Builder<'_> {
             if anchor != 0 {
                 return Err((at, "an anchor on a key is not supported".to_owned()));
             }
-            *key = Some(Key {
+            *key = Some(YamlKey {
                 text,
                 span: at,
                 plain: !quoted,
@@ -229,7 +235,7 @@ impl Builder<'_> {
         self.place(node, anchor, 1, 0)
     }
 
-    fn open(&mut self, at: Span, anchor: usize, content: Content) -> Result<(), Fatal> {
+    fn open(&mut self, at: SourceSpan, anchor: usize, content: Content) -> Result<(), Fatal> {
         self.count(1, &at)?;
         if self.stack.len() >= MAX_DEPTH {
             return Err((at, too_deep()));
@@ -274,7 +280,7 @@ impl Builder<'_> {
         self.place(node, open.anchor, nodes, open.height)
     }
 
-    fn alias(&mut self, id: usize, at: Span) -> Result<(), Fatal> {
+    fn alias(&mut self, id: usize, at: SourceSpan) -> Result<(), Fatal> {
         self.reject_as_key(&at)?;
         let Some(anchored) = self.anchors.get(&id) else {
             return Err((at, "an alias can't stand inside its own anchor".to_owned()));
@@ -373,7 +379,7 @@ impl Builder<'_> {
         }
     }
 
-    fn count(&mut self, nodes: usize, at: &Span) -> Result<(), Fatal> {
+    fn count(&mut self, nodes: usize, at: &SourceSpan) -> Result<(), Fatal> {
         steps::count(nodes);
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
@@ -388,7 +394,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn reject_as_key(&self, at: &Span) -> Result<(), Fatal> {
+    fn reject_as_key(&self, at: &SourceSpan) -> Result<(), Fatal> {
         match self.stack.last() {
             Some(Open {
                 content: Content::Map { key: None, .. },
@@ -399,7 +405,7 @@ impl Builder<'_> {
     }
 
     /// The place of the key that waits for its value; `at` where none does.
-    fn key_span(&self, at: Span) -> Span {
+    fn key_span(&self, at: SourceSpan) -> SourceSpan {
         match self.stack.last() {
             Some(Open {
                 content: Content::Map { key: Some(key), .. },
@@ -450,7 +456,7 @@ impl Builder<'_> {
 }
 
 /// What `<<: *base` or `<<: [*a, *b]` brings; earlier ones win, as in YAML 1.1.
-fn merge(node: Node, at: Span, merged: &mut Vec<Entry>) -> Result<(), Fatal> {
+fn merge(node: Node, at: SourceSpan, merged: &mut Vec<Entry>) -> Result<(), Fatal> {
     let wrong = || {
         let message = "`<<` merges maps: give it an alias of a map, or a list of them";
         (at.clone(), message.to_owned())

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::{Entry, Node, NodeKind, Span};
+use super::{Entry, Node, NodeKind, SourceSpan};
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -12,8 +12,8 @@ pub(super) const REDACTED: &str = "[redacted]";
 /// and the credentials and queries of URLs.
 ///
 /// `$` is written as `$$`, so that reading and expanding the text gives the tree again.
-pub fn print(node: &Node, secrets: &[Span]) -> String {
-    let secrets: HashSet<&Span> = secrets.iter().collect();
+pub fn print(node: &Node, secrets: &[SourceSpan]) -> String {
+    let secrets: HashSet<&SourceSpan> = secrets.iter().collect();
     let mut text = String::new();
     match &node.kind {
         NodeKind::Map(entries) if !entries.is_empty() => {
@@ -70,7 +70,7 @@ pub fn without_credentials(text: &str) -> String {
     shown
 }
 
-fn write_map(text: &mut String, entries: &[Entry], indent: usize, secrets: &HashSet<&Span>) {
+fn write_map(text: &mut String, entries: &[Entry], indent: usize, secrets: &HashSet<&SourceSpan>) {
     for entry in entries {
         pad(text, indent);
         write_text(text, &entry.key, false);
@@ -79,7 +79,7 @@ fn write_map(text: &mut String, entries: &[Entry], indent: usize, secrets: &Hash
     }
 }
 
-fn write_list(text: &mut String, items: &[Node], indent: usize, secrets: &HashSet<&Span>) {
+fn write_list(text: &mut String, items: &[Node], indent: usize, secrets: &HashSet<&SourceSpan>) {
     for item in items {
         pad(text, indent);
         text.push('-');
@@ -88,7 +88,7 @@ fn write_list(text: &mut String, items: &[Node], indent: usize, secrets: &HashSe
 }
 
 /// What follows a `key:` or `-`, to the end of its last line.
-fn write_child(text: &mut String, node: &Node, indent: usize, secrets: &HashSet<&Span>) {
+fn write_child(text: &mut String, node: &Node, indent: usize, secrets: &HashSet<&SourceSpan>) {
     match &node.kind {
         NodeKind::Map(entries) if !entries.is_empty() => {
             text.push('\n');
@@ -107,7 +107,7 @@ fn write_child(text: &mut String, node: &Node, indent: usize, secrets: &HashSet<
     }
 }
 
-fn write_inline(text: &mut String, node: &Node, secrets: &HashSet<&Span>) {
+fn write_inline(text: &mut String, node: &Node, secrets: &HashSet<&SourceSpan>) {
     match &node.kind {
         NodeKind::Null => text.push_str("null"),
         NodeKind::List(_) => text.push_str("[]"),
@@ -223,7 +223,7 @@ mod tests {
         #[test]
         fn every_scalar_and_key_reads_back_as_itself(key in "\\PC*|[ -~]*", value in any::<String>()) {
             prop_assume!(!value.contains(['$', '@']) && !value.contains("://"));
-            let span = Span { source: Arc::from("t"), line: 1, column: 1 };
+            let span = SourceSpan { source: Arc::from("t"), line: 1, column: 1 };
             let value = Node {
                 kind: NodeKind::Scalar { text: value, quoted: true },
                 span: span.clone(),
@@ -238,7 +238,7 @@ mod tests {
         #[test]
         fn a_plain_scalar_reads_back_as_itself(value in "[ -~]+") {
             prop_assume!(!value.contains(['$', '@']) && !value.contains("://"));
-            let span = Span { source: Arc::from("t"), line: 1, column: 1 };
+            let span = SourceSpan { source: Arc::from("t"), line: 1, column: 1 };
             let tree = Node { kind: NodeKind::Scalar { text: value.clone(), quoted: false }, span };
             let back = read(&print(&tree, &[]));
             let NodeKind::Scalar { text, .. } = back.kind else { panic!("a scalar: {back:?}") };

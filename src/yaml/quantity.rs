@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::scalar::{scalar, wrong};
-use super::{FromValue, Ranged, Value};
+use super::{FromValue, PlacedNode, Ranged};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -56,7 +56,7 @@ impl fmt::Display for GoDuration {
 
 impl FromValue for Duration {
     /// Go's notation, as in the Collector: `15s`, `200ms`, `1h30m`, `1.5h`, `0`.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         const WANTED: &str = "a duration such as 15s, 200ms or 1h30m";
         let text = scalar(value, WANTED)?;
         match parse_duration(text) {
@@ -93,7 +93,7 @@ impl fmt::Display for ByteSize {
 }
 
 impl FromValue for ByteSize {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         const WANTED: &str = "a size such as 10MiB";
         let text = scalar(value, WANTED)?;
         match text.parse::<bytesize::ByteSize>() {

@@ -3,23 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{FromValue, NodeKind, Ranged, Secret, Value};
+use super::{FromValue, NodeKind, PlacedNode, Ranged, Secret};
 
 impl FromValue for String {
     /// Any scalar as it is written: `010` stays `010` and `yes` stays `yes`.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         Some(scalar(value, "a string")?.to_owned())
     }
 }
 
 impl FromValue for PathBuf {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         Some(scalar(value, "a path")?.into())
     }
 }
 
 impl FromValue for bool {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match scalar(value, "true or false")? {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
@@ -33,7 +33,7 @@ impl FromValue for bool {
 macro_rules! whole_number {
     ($($number:ty, $wanted:literal;)*) => {$(
         impl FromValue for $number {
-            fn from_value(value: &Value<'_>) -> Option<Self> {
+            fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
                 parse(value, $wanted)
             }
         }
@@ -56,7 +56,7 @@ whole_number! {
 
 impl FromValue for f64 {
     /// A finite number: NaN and infinities are configuration errors everywhere.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let number: f64 = parse(value, "a number")?;
         if number.is_finite() {
             Some(number)
@@ -74,7 +74,7 @@ impl Ranged for f64 {
 
 impl FromValue for SocketAddr {
     /// An IP address and a port, with `localhost` for 127.0.0.1.
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         const WANTED: &str = "an IP address and a port, such as 127.0.0.1:9200";
         let text = scalar(value, WANTED)?;
         let numeric = match text.strip_prefix("localhost:") {
@@ -89,7 +89,7 @@ impl FromValue for SocketAddr {
 }
 
 impl FromValue for Secret {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.mark_secret();
         match value.text() {
             Some(text) => Some(Self::new(text)),
@@ -100,22 +100,22 @@ impl FromValue for Secret {
 }
 
 /// Whether it is the word `false`.
-pub fn is_false(value: &Value<'_>) -> bool {
+pub fn is_false(value: &PlacedNode<'_>) -> bool {
     value.text() == Some("false")
 }
 
 /// Whether it is the word `true`.
-pub fn is_true(value: &Value<'_>) -> bool {
+pub fn is_true(value: &PlacedNode<'_>) -> bool {
     value.text() == Some("true")
 }
 
 /// Whether it is zero, of whatever unit.
-pub fn is_zero(value: &Value<'_>) -> bool {
+pub fn is_zero(value: &PlacedNode<'_>) -> bool {
     matches!(value.text(), Some("0" | "0s"))
 }
 
 /// Whether it is nothing, an empty list or an empty map.
-pub fn is_empty(value: &Value<'_>) -> bool {
+pub fn is_empty(value: &PlacedNode<'_>) -> bool {
     match &value.node().kind {
         NodeKind::Null => true,
         NodeKind::List(items) => items.is_empty(),
@@ -125,7 +125,7 @@ pub fn is_empty(value: &Value<'_>) -> bool {
 }
 
 /// The text of a scalar, or a problem that says what was wanted.
-pub(super) fn scalar<'a>(value: &Value<'a>, wanted: &str) -> Option<&'a str> {
+pub(super) fn scalar<'a>(value: &PlacedNode<'a>, wanted: &str) -> Option<&'a str> {
     match &value.node().kind {
         NodeKind::Scalar { text, .. } => Some(text),
         NodeKind::Secret { text, .. } => Some(text.expose()),
@@ -133,7 +133,7 @@ pub(super) fn scalar<'a>(value: &Value<'a>, wanted: &str) -> Option<&'a str> {
     }
 }
 
-pub(super) fn parse<T: std::str::FromStr>(value: &Value<'_>, wanted: &str) -> Option<T> {
+pub(super) fn parse<T: std::str::FromStr>(value: &PlacedNode<'_>, wanted: &str) -> Option<T> {
     let text = scalar(value, wanted)?;
     match text.parse() {
         Ok(parsed) => Some(parsed),
@@ -142,6 +142,6 @@ pub(super) fn parse<T: std::str::FromStr>(value: &Value<'_>, wanted: &str) -> Op
 }
 
 /// Reports what was wanted beside what was found.
-pub(super) fn wrong<T>(value: &Value<'_>, wanted: &str) -> Option<T> {
+pub(super) fn wrong<T>(value: &PlacedNode<'_>, wanted: &str) -> Option<T> {
     value.error(format_args!("expected {wanted}, found {}", value.shown()))
 }

@@ -10,7 +10,7 @@ use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Sources};
 use foghorn::pipeline::Ledger;
 use foghorn::service::{Drained, Service};
-use foghorn::telemetry::{Settings, Telemetry};
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -33,7 +33,7 @@ impl Agent {
         };
         let loaded =
             Config::load(&sources, &|_| None, &FACTORIES).unwrap_or_else(|e| panic!("{e}"));
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let service = Service::build(&loaded.config, &telemetry).unwrap_or_else(|e| panic!("{e}"));
         let running = service.start().await.unwrap_or_else(|e| panic!("{e}"));
         let (health, ledger) = (running.health(), running.ledger());

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foghorn::resilience::{
-    Attempt, Breaker, Completion, Config, EndpointId, Endpoints, Event, FetchError, Guard,
-    Observer, Outcome, PollConfig, Served, State, Transport, Trigger,
+    Attempt, Breaker, BreakerState, Completion, Config, EndpointId, Endpoints, Event, FetchError,
+    Guard, Observer, Outcome, PollConfig, Served, Transport, Trigger,
 };
 use futures_util::future::join_all;
 use rand::rngs::SmallRng;
@@ -45,7 +45,7 @@ pub(crate) struct Record {
     /// Wire attempts: when they ended, what they came to, whether they were canaries.
     pub(crate) attempts: Vec<(Duration, Outcome, bool)>,
     /// States from when on.
-    pub(crate) states: Vec<(Duration, State)>,
+    pub(crate) states: Vec<(Duration, BreakerState)>,
     /// What the page showed from when on.
     pub(crate) shown: Vec<(Duration, Shown)>,
     /// When series were ended.
@@ -65,7 +65,7 @@ pub(crate) enum Shown {
 
 impl Record {
     /// When the state was first this, at or after `from`.
-    pub(crate) fn first(&self, state: State, from: Duration) -> Option<Duration> {
+    pub(crate) fn first(&self, state: BreakerState, from: Duration) -> Option<Duration> {
         let mut seen = self.states.iter();
         seen.find(|(at, is)| *at >= from && *is == state)
             .map(|(at, _)| *at)
@@ -141,7 +141,7 @@ pub(crate) async fn simulate_paths(
     let url = |path| format!("http://localhost:9000/{path}");
     let records = (0..paths).map(|path| {
         let record = Record {
-            states: vec![(Duration::ZERO, State::Healthy)],
+            states: vec![(Duration::ZERO, BreakerState::Healthy)],
             shown: vec![(Duration::ZERO, Shown::Absent)],
             ..Record::default()
         };
@@ -311,7 +311,7 @@ impl Lone {
             Outcome::Success
         };
         self.record(outcome);
-        self.breaker.state() == State::CoolingDown
+        self.breaker.state() == BreakerState::CoolingDown
     }
 
     fn record(&mut self, outcome: Outcome) {

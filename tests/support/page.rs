@@ -15,7 +15,7 @@ use foghorn::component::{
 use foghorn::components::FACTORIES;
 use foghorn::pdata::{Batch, Signal};
 use foghorn::telemetry::Telemetry;
-use foghorn::yaml::{Diagnostics, Value, parse};
+use foghorn::yaml::{Diagnostics, PlacedNode, parse};
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::header::ACCEPT;
@@ -54,7 +54,7 @@ impl Exporter {
             .iter()
             .find(|factory| factory.kind == "prometheus")
             .unwrap();
-        let config = (factory.configure)(&Value::root(&node, &diagnostics)).unwrap();
+        let config = (factory.configure)(&PlacedNode::root(&node, &diagnostics)).unwrap();
         let routes = Routes::new();
         let built = config.build(&BuildContext {
             routes: routes.clone(),

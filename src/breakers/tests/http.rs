@@ -7,14 +7,14 @@ use hyper::{Method, Request, StatusCode};
 
 use super::*;
 use crate::component::Route;
-use crate::resilience::{BreakerSettings, Edge, State};
-use crate::settings::{AuthConfig, ListenerConfig};
+use crate::resilience::{BreakerSettings, BreakerState, Edge};
+use crate::settings::{ListenerAuthConfig, ListenerConfig};
 
 const GUARDED: &str = "betanet:http%3A%2F%2Fa%3A9000%2Fm";
 
 fn listener(address: &str, auth: bool) -> ListenerConfig {
     ListenerConfig {
-        auth: auth.then(|| AuthConfig::BearerTokenFile("t0ken".into())),
+        auth: auth.then(|| ListenerAuthConfig::BearerTokenFile("t0ken".into())),
         ..ListenerConfig::plain(address.parse::<SocketAddr>().unwrap())
     }
 }
@@ -86,7 +86,7 @@ async fn the_list_tells_all_about_a_breaker() {
 async fn a_command_is_done_and_answered_with_what_came_of_it() {
     let scene = Scene::new(&Config::default());
     let breaker = scene.guard.endpoint().breaker();
-    let f = async |command: &str, state: State, remaining: bool| {
+    let f = async |command: &str, state: BreakerState, remaining: bool| {
         let (status, body) = scene.command(GUARDED, command).await;
         let line: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, breaker.state()), (StatusCode::OK, state));
@@ -94,12 +94,12 @@ async fn a_command_is_done_and_answered_with_what_came_of_it() {
         assert_eq!(line["state"], state.as_str());
         assert_eq!(line["open_remaining_seconds"].is_f64(), remaining, "{line}");
     };
-    f("force_open", State::CoolingDown, false).await;
+    f("force_open", BreakerState::CoolingDown, false).await;
     assert!(breaker.acquire(Instant::now()).is_err());
-    f("force_closed", State::Healthy, true).await;
+    f("force_closed", BreakerState::Healthy, true).await;
     assert!(breaker.acquire(Instant::now()).is_ok());
     scene.poll(Outcome::Timeout).await;
-    f("reset", State::Healthy, true).await;
+    f("reset", BreakerState::Healthy, true).await;
     assert_eq!(breaker.snapshot(Instant::now()).consecutive_failures, 0);
 }
 
@@ -121,7 +121,10 @@ async fn an_id_that_means_no_breaker_is_not_found() {
         assert_eq!(status, StatusCode::NOT_FOUND, "{id}");
         assert!(body.contains("GET /breakers"), "{body}");
     }
-    assert_eq!(scene.guard.endpoint().breaker().state(), State::Healthy);
+    assert_eq!(
+        scene.guard.endpoint().breaker().state(),
+        BreakerState::Healthy
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +144,10 @@ async fn ids_survive_what_is_hostile() {
         );
         let (status, _) = scene.command(&id, "force_open").await;
         assert_eq!(status, StatusCode::OK, "{id}");
-        assert_eq!(scene.guard.endpoint().breaker().state(), State::CoolingDown);
+        assert_eq!(
+            scene.guard.endpoint().breaker().state(),
+            BreakerState::CoolingDown
+        );
     }
 }
 
@@ -169,7 +175,7 @@ async fn each_signal_of_a_destination_is_commanded_by_itself() {
         (&"logs".into(), &"CoolingDown".into())
     );
     let states = breakers.map(|breaker| breaker.breaker().state());
-    assert_eq!(states, [State::Healthy, State::CoolingDown]);
+    assert_eq!(states, [BreakerState::Healthy, BreakerState::CoolingDown]);
     for id in ["http%3A%2F%2Fa%3A4318", "http%3A%2F%2Fa%3A4318:profiles"] {
         let path = format!("/breakers/otlp_http:{id}/force_open").leak();
         assert_eq!(open(path).await.0, StatusCode::NOT_FOUND);
@@ -196,7 +202,10 @@ async fn commands_need_a_token_and_loopback_and_say_so() {
     f("[::1]:9200", false, Some("service.http.auth")).await;
     f("0.0.0.0:9200", true, Some("service.http.endpoint")).await;
     f("192.0.2.1:9200", false, Some("service.http.endpoint")).await;
-    assert_eq!(scene.guard.endpoint().breaker().state(), State::Healthy);
+    assert_eq!(
+        scene.guard.endpoint().breaker().state(),
+        BreakerState::Healthy
+    );
     f("127.0.0.1:9200", true, None).await;
     f("[::1]:9200", true, None).await;
     f("[::ffff:127.0.0.1]:9200", true, None).await;

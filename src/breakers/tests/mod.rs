@@ -13,7 +13,7 @@ use crate::resilience::{
     BreakerConfig, Config, EndpointId, FetchError, Force, Guard, Mode, Outcome, PollConfig,
     Transport, Trigger,
 };
-use crate::telemetry::Settings;
+use crate::telemetry::TelemetrySettings;
 
 /// One guarded endpoint, watched.
 struct Scene {
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     fn at(url: &str, config: &Config) -> Self {
-        let watch = Watch::new();
+        let watch = BreakerWatch::new();
         let stop = CancellationToken::new();
         let endpoints = Endpoints::new(2, stop).seeded(1);
         let endpoints = Arc::new(endpoints.observed_by(watch.observer()));
@@ -36,7 +36,7 @@ impl Scene {
         let guard = endpoints
             .guard(EndpointId::new("betanet", url), settings)
             .unwrap();
-        let telemetry = Telemetry::new(&Settings::default()).unwrap();
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         watch.begin(&telemetry, &endpoints, endpoints.max());
         Self {
             endpoints,
@@ -274,7 +274,7 @@ async fn names_carry_no_credentials_and_survive_what_is_hostile() {
 
 #[tokio::test]
 async fn without_metrics_there_are_no_instruments() {
-    let watch = Watch::new();
+    let watch = BreakerWatch::new();
     let endpoints = Arc::new(Endpoints::new(1, CancellationToken::new()));
     let telemetry = Telemetry::off();
     watch.begin(&telemetry, &endpoints, endpoints.max());

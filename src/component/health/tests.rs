@@ -127,13 +127,13 @@ fn what_stands_behind_a_breaker_is_as_well_as_the_breaker_lets_it_be() {
     let source = health.reporter(Subject::Endpoint, &id("betanet"), "http://a");
     source.guarded_by(parts.clone());
     source.working();
-    let f = |state: State, breaker: resilience::State, expected: Status| {
+    let f = |state: ComponentState, breaker: resilience::BreakerState, expected: Status| {
         let report = &health.reports()[0];
         assert_eq!((report.state, report.breaker), (state, Some(breaker)));
         assert_eq!(status(&health), expected);
     };
-    use resilience::State::{CoolingDown, Degraded, Healthy};
-    f(State::Working, Healthy, Status::Healthy);
+    use resilience::BreakerState::{CoolingDown, Degraded, Healthy};
+    f(ComponentState::Working, Healthy, Status::Healthy);
     assert_eq!(health.reports()[0].health_score, Some(1.0));
 
     let now = Instant::now();
@@ -144,22 +144,22 @@ fn what_stands_behind_a_breaker_is_as_well_as_the_breaker_lets_it_be() {
             Completion::new(Outcome::Timeout, Duration::from_secs(5)),
         );
     }
-    f(State::Degraded, Degraded, Status::Degraded);
+    f(ComponentState::Degraded, Degraded, Status::Degraded);
     assert!(health.reports()[0].health_score.unwrap() < 0.3);
     parts[1].breaker().force(Force::Open, now);
-    f(State::Degraded, CoolingDown, Status::Degraded);
+    f(ComponentState::Degraded, CoolingDown, Status::Degraded);
     source.failing("no");
-    f(State::Failing, CoolingDown, Status::Degraded);
+    f(ComponentState::Failing, CoolingDown, Status::Degraded);
     source.working();
     for part in &parts {
         part.breaker().force(Force::Reset, now);
     }
-    f(State::Working, Healthy, Status::Healthy);
+    f(ComponentState::Working, Healthy, Status::Healthy);
 
     let observed = endpoint("http://a/3", Mode::Observe);
     observed.breaker().force(Force::Open, now);
     source.guarded_by([observed]);
-    f(State::Working, CoolingDown, Status::Healthy);
+    f(ComponentState::Working, CoolingDown, Status::Healthy);
 }
 
 #[test]

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Place, Section};
+use super::{ReferencePlace, Section};
 use crate::component::{ComponentId, Policy};
-use crate::config::guards::{Block, Guarding};
+use crate::config::guards::{Block, GuardedPipeline};
 use crate::config::{PipelineConfig, PipelineId, Stage};
 use crate::pdata::Signal;
-use crate::yaml::{Problem, Severity, Value, nearest};
+use crate::yaml::{PlacedNode, Problem, Severity, nearest};
 
 /// Reads every pipeline, and what concerns its guards.
 pub(super) fn pipelines<'a>(
-    value: &Value<'a>,
+    value: &PlacedNode<'a>,
     receivers: &mut Section<'_, impl Sized>,
     processors: &mut Section<'_, Stage>,
     exporters: &mut Section<'_, impl Sized>,
-) -> (Vec<PipelineConfig>, Vec<Guarding<'a>>) {
+) -> (Vec<PipelineConfig>, Vec<GuardedPipeline<'a>>) {
     let Some(entries) = value.entries() else {
         return Default::default();
     };
@@ -62,7 +62,7 @@ pub(super) fn pipelines<'a>(
         let to = list("exporters", true);
         fields.finish();
 
-        let place = |item| Place {
+        let place = |item| ReferencePlace {
             item,
             owner: &pipeline,
         };
@@ -102,10 +102,11 @@ pub(super) fn pipelines<'a>(
             exporters.take(id, signal, &place(item));
         }
         if let Some(id) = id {
-            let ids =
-                |list: Vec<(ComponentId, Value<'_>)>| list.into_iter().map(|(id, _)| id).collect();
+            let ids = |list: Vec<(ComponentId, PlacedNode<'_>)>| {
+                list.into_iter().map(|(id, _)| id).collect()
+            };
             let from: Vec<ComponentId> = ids(from);
-            guarding.push(Guarding {
+            guarding.push(GuardedPipeline {
                 id: id.clone(),
                 value: pipeline.clone(),
                 receivers: from.clone(),
@@ -123,8 +124,8 @@ pub(super) fn pipelines<'a>(
 }
 
 /// The ids in a list, each with its place; reports those that are none or are repeated.
-pub(super) fn ids<'a>(list: &Value<'a>) -> Vec<(ComponentId, Value<'a>)> {
-    let mut found: Vec<(ComponentId, Value<'a>)> = Vec::new();
+pub(super) fn ids<'a>(list: &PlacedNode<'a>) -> Vec<(ComponentId, PlacedNode<'a>)> {
+    let mut found: Vec<(ComponentId, PlacedNode<'a>)> = Vec::new();
     for item in list.items().unwrap_or_default() {
         let Some(text) = item.read::<String>() else {
             continue;

@@ -14,7 +14,7 @@ use crate::yaml::Secret;
 struct Fake;
 
 impl Fake {
-    fn read(value: &Value<'_>) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         fields.within("count", 1_u64, 1..=10);
         fields.optional::<Secret>("token");

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::pdata::Batch;
-use crate::pdata::protocol::{Field, Kind, Message, Presence, Scalar, Visitor, visit};
+use crate::pdata::protocol::{Field, FieldKind, Message, Presence, Scalar, Visitor, visit};
 
 /// Appends the batch.
 pub(super) fn write(batch: &Batch, out: &mut String) {
@@ -93,11 +93,13 @@ impl Visitor for Tree<'_> {
 
     fn begin_field(&mut self, field: &'static Field) {
         if self.inline == 0
-            && matches!(field.kind, Kind::Message(message) if message.name == "KeyValue")
+            && matches!(field.kind, FieldKind::Message(message) if message.name == "KeyValue")
         {
             self.line(field.name);
             self.out.push('\n');
-        } else if field.presence == Presence::Repeated && !matches!(field.kind, Kind::Message(_)) {
+        } else if field.presence == Presence::Repeated
+            && !matches!(field.kind, FieldKind::Message(_))
+        {
             self.line(format_args!("{}: ", field.name));
             self.open_bracket('[');
         }
@@ -106,7 +108,7 @@ impl Visitor for Tree<'_> {
 
     fn end_field(&mut self, field: &'static Field) {
         self.open.pop();
-        if field.presence == Presence::Repeated && !matches!(field.kind, Kind::Message(_)) {
+        if field.presence == Presence::Repeated && !matches!(field.kind, FieldKind::Message(_)) {
             self.out.push_str("]\n");
         }
     }
@@ -137,19 +139,19 @@ impl Visitor for Tree<'_> {
 impl Tree<'_> {
     fn value(&mut self, field: &'static Field, value: Scalar<'_>) {
         match (field.kind, value) {
-            (Kind::Nanos, Scalar::Unsigned(nanos)) => {
+            (FieldKind::Nanos, Scalar::Unsigned(nanos)) => {
                 match UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)) {
                     Some(time) => self.push(humantime::format_rfc3339_nanos(time)),
                     None => self.push(nanos),
                 }
             }
-            (Kind::Enum(names), Scalar::Signed(number)) => {
+            (FieldKind::Enum(names), Scalar::Signed(number)) => {
                 match usize::try_from(number).ok().and_then(|n| names.get(n)) {
                     Some(name) => self.push(format_args!("{name} ({number})")),
                     None => self.push(number),
                 }
             }
-            (Kind::Bytes | Kind::Id(_), Scalar::Bytes(bytes)) => {
+            (FieldKind::Bytes | FieldKind::Id(_), Scalar::Bytes(bytes)) => {
                 for byte in bytes {
                     self.push(format_args!("{byte:02x}"));
                 }

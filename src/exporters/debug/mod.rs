@@ -35,7 +35,7 @@ use crate::component::{
 };
 use crate::pdata::{Batch, Signal};
 use crate::settings::local_queue;
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `debug`.
 pub const FACTORY: ExporterFactory = ExporterFactory {
@@ -52,7 +52,7 @@ struct Config {
     sampling_initial: u64,
     sampling_thereafter: u64,
     queue_bytes: u64,
-    outputs: Vec<Stream>,
+    outputs: Vec<StandardStream>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,25 +63,25 @@ enum Verbosity {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
+enum StandardStream {
     Stderr,
     Stdout,
 }
 
 impl Config {
-    fn read(value: &Value<'_>) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let verbosity = fields.or("verbosity", Verbosity::Basic);
         let sampling_initial = fields.within("sampling_initial", 2, 0..=1_000_000);
         let sampling_thereafter = fields.within("sampling_thereafter", 1, 0..=1_000_000);
         let queue_bytes = local_queue(&mut fields);
         let internal = fields.or("use_internal_logger", true);
-        let outputs = fields.optional::<Vec<Stream>>("output_paths");
+        let outputs = fields.optional::<Vec<StandardStream>>("output_paths");
         fields.finish();
         let default = if internal {
-            Stream::Stderr
+            StandardStream::Stderr
         } else {
-            Stream::Stdout
+            StandardStream::Stdout
         };
         Some(Self {
             verbosity,
@@ -94,7 +94,7 @@ impl Config {
 }
 
 impl FromValue for Verbosity {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()?.as_str() {
             "basic" => Some(Self::Basic),
             "normal" => Some(Self::Normal),
@@ -106,8 +106,8 @@ impl FromValue for Verbosity {
     }
 }
 
-impl FromValue for Stream {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for StandardStream {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()?.as_str() {
             "stderr" => Some(Self::Stderr),
             "stdout" => Some(Self::Stdout),
@@ -125,8 +125,8 @@ impl ExporterConfig for Config {
             .iter()
             .map(|stream| -> Box<dyn io::Write + Send> {
                 match stream {
-                    Stream::Stderr => Box::new(io::stderr()),
-                    Stream::Stdout => Box::new(io::stdout()),
+                    StandardStream::Stderr => Box::new(io::stderr()),
+                    StandardStream::Stdout => Box::new(io::stdout()),
                 }
             })
             .collect();
@@ -142,8 +142,8 @@ impl ExporterConfig for Config {
             .outputs
             .iter()
             .map(|stream| match stream {
-                Stream::Stderr => "stderr",
-                Stream::Stdout => "stdout",
+                StandardStream::Stderr => "stderr",
+                StandardStream::Stdout => "stdout",
             })
             .collect();
         format!("lines on {}", names.join(" and "))

@@ -74,12 +74,12 @@ fn metric(out: &mut String, metric: &Metric) {
     match &metric.data {
         Some(Data::Gauge(gauge)) => {
             for point in &gauge.data_points {
-                line(&point.attributes, &Number(point));
+                line(&point.attributes, &NumberText(point));
             }
         }
         Some(Data::Sum(sum)) => {
             for point in &sum.data_points {
-                line(&point.attributes, &Number(point));
+                line(&point.attributes, &NumberText(point));
             }
         }
         Some(Data::Histogram(histogram)) => {
@@ -101,9 +101,9 @@ fn metric(out: &mut String, metric: &Metric) {
     }
 }
 
-struct Number<'a>(&'a NumberDataPoint);
+struct NumberText<'a>(&'a NumberDataPoint);
 
-impl fmt::Display for Number<'_> {
+impl fmt::Display for NumberText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.value {
             Some(number_data_point::Value::AsInt(number)) => write!(f, "{number}"),
@@ -208,7 +208,7 @@ fn logs(out: &mut String, request: &ExportLogsServiceRequest) {
             scope_heading(out, "ScopeLog", j, &scope.schema_url, scope.scope.as_ref());
             for record in &scope.log_records {
                 if let Some(body) = &record.body {
-                    let _ = write!(out, "{}", Text(body));
+                    let _ = write!(out, "{}", ValueText(body));
                 }
                 let _ = writeln!(out, "{}", Spaced(&record.attributes));
             }
@@ -273,16 +273,16 @@ impl fmt::Display for List<'_> {
             }
             write!(f, "{}=", attribute.key.escape_debug())?;
             if let Some(value) = &attribute.value {
-                Text(value).fmt(f)?;
+                ValueText(value).fmt(f)?;
             }
         }
         Ok(())
     }
 }
 
-struct Text<'a>(&'a AnyValue);
+struct ValueText<'a>(&'a AnyValue);
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for ValueText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.value {
             // Escaped: a terminal obeys control characters.
@@ -298,7 +298,7 @@ impl fmt::Display for Text<'_> {
                     if i > 0 {
                         f.write_str(",")?;
                     }
-                    Text(value).fmt(f)?;
+                    ValueText(value).fmt(f)?;
                 }
                 f.write_str("]")
             }

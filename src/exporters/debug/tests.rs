@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::pdata::writer::{
-    AttributeValue, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
+    AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewHistogramPoint, NewNumber,
+    NewNumberPoint,
 };
 use crate::settings::LOCAL_QUEUE;
 
@@ -50,7 +51,7 @@ fn config(verbosity: Verbosity) -> Config {
         sampling_initial: 2,
         sampling_thereafter: 1,
         queue_bytes: LOCAL_QUEUE.0,
-        outputs: vec![Stream::Stderr],
+        outputs: vec![StandardStream::Stderr],
     }
 }
 
@@ -68,29 +69,29 @@ fn batch() -> Batch {
     writer.scope("foghorn", "1");
     writer.metric(
         MetricKind::Counter,
-        Descriptor {
+        MetricDescriptor {
             name: "c",
             unit: "By",
             description: "",
         },
     );
     for (state, value) in [("idle", 1.5), ("\u{1b}[2J", 2.0)] {
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[("state", state.into()), ("n", AttributeValue::Int(1))],
             start: None,
             time,
-            value: Some(Number::Double(value)),
+            value: Some(NewNumber::Double(value)),
         });
     }
     writer.metric(
         MetricKind::Histogram,
-        Descriptor {
+        MetricDescriptor {
             name: "h",
             unit: "",
             description: "",
         },
     );
-    writer.histogram(HistogramPoint {
+    writer.histogram(NewHistogramPoint {
         attributes: &[],
         start: None,
         time,

@@ -45,7 +45,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use self::output::Output;
+use self::output::OutputFile;
 use self::rotation::Rotation;
 use crate::component::{
     BuildContext, BuiltExporter, ComponentId, Discards, DropReason, ExporterConfig,
@@ -53,7 +53,7 @@ use crate::component::{
 };
 use crate::pdata::{Batch, Signal, json};
 use crate::settings::local_queue;
-use crate::yaml::Value;
+use crate::yaml::PlacedNode;
 
 /// The factory of `file`.
 pub const FACTORY: ExporterFactory = ExporterFactory {
@@ -78,7 +78,7 @@ struct Config {
 }
 
 impl Config {
-    fn read(value: &Value<'_>) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let path = fields.required::<PathBuf>("path");
         let append = fields.or("append", false);
@@ -127,7 +127,7 @@ impl ExporterConfig for Config {
 struct FileSink {
     id: ComponentId,
     config: Config,
-    output: Option<Output>,
+    output: Option<OutputFile>,
     /// Whole lines that wait to be written, and the items in them.
     lines: Vec<u8>,
     items: u64,
@@ -189,7 +189,7 @@ impl Sink for FileSink {
     fn start(&mut self) -> anyhow::Result<()> {
         let path = &self.config.path;
         let append = self.config.append || self.config.rotation.is_some();
-        let output = Output::open(
+        let output = OutputFile::open(
             path.clone(),
             self.config.create_directory,
             append,

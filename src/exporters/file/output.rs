@@ -10,7 +10,7 @@ use super::rotation::Rotation;
 
 /// An open file that only ever gains whole lines.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct OutputFile {
     path: PathBuf,
     /// Whether its folder is made where there is none, at every opening.
     create_directory: bool,
@@ -20,7 +20,7 @@ pub(super) struct Output {
     torn: bool,
 }
 
-impl Output {
+impl OutputFile {
     /// Opens or creates the file, and empties it unless `append`.
     pub(super) fn open(
         path: PathBuf,

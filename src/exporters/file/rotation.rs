@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use crate::yaml::Value;
+use crate::yaml::PlacedNode;
 
 /// `rotation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Rotation {
 const DAY: Duration = Duration::from_hours(24);
 
 impl Rotation {
-    pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(super) fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let max_megabytes = fields.within("max_megabytes", 100, 1..=1 << 20);
         let max_backups = fields.within("max_backups", 100, 0..=10_000);

@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::*;
-use crate::pdata::writer::{Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::pdata::writer::{
+    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 use crate::settings::LOCAL_QUEUE;
 
 #[derive(Default)]
@@ -99,18 +101,18 @@ fn batch(size: usize) -> Batch {
     writer.scope("s", "");
     writer.metric(
         MetricKind::Gauge,
-        Descriptor {
+        MetricDescriptor {
             name: "m",
             unit: "",
             description: &"x".repeat(size),
         },
     );
     for value in [1, 2] {
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH,
-            value: Some(Number::Int(value)),
+            value: Some(NewNumber::Int(value)),
         });
     }
     writer.finish()
@@ -239,7 +241,7 @@ async fn a_failed_write_is_counted_and_the_next_one_tried() {
     assert_eq!(bench.lost.0.len(), 2, "no item is counted twice");
 
     let path = bench.directory.path().join("out.jsonl");
-    bench.sink.output = Some(Output::open(path.clone(), false, true, None).unwrap());
+    bench.sink.output = Some(OutputFile::open(path.clone(), false, true, None).unwrap());
     bench.consume(batch(0));
     bench.wait();
     assert_eq!(bench.sink.outage, None);
@@ -249,7 +251,7 @@ async fn a_failed_write_is_counted_and_the_next_one_tried() {
 #[tokio::test(start_paused = true)]
 async fn a_file_has_one_writer() {
     let bench = Bench::new(|_| {});
-    let error = Output::open(bench.path().to_owned(), false, true, None).unwrap_err();
+    let error = OutputFile::open(bench.path().to_owned(), false, true, None).unwrap_err();
     assert!(error.to_string().contains("another"), "{error}");
 }
 

@@ -14,7 +14,7 @@ use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use super::body::Secrets;
 use crate::component::{ExportError, Remedy};
 use crate::net::{DialError, LookupError};
-use crate::pdata::status::Status;
+use crate::pdata::status::RpcStatus;
 use crate::resilience::outcome::{of_push_grpc, of_push_http};
 use crate::resilience::{Outcome, Retry, Transport, retry_after};
 
@@ -47,7 +47,7 @@ pub(super) fn grpc_error(code: u32, text: &str, details: &[u8], secrets: &Secret
     if matches!(code, RESOURCE_EXHAUSTED | OUT_OF_RANGE) && is_about_size(text) {
         return ExportError::new(Remedy::Split, Outcome::ClientError, message);
     }
-    let advice = Status::decode(details).and_then(|status| status.retry_after);
+    let advice = RpcStatus::decode(details).and_then(|status| status.retry_after);
     let (outcome, retry) = of_push_grpc(code, advice.is_some());
     ExportError::new(remedy(retry), outcome, message)
         .advised(advice.map(|advice| advice.min(retry_after::LONGEST)))
@@ -193,9 +193,9 @@ mod tests {
 
     fn advice_of(seconds: u64) -> Vec<u8> {
         let retry_after = Some(Duration::from_secs(seconds));
-        Status {
+        RpcStatus {
             retry_after,
-            ..Status::default()
+            ..RpcStatus::default()
         }
         .encode()
     }

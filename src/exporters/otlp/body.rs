@@ -15,7 +15,7 @@ use prost::Message;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::pdata::status::Status;
+use crate::pdata::status::RpcStatus;
 use crate::yaml::Secret;
 
 /// How much of an answer is kept: it holds a status and perhaps a partial success.
@@ -182,7 +182,7 @@ impl AnswerBody {
     pub(super) fn reason(&self, secrets: &Secrets) -> String {
         let text = || String::from_utf8_lossy(&self.bytes);
         let reason = match self.form {
-            Form::Protobuf => Status::decode(&self.bytes).map(|status| status.message),
+            Form::Protobuf => RpcStatus::decode(&self.bytes).map(|status| status.message),
             Form::Json => {
                 let message = serde_json::from_slice::<Value>(&self.bytes).ok();
                 let message = message.as_ref().and_then(|value| value.get("message"));
@@ -190,7 +190,7 @@ impl AnswerBody {
                 Some(message.unwrap_or_else(|| text().into_owned()))
             }
             Form::Html | Form::Other => Some(text().into_owned()),
-            Form::Unsaid => match Status::decode(&self.bytes) {
+            Form::Unsaid => match RpcStatus::decode(&self.bytes) {
                 Some(status) => Some(status.message),
                 // Text that isn't marked as such; other bytes would only be noise.
                 None => std::str::from_utf8(&self.bytes).ok().map(str::to_owned),

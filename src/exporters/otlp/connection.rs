@@ -14,15 +14,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
-use super::target::Target;
+use super::target::OtlpTarget;
 use super::tunnel::Proxy;
 use crate::component::{ExportError, Remedy};
 use crate::net::{ClientTls, Renewable, Resolver, dial};
 use crate::resilience::Outcome;
 
 /// A destination that can be connected to.
-pub(super) struct Endpoint {
-    target: Target,
+pub(super) struct Destination {
+    target: OtlpTarget,
     /// What the peer is called, where that isn't where it is.
     authority: Option<Authority>,
     tls: Option<(Renewable<TlsConnector>, ServerName<'static>)>,
@@ -31,14 +31,14 @@ pub(super) struct Endpoint {
 }
 
 /// A connected socket, with TLS or without.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for T {}
 
-impl Endpoint {
+impl Destination {
     /// Reads the certificates that the connection needs, if it needs any.
     pub(super) fn new(
-        target: Target,
+        target: OtlpTarget,
         authority: Option<Authority>,
         tls: &ClientTls,
     ) -> anyhow::Result<Self> {
@@ -79,7 +79,10 @@ impl Endpoint {
     }
 
     /// Resolves the name and connects until `deadline`, through a proxy where there is one.
-    pub(super) async fn connect(&self, deadline: Instant) -> Result<Box<dyn Stream>, ExportError> {
+    pub(super) async fn connect(
+        &self,
+        deadline: Instant,
+    ) -> Result<Box<dyn ClientStream>, ExportError> {
         let (host, port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
             None => (self.target.host.as_str(), self.target.port),
@@ -100,7 +103,7 @@ impl Endpoint {
     }
 
     /// Makes of a connected socket what carries HTTP/2.
-    async fn open(&self, mut socket: TcpStream) -> io::Result<Box<dyn Stream>> {
+    async fn open(&self, mut socket: TcpStream) -> io::Result<Box<dyn ClientStream>> {
         // A request is one write: waiting for more only delays it.
         socket.set_nodelay(true)?;
         if let Some(proxy) = &self.proxy {
@@ -133,13 +136,13 @@ mod tests {
     #[test]
     fn another_authority_is_what_the_peer_is_called() {
         let f = |authority: Option<&str>, expected: &str| {
-            let target = Target::parse("127.0.0.1:4317").unwrap();
+            let target = OtlpTarget::parse("127.0.0.1:4317").unwrap();
             let authority = authority.map(|text| text.parse().unwrap());
             let plain = ClientTls {
                 insecure: true,
                 ..ClientTls::default()
             };
-            let endpoint = Endpoint::new(target, authority, &plain).unwrap();
+            let endpoint = Destination::new(target, authority, &plain).unwrap();
             assert_eq!(endpoint.uri("/x").unwrap().to_string(), expected);
         };
         f(None, "http://127.0.0.1:4317/x");
@@ -148,13 +151,13 @@ mod tests {
     }
 
     /// A destination whose name has these addresses.
-    fn named(port: u16, addresses: &'static [[u8; 4]]) -> Endpoint {
-        let target = Target::parse(&format!("http://fog.example:{port}")).unwrap();
+    fn named(port: u16, addresses: &'static [[u8; 4]]) -> Destination {
+        let target = OtlpTarget::parse(&format!("http://fog.example:{port}")).unwrap();
         let resolver = Resolver::with(move |name| {
             assert_eq!(name, "fog.example");
             Ok(addresses.iter().map(|address| (*address).into()).collect())
         });
-        Endpoint {
+        Destination {
             target,
             authority: None,
             tls: None,
@@ -184,8 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_way_to_a_proxy_has_its_addresses_too() {
-        let closed = Endpoint {
-            target: Target::parse("http://elsewhere.example:4317").unwrap(),
+        let closed = Destination {
+            target: OtlpTarget::parse("http://elsewhere.example:4317").unwrap(),
             proxy: Some(Proxy {
                 host: "fog.example".to_owned(),
                 port: 1,

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::body::{self, AnswerBody, End, Secrets};
-use super::connection::Endpoint;
-use super::payload::{self, Chunks, Compression};
+use super::connection::Destination;
+use super::payload::{self, BodyChunks, Compression};
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
 use crate::net::{Streams, share_for_connecting};
@@ -39,19 +39,19 @@ const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 const LONGEST_HEADERS: u32 = 256 * 1024;
 
 /// How the exporter is set up; see the module of the component for the keys.
-pub(super) struct Settings {
-    pub(super) endpoint: Endpoint,
+pub(super) struct GrpcSettings {
+    pub(super) endpoint: Destination,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
     /// How long an attempt may take.
     pub(super) timeout: Duration,
     /// Pings on an idle connection find out that the peer is gone.
-    pub(super) keepalive: Option<Keepalive>,
+    pub(super) keepalive: Option<ClientKeepalive>,
 }
 
 /// `keepalive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Keepalive {
+pub(super) struct ClientKeepalive {
     pub(super) time: Duration,
     pub(super) timeout: Duration,
     pub(super) permit_without_stream: bool,
@@ -59,19 +59,22 @@ pub(super) struct Keepalive {
 
 /// The exporter.
 pub(super) struct Grpc {
-    settings: Settings,
+    settings: GrpcSettings,
     uris: BTreeMap<Signal, Uri>,
     /// The headers of every request.
     headers: HeaderMap,
     /// The connection that the next call uses. A std mutex: it is held for a clone.
-    connection: Mutex<Option<SendRequest<Chunks>>>,
-    partial: partial::Log,
+    connection: Mutex<Option<SendRequest<BodyChunks>>>,
+    partial: partial::RejectionLog,
     secrets: Secrets,
 }
 
 impl Grpc {
     /// Fails where the endpoint can't stand in a URI.
-    pub(super) fn new(settings: Settings, partial: partial::Log) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        settings: GrpcSettings,
+        partial: partial::RejectionLog,
+    ) -> anyhow::Result<Self> {
         let uri = |signal| Ok((signal, settings.endpoint.uri(path(signal))?));
         let uris = Signal::ALL
             .into_iter()
@@ -171,7 +174,7 @@ impl Grpc {
         }
     }
 
-    fn request(&self, batch: &Batch) -> Result<Request<Chunks>, ExportError> {
+    fn request(&self, batch: &Batch) -> Result<Request<BodyChunks>, ExportError> {
         let body = payload::grpc(batch, self.settings.compression).map_err(answer::unsendable)?;
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -185,7 +188,7 @@ impl Grpc {
 
 impl Grpc {
     /// The connection that is there, or a new one.
-    async fn connection(&self) -> Result<SendRequest<Chunks>, ExportError> {
+    async fn connection(&self) -> Result<SendRequest<BodyChunks>, ExportError> {
         let present = self.slot().clone();
         if let Some(mut connection) = present
             && connection.ready().await.is_ok()
@@ -223,7 +226,7 @@ impl Grpc {
         *self.slot() = None;
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<Chunks>>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<BodyChunks>>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::yaml::{FromValue, Secret, Value};
+use crate::yaml::{FromValue, PlacedNode, Secret};
 
 /// Header names and values; every value is a secret.
 pub(super) struct Headers(pub(super) HeaderMap);
@@ -30,7 +30,7 @@ const FRAMING: [&str; 14] = [
 ];
 
 impl FromValue for Headers {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut headers = HeaderMap::new();
         let mut written = HashMap::new();
         for (entry, value) in value.entries()? {

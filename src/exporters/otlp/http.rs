@@ -18,7 +18,7 @@ use crate::pdata::{Batch, Signal};
 
 /// How the exporter is set up; see the module of the component for the keys.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct HttpSettings {
     /// Where each signal goes.
     pub(super) urls: BTreeMap<Signal, PushUrl>,
     pub(super) headers: HeaderMap,
@@ -28,20 +28,20 @@ pub(super) struct Settings {
 
 /// The exporter.
 pub(super) struct Http {
-    settings: Settings,
+    settings: HttpSettings,
     client: Renewable<Client>,
     names: Names,
-    partial: partial::Log,
+    partial: partial::RejectionLog,
     secrets: Secrets,
 }
 
 impl Http {
     /// `names` is what the client looks names up by.
     pub(super) fn new(
-        settings: Settings,
+        settings: HttpSettings,
         client: Renewable<Client>,
         names: Names,
-        partial: partial::Log,
+        partial: partial::RejectionLog,
     ) -> Self {
         Self {
             secrets: Secrets::of(&settings.headers),
@@ -142,13 +142,13 @@ mod tests {
             .dns_resolver(std::sync::Arc::new(names.clone()));
         let url = "http://fog.example:1/v1/metrics?key=secret";
         let url = PushUrl::new(url.parse().unwrap());
-        let settings = Settings {
+        let settings = HttpSettings {
             urls: BTreeMap::from([(Signal::Metrics, url)]),
             headers: HeaderMap::new(),
             compression: Compression::None,
             timeout: Duration::from_secs(60),
         };
-        let partial = partial::Log::new("otlp_http".parse().unwrap());
+        let partial = partial::RejectionLog::new("otlp_http".parse().unwrap());
         let client = client.build().unwrap();
         let client = Renewable::new(Vec::new(), None, move || Ok(client.clone())).unwrap();
         let http = Http::new(settings, client, names, partial);

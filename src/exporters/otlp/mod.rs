@@ -62,11 +62,11 @@ use hyper::http::uri::Authority;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use self::connection::Endpoint;
-use self::grpc::Keepalive;
+use self::connection::Destination;
+use self::grpc::ClientKeepalive;
 use self::headers::Headers;
 use self::payload::Compression;
-use self::target::Target;
+use self::target::OtlpTarget;
 use self::url::PushUrl;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
@@ -75,7 +75,7 @@ use crate::net::{ClientTls, Names, Renewable, Resolver, share_for_connecting};
 use crate::pdata::Signal;
 use crate::settings::DeliverySettings;
 use crate::settings::collector::client_keys;
-use crate::yaml::{Fields, FromValue, Secret, Value};
+use crate::yaml::{Fields, FromValue, PlacedNode, Secret};
 use crate::yaml::{is_empty, is_false, is_zero};
 
 /// The factory of `otlp_grpc`.
@@ -84,7 +84,7 @@ pub const GRPC: ExporterFactory = ExporterFactory {
     aliases: &["otlp"],
     summary: "pushes OTLP over gRPC",
     signals: &Signal::ALL,
-    configure: |value| Some(Box::new(value.read::<GrpcConfig>()?)),
+    configure: |value| Some(Box::new(value.read::<GrpcExporterConfig>()?)),
 };
 
 /// The factory of `otlp_http`.
@@ -93,7 +93,7 @@ pub const HTTP: ExporterFactory = ExporterFactory {
     aliases: &["otlphttp"],
     summary: "pushes OTLP over HTTP",
     signals: &Signal::ALL,
-    configure: |value| Some(Box::new(value.read::<HttpConfig>()?)),
+    configure: |value| Some(Box::new(value.read::<HttpExporterConfig>()?)),
 };
 
 /// How the agent calls itself.
@@ -101,36 +101,36 @@ const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
 
 /// A valid `otlp_grpc`.
 #[derive(Debug)]
-struct GrpcConfig {
-    target: Target,
+struct GrpcExporterConfig {
+    target: OtlpTarget,
     /// What the peer is called instead of its host, also in its certificate.
     authority: Option<Authority>,
-    common: Common,
-    keepalive: Option<Keepalive>,
+    common: CommonKeys,
+    keepalive: Option<ClientKeepalive>,
 }
 
 /// A valid `otlp_http`.
 #[derive(Debug)]
-struct HttpConfig {
+struct HttpExporterConfig {
     /// What names the destination: `endpoint`, or without it the first signal's.
     endpoint: String,
     /// The destinations of the signals that have one of their own.
     own_endpoints: BTreeMap<Signal, String>,
     urls: BTreeMap<Signal, PushUrl>,
     connections: Connections,
-    common: Common,
+    common: CommonKeys,
 }
 
 /// The keys that both have.
 #[derive(Debug)]
-struct Common {
+struct CommonKeys {
     headers: HeaderMap,
     compression: Compression,
     tls: ClientTls,
     delivery: DeliverySettings,
 }
 
-impl Common {
+impl CommonKeys {
     fn from_fields(fields: &mut Fields<'_>) -> Self {
         client_keys(fields);
         Self {
@@ -144,16 +144,16 @@ impl Common {
     }
 }
 
-impl FromValue for GrpcConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for GrpcExporterConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let target = fields.required("endpoint");
-        let common = Common::from_fields(&mut fields);
+        let common = CommonKeys::from_fields(&mut fields);
         let keepalive = fields.optional("keepalive");
         let authority = fields.optional("authority").map(|AuthorityKey(name)| name);
         let waits = "an attempt waits for its connection until its timeout";
         fields.without_effect("wait_for_ready", is_false, waits);
-        let is_first = |value: &Value<'_>| value.text() == Some("pick_first");
+        let is_first = |value: &PlacedNode<'_>| value.text() == Some("pick_first");
         let one = "one connection at a time, to the first address that answers";
         fields.without_effect("balancer_name", is_first, one);
         fields.finish();
@@ -166,8 +166,8 @@ impl FromValue for GrpcConfig {
     }
 }
 
-impl FromValue for HttpConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for HttpExporterConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let is_written = fields
             .value("endpoint")
@@ -188,7 +188,7 @@ impl FromValue for HttpConfig {
                 urls.insert(signal, url);
             }
         }
-        let common = Common::from_fields(&mut fields);
+        let common = CommonKeys::from_fields(&mut fields);
         if let Some(encoding) = fields.value("encoding")
             && encoding.text() != Some("proto")
         {
@@ -212,7 +212,7 @@ impl FromValue for HttpConfig {
     }
 }
 
-impl ExporterConfig for GrpcConfig {
+impl ExporterConfig for GrpcExporterConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
         // A connection for each signal: an attempt that is given up ends its connection.
         let remotes = context
@@ -227,10 +227,10 @@ impl ExporterConfig for GrpcConfig {
     }
 }
 
-impl GrpcConfig {
+impl GrpcExporterConfig {
     fn remote(&self, context: &BuildContext, signal: Signal) -> anyhow::Result<RemoteExporter> {
-        let settings = grpc::Settings {
-            endpoint: Endpoint::new(
+        let settings = grpc::GrpcSettings {
+            endpoint: Destination::new(
                 self.target.clone(),
                 self.authority.clone(),
                 &self.common.tls,
@@ -240,7 +240,7 @@ impl GrpcConfig {
             timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
-        let partial = partial::Log::new(context.id.clone());
+        let partial = partial::RejectionLog::new(context.id.clone());
         Ok(RemoteExporter {
             signal,
             exporter: Box::new(grpc::Grpc::new(settings, partial)?),
@@ -250,7 +250,7 @@ impl GrpcConfig {
     }
 }
 
-impl ExporterConfig for HttpConfig {
+impl ExporterConfig for HttpExporterConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
         let timeout = self.common.delivery.timeout;
         let names = Names::new(Resolver::system(), timeout);
@@ -278,14 +278,14 @@ impl ExporterConfig for HttpConfig {
             let client = builder()?.tls_certs_only([]).build()?;
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
-        let settings = http::Settings {
+        let settings = http::HttpSettings {
             urls: self.urls.clone(),
             headers: self.common.headers.clone(),
             compression: self.common.compression,
             timeout: self.common.delivery.timeout,
         };
         let remotes = context.signals.iter().map(|signal| {
-            let partial = partial::Log::new(context.id.clone());
+            let partial = partial::RejectionLog::new(context.id.clone());
             let own = self.own_endpoints.get(signal);
             RemoteExporter {
                 signal: *signal,
@@ -369,7 +369,7 @@ impl Connections {
 const HTTP_1: &str = "HTTP/1.1 is spoken, one request at a time on each connection";
 
 /// The URL of a proxy, which may hold a password.
-fn proxy_url(value: &Value<'_>) -> Option<Secret> {
+fn proxy_url(value: &PlacedNode<'_>) -> Option<Secret> {
     let secret = value.read::<Secret>()?;
     match Url::parse(secret.expose()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(secret),
@@ -381,7 +381,7 @@ fn proxy_url(value: &Value<'_>) -> Option<Secret> {
 struct AuthorityKey(Authority);
 
 impl FromValue for AuthorityKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()?.parse::<Authority>() {
             Ok(name) if !name.as_str().contains('@') => Some(Self(name)),
             _ => value.error("expected a host, such as collector.example"),
@@ -389,17 +389,17 @@ impl FromValue for AuthorityKey {
     }
 }
 
-impl FromValue for Target {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        match Target::parse(&value.read::<String>()?) {
+impl FromValue for OtlpTarget {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
+        match OtlpTarget::parse(&value.read::<String>()?) {
             Ok(target) => Some(target),
             Err(message) => value.error(message),
         }
     }
 }
 
-impl FromValue for Keepalive {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ClientKeepalive {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let keepalive = Self {
             time: fields.or("time", Duration::from_secs(10)),

@@ -13,18 +13,18 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Collects what a peer rejected.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct RejectionLog {
     exporter: ComponentId,
-    state: Mutex<State>,
+    state: Mutex<RejectionLogState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RejectionLogState {
     rejected: u64,
     last_line: Option<Instant>,
 }
 
-impl Log {
+impl RejectionLog {
     pub(super) fn new(exporter: ComponentId) -> Self {
         Self {
             exporter,

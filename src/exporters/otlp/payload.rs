@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::pdata::Batch;
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// How requests are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Compression {
 }
 
 impl FromValue for Compression {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("none" | "") => Some(Self::None),
             Some("gzip") => Some(Self::Gzip),
@@ -46,12 +46,12 @@ impl FromValue for Compression {
 /// ones that stand next to each other leave as one, since each is a frame, and a write to
 /// the socket, of its own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Chunks {
+pub(super) struct BodyChunks {
     chunks: VecDeque<Bytes>,
     size: u64,
 }
 
-impl Chunks {
+impl BodyChunks {
     fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.size += chunk.len() as u64;
@@ -88,7 +88,7 @@ impl Chunks {
     }
 }
 
-impl Body for Chunks {
+impl Body for BodyChunks {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -113,8 +113,8 @@ impl Body for Chunks {
 }
 
 /// The batch as the body of an HTTP request.
-pub(super) fn http(batch: &Batch, compression: Compression) -> io::Result<Chunks> {
-    let mut body = Chunks::default();
+pub(super) fn http(batch: &Batch, compression: Compression) -> io::Result<BodyChunks> {
+    let mut body = BodyChunks::default();
     match compression {
         Compression::None => batch
             .parts()
@@ -126,8 +126,8 @@ pub(super) fn http(batch: &Batch, compression: Compression) -> io::Result<Chunks
 }
 
 /// The batch as the one message of a gRPC call, in its frame.
-pub(super) fn grpc(batch: &Batch, compression: Compression) -> io::Result<Chunks> {
-    let mut body = Chunks::default();
+pub(super) fn grpc(batch: &Batch, compression: Compression) -> io::Result<BodyChunks> {
+    let mut body = BodyChunks::default();
     match compression {
         Compression::None => {
             body.push(Bytes::copy_from_slice(&prefix(0, batch.size())?));
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn small_chunks_leave_together_and_large_ones_uncopied() {
         let f = |sizes: &[usize], expected: &[usize]| {
-            let mut body = Chunks::default();
+            let mut body = BodyChunks::default();
             let whole: Vec<Bytes> = sizes.iter().map(|size| vec![7; *size].into()).collect();
             whole.iter().for_each(|chunk| body.push(chunk.clone()));
             let mut sent = Vec::new();

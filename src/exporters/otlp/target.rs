@@ -8,14 +8,14 @@ use crate::yaml::without_credentials;
 
 /// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct OtlpTarget {
     pub(super) host: String,
     pub(super) port: u16,
     /// What the scheme says; none where there is no scheme.
     pub(super) tls: Option<bool>,
 }
 
-impl Target {
+impl OtlpTarget {
     /// Reads an endpoint; the error says what would be right.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
@@ -59,7 +59,7 @@ impl Target {
     }
 }
 
-impl Target {
+impl OtlpTarget {
     /// The destination as a name, with the scheme if it has one.
     pub(super) fn endpoint(&self) -> String {
         match self.tls {
@@ -70,7 +70,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for OtlpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_scheme_decides_about_tls_and_the_port() {
         let f = |text: &str, expected: Option<(&str, u16, Option<bool>)>| {
-            let target = Target::parse(text).ok();
+            let target = OtlpTarget::parse(text).ok();
             assert_eq!(
                 target.as_ref().map(|t| (t.host.as_str(), t.port, t.tls)),
                 expected,

@@ -18,7 +18,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::target::Target;
+use super::target::OtlpTarget;
 
 /// The longest head of an answer that is read.
 const LONGEST_HEAD: usize = 8192;
@@ -37,7 +37,7 @@ impl Proxy {
     /// # Errors
     ///
     /// When it is one that can't be spoken to.
-    pub(super) fn of(matcher: &Matcher, target: &Target) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of(matcher: &Matcher, target: &OtlpTarget) -> anyhow::Result<Option<Self>> {
         let address: Option<IpAddr> = target.host.parse().ok();
         if target.host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
             return Ok(None);
@@ -65,7 +65,11 @@ impl Proxy {
     /// # Errors
     ///
     /// When the proxy refuses, or answers with what isn't HTTP.
-    pub(super) async fn tunnel(&self, socket: &mut TcpStream, target: &Target) -> io::Result<()> {
+    pub(super) async fn tunnel(
+        &self,
+        socket: &mut TcpStream,
+        target: &OtlpTarget,
+    ) -> io::Result<()> {
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
         if let Some(authorization) = &self.authorization {
             request.extend_from_slice(b"Proxy-Authorization: ");
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn the_environment_names_a_proxy_for_all_but_loopback_and_exceptions() {
         let f = |proxy: &str, target: &str, expected: Option<(&str, u16)>| {
-            let target = Target::parse(target).unwrap();
+            let target = OtlpTarget::parse(target).unwrap();
             let found = Proxy::of(&matcher(proxy), &target).unwrap();
             let found = found.as_ref().map(|proxy| (&*proxy.host, proxy.port));
             assert_eq!(found, expected, "{target}");
@@ -136,7 +140,7 @@ mod tests {
             "fog.example:1",
             Some(("proxy.example", 80)),
         );
-        let target = Target::parse("fog.example:4317").unwrap();
+        let target = OtlpTarget::parse("fog.example:4317").unwrap();
         assert!(Proxy::of(&matcher("https://proxy.example"), &target).is_err());
     }
 
@@ -153,7 +157,7 @@ mod tests {
             socket.write_all(answer).await.unwrap();
             String::from_utf8(request).unwrap()
         });
-        let target = Target::parse("fog.example:4317").unwrap();
+        let target = OtlpTarget::parse("fog.example:4317").unwrap();
         let proxy = Proxy::of(&matcher(proxy), &target).unwrap().unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
         let outcome = proxy.tunnel(&mut socket, &target).await;

@@ -5,7 +5,7 @@ use std::fmt;
 use reqwest::Url;
 
 use crate::pdata::Signal;
-use crate::yaml::{FromValue, Value, without_credentials};
+use crate::yaml::{FromValue, PlacedNode, without_credentials};
 
 /// An `http` or `https` URL without credentials. Its query may hold a key, so that nothing
 /// shows it.
@@ -53,7 +53,7 @@ impl fmt::Debug for PushUrl {
 }
 
 impl FromValue for PushUrl {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let url = Url::parse(&value.read::<String>()?).ok();
         match url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             Some(url) if !url.username().is_empty() || url.password().is_some() => {

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::Settings;
+use super::PageSettings;
 use super::labels::is_internal;
 use super::limits::PageLimits;
 use super::naming::{Namer, Strategy};
 use crate::component::Listener;
 use crate::settings::collector::page_keys;
 use crate::settings::{ListenerConfig, local_queue};
-use crate::yaml::{ByteSize, Fields, FromValue, Value, nearest};
+use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, nearest};
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) listener: Listener,
     pub(super) queue_bytes: u64,
-    pub(super) settings: Settings,
+    pub(super) settings: PageSettings,
 }
 
 impl Config {
-    pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(super) fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let listener = match fields.value("endpoint").filter(|value| !value.is_null()) {
             None => Some(Listener::Agent),
@@ -58,7 +58,7 @@ impl Config {
         Some(Self {
             listener: listener?,
             queue_bytes,
-            settings: Settings {
+            settings: PageSettings {
                 namer,
                 const_labels: const_labels?,
                 scope_labels,
@@ -90,7 +90,7 @@ fn limits(fields: &mut Fields<'_>) -> PageLimits {
 }
 
 impl FromValue for Strategy {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let text = value.read::<String>()?;
         let names = Self::ALL.map(|(name, _)| name);
         if let Some((_, strategy)) = Self::ALL.iter().find(|(name, _)| *name == text) {

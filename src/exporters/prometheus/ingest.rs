@@ -8,14 +8,14 @@ use std::time::UNIX_EPOCH;
 use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
-use super::Settings;
-use super::labels::{self, Target};
+use super::PageSettings;
+use super::labels::{self, TargetLabels};
 use super::limits::Texts;
-use super::naming::Shape;
-use super::reading::{Mode, Reading, meaning};
+use super::naming::SuffixShape;
+use super::reading::{PointMode, PointReading, meaning};
 use super::store::{Conflict, Newcomer, SlotRef, Store};
 use crate::component::{Discards, DropReason, Now};
-use crate::exposition::{Descriptor, Kind, Labels, Value};
+use crate::exposition::{Descriptor, Kind, Labels, SampleValue};
 use crate::pdata::view::{Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesId, SeriesMemo};
 
@@ -36,32 +36,32 @@ pub(super) struct Conflicts {
 
 /// Keeps the page up to date with what arrives.
 #[derive(Debug)]
-pub(super) struct Ingest {
-    settings: Arc<Settings>,
+pub(super) struct PageIngest {
+    settings: Arc<PageSettings>,
     memo: SeriesMemo<SlotRef>,
     pub(super) store: Store,
     /// By the encoded resource: its `target_info`, for what can have one.
     targets: HashMap<u128, Option<SlotRef>>,
     /// By job and instance: whose `target_info` is shown.
-    shown: HashMap<Target, SlotRef>,
+    shown: HashMap<TargetLabels, SlotRef>,
     hash: [RandomState; 2],
     oldest: Option<Instant>,
     conflicts: Conflicts,
 }
 
 /// The path to a point.
-struct Place<'a> {
+struct PointPlace<'a> {
     resource: &'a ResourceMetrics<'a>,
-    target: &'a mut Option<Target>,
+    target: &'a mut Option<TargetLabels>,
     scope: &'a ScopeMetrics<'a>,
     metric: &'a Metric<'a>,
-    shape: Shape,
-    mode: Mode,
+    shape: SuffixShape,
+    mode: PointMode,
     /// By how many nanoseconds points are behind whose clock was set back.
     back: u64,
 }
 
-impl Place<'_> {
+impl PointPlace<'_> {
     /// A point without a time has that of its arrival, by the agent's own clock.
     #[inline]
     fn back_of(&self, point: &Point<'_>) -> u64 {
@@ -72,8 +72,8 @@ impl Place<'_> {
     }
 }
 
-impl Ingest {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+impl PageIngest {
+    pub(super) fn new(settings: Arc<PageSettings>) -> Self {
         Self {
             memo: SeriesMemo::new(settings.limits.lines),
             store: Store::new(settings.limits),
@@ -114,7 +114,7 @@ impl Ingest {
                         continue;
                     };
                     self.memo.metric(&metric, &data);
-                    let mut place = Place {
+                    let mut place = PointPlace {
                         resource: &resource,
                         target: &mut target,
                         scope: &scope,
@@ -171,7 +171,7 @@ impl Ingest {
     #[inline]
     fn point(
         &mut self,
-        place: &mut Place<'_>,
+        place: &mut PointPlace<'_>,
         point: &Point<'_>,
         arrived: u64,
         now: Instant,
@@ -194,11 +194,11 @@ impl Ingest {
         }
         if let Some((at, state)) = state {
             let like = match &state.series.value {
-                Value::Histogram(histogram) => Some(&histogram.bounds),
+                SampleValue::Histogram(histogram) => Some(&histogram.bounds),
                 _ => None,
             };
-            let reading =
-                Reading::of(point, place.shape, arrived, like).ok_or(DropReason::Unsupported)?;
+            let reading = PointReading::of(point, place.shape, arrived, like)
+                .ok_or(DropReason::Unsupported)?;
             let mode = (place.mode, place.back_of(point));
             return self.store.apply(at, reading, mode, Some(id), now);
         }
@@ -217,7 +217,7 @@ impl Ingest {
     #[cold]
     fn newcomer(
         &mut self,
-        place: &mut Place<'_>,
+        place: &mut PointPlace<'_>,
         point: &Point<'_>,
         id: SeriesId,
         arrived: u64,
@@ -241,10 +241,10 @@ impl Ingest {
         let family = self.store.family(Descriptor {
             name,
             kind: match place.shape {
-                Shape::Gauge | Shape::UpDownCounter => Kind::Gauge,
-                Shape::Counter => Kind::Counter,
-                Shape::Histogram => Kind::Histogram,
-                Shape::Summary => Kind::Summary,
+                SuffixShape::Gauge | SuffixShape::UpDownCounter => Kind::Gauge,
+                SuffixShape::Counter => Kind::Counter,
+                SuffixShape::Histogram => Kind::Histogram,
+                SuffixShape::Summary => Kind::Summary,
             },
             unit: settings.namer.unit(metric.unit()),
             help: metric.description().to_owned(),
@@ -259,7 +259,9 @@ impl Ingest {
             Some(Conflict::Kind) | None => {}
         }
         let resource = place.resource.attributes();
-        let target = place.target.get_or_insert_with(|| Target::of(&resource));
+        let target = place
+            .target
+            .get_or_insert_with(|| TargetLabels::of(&resource));
         let (labels, renamed) = labels::of_point(
             &settings,
             &resource,
@@ -270,7 +272,7 @@ impl Ingest {
         );
         self.conflicts.label += renamed;
         let usual = self.store.usual_bounds(family).cloned();
-        let added = Reading::of(point, place.shape, arrived, usual.as_ref())
+        let added = PointReading::of(point, place.shape, arrived, usual.as_ref())
             .ok_or(DropReason::Unsupported)
             .and_then(|reading| {
                 self.store.add(Newcomer {
@@ -302,7 +304,7 @@ impl Ingest {
             _ => {}
         }
         let attributes = resource.attributes();
-        let target = Target::of(&attributes);
+        let target = TargetLabels::of(&attributes);
         let known = !target.job.is_empty() && !target.instance.is_empty();
         let most = self.settings.limits.text_bytes;
         let known = known && target.job.len() <= 2 * most && target.instance.len() <= most;
@@ -320,7 +322,7 @@ impl Ingest {
 
     fn show_target(
         &mut self,
-        target: &Target,
+        target: &TargetLabels,
         labels: &Labels,
         arrived: u64,
         now: Instant,
@@ -339,13 +341,13 @@ impl Ingest {
         let added = self.store.add(Newcomer {
             family,
             labels,
-            reading: Reading {
+            reading: PointReading {
                 time: arrived,
                 start: 0,
-                value: Value::Number(1.0),
+                value: SampleValue::Number(1.0),
                 exemplar: None,
             },
-            mode: Mode::Latest,
+            mode: PointMode::Latest,
             owner: None,
             timestamps: false,
             back: 0,

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Settings;
-use super::naming::Shape;
+use super::PageSettings;
+use super::naming::SuffixShape;
 use crate::exposition::Labels;
 use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
 
@@ -14,14 +14,14 @@ pub(super) const INSTANCE: &str = "service.instance.id";
 
 /// What a resource gives to all its series.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Target {
+pub(super) struct TargetLabels {
     /// `service.namespace/service.name`, or the name alone; empty for none.
     pub(super) job: String,
     /// `service.instance.id`; empty for none.
     pub(super) instance: String,
 }
 
-impl Target {
+impl TargetLabels {
     pub(super) fn of(resource: &Attributes<'_>) -> Self {
         let text = |key| resource.get(key).map(|value| value.to_string());
         let job = match (text(NAMESPACE), text(NAME)) {
@@ -42,12 +42,12 @@ impl Target {
 /// Labels without a value are left out: to Prometheus they aren't there, so two series
 /// that differ in one would be the same.
 pub(super) fn of_point(
-    settings: &Settings,
+    settings: &PageSettings,
     resource: &Attributes<'_>,
-    target: &Target,
+    target: &TargetLabels,
     scope: &ScopeMetrics<'_>,
     point: &Attributes<'_>,
-    shape: Shape,
+    shape: SuffixShape,
 ) -> (Labels, u64) {
     let mut given: BTreeMap<&str, &str> = BTreeMap::new();
     if settings.scope_labels {
@@ -64,8 +64,8 @@ pub(super) fn of_point(
     let reserved = |name: &str| {
         given.contains_key(name)
             || match shape {
-                Shape::Histogram => name == "le",
-                Shape::Summary => name == "quantile",
+                SuffixShape::Histogram => name == "le",
+                SuffixShape::Summary => name == "quantile",
                 _ => false,
             }
             || is_internal(name)
@@ -105,9 +105,9 @@ pub(super) fn of_point(
 /// and `instance`. The second value says how many attributes were left out because they are
 /// longer than a text may be: a command line of many kilobytes is no reason to lose the rest.
 pub(super) fn of_target(
-    settings: &Settings,
+    settings: &PageSettings,
     resource: &Attributes<'_>,
-    target: &Target,
+    target: &TargetLabels,
 ) -> (Labels, u64) {
     let most = settings.limits.text_bytes;
     let too_long = resource

@@ -5,10 +5,10 @@
 //! So every text has a bound, and what a series and the whole page write. Names, keys, label
 //! values, help texts, units, and what resource and scope add weigh alike.
 
-use super::Settings;
+use super::PageSettings;
 use super::labels::{INSTANCE, NAME, NAMESPACE, is_within};
 use super::reading::lines;
-use crate::exposition::{Descriptor, Value};
+use crate::exposition::{Descriptor, SampleValue};
 use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics};
 
 /// What the keys `max_series`, `max_text_bytes`, `max_series_bytes` and `max_page_bytes` say.
@@ -28,10 +28,10 @@ pub(super) struct PageLimits {
 const LINE: usize = 32;
 
 /// What a series of this family writes, within a few bytes for each line.
-pub(super) fn series_bytes(family: &str, text: &[u8], value: &Value) -> usize {
+pub(super) fn series_bytes(family: &str, text: &[u8], value: &SampleValue) -> usize {
     match value {
         // Its text has the name already.
-        Value::Number(_) => text.len() + LINE,
+        SampleValue::Number(_) => text.len() + LINE,
         _ => lines(value) * (family.len() + text.len() + LINE),
     }
 }
@@ -53,7 +53,7 @@ pub(super) struct Texts<'a> {
 impl Texts<'_> {
     /// Whether each of them is as short as `max_text_bytes` says. Decided before any of them
     /// is copied.
-    pub(super) fn are_within(&self, settings: &Settings) -> bool {
+    pub(super) fn are_within(&self, settings: &PageSettings) -> bool {
         let most = settings.limits.text_bytes;
         let resource = self.resource.resource().attributes();
         let shown_of_resource = resource.iter().filter(|attribute| {

@@ -67,7 +67,7 @@ use opentelemetry::metrics::Counter;
 use tokio::time::Instant;
 
 use self::config::Config;
-use self::ingest::Ingest;
+use self::ingest::PageIngest;
 use self::limits::PageLimits;
 use self::naming::Namer;
 use self::page::Pages;
@@ -95,7 +95,7 @@ const SWEEPS: u32 = 16;
 
 /// What decides how the page looks.
 #[derive(Debug, Clone)]
-struct Settings {
+struct PageSettings {
     namer: Namer,
     /// Names are translated already.
     const_labels: Vec<(String, String)>,
@@ -109,7 +109,7 @@ struct Settings {
 }
 
 /// The page, shared by the sink and whoever reads it.
-type Shared = Arc<Mutex<Ingest>>;
+type SharedIngest = Arc<Mutex<PageIngest>>;
 
 impl ExporterConfig for Config {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
@@ -138,8 +138,8 @@ struct PrometheusSink {
     listener: Listener,
     context: BuildContext,
     queue_bytes: u64,
-    settings: Arc<Settings>,
-    shared: Shared,
+    settings: Arc<PageSettings>,
+    shared: SharedIngest,
     conflicts: Counter<u64>,
     /// [`SWEEPS`] puts off the next one until then.
     not_before: Option<Instant>,
@@ -148,7 +148,7 @@ struct PrometheusSink {
 impl PrometheusSink {
     fn new(config: Config, context: BuildContext) -> Self {
         let settings = Arc::new(config.settings);
-        let shared: Shared = Arc::new(Mutex::new(Ingest::new(Arc::clone(&settings))));
+        let shared: SharedIngest = Arc::new(Mutex::new(PageIngest::new(Arc::clone(&settings))));
         let meter = context.telemetry.meter("foghorn.exporters.prometheus");
         let observed = Arc::downgrade(&shared);
         let exporter = KeyValue::new("exporter", context.id.to_string());
@@ -254,6 +254,6 @@ impl Sink for PrometheusSink {
 
 /// Every section leaves the page whole, or loses a point at worst, so a panic elsewhere is
 /// no reason to stop showing it.
-fn lock(shared: &Shared) -> MutexGuard<'_, Ingest> {
+fn lock(shared: &SharedIngest) -> MutexGuard<'_, PageIngest> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -49,7 +49,7 @@ impl Strategy {
 
 /// What a metric's suffix depends on beside its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Shape {
+pub(super) enum SuffixShape {
     Gauge,
     Counter,
     UpDownCounter,
@@ -80,7 +80,7 @@ impl Namer {
 
     /// A metric's name; none where it has none, or nothing but underscores or a counter's
     /// suffix would be left of it.
-    pub(super) fn metric(&self, name: &str, unit: &str, shape: Shape) -> Option<String> {
+    pub(super) fn metric(&self, name: &str, unit: &str, shape: SuffixShape) -> Option<String> {
         if name.is_empty() {
             return None;
         }
@@ -153,7 +153,7 @@ impl Namer {
         }
     }
 
-    fn escaped_with_suffixes(&self, name: &str, unit: &str, shape: Shape) -> String {
+    fn escaped_with_suffixes(&self, name: &str, unit: &str, shape: SuffixShape) -> String {
         let mut parts = tokens(name, is_metric_char);
         let (main, per) = words(unit);
         let mut main = cleaned(&main);
@@ -180,21 +180,21 @@ impl Namer {
             parts.retain(|part| part != word);
             parts.push(word.to_owned());
         };
-        if shape == Shape::Counter {
+        if shape == SuffixShape::Counter {
             ends_with("total");
         }
         // Gauges only: units of `1` on counters mean things counted, not ratios.
-        if shape == Shape::Gauge && unit == "1" {
+        if shape == SuffixShape::Gauge && unit == "1" {
             ends_with("ratio");
         }
         self.prefixed(parts.join("_"))
     }
 
-    fn suffixed(&self, name: &str, unit: &str, shape: Shape) -> String {
+    fn suffixed(&self, name: &str, unit: &str, shape: SuffixShape) -> String {
         let (main, per) = words(unit);
         let last = match shape {
-            Shape::Gauge if unit == "1" => "ratio",
-            Shape::Counter => "total",
+            SuffixShape::Gauge if unit == "1" => "ratio",
+            SuffixShape::Counter => "total",
             _ => "",
         };
         let mut name = without_suffix(without_suffix(name, last), &per).to_owned();
@@ -311,13 +311,13 @@ fn cleaned(unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Shape::{Counter, Gauge, Histogram, UpDownCounter};
+    use super::SuffixShape::{Counter, Gauge, Histogram, UpDownCounter};
     use super::*;
 
     #[test]
     fn names_get_units_and_suffixes() {
         let namer = Namer::new(Strategy::UnderscoreEscapingWithSuffixes, "");
-        let f = |name: &str, unit: &str, shape: Shape, expected: &str| {
+        let f = |name: &str, unit: &str, shape: SuffixShape, expected: &str| {
             assert_eq!(
                 namer.metric(name, unit, shape).as_deref(),
                 Some(expected).filter(|name| !name.is_empty()),

@@ -17,16 +17,16 @@ use hyper::http;
 use tokio::time::Instant;
 
 use super::store::FamilyRef;
-use super::{Settings, Shared, lock};
+use super::{PageSettings, SharedIngest, lock};
 use crate::component::{Handler, Response};
-use crate::exposition::{self, Accepted, Chunks, Encoder, Family, Format, Kind, Names};
+use crate::exposition::{self, Accepted, Chunks, Encoder, Family, FamilyNames, Format, Kind};
 use crate::lane::Lane;
 use crate::telemetry::Telemetry;
 
 /// Makes pages.
 pub(super) struct Pages {
-    shared: Shared,
-    settings: Arc<Settings>,
+    shared: SharedIngest,
+    settings: Arc<PageSettings>,
     /// Whose families stand on the page beside the pipeline's.
     own: Option<Telemetry>,
     /// Pages that are in the making share these threads, piece by piece.
@@ -40,7 +40,11 @@ const THREADS: usize = 2;
 const PLANNED_AT_ONCE: usize = 1024;
 
 impl Pages {
-    pub(super) fn new(shared: Shared, settings: Arc<Settings>, own: Option<Telemetry>) -> Self {
+    pub(super) fn new(
+        shared: SharedIngest,
+        settings: Arc<PageSettings>,
+        own: Option<Telemetry>,
+    ) -> Self {
         Self {
             shared,
             settings,
@@ -104,8 +108,8 @@ fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Fr
 /// A page in the making. Which families it has, and under which names, is decided at the
 /// beginning; what comes later stands on the next page.
 pub(super) struct Page {
-    shared: Shared,
-    parts: VecDeque<Part>,
+    shared: SharedIngest,
+    parts: VecDeque<FamilyPart>,
     encoder: Option<Encoder>,
     chunks: Option<Chunks>,
     /// Slots that came later are left out, and series that nobody updated since then.
@@ -114,7 +118,7 @@ pub(super) struct Page {
 }
 
 /// A family to be written.
-struct Part {
+struct FamilyPart {
     own: Option<Family>,
     shared: Option<FamilyRef>,
     /// On this page.
@@ -125,8 +129,8 @@ struct Part {
 
 impl Page {
     pub(super) fn new(
-        shared: Shared,
-        settings: &Settings,
+        shared: SharedIngest,
+        settings: &PageSettings,
         own: Vec<Family>,
         accepted: Accepted,
         now: Instant,
@@ -165,11 +169,11 @@ impl Page {
     }
 }
 
-impl Part {
+impl FamilyPart {
     /// Writes what fits into a piece; true once all is written.
     fn write(
         &mut self,
-        shared: &Shared,
+        shared: &SharedIngest,
         encoder: &mut Encoder,
         which: (u64, Option<Instant>),
     ) -> bool {
@@ -208,7 +212,7 @@ impl Part {
 
 /// The families that there are now, and by what later ones are told. Ingestion never waits
 /// for more than a slice of them.
-fn families(shared: &Shared) -> (Vec<FamilyRef>, u64) {
+fn families(shared: &SharedIngest) -> (Vec<FamilyRef>, u64) {
     let born = lock(shared).store.born();
     let mut families: Vec<FamilyRef> = Vec::new();
     loop {
@@ -228,23 +232,23 @@ fn families(shared: &Shared) -> (Vec<FamilyRef>, u64) {
 /// Decides what the page has: the agent's own families, and the pipeline's as far as their
 /// names are free. A family that both have is written once, under the agent's help, and
 /// with the agent's series where both have the same.
-fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<Part> {
+fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<FamilyPart> {
     let mut own: HashMap<String, Family> = own
         .into_iter()
         .map(|family| (family.descriptor.name.clone(), family))
         .collect();
-    let mut names = Names::new();
+    let mut names = FamilyNames::new();
     for family in own.values() {
         names.claim(&family.descriptor.name, family.descriptor.kind);
     }
-    let mut parts: Vec<Part> = Vec::with_capacity(own.len() + families.len());
+    let mut parts: Vec<FamilyPart> = Vec::with_capacity(own.len() + families.len());
     if own.is_empty() {
         if format == Format::OpenMetrics {
             for family in &families {
                 names.claim(&family.name, family.kind);
             }
         }
-        parts.extend(families.into_iter().map(|family| Part {
+        parts.extend(families.into_iter().map(|family| FamilyPart {
             own: None,
             kind: family.kind,
             shared: Some(family),
@@ -256,7 +260,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 .get(&*family.name)
                 .is_some_and(|held| held.descriptor.kind == family.kind);
             if merged || names.claim(&family.name, family.kind) {
-                parts.push(Part {
+                parts.push(FamilyPart {
                     own: own.remove(&*family.name),
                     kind: family.kind,
                     shared: Some(family),
@@ -264,7 +268,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 });
             }
         }
-        parts.extend(own.into_values().map(|family| Part {
+        parts.extend(own.into_values().map(|family| FamilyPart {
             kind: family.descriptor.kind,
             own: Some(family),
             shared: None,
@@ -278,7 +282,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 parts
                     .iter()
                     .filter(|part| part.kind == Kind::Counter)
-                    .map(Part::name),
+                    .map(FamilyPart::name),
             )
             .into_iter()
             .map(str::to_owned)
@@ -292,7 +296,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
     parts.into()
 }
 
-impl Part {
+impl FamilyPart {
     fn name(&self) -> &str {
         match (&self.own, &self.shared) {
             (Some(family), _) => &family.descriptor.name,

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::component::DropReason;
-use crate::exposition::{Bounds, Exemplar, Histogram, Labels, Series, Summary, Value};
+use crate::exposition::{Bounds, Histogram, Labels, SampleExemplar, SampleValue, Series, Summary};
 use crate::pdata::SeriesId;
 use crate::pdata::view::{
     self, Data, HistogramPoint, NumberPoint, Point, SummaryPoint, Temporality,
 };
 
-use super::naming::Shape;
+use super::naming::SuffixShape;
 
 /// How the points of a metric follow one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum PointMode {
     /// Each says how things stand.
     Latest,
     /// Each says what came to the one before.
@@ -24,43 +24,43 @@ pub(super) enum Mode {
 ///
 /// A falling total in deltas is refused as in the Collector: where one delta is lost, all
 /// that comes after would be wrong, and nothing would show it.
-pub(super) fn meaning(data: &Data<'_>) -> Option<(Shape, Mode)> {
+pub(super) fn meaning(data: &Data<'_>) -> Option<(SuffixShape, PointMode)> {
     let mode = |temporality: &Temporality| match temporality {
-        Temporality::Cumulative => Some(Mode::Latest),
-        Temporality::Delta => Some(Mode::Delta),
+        Temporality::Cumulative => Some(PointMode::Latest),
+        Temporality::Delta => Some(PointMode::Delta),
         Temporality::Unspecified => None,
     };
     match data {
         Data::Empty => None,
-        Data::Gauge { .. } => Some((Shape::Gauge, Mode::Latest)),
+        Data::Gauge { .. } => Some((SuffixShape::Gauge, PointMode::Latest)),
         Data::Sum {
             temporality,
             monotonic,
             ..
         } => match (mode(temporality)?, monotonic) {
-            (mode, true) => Some((Shape::Counter, mode)),
-            (Mode::Latest, false) => Some((Shape::UpDownCounter, Mode::Latest)),
-            (Mode::Delta, false) => None,
+            (mode, true) => Some((SuffixShape::Counter, mode)),
+            (PointMode::Latest, false) => Some((SuffixShape::UpDownCounter, PointMode::Latest)),
+            (PointMode::Delta, false) => None,
         },
         Data::Histogram { temporality, .. } | Data::ExponentialHistogram { temporality, .. } => {
-            Some((Shape::Histogram, mode(temporality)?))
+            Some((SuffixShape::Histogram, mode(temporality)?))
         }
-        Data::Summary { .. } => Some((Shape::Summary, Mode::Latest)),
+        Data::Summary { .. } => Some((SuffixShape::Summary, PointMode::Latest)),
     }
 }
 
 /// A data point, read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct PointReading {
     /// When it held, in nanoseconds since the Unix epoch.
     pub(super) time: u64,
     /// When the counting began; 0 for unknown.
     pub(super) start: u64,
-    pub(super) value: Value,
-    pub(super) exemplar: Option<Box<Exemplar>>,
+    pub(super) value: SampleValue,
+    pub(super) exemplar: Option<Box<SampleExemplar>>,
 }
 
-impl Reading {
+impl PointReading {
     /// Reads a point; `arrived` stands in for a time that it doesn't have. Bounds that
     /// equal those of `like` are shared with it.
     ///
@@ -68,20 +68,23 @@ impl Reading {
     #[inline]
     pub(super) fn of(
         point: &Point<'_>,
-        shape: Shape,
+        shape: SuffixShape,
         arrived: u64,
         like: Option<&Arc<Bounds>>,
     ) -> Option<Self> {
         let (value, exemplar) = match point {
             Point::Number(point) => (
-                Value::Number(point.value()?.as_f64()),
-                if shape == Shape::Counter {
+                SampleValue::Number(point.value()?.as_f64()),
+                if shape == SuffixShape::Counter {
                     newest_exemplar(point)
                 } else {
                     None
                 },
             ),
-            Point::Histogram(point) => (Value::Histogram(Box::new(histogram(point, like)?)), None),
+            Point::Histogram(point) => (
+                SampleValue::Histogram(Box::new(histogram(point, like)?)),
+                None,
+            ),
             // The text formats have no native histograms. As from the Collector's page,
             // count and sum are exact, and all observations lie in the infinite bucket.
             Point::ExponentialHistogram(point) => {
@@ -91,9 +94,9 @@ impl Reading {
                     sum: point.sum(),
                     exemplars: Vec::new(),
                 };
-                (Value::Histogram(Box::new(histogram)), None)
+                (SampleValue::Histogram(Box::new(histogram)), None)
             }
-            Point::Summary(point) => (Value::Summary(Box::new(summary(point))), None),
+            Point::Summary(point) => (SampleValue::Summary(Box::new(summary(point))), None),
         };
         let time = match point.time_unix_nano() {
             0 => arrived,
@@ -110,7 +113,7 @@ impl Reading {
 
 /// What a series shows, and what decides which point may change it.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SeriesState {
     pub(super) series: Series,
     /// Time of the newest point, in nanoseconds since the Unix epoch.
     time: u64,
@@ -120,10 +123,10 @@ pub(super) struct State {
     owner: Option<SeriesId>,
 }
 
-impl State {
+impl SeriesState {
     pub(super) fn new(
         mut series: Series,
-        reading: Reading,
+        reading: PointReading,
         owner: Option<SeriesId>,
         timestamps: bool,
     ) -> Self {
@@ -139,7 +142,7 @@ impl State {
         }
     }
 
-    /// Whether something of this time may end the series. `back` is as in [`State::apply`].
+    /// Whether something of this time may end the series. `back` is as in [`SeriesState::apply`].
     pub(super) fn may_end(&self, time: u64, back: u64) -> bool {
         let set_back = || back == 0 || self.is_far(time, back) && self.follows_past(time);
         time == 0 || time >= self.time || set_back()
@@ -191,15 +194,15 @@ impl State {
     #[inline]
     pub(super) fn apply(
         &mut self,
-        reading: Reading,
-        mode: Mode,
+        reading: PointReading,
+        mode: PointMode,
         owner: Option<SeriesId>,
         back: u64,
     ) -> Result<(), DropReason> {
         let behind = reading.time < self.time;
         let set_back = behind && self.is_set_back(reading.time, owner, back);
         let start = match mode {
-            Mode::Latest => {
+            PointMode::Latest => {
                 let older = behind || (reading.time == self.time && owner < self.owner);
                 if older && !set_back {
                     return Err(DropReason::OutOfOrder);
@@ -207,12 +210,13 @@ impl State {
                 self.series.value = reading.value;
                 Some(reading.start)
             }
-            Mode::Delta => {
+            PointMode::Delta => {
                 let overlaps = reading.start != 0 && reading.start < self.time;
                 if (reading.time <= self.time || overlaps) && !set_back {
                     return Err(DropReason::OutOfOrder);
                 }
-                if matches!(reading.value, Value::Number(value) if value.is_nan() || value < 0.0) {
+                if matches!(reading.value, SampleValue::Number(value) if value.is_nan() || value < 0.0)
+                {
                     return Err(DropReason::Unsupported);
                 }
                 match sum(&self.series.value, &reading.value) {
@@ -244,22 +248,24 @@ impl State {
 }
 
 /// Lines that a value takes on the page.
-pub(super) fn lines(value: &Value) -> usize {
+pub(super) fn lines(value: &SampleValue) -> usize {
     match value {
-        Value::Number(_) => 1,
-        Value::Histogram(histogram) => histogram.counts.len() + 2,
-        Value::Summary(summary) => summary.quantiles.len() + 2,
+        SampleValue::Number(_) => 1,
+        SampleValue::Histogram(histogram) => histogram.counts.len() + 2,
+        SampleValue::Summary(summary) => summary.quantiles.len() + 2,
     }
 }
 
 /// Adds a delta to a total; none where it overflows or the buckets are others.
-fn sum(total: &Value, delta: &Value) -> Option<Value> {
+fn sum(total: &SampleValue, delta: &SampleValue) -> Option<SampleValue> {
     match (total, delta) {
-        (Value::Number(total), Value::Number(delta)) => {
+        (SampleValue::Number(total), SampleValue::Number(delta)) => {
             let sum = total + delta;
-            sum.is_finite().then_some(Value::Number(sum))
+            sum.is_finite().then_some(SampleValue::Number(sum))
         }
-        (Value::Histogram(total), Value::Histogram(delta)) if total.bounds == delta.bounds => {
+        (SampleValue::Histogram(total), SampleValue::Histogram(delta))
+            if total.bounds == delta.bounds =>
+        {
             let counts = total
                 .counts
                 .iter()
@@ -268,7 +274,7 @@ fn sum(total: &Value, delta: &Value) -> Option<Value> {
                 .collect::<Option<Box<[u64]>>>()?;
             checked_total(counts.iter().copied())?;
             let sum = total.sum.zip(delta.sum).map(|(total, delta)| total + delta);
-            Some(Value::Histogram(Box::new(Histogram {
+            Some(SampleValue::Histogram(Box::new(Histogram {
                 bounds: Arc::clone(&total.bounds),
                 counts,
                 sum,
@@ -298,7 +304,7 @@ fn histogram(point: &HistogramPoint<'_>, like: Option<&Arc<Bounds>>) -> Option<H
     }
     checked_total(counts.iter().copied())?;
     let bounds = shared(bounds, like)?;
-    let mut exemplars: Vec<(usize, Exemplar)> = Vec::new();
+    let mut exemplars: Vec<(usize, SampleExemplar)> = Vec::new();
     for exemplar in point.exemplars().filter_map(|view| exemplar(&view)) {
         let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
         match exemplars.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
@@ -350,7 +356,7 @@ fn summary(point: &SummaryPoint<'_>) -> Summary {
     }
 }
 
-fn newest_exemplar(point: &NumberPoint<'_>) -> Option<Box<Exemplar>> {
+fn newest_exemplar(point: &NumberPoint<'_>) -> Option<Box<SampleExemplar>> {
     point
         .exemplars()
         .filter_map(|view| exemplar(&view))
@@ -361,7 +367,7 @@ fn newest_exemplar(point: &NumberPoint<'_>) -> Option<Box<Exemplar>> {
 /// Reads an exemplar. Its labels are the ids of its trace, as in the Collector: 63
 /// characters, where OpenMetrics allows 128. The attributes that the aggregation took from
 /// it would rarely fit beside them.
-fn exemplar(view: &view::Exemplar<'_>) -> Option<Exemplar> {
+fn exemplar(view: &view::Exemplar<'_>) -> Option<SampleExemplar> {
     let value = view.value()?.as_f64();
     if value.is_nan() {
         return None;
@@ -373,7 +379,7 @@ fn exemplar(view: &view::Exemplar<'_>) -> Option<Exemplar> {
             labels.push(name, &hex);
         }
     }
-    Some(Exemplar {
+    Some(SampleExemplar {
         labels,
         value,
         timestamp: millis(view.time_unix_nano()),

@@ -10,10 +10,12 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::limits::{PageLimits, family_bytes, series_bytes};
-use super::reading::{Mode, Reading, State, lines};
+use super::reading::{PointMode, PointReading, SeriesState, lines};
 use super::slots::Slots;
 use crate::component::DropReason;
-use crate::exposition::{Bounds, Descriptor, Encoder, Kind, Labels, Names, Series, Value};
+use crate::exposition::{
+    Bounds, Descriptor, Encoder, FamilyNames, Kind, Labels, SampleValue, Series,
+};
 use crate::pdata::SeriesId;
 
 /// Where a slot is. Stays right until the slot is removed, and never leads to another.
@@ -47,9 +49,9 @@ pub(super) enum Conflict {
 /// Families by name, and their series. Pure: whoever owns it decides when, and locks it.
 #[derive(Debug)]
 pub(super) struct Store {
-    families: Slots<Family>,
+    families: Slots<StoredFamily>,
     by_name: BTreeMap<Arc<str>, usize>,
-    names: Names,
+    names: FamilyNames,
     limits: PageLimits,
     lines: usize,
     /// What all that is shown writes, by [`series_bytes`] and [`family_bytes`].
@@ -61,11 +63,11 @@ pub(super) struct Store {
 }
 
 #[derive(Debug)]
-struct Family {
+struct StoredFamily {
     name: Arc<str>,
     descriptor: Descriptor,
     born: u64,
-    slots: Slots<Slot>,
+    slots: Slots<StoreSlot>,
     /// Slots by their text's hash; empty as long as they are few.
     by_text: HashMap<u128, usize, RandomState>,
     /// Where the next series' text goes. A shelf is freed with the last text on it.
@@ -78,8 +80,8 @@ struct Family {
 }
 
 #[derive(Debug)]
-struct Slot {
-    state: State,
+struct StoreSlot {
+    state: SeriesState,
     updated: Instant,
     born: u64,
 }
@@ -88,11 +90,11 @@ struct Slot {
 pub(super) struct Newcomer<'a> {
     pub(super) family: usize,
     pub(super) labels: &'a Labels,
-    pub(super) reading: Reading,
-    pub(super) mode: Mode,
+    pub(super) reading: PointReading,
+    pub(super) mode: PointMode,
     pub(super) owner: Option<SeriesId>,
     pub(super) timestamps: bool,
-    /// As [`State::apply`] has it.
+    /// As [`SeriesState::apply`] has it.
     pub(super) back: u64,
     pub(super) now: Instant,
 }
@@ -103,7 +105,7 @@ impl Store {
         Self {
             families: Slots::default(),
             by_name: BTreeMap::new(),
-            names: Names::new(),
+            names: FamilyNames::new(),
             limits,
             lines: 0,
             bytes: 0,
@@ -148,7 +150,7 @@ impl Store {
         self.born += 1;
         self.bytes += family_bytes(&descriptor);
         let name: Arc<str> = descriptor.name.as_str().into();
-        let index = self.families.insert(Family {
+        let index = self.families.insert(StoredFamily {
             name: Arc::clone(&name),
             descriptor,
             born: self.born,
@@ -172,7 +174,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`State::apply`], `Oversized` where it writes more than a series may, and
+    /// As [`SeriesState::apply`], `Oversized` where it writes more than a series may, and
     /// `Cardinality` where the page is full.
     pub(super) fn add(&mut self, newcomer: Newcomer<'_>) -> Result<SlotRef, DropReason> {
         let Newcomer {
@@ -189,12 +191,12 @@ impl Store {
             return Err(DropReason::Unsupported);
         };
         let series = match &reading.value {
-            Value::Number(value) => Series::number(&family.descriptor.name, labels, *value),
-            Value::Histogram(value) => {
+            SampleValue::Number(value) => Series::number(&family.descriptor.name, labels, *value),
+            SampleValue::Histogram(value) => {
                 family.bounds = Some(Arc::clone(&value.bounds));
                 Series::histogram(labels, value.as_ref().clone())
             }
-            Value::Summary(value) => Series::summary(labels, value.as_ref().clone()),
+            SampleValue::Summary(value) => Series::summary(labels, value.as_ref().clone()),
         };
         if let Some(slot) = family.find(&self.hash, series.text())
             && let Some(held) = family.slots.get(slot)
@@ -222,8 +224,8 @@ impl Store {
         self.born += 1;
         let slot = family.insert(
             &self.hash,
-            Slot {
-                state: State::new(series, reading, owner, timestamps),
+            StoreSlot {
+                state: SeriesState::new(series, reading, owner, timestamps),
                 updated: now,
                 born: self.born,
             },
@@ -239,14 +241,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`State::apply`], `Oversized` where it has more buckets than a series may, and
+    /// As [`SeriesState::apply`], `Oversized` where it has more buckets than a series may, and
     /// `Cardinality` where the page has no room for them.
     #[inline]
     pub(super) fn apply(
         &mut self,
         at: SlotRef,
-        reading: Reading,
-        (mode, back): (Mode, u64),
+        reading: PointReading,
+        (mode, back): (PointMode, u64),
         owner: Option<SeriesId>,
         now: Instant,
     ) -> Result<(), DropReason> {
@@ -284,7 +286,7 @@ impl Store {
 
     /// What a slot shows, if it is still there.
     #[inline]
-    pub(super) fn state(&self, at: SlotRef) -> Option<&State> {
+    pub(super) fn state(&self, at: SlotRef) -> Option<&SeriesState> {
         let slot = self.families.get(at.family)?.slots.get(at.slot)?;
         (slot.born == at.born).then_some(&slot.state)
     }
@@ -423,7 +425,7 @@ impl Store {
     }
 }
 
-impl Family {
+impl StoredFamily {
     /// Bytes of the largest shelf: some 100 texts. Smaller families have smaller ones.
     const SHELF: usize = 16 * 1024;
 
@@ -440,7 +442,7 @@ impl Family {
         self.by_text.get(&key(hash, text)).copied()
     }
 
-    fn insert(&mut self, hash: &[RandomState; 2], mut slot: Slot) -> usize {
+    fn insert(&mut self, hash: &[RandomState; 2], mut slot: StoreSlot) -> usize {
         self.shelve(&mut slot.state.series);
         let new = key(hash, slot.state.series.text());
         let index = self.slots.insert(slot);
@@ -479,7 +481,7 @@ impl Family {
 }
 
 #[inline]
-fn slot_mut(families: &mut Slots<Family>, at: SlotRef) -> Option<&mut Slot> {
+fn slot_mut(families: &mut Slots<StoredFamily>, at: SlotRef) -> Option<&mut StoreSlot> {
     let slot = families.get_mut(at.family)?.slots.get_mut(at.slot)?;
     (slot.born == at.born).then_some(slot)
 }

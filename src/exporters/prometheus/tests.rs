@@ -27,7 +27,7 @@ use super::page::Page;
 use super::*;
 use crate::component::DropReason;
 use crate::exposition::{Accepted, Format};
-use crate::yaml::{Diagnostics, Value, parse};
+use crate::yaml::{Diagnostics, PlacedNode, parse};
 
 const SECOND: u64 = 1_000_000_000;
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
@@ -43,8 +43,8 @@ impl Discards for Lost {
 }
 
 struct Rig {
-    settings: Arc<Settings>,
-    shared: Shared,
+    settings: Arc<PageSettings>,
+    shared: SharedIngest,
     now: Now,
 }
 
@@ -73,7 +73,7 @@ impl Rig {
     fn new(yaml: &str) -> Self {
         let settings = Arc::new(config(yaml).unwrap().settings);
         Self {
-            shared: Arc::new(Mutex::new(Ingest::new(Arc::clone(&settings)))),
+            shared: Arc::new(Mutex::new(PageIngest::new(Arc::clone(&settings)))),
             settings,
             now: Now {
                 monotonic: Instant::now(),
@@ -144,7 +144,7 @@ impl Rig {
 fn config(yaml: &str) -> Result<Config, String> {
     let diagnostics = Diagnostics::new();
     let node = parse(yaml, &"test".into(), &diagnostics);
-    let config = node.and_then(|node| Config::read(&Value::root(&node, &diagnostics)));
+    let config = node.and_then(|node| Config::read(&PlacedNode::root(&node, &diagnostics)));
     match diagnostics.problems().first() {
         Some(problem) => Err(problem.to_string()),
         None => Ok(config.unwrap()),

@@ -48,7 +48,7 @@ use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use self::verify::{AnyCertificate, OtherName};
 use self::version::Versions;
 use super::renewal::Renewable;
-use crate::yaml::{Fields, FromValue, Value, is_false};
+use crate::yaml::{Fields, FromValue, PlacedNode, is_false};
 
 pub use self::pem::{Identity, Pem};
 
@@ -87,7 +87,7 @@ pub struct ServerTls {
 }
 
 impl FromValue for ClientTls {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let skip_verify = fields.value("insecure_skip_verify");
         let identity = Identity::from_fields(&mut fields);
@@ -192,7 +192,7 @@ impl ClientTls {
 }
 
 impl FromValue for ServerTls {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let identity = Identity::from_fields(&mut fields);
         let client_ca = Pem::from_fields(&mut fields, "client_ca_file", "client_ca_pem");

@@ -13,11 +13,11 @@ use crate::yaml::{Fields, Secret};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pem {
     key: &'static str,
-    source: Source,
+    source: PemSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
+enum PemSource {
     /// Read when the component is built, and when it has changed.
     File(PathBuf),
     Inline(Secret),
@@ -37,7 +37,7 @@ impl Pem {
     pub fn file(key: &'static str, path: impl Into<PathBuf>) -> Self {
         Self {
             key,
-            source: Source::File(path.into()),
+            source: PemSource::File(path.into()),
         }
     }
 
@@ -50,7 +50,7 @@ impl Pem {
         let file: Option<PathBuf> = fields.optional(file_key);
         let text = fields.optional(text_key).map(|text| Self {
             key: text_key,
-            source: Source::Inline(text),
+            source: PemSource::Inline(text),
         });
         if file.is_some() && text.is_some() {
             fields.map().error::<()>(format_args!(
@@ -63,24 +63,26 @@ impl Pem {
     /// Where it is written, for errors: the key and the path, never the content.
     pub(super) fn place(&self) -> String {
         match &self.source {
-            Source::File(path) => format!("tls::{}: {}", self.key, path.display()),
-            Source::Inline(_) => format!("tls::{}", self.key),
+            PemSource::File(path) => format!("tls::{}: {}", self.key, path.display()),
+            PemSource::Inline(_) => format!("tls::{}", self.key),
         }
     }
 
     /// The file, unless the text itself is written.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match &self.source {
-            Source::File(path) => Some(path.clone()),
-            Source::Inline(_) => None,
+            PemSource::File(path) => Some(path.clone()),
+            PemSource::Inline(_) => None,
         }
     }
 
     /// The certificates in it, of which there is at least one.
     pub(super) fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         let certificates = match &self.source {
-            Source::File(path) => CertificateDer::pem_file_iter(path).and_then(Iterator::collect),
-            Source::Inline(text) => {
+            PemSource::File(path) => {
+                CertificateDer::pem_file_iter(path).and_then(Iterator::collect)
+            }
+            PemSource::Inline(text) => {
                 CertificateDer::pem_slice_iter(text.expose().as_bytes()).collect()
             }
         };
@@ -104,8 +106,8 @@ impl Pem {
 
     fn private_key(&self) -> anyhow::Result<PrivateKeyDer<'static>> {
         match &self.source {
-            Source::File(path) => PrivateKeyDer::from_pem_file(path),
-            Source::Inline(text) => PrivateKeyDer::from_pem_slice(text.expose().as_bytes()),
+            PemSource::File(path) => PrivateKeyDer::from_pem_file(path),
+            PemSource::Inline(text) => PrivateKeyDer::from_pem_slice(text.expose().as_bytes()),
         }
         .with_context(|| self.place())
     }

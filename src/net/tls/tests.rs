@@ -7,7 +7,7 @@ use crate::yaml::{Diagnostics, parse};
 fn problems<T: FromValue>(text: &str) -> Vec<String> {
     let diagnostics = Diagnostics::new();
     let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-    let read = Value::root(&node, &diagnostics).read::<T>();
+    let read = PlacedNode::root(&node, &diagnostics).read::<T>();
     let problems = diagnostics.problems();
     let only_warnings = problems.iter().all(|p| p.to_string().contains("warning: "));
     assert!(

@@ -3,18 +3,18 @@
 use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{Fields, FromValue, PlacedNode};
 use crate::yaml::{is_empty, is_false};
 
 /// `min_version` to `max_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
-    min: Version,
-    max: Version,
+    min: TlsVersion,
+    max: TlsVersion,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Version {
+enum TlsVersion {
     /// 1.0 or 1.1: may be named as the lowest, and isn't spoken.
     Old,
     V12,
@@ -31,7 +31,7 @@ impl Versions {
             min: fields.or("min_version", default.min),
             max: fields.or("max_version", default.max),
         };
-        if versions.max == Version::Old {
+        if versions.max == TlsVersion::Old {
             let max_key = fields.value("max_version");
             if let Some(value) = max_key {
                 value.error::<()>("TLS 1.2 is the lowest that is spoken");
@@ -40,7 +40,7 @@ impl Versions {
             fields
                 .map()
                 .error::<()>("min_version is higher than max_version");
-        } else if versions.min == Version::Old
+        } else if versions.min == TlsVersion::Old
             && let Some(value) = min_key
         {
             value.warn("TLS 1.2 is the lowest that is spoken");
@@ -63,8 +63,8 @@ impl Versions {
         const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
         const EARLIER: &[&SupportedProtocolVersion] = &[&TLS12];
         match (self.min, self.max) {
-            (Version::V13, _) => LATEST,
-            (_, Version::V13) => BOTH,
+            (TlsVersion::V13, _) => LATEST,
+            (_, TlsVersion::V13) => BOTH,
             _ => EARLIER,
         }
     }
@@ -73,14 +73,14 @@ impl Versions {
 impl Default for Versions {
     fn default() -> Self {
         Self {
-            min: Version::V12,
-            max: Version::V13,
+            min: TlsVersion::V12,
+            max: TlsVersion::V13,
         }
     }
 }
 
-impl FromValue for Version {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for TlsVersion {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("1.0" | "1.1") => Some(Self::Old),
             Some("1.2") => Some(Self::V12),

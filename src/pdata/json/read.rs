@@ -14,15 +14,15 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::super::encode::Encoder;
-use super::super::protocol::{Field, Kind, Message, Presence};
+use super::super::encode::MessageEncoder;
+use super::super::protocol::{Field, FieldKind, Message, Presence};
 use super::super::{Batch, Malformed, Signal};
 use crate::steps;
-use scalar::{Scalar, expected};
+use scalar::{JsonScalar, expected};
 
 /// The text isn't OTLP JSON. Holds nothing of its values.
 #[derive(Debug, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidJson {
     /// It isn't UTF-8.
     #[error("{0}")]
     Utf8(#[from] std::str::Utf8Error),
@@ -48,16 +48,16 @@ pub struct Decoded {
 ///
 /// # Errors
 ///
-/// [`Invalid`], which names the place.
-pub fn decode(signal: Signal, text: &[u8]) -> Result<Decoded, Invalid> {
+/// [`InvalidJson`], which names the place.
+pub fn decode(signal: Signal, text: &[u8]) -> Result<Decoded, InvalidJson> {
     // At once, since the values of unknown keys are skipped unseen.
     steps::count(text.len());
     let text = std::str::from_utf8(text)?;
     let text = surrogates::paired(text);
-    let mut out = Encoder::default();
+    let mut out = MessageEncoder::default();
     let unknown = Cell::new(false);
     let mut json = serde_json::Deserializer::from_str(&text);
-    Content {
+    MessageContent {
         message: signal.request(),
         out: &mut out,
         unknown: &unknown,
@@ -72,14 +72,14 @@ pub fn decode(signal: Signal, text: &[u8]) -> Result<Decoded, Invalid> {
 }
 
 /// The fields of a message: written into the message that is open.
-struct Content<'o> {
+struct MessageContent<'o> {
     message: &'static Message,
-    out: &'o mut Encoder,
+    out: &'o mut MessageEncoder,
     /// Set where a key means nothing.
     unknown: &'o Cell<bool>,
 }
 
-impl<'de> DeserializeSeed<'de> for Content<'_> {
+impl<'de> DeserializeSeed<'de> for MessageContent<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -87,7 +87,7 @@ impl<'de> DeserializeSeed<'de> for Content<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Content<'_> {
+impl<'de> Visitor<'de> for MessageContent<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Content<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(JsonKey(key)) = map.next_key()? {
             steps::count(key.len());
             let mut fields = self.message.fields.iter();
             match fields.find(|field| field.name == key || is_in_snake_case(&key, field.name)) {
@@ -131,24 +131,24 @@ fn is_in_snake_case(key: &str, name: &str) -> bool {
 }
 
 /// A key, borrowed from the text where it has no escapes.
-struct Key<'de>(Cow<'de, str>);
+struct JsonKey<'de>(Cow<'de, str>);
 
-impl<'de> serde::Deserialize<'de> for Key<'de> {
+impl<'de> serde::Deserialize<'de> for JsonKey<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
         impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
+            type Value = JsonKey<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a key")
             }
 
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<JsonKey<'de>, E> {
+                Ok(JsonKey(Cow::Borrowed(key)))
             }
 
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
+            fn visit_str<E>(self, key: &str) -> Result<JsonKey<'de>, E> {
+                Ok(JsonKey(Cow::Owned(key.to_owned())))
             }
         }
         json.deserialize_str(KeyVisitor)
@@ -158,7 +158,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 /// What stands behind a field's key: one value, a list, or null.
 struct Values<'o> {
     field: &'static Field,
-    out: &'o mut Encoder,
+    out: &'o mut MessageEncoder,
     unknown: &'o Cell<bool>,
 }
 
@@ -199,9 +199,9 @@ impl<'de> Visitor<'de> for Values<'_> {
             unknown,
         } = self;
         match (field.presence, field.kind) {
-            (_, Kind::Message(message)) => nested(field, message, out, unknown, json),
+            (_, FieldKind::Message(message)) => nested(field, message, out, unknown, json),
             (presence, _) => {
-                let scalar = Scalar { field }.deserialize(json)?;
+                let scalar = JsonScalar { field }.deserialize(json)?;
                 // Writers leave out what is absent anyway.
                 if presence != Presence::Implicit || !scalar.is_default() {
                     scalar.write(field.number, out);
@@ -218,7 +218,7 @@ impl<'de> Visitor<'de> for Values<'_> {
             unknown,
         } = self;
         match field.kind {
-            Kind::Message(message) => {
+            FieldKind::Message(message) => {
                 while list
                     .next_element_seed(Element {
                         field,
@@ -229,18 +229,18 @@ impl<'de> Visitor<'de> for Values<'_> {
                     .is_some()
                 {}
             }
-            Kind::String | Kind::Bytes | Kind::Id(_) => {
-                while let Some(scalar) = list.next_element_seed(Scalar { field })? {
+            FieldKind::String | FieldKind::Bytes | FieldKind::Id(_) => {
+                while let Some(scalar) = list.next_element_seed(JsonScalar { field })? {
                     scalar.write(field.number, out);
                 }
             }
             _ => {
-                let mut packed = list.next_element_seed(Scalar { field })?;
+                let mut packed = list.next_element_seed(JsonScalar { field })?;
                 if packed.is_some() {
                     out.begin(field.number);
                     while let Some(scalar) = packed {
                         scalar.write_raw(out);
-                        packed = list.next_element_seed(Scalar { field })?;
+                        packed = list.next_element_seed(JsonScalar { field })?;
                     }
                     out.end();
                 }
@@ -254,7 +254,7 @@ impl<'de> Visitor<'de> for Values<'_> {
 struct Element<'o> {
     field: &'static Field,
     message: &'static Message,
-    out: &'o mut Encoder,
+    out: &'o mut MessageEncoder,
     unknown: &'o Cell<bool>,
 }
 
@@ -269,12 +269,12 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
 fn nested<'de, D: Deserializer<'de>>(
     field: &'static Field,
     message: &'static Message,
-    out: &mut Encoder,
+    out: &mut MessageEncoder,
     unknown: &Cell<bool>,
     json: D,
 ) -> Result<(), D::Error> {
     out.begin(field.number);
-    Content {
+    MessageContent {
         message,
         out,
         unknown,

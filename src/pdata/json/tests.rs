@@ -59,33 +59,33 @@ fn draw_value(field: &'static Field, random: &mut StdRng, depth: usize, out: &mu
         out.extend(content);
     };
     match field.kind {
-        Kind::Bool => varint(wide & 1, out),
-        Kind::Int32 => varint((wide as i32) as i64 as u64, out),
-        Kind::Uint32 | Kind::Sint32 => varint(u64::from(wide as u32), out),
-        Kind::Int64 | Kind::Uint64 => varint(wide, out),
-        Kind::Enum(names) => varint(wide % names.len() as u64, out),
-        Kind::Fixed32 => {
+        FieldKind::Bool => varint(wide & 1, out),
+        FieldKind::Int32 => varint((wide as i32) as i64 as u64, out),
+        FieldKind::Uint32 | FieldKind::Sint32 => varint(u64::from(wide as u32), out),
+        FieldKind::Int64 | FieldKind::Uint64 => varint(wide, out),
+        FieldKind::Enum(names) => varint(wide % names.len() as u64, out),
+        FieldKind::Fixed32 => {
             encode_key(field.number, ThirtyTwoBit, out);
             out.extend((wide as u32).to_le_bytes());
         }
-        Kind::Fixed64 | Kind::Sfixed64 | Kind::Nanos => fixed64(wide, out),
+        FieldKind::Fixed64 | FieldKind::Sfixed64 | FieldKind::Nanos => fixed64(wide, out),
         // Finite: the peer loses the others without an error.
-        Kind::Double => {
+        FieldKind::Double => {
             let number = f64::from_bits(random.next_u64());
             fixed64(if number.is_finite() { number } else { 0.5 }.to_bits(), out);
         }
-        Kind::String => {
+        FieldKind::String => {
             let text: String = (0..random.random_range(0..6))
                 .map(|_| char::from_u32(random.random_range(0..0xd7ff)).unwrap())
                 .collect();
             bytes(text.as_bytes(), out);
         }
-        Kind::Bytes => bytes(&wide.to_le_bytes()[..random.random_range(0..8)], out),
-        Kind::Id(length) => {
+        FieldKind::Bytes => bytes(&wide.to_le_bytes()[..random.random_range(0..8)], out),
+        FieldKind::Id(length) => {
             let id = [wide.to_le_bytes(); 2].concat();
             bytes(&id[..usize::from(length)], out);
         }
-        Kind::Message(message) => {
+        FieldKind::Message(message) => {
             let mut content = Vec::new();
             if depth > 0 {
                 draw(message, random, depth - 1, &mut content);
@@ -360,6 +360,6 @@ fn text_that_is_not_utf8_is_refused_wherever_it_stands() {
     ];
     for text in texts {
         let refused = decode(Signal::Metrics, text);
-        assert!(matches!(refused, Err(Invalid::Utf8(_))), "{refused:?}");
+        assert!(matches!(refused, Err(InvalidJson::Utf8(_))), "{refused:?}");
     }
 }

@@ -7,7 +7,7 @@ use slab::Slab;
 pub(super) const NONE: usize = usize::MAX;
 
 #[derive(Debug)]
-pub(super) struct Series<T> {
+pub(super) struct MemoSeries<T> {
     pub(super) id: u128,
     pub(super) metric: usize,
     /// Which series came after this one last time: a guess at the next one.
@@ -31,7 +31,7 @@ pub(super) struct KnownMetric {
 }
 
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct MemoStream {
     pub(super) key: u128,
     pub(super) identity: u128,
     /// How many metrics have it.
@@ -42,7 +42,7 @@ pub(super) struct Stream {
 
 /// The stream or metric that was entered.
 #[derive(Debug)]
-pub(super) struct At {
+pub(super) struct EnteredAt {
     /// Tells it by its encoding.
     pub(super) key: u128,
     /// Tells it by what it means.
@@ -51,7 +51,7 @@ pub(super) struct At {
     pub(super) index: Option<usize>,
 }
 
-impl At {
+impl EnteredAt {
     pub(super) const NOWHERE: Self = Self {
         key: 0,
         identity: 0,
@@ -129,7 +129,7 @@ pub(super) trait Followed {
     fn next(&self) -> usize;
 }
 
-impl<T> Followed for Series<T> {
+impl<T> Followed for MemoSeries<T> {
     fn next(&self) -> usize {
         self.next
     }

@@ -59,7 +59,7 @@ use slab::Slab;
 
 use super::view::{Attributes, Data, Metric, ResourceMetrics, ScopeMetrics};
 use identity::{ByHash, Hash};
-use known::{At, Compared, Header, KnownMetric, NONE, Series, Stream, guess};
+use known::{Compared, EnteredAt, Header, KnownMetric, MemoSeries, MemoStream, NONE, guess};
 
 /// Bytes that are kept for the next attributes to be hashed.
 const SCRATCH: usize = 64 << 10;
@@ -70,16 +70,16 @@ const SCRATCH: usize = 64 << 10;
 pub struct SeriesMemo<T> {
     limit: usize,
     hash: Hash,
-    series: Slab<Series<T>>,
+    series: Slab<MemoSeries<T>>,
     by_id: ByHash<usize>,
     metrics: Slab<KnownMetric>,
     /// By the encoded stream and the metric's identity in it.
     metric_by_key: ByHash<usize>,
-    streams: Slab<Stream>,
+    streams: Slab<MemoStream>,
     /// By the encoded resource and scope.
     stream_by_key: ByHash<usize>,
-    at_stream: At,
-    at_metric: At,
+    at_stream: EnteredAt,
+    at_metric: EnteredAt,
     /// Kind, name and unit of the current metric.
     header: Header,
     searches: u64,
@@ -128,8 +128,8 @@ impl<T> SeriesMemo<T> {
             metric_by_key: ByHash::default(),
             streams: Slab::new(),
             stream_by_key: ByHash::default(),
-            at_stream: At::NOWHERE,
-            at_metric: At::NOWHERE,
+            at_stream: EnteredAt::NOWHERE,
+            at_metric: EnteredAt::NOWHERE,
             header: Header::default(),
             searches: 0,
             compared: Compared::new(limit),
@@ -148,7 +148,7 @@ impl<T> SeriesMemo<T> {
         ];
         let key = self.hash.of(&pieces);
         self.at_stream = match self.stream_by_key.get(&key) {
-            Some(&index) => At {
+            Some(&index) => EnteredAt {
                 key,
                 identity: self.streams[index].identity,
                 index: Some(index),
@@ -167,7 +167,7 @@ impl<T> SeriesMemo<T> {
                     &of_scope,
                 ]);
                 self.scratch = of_resource;
-                At {
+                EnteredAt {
                     key,
                     identity,
                     index: None,
@@ -190,7 +190,7 @@ impl<T> SeriesMemo<T> {
             Some(index)
         });
         if let Some(index) = last {
-            self.at_metric = At {
+            self.at_metric = EnteredAt {
                 key: self.metrics[index].key,
                 identity: self.metrics[index].identity,
                 index: Some(index),
@@ -204,7 +204,7 @@ impl<T> SeriesMemo<T> {
                 .of(&[&within, &kind, name.as_bytes(), unit.as_bytes()])
         });
         let index = self.metric_by_key.get(&key).copied();
-        self.at_metric = At {
+        self.at_metric = EnteredAt {
             key,
             identity,
             index,
@@ -329,7 +329,7 @@ impl<T> SeriesMemo<T> {
     fn link(&mut self) -> (usize, usize) {
         let (at, streams) = (&mut self.at_stream, &mut self.streams);
         let stream = *at.index.get_or_insert_with(|| {
-            let index = streams.insert(Stream {
+            let index = streams.insert(MemoStream {
                 key: at.key,
                 identity: at.identity,
                 metrics: 0,
@@ -371,7 +371,7 @@ impl<T> SeriesMemo<T> {
     }
 
     fn leave_metric(&mut self) {
-        if let Some(metric) = std::mem::replace(&mut self.at_metric, At::NOWHERE).index {
+        if let Some(metric) = std::mem::replace(&mut self.at_metric, EnteredAt::NOWHERE).index {
             self.forget_unused_metric(metric);
         }
     }
@@ -381,7 +381,7 @@ impl<T> SeriesMemo<T> {
         if self.scratch.capacity() > SCRATCH {
             self.scratch = Vec::new();
         }
-        if let Some(stream) = std::mem::replace(&mut self.at_stream, At::NOWHERE).index {
+        if let Some(stream) = std::mem::replace(&mut self.at_stream, EnteredAt::NOWHERE).index {
             self.forget_unused_stream(stream);
         }
     }
@@ -444,7 +444,7 @@ impl<'m, T> Vacant<'m, T> {
         let next = memo.series.get(last).map_or(NONE, |series| series.next);
         memo.series_follows(stream, last, index);
         memo.by_id.insert(self.id, index);
-        let series = memo.series.vacant_entry().insert(Series {
+        let series = memo.series.vacant_entry().insert(MemoSeries {
             id: self.id,
             metric,
             next,

@@ -9,7 +9,9 @@ use prost::Message as _;
 
 use super::*;
 use crate::pdata::samples::{self, Random, Style};
-use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::pdata::writer::{
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 use crate::pdata::{Batch, Signal};
 
 /// The series of each point of a request, told by a text that prost's structs give.
@@ -170,7 +172,7 @@ fn batch(resource: &str, series: &[&str]) -> Batch {
     for one in series {
         let (metric, attribute) = one.split_once('/').unwrap();
         if metric != before {
-            let descriptor = Descriptor {
+            let descriptor = MetricDescriptor {
                 name: metric,
                 unit: "",
                 description: "",
@@ -179,11 +181,11 @@ fn batch(resource: &str, series: &[&str]) -> Batch {
             before = metric;
         }
         let attributes: [Attribute<'_>; 1] = [("attribute", attribute.into())];
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &attributes,
             start: None,
             time: std::time::UNIX_EPOCH,
-            value: Some(Number::Int(1)),
+            value: Some(NewNumber::Int(1)),
         });
     }
     writer.finish()

@@ -1,23 +1,23 @@
 //! What the walk asks of a message: how to read a field number, worked out from the table
 //! when the program is compiled.
 
-use super::{Field, Kind, Message, Presence};
+use super::{Field, FieldKind, Message, Presence};
 
 /// The fields of one message by their numbers.
 #[derive(Debug)]
 pub(in crate::pdata) struct Index {
-    slots: [Slot; Self::SLOTS],
+    slots: [FieldSlot; Self::SLOTS],
     /// The bits of all oneof members, with [`ONEOF`].
     pub(in crate::pdata) oneof: u32,
-    pub(in crate::pdata) role: Role,
+    pub(in crate::pdata) role: MessageRole,
 }
 
 /// What the walk knows of one field number.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::pdata) struct Slot {
+pub(in crate::pdata) struct FieldSlot {
     /// The name in JSON; empty where there is no such field.
     pub(in crate::pdata) name: &'static str,
-    pub(in crate::pdata) read: Read,
+    pub(in crate::pdata) read: ReadAs,
     /// What may occur once: the field's own bit and, in a oneof, [`ONEOF`]. Two fields of
     /// a regular message never share a bit. Zero for repeated messages and texts; packed
     /// numbers are one record.
@@ -26,7 +26,7 @@ pub(in crate::pdata) struct Slot {
 
 /// How a field's value is read.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::pdata) enum Read {
+pub(in crate::pdata) enum ReadAs {
     /// No field of the message: skipped, and kept.
     Unknown,
     Varint,
@@ -43,7 +43,7 @@ pub(in crate::pdata) enum Read {
 
 /// What a message is to the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pdata) enum Role {
+pub(in crate::pdata) enum MessageRole {
     /// A data point, a span or a log record.
     Item,
     /// An item that may be told at a glance.
@@ -62,12 +62,12 @@ impl Index {
     pub(super) const SLOTS: usize = 17;
 
     #[inline(always)]
-    pub(in crate::pdata) fn slot(&self, number: u32) -> &Slot {
+    pub(in crate::pdata) fn slot(&self, number: u32) -> &FieldSlot {
         // No field has the number 0, so its slot stands for all that is unknown.
         self.slots.get(number as usize).unwrap_or(&self.slots[0])
     }
 
-    pub(super) const fn new(fields: &[Field], role: Role) -> Self {
+    pub(super) const fn new(fields: &[Field], role: MessageRole) -> Self {
         let mut index = Self {
             slots: [UNKNOWN; Self::SLOTS],
             oneof: 0,
@@ -75,7 +75,7 @@ impl Index {
         };
         let mut at = 0;
         while at < fields.len() {
-            let slot = Slot::new(&fields[at]);
+            let slot = FieldSlot::new(&fields[at]);
             if slot.once & ONEOF != 0 {
                 index.oneof |= slot.once;
             }
@@ -86,25 +86,32 @@ impl Index {
     }
 }
 
-impl Slot {
+impl FieldSlot {
     const fn new(field: &Field) -> Self {
         let repeated = matches!(field.presence, Presence::Repeated);
         let read = match field.kind {
-            Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_) => {
-                Read::varint(repeated)
+            FieldKind::Bool
+            | FieldKind::Int32
+            | FieldKind::Uint32
+            | FieldKind::Sint32
+            | FieldKind::Enum(_) => ReadAs::varint(repeated),
+            FieldKind::Int64 | FieldKind::Uint64 => ReadAs::varint(repeated),
+            FieldKind::Fixed64 | FieldKind::Nanos | FieldKind::Sfixed64 | FieldKind::Double => {
+                ReadAs::fixed64(repeated)
             }
-            Kind::Int64 | Kind::Uint64 => Read::varint(repeated),
-            Kind::Fixed64 | Kind::Nanos | Kind::Sfixed64 | Kind::Double => Read::fixed64(repeated),
-            Kind::Fixed32 => Read::Fixed32,
-            Kind::String => Read::Str,
-            Kind::Bytes => Read::Bytes,
-            Kind::Id(length) => Read::Id(length),
-            Kind::Message(message) => Read::Message(message),
+            FieldKind::Fixed32 => ReadAs::Fixed32,
+            FieldKind::String => ReadAs::Str,
+            FieldKind::Bytes => ReadAs::Bytes,
+            FieldKind::Id(length) => ReadAs::Id(length),
+            FieldKind::Message(message) => ReadAs::Message(message),
         };
         let own = 1 << field.number;
         let once = match (field.presence, read) {
             (Presence::OneOf, _) => ONEOF | own,
-            (Presence::Repeated, Read::Message(_) | Read::Str | Read::Bytes | Read::Id(_)) => 0,
+            (
+                Presence::Repeated,
+                ReadAs::Message(_) | ReadAs::Str | ReadAs::Bytes | ReadAs::Id(_),
+            ) => 0,
             _ => own,
         };
         Self {
@@ -115,7 +122,7 @@ impl Slot {
     }
 }
 
-impl Read {
+impl ReadAs {
     const fn varint(repeated: bool) -> Self {
         if repeated {
             Self::PackedVarint
@@ -133,8 +140,8 @@ impl Read {
     }
 }
 
-const UNKNOWN: Slot = Slot {
+const UNKNOWN: FieldSlot = FieldSlot {
     name: "",
-    read: Read::Unknown,
+    read: ReadAs::Unknown,
     once: 0,
 };

@@ -16,7 +16,7 @@ mod visit;
 pub use tables::{LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST};
 pub use visit::{Scalar, Visitor, visit};
 
-pub(super) use index::{ONEOF, Read, Role, Slot};
+pub(super) use index::{FieldSlot, MessageRole, ONEOF, ReadAs};
 
 use index::Index;
 
@@ -41,14 +41,14 @@ pub struct Field {
     /// The name in JSON, in lowerCamelCase.
     pub name: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// How often, and what absence means.
     pub presence: Presence,
 }
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum FieldKind {
     /// `bool`.
     Bool,
     /// `int32`.
@@ -104,7 +104,10 @@ impl Message {
 
     /// Whether this is what a pipeline counts: a data point, a span or a log record.
     pub(super) fn is_item(&self) -> bool {
-        matches!(self.index.role, Role::Item | Role::NumberPoint)
+        matches!(
+            self.index.role,
+            MessageRole::Item | MessageRole::NumberPoint
+        )
     }
 }
 

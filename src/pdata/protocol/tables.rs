@@ -1,47 +1,47 @@
 //! OTLP 1.9, message by message: number, name, kind, presence.
 
-use super::Kind::{
+use super::FieldKind::{
     Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int32, Int64, Nanos, Sfixed64, Sint32, String,
     Uint32, Uint64,
 };
 use super::Presence::{Explicit, Implicit, OneOf, Repeated};
-use super::index::{Index, Role};
-use super::{Field, Kind, Message, Presence};
+use super::index::{Index, MessageRole};
+use super::{Field, FieldKind, Message, Presence};
 
 /// The lengths are those that the Collector insists on: it refuses a request in which one id
 /// has another, with everything that is beside it.
-const TRACE_ID: Kind = Id(16);
-const SPAN_ID: Kind = Id(8);
+const TRACE_ID: FieldKind = Id(16);
+const SPAN_ID: FieldKind = Id(8);
 
-const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
+const fn one(number: u32, name: &'static str, kind: FieldKind) -> Field {
     with(number, name, kind, Implicit)
 }
 
-const fn maybe(number: u32, name: &'static str, kind: Kind) -> Field {
+const fn maybe(number: u32, name: &'static str, kind: FieldKind) -> Field {
     with(number, name, kind, Explicit)
 }
 
-const fn either(number: u32, name: &'static str, kind: Kind) -> Field {
+const fn either(number: u32, name: &'static str, kind: FieldKind) -> Field {
     with(number, name, kind, OneOf)
 }
 
-const fn many(number: u32, name: &'static str, kind: Kind) -> Field {
+const fn many(number: u32, name: &'static str, kind: FieldKind) -> Field {
     with(number, name, kind, Repeated)
 }
 
 const fn message(number: u32, name: &'static str, message: &'static Message) -> Field {
-    with(number, name, Kind::Message(message), Explicit)
+    with(number, name, FieldKind::Message(message), Explicit)
 }
 
 const fn messages(number: u32, name: &'static str, message: &'static Message) -> Field {
-    with(number, name, Kind::Message(message), Repeated)
+    with(number, name, FieldKind::Message(message), Repeated)
 }
 
 const fn either_message(number: u32, name: &'static str, message: &'static Message) -> Field {
-    with(number, name, Kind::Message(message), OneOf)
+    with(number, name, FieldKind::Message(message), OneOf)
 }
 
-const fn with(number: u32, name: &'static str, kind: Kind, presence: Presence) -> Field {
+const fn with(number: u32, name: &'static str, kind: FieldKind, presence: Presence) -> Field {
     Field {
         number,
         name,
@@ -52,23 +52,23 @@ const fn with(number: u32, name: &'static str, kind: Kind, presence: Presence) -
 
 impl Message {
     const fn new(name: &'static str, fields: &'static [Field]) -> Self {
-        Self::with(name, fields, Role::Other)
+        Self::with(name, fields, MessageRole::Other)
     }
 
     /// One of what a pipeline counts.
     const fn item(name: &'static str, fields: &'static [Field]) -> Self {
-        Self::with(name, fields, Role::Item)
+        Self::with(name, fields, MessageRole::Item)
     }
 
     const fn number_point(name: &'static str, fields: &'static [Field]) -> Self {
-        Self::with(name, fields, Role::NumberPoint)
+        Self::with(name, fields, MessageRole::NumberPoint)
     }
 
     const fn attribute(name: &'static str, fields: &'static [Field]) -> Self {
-        Self::with(name, fields, Role::Attribute)
+        Self::with(name, fields, MessageRole::Attribute)
     }
 
-    const fn with(name: &'static str, fields: &'static [Field], role: Role) -> Self {
+    const fn with(name: &'static str, fields: &'static [Field], role: MessageRole) -> Self {
         Self {
             name,
             fields,
@@ -417,13 +417,13 @@ static LOG_RECORD: Message = Message::item(
 
 // Enumerations.
 
-const TEMPORALITY: Kind = Enum(&[
+const TEMPORALITY: FieldKind = Enum(&[
     "AGGREGATION_TEMPORALITY_UNSPECIFIED",
     "AGGREGATION_TEMPORALITY_DELTA",
     "AGGREGATION_TEMPORALITY_CUMULATIVE",
 ]);
 
-const SPAN_KIND: Kind = Enum(&[
+const SPAN_KIND: FieldKind = Enum(&[
     "SPAN_KIND_UNSPECIFIED",
     "SPAN_KIND_INTERNAL",
     "SPAN_KIND_SERVER",
@@ -432,9 +432,9 @@ const SPAN_KIND: Kind = Enum(&[
     "SPAN_KIND_CONSUMER",
 ]);
 
-const STATUS_CODE: Kind = Enum(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"]);
+const STATUS_CODE: FieldKind = Enum(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"]);
 
-const SEVERITY_NUMBER: Kind = Enum(&[
+const SEVERITY_NUMBER: FieldKind = Enum(&[
     "SEVERITY_NUMBER_UNSPECIFIED",
     "SEVERITY_NUMBER_TRACE",
     "SEVERITY_NUMBER_TRACE2",

@@ -6,8 +6,8 @@
 //! something in it, so that the work is linear in the bytes, and nothing is allocated.
 
 use super::index::Index;
-use super::{Field, Kind, Message, Presence};
-use crate::pdata::wire::{Fields, Value, fixed64, varint};
+use super::{Field, FieldKind, Message, Presence};
+use crate::pdata::wire::{WireFields, WireValue, fixed64, varint};
 use crate::pdata::{Part, Signal};
 
 /// What [`visit`] reports to. Fields come in the order of the table, each at most once;
@@ -57,7 +57,7 @@ struct Stretch {
 fn message(message: &'static Message, bytes: &[u8], visitor: &mut impl Visitor) {
     let mut stretches = [Stretch::default(); Index::SLOTS];
     let mut at = 0;
-    for found in Fields::new(bytes) {
+    for found in WireFields::new(bytes) {
         let end = at + found.raw.len();
         if let Some(stretch) = stretches.get_mut(found.number as usize) {
             if stretch.end == 0 {
@@ -80,7 +80,7 @@ fn message(message: &'static Message, bytes: &[u8], visitor: &mut impl Visitor) 
             continue;
         }
         visitor.begin_field(field);
-        for found in Fields::new(bytes).filter(|found| found.number == field.number) {
+        for found in WireFields::new(bytes).filter(|found| found.number == field.number) {
             value(field, found.value, visitor);
         }
         visitor.end_field(field);
@@ -89,18 +89,22 @@ fn message(message: &'static Message, bytes: &[u8], visitor: &mut impl Visitor) 
 }
 
 /// Reports one occurrence of a field; of packed numbers there are many in one.
-fn value(field: &'static Field, value: Value<'_>, visitor: &mut impl Visitor) {
-    let is_text = matches!(field.kind, Kind::String | Kind::Bytes | Kind::Id(_));
+fn value(field: &'static Field, value: WireValue<'_>, visitor: &mut impl Visitor) {
+    let is_text = matches!(
+        field.kind,
+        FieldKind::String | FieldKind::Bytes | FieldKind::Id(_)
+    );
     match (field.kind, value) {
-        (Kind::Message(inner), Value::Bytes(content)) => message(inner, content, visitor),
-        (_, Value::Bytes(packed)) if field.presence == Presence::Repeated && !is_text => {
+        (FieldKind::Message(inner), WireValue::Bytes(content)) => message(inner, content, visitor),
+        (_, WireValue::Bytes(packed)) if field.presence == Presence::Repeated && !is_text => {
             let mut rest = packed;
             while !rest.is_empty() {
                 let number = match field.kind {
-                    Kind::Fixed64 | Kind::Sfixed64 | Kind::Nanos | Kind::Double => {
-                        fixed64(&mut rest).map(Value::Fixed64)
-                    }
-                    _ => varint(&mut rest).map(Value::Varint),
+                    FieldKind::Fixed64
+                    | FieldKind::Sfixed64
+                    | FieldKind::Nanos
+                    | FieldKind::Double => fixed64(&mut rest).map(WireValue::Fixed64),
+                    _ => varint(&mut rest).map(WireValue::Varint),
                 };
                 // The walk has seen to it that there is nothing else.
                 let Some(number) = number.and_then(|number| scalar(field.kind, number)) else {
@@ -118,23 +122,27 @@ fn value(field: &'static Field, value: Value<'_>, visitor: &mut impl Visitor) {
 }
 
 /// None for a value of another wire type, which the walk refuses.
-fn scalar(kind: Kind, value: Value<'_>) -> Option<Scalar<'_>> {
+fn scalar(kind: FieldKind, value: WireValue<'_>) -> Option<Scalar<'_>> {
     Some(match (kind, value) {
-        (Kind::Bool, Value::Varint(n)) => Scalar::Bool(n != 0),
+        (FieldKind::Bool, WireValue::Varint(n)) => Scalar::Bool(n != 0),
         // Protobuf reads the low half of what is too wide.
-        (Kind::Int32 | Kind::Enum(_), Value::Varint(n)) => Scalar::Signed(i64::from(n as i32)),
-        (Kind::Uint32, Value::Varint(n)) => Scalar::Unsigned(u64::from(n as u32)),
-        (Kind::Sint32, Value::Varint(n)) => {
+        (FieldKind::Int32 | FieldKind::Enum(_), WireValue::Varint(n)) => {
+            Scalar::Signed(i64::from(n as i32))
+        }
+        (FieldKind::Uint32, WireValue::Varint(n)) => Scalar::Unsigned(u64::from(n as u32)),
+        (FieldKind::Sint32, WireValue::Varint(n)) => {
             let n = n as u32;
             Scalar::Signed(i64::from((n >> 1).cast_signed() ^ -((n & 1).cast_signed())))
         }
-        (Kind::Int64, Value::Varint(n)) => Scalar::Signed(n.cast_signed()),
-        (Kind::Uint64, Value::Varint(n)) => Scalar::Unsigned(n),
-        (Kind::Fixed32, Value::Fixed32(n)) => Scalar::Unsigned(u64::from(n)),
-        (Kind::Fixed64 | Kind::Nanos, Value::Fixed64(n)) => Scalar::Unsigned(n),
-        (Kind::Sfixed64, Value::Fixed64(n)) => Scalar::Signed(n.cast_signed()),
-        (Kind::Double, Value::Fixed64(n)) => Scalar::Double(f64::from_bits(n)),
-        (Kind::String | Kind::Bytes | Kind::Id(_), Value::Bytes(bytes)) => Scalar::Bytes(bytes),
+        (FieldKind::Int64, WireValue::Varint(n)) => Scalar::Signed(n.cast_signed()),
+        (FieldKind::Uint64, WireValue::Varint(n)) => Scalar::Unsigned(n),
+        (FieldKind::Fixed32, WireValue::Fixed32(n)) => Scalar::Unsigned(u64::from(n)),
+        (FieldKind::Fixed64 | FieldKind::Nanos, WireValue::Fixed64(n)) => Scalar::Unsigned(n),
+        (FieldKind::Sfixed64, WireValue::Fixed64(n)) => Scalar::Signed(n.cast_signed()),
+        (FieldKind::Double, WireValue::Fixed64(n)) => Scalar::Double(f64::from_bits(n)),
+        (FieldKind::String | FieldKind::Bytes | FieldKind::Id(_), WireValue::Bytes(bytes)) => {
+            Scalar::Bytes(bytes)
+        }
         _ => return None,
     })
 }

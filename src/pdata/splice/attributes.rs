@@ -1,7 +1,7 @@
 //! New attributes in the making.
 
 use crate::pdata::view::{Attributes, Encoded, KeyValue, Value};
-use crate::pdata::wire::{FIXED64, Fields, LEN, VARINT, put_varint};
+use crate::pdata::wire::{FIXED64, LEN, VARINT, WireFields, put_varint};
 
 /// The attributes that a resource, scope, point, span or log record will have. Until they are
 /// begun, it keeps its own.
@@ -70,7 +70,7 @@ impl AttributeWriter {
     /// Adds an attribute in the place of another: the unknown fields of that one's key-value
     /// stay, behind the key and the value.
     pub fn put_over(&mut self, old: Encoded<'_>, key: &str, value: &Value<'_>) {
-        let unknown = || Fields::new(old.raw()).filter(|field| !matches!(field.number, 1 | 2));
+        let unknown = || WireFields::new(old.raw()).filter(|field| !matches!(field.number, 1 | 2));
         self.message(key, value, unknown().map(|field| field.raw.len()).sum());
         unknown().for_each(|field| self.out.extend_from_slice(field.raw));
     }

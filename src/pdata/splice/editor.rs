@@ -5,7 +5,7 @@ use crate::pdata::Signal;
 use crate::pdata::view::{
     Attributes, Data, LogRecord, Metric, Point, Resource, ResourceGroup, ScopeGroup, Span, View,
 };
-use crate::pdata::wire::{Fields, LEN, Value, encode_varint, put_varint};
+use crate::pdata::wire::{LEN, WireFields, WireValue, encode_varint, put_varint};
 use crate::steps;
 
 pub(super) struct Editor<'a> {
@@ -187,14 +187,14 @@ impl<'a> Editor<'a> {
         each: &mut dyn FnMut(&mut Self, &'a [u8]) -> Fate,
     ) -> Fate {
         if let Some((_, _, new)) = head
-            && Fields::new(content).all(|field| field.number != 1)
+            && WireFields::new(content).all(|field| field.number != 1)
         {
             self.open();
             self.put_field(1, new);
         }
         let (mut stay, mut go) = (0_u64, 0_u64);
-        for field in Fields::new(content) {
-            let Value::Bytes(inner) = field.value else {
+        for field in WireFields::new(content) {
+            let WireValue::Bytes(inner) = field.value else {
                 continue;
             };
             if children.contains(&field.number) {
@@ -235,7 +235,7 @@ impl<'a> Editor<'a> {
             return;
         }
         let mut placed = false;
-        for field in Fields::new(content) {
+        for field in WireFields::new(content) {
             if field.number == number {
                 let start = self.offset(field.raw);
                 self.copy_to(start);
@@ -415,8 +415,8 @@ fn items_of_metric(content: &[u8]) -> u64 {
 
 /// The content of the messages in a field.
 fn messages(content: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    Fields::new(content).filter_map(move |field| match field.value {
-        Value::Bytes(inner) if field.number == number => Some(inner),
+    WireFields::new(content).filter_map(move |field| match field.value {
+        WireValue::Bytes(inner) if field.number == number => Some(inner),
         _ => None,
     })
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::pdata::samples::Style;
 use crate::pdata::tests::{canonical, sample};
 use crate::pdata::view::{Attributes, Value};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 use crate::pdata::{Signal, walk};
 
 /// An edit that does one thing or another, depending on what it sees.
@@ -264,9 +264,9 @@ fn untouched(signal: Signal, request: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = Vec::new();
     let mut walk = |message: &[u8], taken: &[u32]| -> Vec<(u32, Vec<u8>)> {
         let mut inner = Vec::new();
-        for field in Fields::new(message) {
+        for field in WireFields::new(message) {
             match field.value {
-                wire::Value::Bytes(content) if taken.contains(&field.number) => {
+                wire::WireValue::Bytes(content) if taken.contains(&field.number) => {
                     inner.push((field.number, content.to_vec()));
                 }
                 _ => rest.push(field.raw.to_vec()),

@@ -1,8 +1,8 @@
 //! Data points of histograms of both kinds.
 
-use super::point::{Common, Exemplar, Reading, common_accessors};
+use super::point::{CommonFields, CommonReading, Exemplar, common_accessors};
 use super::{Repeated, View};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// What a histogram of either kind knows of all its observations.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +41,7 @@ macro_rules! observation_accessors {
 /// A point of a histogram with explicit bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct HistogramPoint<'a> {
-    common: Common<'a>,
+    common: CommonFields<'a>,
     observations: Observations,
     bucket_counts: &'a [u8],
     explicit_bounds: &'a [u8],
@@ -67,29 +67,35 @@ impl<'a> HistogramPoint<'a> {
         Repeated::new(self.common.raw, 8)
     }
 
-    pub(super) fn common(&self) -> &Common<'a> {
+    pub(super) fn common(&self) -> &CommonFields<'a> {
         &self.common
     }
 }
 
 impl<'a> View<'a> for HistogramPoint<'a> {
     fn parse(raw: &'a [u8]) -> Self {
-        let mut reading = Reading::new(raw, 9, 10);
+        let mut reading = CommonReading::new(raw, 9, 10);
         let mut point = Self {
-            common: Common::NONE,
+            common: CommonFields::NONE,
             observations: Observations::default(),
             bucket_counts: &[],
             explicit_bounds: &[],
         };
         let observations = &mut point.observations;
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (4, wire::Value::Fixed64(value)) => observations.count = value,
-                (5, wire::Value::Fixed64(bits)) => observations.sum = Some(f64::from_bits(bits)),
-                (6, wire::Value::Bytes(packed)) => point.bucket_counts = packed,
-                (7, wire::Value::Bytes(packed)) => point.explicit_bounds = packed,
-                (11, wire::Value::Fixed64(bits)) => observations.min = Some(f64::from_bits(bits)),
-                (12, wire::Value::Fixed64(bits)) => observations.max = Some(f64::from_bits(bits)),
+                (4, wire::WireValue::Fixed64(value)) => observations.count = value,
+                (5, wire::WireValue::Fixed64(bits)) => {
+                    observations.sum = Some(f64::from_bits(bits))
+                }
+                (6, wire::WireValue::Bytes(packed)) => point.bucket_counts = packed,
+                (7, wire::WireValue::Bytes(packed)) => point.explicit_bounds = packed,
+                (11, wire::WireValue::Fixed64(bits)) => {
+                    observations.min = Some(f64::from_bits(bits))
+                }
+                (12, wire::WireValue::Fixed64(bits)) => {
+                    observations.max = Some(f64::from_bits(bits))
+                }
                 _ => reading.add(field),
             }
         }
@@ -101,7 +107,7 @@ impl<'a> View<'a> for HistogramPoint<'a> {
 /// A point of a histogram with exponential buckets.
 #[derive(Debug, Clone, Copy)]
 pub struct ExponentialHistogramPoint<'a> {
-    common: Common<'a>,
+    common: CommonFields<'a>,
     observations: Observations,
     scale: i32,
     zero_count: u64,
@@ -144,16 +150,16 @@ impl<'a> ExponentialHistogramPoint<'a> {
         Repeated::new(self.common.raw, 11)
     }
 
-    pub(super) fn common(&self) -> &Common<'a> {
+    pub(super) fn common(&self) -> &CommonFields<'a> {
         &self.common
     }
 }
 
 impl<'a> View<'a> for ExponentialHistogramPoint<'a> {
     fn parse(raw: &'a [u8]) -> Self {
-        let mut reading = Reading::new(raw, 1, 10);
+        let mut reading = CommonReading::new(raw, 1, 10);
         let mut point = Self {
-            common: Common::NONE,
+            common: CommonFields::NONE,
             observations: Observations::default(),
             scale: 0,
             zero_count: 0,
@@ -162,17 +168,23 @@ impl<'a> View<'a> for ExponentialHistogramPoint<'a> {
             negative: &[],
         };
         let observations = &mut point.observations;
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (4, wire::Value::Fixed64(value)) => observations.count = value,
-                (5, wire::Value::Fixed64(bits)) => observations.sum = Some(f64::from_bits(bits)),
-                (6, wire::Value::Varint(value)) => point.scale = zigzag(value),
-                (7, wire::Value::Fixed64(value)) => point.zero_count = value,
-                (8, wire::Value::Bytes(content)) => point.positive = content,
-                (9, wire::Value::Bytes(content)) => point.negative = content,
-                (12, wire::Value::Fixed64(bits)) => observations.min = Some(f64::from_bits(bits)),
-                (13, wire::Value::Fixed64(bits)) => observations.max = Some(f64::from_bits(bits)),
-                (14, wire::Value::Fixed64(bits)) => point.zero_threshold = f64::from_bits(bits),
+                (4, wire::WireValue::Fixed64(value)) => observations.count = value,
+                (5, wire::WireValue::Fixed64(bits)) => {
+                    observations.sum = Some(f64::from_bits(bits))
+                }
+                (6, wire::WireValue::Varint(value)) => point.scale = zigzag(value),
+                (7, wire::WireValue::Fixed64(value)) => point.zero_count = value,
+                (8, wire::WireValue::Bytes(content)) => point.positive = content,
+                (9, wire::WireValue::Bytes(content)) => point.negative = content,
+                (12, wire::WireValue::Fixed64(bits)) => {
+                    observations.min = Some(f64::from_bits(bits))
+                }
+                (13, wire::WireValue::Fixed64(bits)) => {
+                    observations.max = Some(f64::from_bits(bits))
+                }
+                (14, wire::WireValue::Fixed64(bits)) => point.zero_threshold = f64::from_bits(bits),
                 _ => reading.add(field),
             }
         }
@@ -206,10 +218,10 @@ impl<'a> View<'a> for Buckets<'a> {
             offset: 0,
             counts: &[],
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Varint(value)) => buckets.offset = zigzag(value),
-                (2, wire::Value::Bytes(packed)) => buckets.counts = packed,
+                (1, wire::WireValue::Varint(value)) => buckets.offset = zigzag(value),
+                (2, wire::WireValue::Bytes(packed)) => buckets.counts = packed,
                 _ => {}
             }
         }

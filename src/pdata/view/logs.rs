@@ -2,7 +2,7 @@
 
 use super::value::{Attributes, Finder, Value};
 use super::{View, text};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// One log record.
 #[derive(Debug, Clone, Copy)]
@@ -51,11 +51,11 @@ impl<'a> View<'a> for LogRecord<'a> {
             attributes: Attributes::NONE,
         };
         let mut attributes = Finder::new(raw, 6);
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (2, wire::Value::Varint(value)) => record.severity_number = value as i32,
-                (3, wire::Value::Bytes(content)) => record.severity_text = content,
-                (5, wire::Value::Bytes(content)) => record.body = content,
+                (2, wire::WireValue::Varint(value)) => record.severity_number = value as i32,
+                (3, wire::WireValue::Bytes(content)) => record.severity_text = content,
+                (5, wire::WireValue::Bytes(content)) => record.body = content,
                 (6, _) => attributes.add(field.raw),
                 _ => {}
             }

@@ -1,9 +1,9 @@
 //! Metrics and their data points.
 
 use super::histogram::{ExponentialHistogramPoint, HistogramPoint};
-use super::point::{Common, NumberPoint, SummaryPoint, common_accessors};
+use super::point::{CommonFields, NumberPoint, SummaryPoint, common_accessors};
 use super::{Repeated, View, text};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// One metric.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +77,8 @@ impl<'a> View<'a> for Metric<'a> {
             unit: &[],
             data: (0, &[]),
         };
-        for field in Fields::new(raw) {
-            if let wire::Value::Bytes(content) = field.value {
+        for field in WireFields::new(raw) {
+            if let wire::WireValue::Bytes(content) = field.value {
                 match field.number {
                     1 => metric.name = content,
                     2 => metric.description = content,
@@ -96,11 +96,11 @@ impl<'a> View<'a> for Metric<'a> {
 fn aggregation(content: &[u8]) -> (Temporality, bool) {
     let mut temporality = Temporality::Unspecified;
     let mut monotonic = false;
-    for field in Fields::new(content) {
+    for field in WireFields::new(content) {
         match (field.number, field.value) {
-            (2, wire::Value::Varint(1)) => temporality = Temporality::Delta,
-            (2, wire::Value::Varint(2)) => temporality = Temporality::Cumulative,
-            (3, wire::Value::Varint(value)) => monotonic = value != 0,
+            (2, wire::WireValue::Varint(1)) => temporality = Temporality::Delta,
+            (2, wire::WireValue::Varint(2)) => temporality = Temporality::Cumulative,
+            (3, wire::WireValue::Varint(value)) => monotonic = value != 0,
             _ => {}
         }
     }
@@ -202,7 +202,7 @@ pub enum Point<'a> {
 impl<'a> Point<'a> {
     common_accessors!();
 
-    fn common(&self) -> &Common<'a> {
+    fn common(&self) -> &CommonFields<'a> {
         match self {
             Self::Number(point) => point.common(),
             Self::Histogram(point) => point.common(),

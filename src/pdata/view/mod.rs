@@ -32,7 +32,7 @@ mod value;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::wire::{self, Fields};
+use super::wire::{self, WireFields};
 use super::{Batch, Part, Signal};
 
 pub use histogram::{
@@ -105,7 +105,7 @@ pub trait View<'a>: Sized {
 /// The messages of one repeated field, in order.
 #[derive(Debug, Clone)]
 pub struct Repeated<'a, T> {
-    fields: Fields<'a>,
+    fields: WireFields<'a>,
     number: u32,
     view: PhantomData<fn() -> T>,
 }
@@ -115,7 +115,7 @@ impl<'a, T> Repeated<'a, T> {
     #[inline]
     fn new(message: &'a [u8], number: u32) -> Self {
         Self {
-            fields: Fields::new(message),
+            fields: WireFields::new(message),
             number,
             view: PhantomData,
         }
@@ -130,7 +130,7 @@ impl<'a, T: View<'a>> Iterator for Repeated<'a, T> {
         loop {
             let field = self.fields.next()?;
             if field.number == self.number
-                && let wire::Value::Bytes(raw) = field.value
+                && let wire::WireValue::Bytes(raw) = field.value
             {
                 return Some(T::parse(raw));
             }
@@ -182,10 +182,10 @@ impl<'a, T> View<'a> for ResourceGroup<'a, T> {
             schema_url: &[],
             view: PhantomData,
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Bytes(content)) => group.resource = Resource::parse(content),
-                (3, wire::Value::Bytes(content)) => group.schema_url = content,
+                (1, wire::WireValue::Bytes(content)) => group.resource = Resource::parse(content),
+                (3, wire::WireValue::Bytes(content)) => group.schema_url = content,
                 _ => {}
             }
         }
@@ -291,10 +291,10 @@ impl<'a, T> View<'a> for ScopeGroup<'a, T> {
             schema_url: &[],
             view: PhantomData,
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Bytes(content)) => group.scope = Scope::parse(content),
-                (3, wire::Value::Bytes(content)) => group.schema_url = content,
+                (1, wire::WireValue::Bytes(content)) => group.scope = Scope::parse(content),
+                (3, wire::WireValue::Bytes(content)) => group.schema_url = content,
                 _ => {}
             }
         }
@@ -339,10 +339,10 @@ impl<'a> View<'a> for Scope<'a> {
             name: &[],
             version: &[],
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Bytes(content)) => scope.name = content,
-                (2, wire::Value::Bytes(content)) => scope.version = content,
+                (1, wire::WireValue::Bytes(content)) => scope.name = content,
+                (2, wire::WireValue::Bytes(content)) => scope.version = content,
                 _ => {}
             }
         }

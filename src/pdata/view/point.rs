@@ -3,14 +3,14 @@
 use super::value::{Attributes, Finder};
 use super::{Repeated, View};
 use crate::pdata::plain::{Bits, Front};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// `DataPointFlags::NO_RECORDED_VALUE_MASK`.
 const NO_RECORDED_VALUE: u32 = 1;
 
 /// What every kind of point has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Common<'a> {
+pub(super) struct CommonFields<'a> {
     pub(super) raw: &'a [u8],
     pub(super) attributes: Attributes<'a>,
     pub(super) start_time_unix_nano: u64,
@@ -77,7 +77,7 @@ impl Number {
 /// A point of a gauge or a sum.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberPoint<'a> {
-    common: Common<'a>,
+    common: CommonFields<'a>,
     value: Option<Number>,
 }
 
@@ -94,7 +94,7 @@ impl<'a> NumberPoint<'a> {
         Repeated::new(self.common.raw, 5)
     }
 
-    pub(super) fn common(&self) -> &Common<'a> {
+    pub(super) fn common(&self) -> &CommonFields<'a> {
         &self.common
     }
 }
@@ -103,7 +103,7 @@ impl<'a> View<'a> for NumberPoint<'a> {
     #[inline]
     fn parse(raw: &'a [u8]) -> Self {
         let mut front = Front::of(raw);
-        let mut point = Reading::new(raw, 7, 8);
+        let mut point = CommonReading::new(raw, 7, 8);
         point.common.start_time_unix_nano = front.start.unwrap_or(0);
         point.common.time_unix_nano = front.time.unwrap_or(0);
         let number = |bits| match bits {
@@ -112,10 +112,10 @@ impl<'a> View<'a> for NumberPoint<'a> {
         };
         let mut value = front.value.map(number);
         point.attributes.add(front.attributes(|_| true));
-        for field in Fields::new(front.rest) {
+        for field in WireFields::new(front.rest) {
             match (field.number, field.value) {
-                (4, wire::Value::Fixed64(bits)) => value = Some(number(Bits::Double(bits))),
-                (6, wire::Value::Fixed64(bits)) => value = Some(number(Bits::Int(bits))),
+                (4, wire::WireValue::Fixed64(bits)) => value = Some(number(Bits::Double(bits))),
+                (6, wire::WireValue::Fixed64(bits)) => value = Some(number(Bits::Int(bits))),
                 _ => point.add(field),
             }
         }
@@ -129,7 +129,7 @@ impl<'a> View<'a> for NumberPoint<'a> {
 /// A point of a summary.
 #[derive(Debug, Clone, Copy)]
 pub struct SummaryPoint<'a> {
-    common: Common<'a>,
+    common: CommonFields<'a>,
     count: u64,
     sum: f64,
 }
@@ -152,19 +152,19 @@ impl<'a> SummaryPoint<'a> {
         Repeated::new(self.common.raw, 6)
     }
 
-    pub(super) fn common(&self) -> &Common<'a> {
+    pub(super) fn common(&self) -> &CommonFields<'a> {
         &self.common
     }
 }
 
 impl<'a> View<'a> for SummaryPoint<'a> {
     fn parse(raw: &'a [u8]) -> Self {
-        let mut reading = Reading::new(raw, 7, 8);
+        let mut reading = CommonReading::new(raw, 7, 8);
         let (mut count, mut sum) = (0, 0.0);
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (4, wire::Value::Fixed64(value)) => count = value,
-                (5, wire::Value::Fixed64(bits)) => sum = f64::from_bits(bits),
+                (4, wire::WireValue::Fixed64(value)) => count = value,
+                (5, wire::WireValue::Fixed64(bits)) => sum = f64::from_bits(bits),
                 _ => reading.add(field),
             }
         }
@@ -191,10 +191,10 @@ impl<'a> View<'a> for Quantile {
             quantile: 0.0,
             value: 0.0,
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Fixed64(bits)) => quantile.quantile = f64::from_bits(bits),
-                (2, wire::Value::Fixed64(bits)) => quantile.value = f64::from_bits(bits),
+                (1, wire::WireValue::Fixed64(bits)) => quantile.quantile = f64::from_bits(bits),
+                (2, wire::WireValue::Fixed64(bits)) => quantile.value = f64::from_bits(bits),
                 _ => {}
             }
         }
@@ -253,15 +253,15 @@ impl<'a> View<'a> for Exemplar<'a> {
             span_id: &[],
             trace_id: &[],
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (2, wire::Value::Fixed64(value)) => exemplar.time_unix_nano = value,
-                (3, wire::Value::Fixed64(bits)) => {
+                (2, wire::WireValue::Fixed64(value)) => exemplar.time_unix_nano = value,
+                (3, wire::WireValue::Fixed64(bits)) => {
                     exemplar.value = Some(Number::Double(f64::from_bits(bits)));
                 }
-                (4, wire::Value::Bytes(content)) => exemplar.span_id = content,
-                (5, wire::Value::Bytes(content)) => exemplar.trace_id = content,
-                (6, wire::Value::Fixed64(bits)) => {
+                (4, wire::WireValue::Bytes(content)) => exemplar.span_id = content,
+                (5, wire::WireValue::Bytes(content)) => exemplar.trace_id = content,
+                (6, wire::WireValue::Fixed64(bits)) => {
                     exemplar.value = Some(Number::Int(bits.cast_signed()));
                 }
                 _ => {}
@@ -271,7 +271,7 @@ impl<'a> View<'a> for Exemplar<'a> {
     }
 }
 
-impl Common<'_> {
+impl CommonFields<'_> {
     pub(super) const NONE: Self = Self {
         raw: &[],
         attributes: Attributes::NONE,
@@ -285,22 +285,22 @@ impl Common<'_> {
     }
 }
 
-/// A [`Common`] in the making. Times have the numbers 2 and 3 in every kind of point;
+/// A [`CommonFields`] in the making. Times have the numbers 2 and 3 in every kind of point;
 /// attributes and flags differ.
-pub(super) struct Reading<'a> {
-    common: Common<'a>,
+pub(super) struct CommonReading<'a> {
+    common: CommonFields<'a>,
     attributes: Finder<'a>,
     attributes_number: u32,
     flags_number: u32,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> CommonReading<'a> {
     #[inline(always)]
     pub(super) fn new(raw: &'a [u8], attributes_number: u32, flags_number: u32) -> Self {
         Self {
-            common: Common {
+            common: CommonFields {
                 raw,
-                ..Common::NONE
+                ..CommonFields::NONE
             },
             attributes: Finder::new(raw, attributes_number),
             attributes_number,
@@ -309,16 +309,18 @@ impl<'a> Reading<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn add(&mut self, field: wire::Field<'a>) {
+    pub(super) fn add(&mut self, field: wire::WireField<'a>) {
         match field.value {
-            wire::Value::Fixed64(value) if field.number == 2 => {
+            wire::WireValue::Fixed64(value) if field.number == 2 => {
                 self.common.start_time_unix_nano = value;
             }
-            wire::Value::Fixed64(value) if field.number == 3 => self.common.time_unix_nano = value,
-            wire::Value::Bytes(_) if field.number == self.attributes_number => {
+            wire::WireValue::Fixed64(value) if field.number == 3 => {
+                self.common.time_unix_nano = value
+            }
+            wire::WireValue::Bytes(_) if field.number == self.attributes_number => {
                 self.attributes.add(field.raw);
             }
-            wire::Value::Varint(value) if field.number == self.flags_number => {
+            wire::WireValue::Varint(value) if field.number == self.flags_number => {
                 self.common.flags = value as u32;
             }
             _ => {}
@@ -326,7 +328,7 @@ impl<'a> Reading<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn finish(mut self) -> Common<'a> {
+    pub(super) fn finish(mut self) -> CommonFields<'a> {
         self.common.attributes = self.attributes.finish();
         self.common
     }

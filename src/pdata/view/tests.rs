@@ -41,7 +41,8 @@ fn owned_entry(entry: &KeyValue<'_>) -> common::KeyValue {
 
 fn owned_attributes(attributes: Attributes<'_>) -> Vec<common::KeyValue> {
     if let Some(raw) = attributes.raw() {
-        let again = Attributes::contiguous(raw, Fields::new(raw).next().map_or(0, |f| f.number));
+        let again =
+            Attributes::contiguous(raw, WireFields::new(raw).next().map_or(0, |f| f.number));
         assert_eq!(again.iter().count(), attributes.iter().count());
     }
     attributes.iter().map(|entry| owned_entry(&entry)).collect()

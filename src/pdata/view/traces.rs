@@ -2,7 +2,7 @@
 
 use super::value::{Attributes, Finder};
 use super::{View, text};
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// One span.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,10 @@ impl<'a> View<'a> for Span<'a> {
         let mut name: &[u8] = &[];
         let mut kind = 0;
         let mut attributes = Finder::new(raw, 9);
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (5, wire::Value::Bytes(content)) => name = content,
-                (6, wire::Value::Varint(value)) => kind = value as i32,
+                (5, wire::WireValue::Bytes(content)) => name = content,
+                (6, wire::WireValue::Varint(value)) => kind = value as i32,
                 (9, _) => attributes.add(field.raw),
                 _ => {}
             }

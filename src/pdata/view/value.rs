@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Repeated, View, text};
 use crate::pdata::plain;
-use crate::pdata::wire::{self, Fields};
+use crate::pdata::wire::{self, WireFields};
 
 /// The attributes of a resource, scope, point, span or log record.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl<'a> Attributes<'a> {
     /// The attributes under a field number in the content of a message.
     pub(super) fn within(message: &'a [u8], number: u32) -> Self {
         let mut found = Finder::new(message, number);
-        for field in Fields::new(message) {
+        for field in WireFields::new(message) {
             if field.number == number {
                 found.add(field.raw);
             }
@@ -59,8 +59,8 @@ impl<'a> Attributes<'a> {
     /// that passes most of them on.
     pub fn encoded(&self) -> impl Iterator<Item = Encoded<'a>> {
         let number = self.number;
-        Fields::new(self.span).filter_map(move |field| match field.value {
-            wire::Value::Bytes(raw) if field.number == number => Some(Encoded(raw)),
+        WireFields::new(self.span).filter_map(move |field| match field.value {
+            wire::WireValue::Bytes(raw) if field.number == number => Some(Encoded(raw)),
             _ => None,
         })
     }
@@ -109,9 +109,9 @@ impl<'a> Encoded<'a> {
         if let Some(own) = plain::key_of(self.0) {
             return own == key.as_bytes();
         }
-        let own = Fields::new(self.0).find(|field| field.number == 1);
+        let own = WireFields::new(self.0).find(|field| field.number == 1);
         match own.map(|field| field.value) {
-            Some(wire::Value::Bytes(own)) => own == key.as_bytes(),
+            Some(wire::WireValue::Bytes(own)) => own == key.as_bytes(),
             _ => key.is_empty(),
         }
     }
@@ -199,10 +199,10 @@ impl<'a> View<'a> for KeyValue<'a> {
             key: "",
             value: Value::Empty,
         };
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             match (field.number, field.value) {
-                (1, wire::Value::Bytes(content)) => attribute.key = text(content),
-                (2, wire::Value::Bytes(content)) => attribute.value = Value::parse(content),
+                (1, wire::WireValue::Bytes(content)) => attribute.key = text(content),
+                (2, wire::WireValue::Bytes(content)) => attribute.value = Value::parse(content),
                 _ => {}
             }
         }
@@ -283,15 +283,15 @@ fn sorted<'a>(entries: Repeated<'a, KeyValue<'a>>) -> Vec<KeyValue<'a>> {
 impl<'a> View<'a> for Value<'a> {
     #[inline]
     fn parse(raw: &'a [u8]) -> Self {
-        for field in Fields::new(raw) {
+        for field in WireFields::new(raw) {
             return match (field.number, field.value) {
-                (1, wire::Value::Bytes(content)) => Self::Str(text(content)),
-                (2, wire::Value::Varint(value)) => Self::Bool(value != 0),
-                (3, wire::Value::Varint(value)) => Self::Int(value.cast_signed()),
-                (4, wire::Value::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
-                (5, wire::Value::Bytes(content)) => Self::Array(Array(content)),
-                (6, wire::Value::Bytes(content)) => Self::Map(Map(content)),
-                (7, wire::Value::Bytes(content)) => Self::Bytes(content),
+                (1, wire::WireValue::Bytes(content)) => Self::Str(text(content)),
+                (2, wire::WireValue::Varint(value)) => Self::Bool(value != 0),
+                (3, wire::WireValue::Varint(value)) => Self::Int(value.cast_signed()),
+                (4, wire::WireValue::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
+                (5, wire::WireValue::Bytes(content)) => Self::Array(Array(content)),
+                (6, wire::WireValue::Bytes(content)) => Self::Map(Map(content)),
+                (7, wire::WireValue::Bytes(content)) => Self::Bytes(content),
                 // Unknown, or an index into a string table that only profiles have.
                 _ => continue,
             };

@@ -20,19 +20,19 @@ fn what_is_written_is_what_prost_reads_and_writes() {
         writer.scope("scope", "1.0");
         writer.metric(
             MetricKind::Gauge,
-            Descriptor {
+            MetricDescriptor {
                 name: "g",
                 unit: "",
                 description: "a gauge",
             },
         );
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[("flag", AttributeValue::Bool(false))],
             start: None,
             time: at(7),
-            value: Some(Number::Double(0.0)),
+            value: Some(NewNumber::Double(0.0)),
         });
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[],
             start: None,
             time: at(7),
@@ -40,31 +40,31 @@ fn what_is_written_is_what_prost_reads_and_writes() {
         });
         writer.metric(
             MetricKind::Counter,
-            Descriptor {
+            MetricDescriptor {
                 name: "c",
                 unit: "By",
                 description: "",
             },
         );
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[
                 ("n", AttributeValue::Int(-3)),
                 ("d", AttributeValue::Double(0.5)),
             ],
             start: Some(at(1)),
             time: at(7),
-            value: Some(Number::Int(5)),
+            value: Some(NewNumber::Int(5)),
         });
         writer.scope("another", "");
         writer.metric(
             MetricKind::Histogram,
-            Descriptor {
+            MetricDescriptor {
                 name: "h",
                 unit: "s",
                 description: "",
             },
         );
-        writer.histogram(HistogramPoint {
+        writer.histogram(NewHistogramPoint {
             attributes: &[],
             start: Some(at(1)),
             time: at(7),
@@ -100,20 +100,20 @@ fn what_is_written_is_what_prost_reads_and_writes() {
 #[test]
 fn what_shows_a_series_ends_it_too() {
     let write = |writer: &mut MetricsWriter| {
-        let descriptor = Descriptor {
+        let descriptor = MetricDescriptor {
             name: "m",
             unit: "",
             description: "",
         };
         writer.metric(MetricKind::Counter, descriptor);
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes: &[],
             start: Some(at(1)),
             time: at(2),
-            value: Some(Number::Int(5)),
+            value: Some(NewNumber::Int(5)),
         });
         writer.metric(MetricKind::Histogram, descriptor);
-        writer.histogram(HistogramPoint {
+        writer.histogram(NewHistogramPoint {
             attributes: &[],
             start: Some(at(1)),
             time: at(2),
@@ -165,7 +165,7 @@ fn random_calls(random: &mut Random) -> MetricsWriter {
                     MetricKind::Histogram,
                 ]);
                 let (name, unit, description) = (text(random), text(random), text(random));
-                let descriptor = Descriptor {
+                let descriptor = MetricDescriptor {
                     name: &name,
                     unit: &unit,
                     description: &description,
@@ -195,7 +195,7 @@ fn random_point(writer: &mut MetricsWriter, kind: MetricKind, random: &mut Rando
         let bounds: Vec<f64> = (0..random.below(20)).map(|bound| bound as f64).collect();
         let buckets: Vec<u64> = (0..=bounds.len()).map(|_| random.next() % 3).collect();
         let recorded = !random.one_in(4);
-        writer.histogram(HistogramPoint {
+        writer.histogram(NewHistogramPoint {
             attributes,
             start,
             time,
@@ -204,16 +204,16 @@ fn random_point(writer: &mut MetricsWriter, kind: MetricKind, random: &mut Rando
             buckets: if recorded { &buckets } else { &[] },
         });
     } else {
-        writer.number(NumberPoint {
+        writer.number(NewNumberPoint {
             attributes,
             start,
             time,
             value: random.pick(&[
                 None,
-                Some(Number::Int(-1)),
-                Some(Number::Int(0)),
-                Some(Number::Double(0.0)),
-                Some(Number::Double(f64::NAN)),
+                Some(NewNumber::Int(-1)),
+                Some(NewNumber::Int(0)),
+                Some(NewNumber::Double(0.0)),
+                Some(NewNumber::Double(f64::NAN)),
             ]),
         });
     }

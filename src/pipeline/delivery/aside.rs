@@ -5,15 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::retry::Retry;
+use super::retry::RetryWaits;
 use super::suspects::Record;
-use crate::pipeline::queue::Request;
+use crate::pipeline::queue::QueuedRequest;
 
 /// What is known of one load's attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) record: Record,
-    pub(super) retry: Retry,
+    pub(super) retry: RetryWaits,
     /// Attempts that were made.
     pub(super) attempts: u32,
     /// Whether it has stepped aside before: then it is attempted once at a time.
@@ -25,7 +25,7 @@ pub(super) struct Case {
 /// A request that has stepped aside.
 #[derive(Debug)]
 pub(super) struct Suspect {
-    pub(super) request: Request,
+    pub(super) request: QueuedRequest,
     pub(super) case: Case,
 }
 
@@ -34,18 +34,18 @@ pub(super) struct Suspect {
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     // Std: the sections move one request.
-    state: Mutex<State>,
+    state: Mutex<AsideState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AsideState {
     suspects: VecDeque<Suspect>,
     /// How many requests had been delivered when one of them last failed.
     delivered: Option<u64>,
 }
 
 impl Case {
-    pub(super) fn new(retry: Retry, now: Instant) -> Self {
+    pub(super) fn new(retry: RetryWaits, now: Instant) -> Self {
         Self {
             record: Record::new(),
             retry,
@@ -90,7 +90,7 @@ impl Aside {
         self.lock().suspects.pop_front()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AsideState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,11 +12,11 @@ use super::suspects::Judgement;
 use super::{DeliveryTask, Grace};
 use crate::component::{Delivered, DropReason, ExportError, Remedy};
 use crate::pdata::Batch;
-use crate::pipeline::queue::Request;
+use crate::pipeline::queue::QueuedRequest;
 use crate::resilience::{Event, Outcome};
 
 /// How a load met its end, or what is to be done with it in pieces.
-pub(super) enum Verdict {
+pub(super) enum LoadVerdict {
     Delivered(Delivered),
     /// The peer found it too large, and took so long to say it.
     TooLarge(Duration),
@@ -41,37 +41,37 @@ impl DeliveryTask {
     /// that the breaker hears if the peer takes so long to find the load too large.
     pub(super) async fn bring(
         &self,
-        load: &[Request],
+        load: &[QueuedRequest],
         case: &mut Case,
         too_large: TooLarge<'_>,
         grace: &Grace,
-    ) -> Verdict {
+    ) -> LoadVerdict {
         let Some(batch) = join(load) else {
-            return Verdict::Delivered(Delivered::default());
+            return LoadVerdict::Delivered(Delivered::default());
         };
         let mut due = Instant::now();
         let mut over = pin!(grace.is_over());
         for number in case.attempts.. {
             let passed = tokio::select! {
                 biased;
-                () = &mut over => return Verdict::Cancelled,
+                () = &mut over => return LoadVerdict::Cancelled,
                 passed = self.gate.pass(due, number, grace) => passed,
                 // A suspect that must wait for the gate lets the requests in the queue go first.
                 () = self.queue.filled(), if case.is_suspect => {
                     case.due = Instant::now() + GIVING_WAY;
-                    return Verdict::Aside;
+                    return LoadVerdict::Aside;
                 }
             };
             let Passed { pass, forbidden } = passed;
             case.retry.excuse(forbidden);
             let Some(pass) = pass else {
-                return Verdict::GivenUp(DropReason::Shutdown);
+                return LoadVerdict::GivenUp(DropReason::Shutdown);
             };
             let canary = pass.is_canary();
             let begun = Instant::now();
             let (result, took) = tokio::select! {
                 biased;
-                () = &mut over => return Verdict::Cancelled,
+                () = &mut over => return LoadVerdict::Cancelled,
                 attempt = self.attempt(&batch, pass, begun, too_large) => attempt,
             };
             case.attempts = number + 1;
@@ -82,16 +82,16 @@ impl DeliveryTask {
             let error = match result {
                 Ok(delivered) => {
                     self.status.working();
-                    return Verdict::Delivered(delivered);
+                    return LoadVerdict::Delivered(delivered);
                 }
                 Err(error) => error,
             };
             self.status.failing(&error.message);
             match error.remedy {
                 Remedy::Retry => {}
-                Remedy::Split => return Verdict::TooLarge(took),
-                Remedy::None => return Verdict::Refused,
-                Remedy::Unconfirmed => return Verdict::GivenUp(DropReason::Unconfirmed),
+                Remedy::Split => return LoadVerdict::TooLarge(took),
+                Remedy::None => return LoadVerdict::Refused,
+                Remedy::Unconfirmed => return LoadVerdict::GivenUp(DropReason::Unconfirmed),
             }
             // One attempt each is all that a shutdown leaves time for.
             if grace.has_begun() {
@@ -100,12 +100,12 @@ impl DeliveryTask {
                 if !case.is_suspect {
                     self.gate.failed_at_last();
                 }
-                return Verdict::GivenUp(DropReason::Shutdown);
+                return LoadVerdict::GivenUp(DropReason::Shutdown);
             }
             let now = Instant::now();
             let judgement = self.judge(case, now, canary, error.outcome);
             if judgement == Judgement::GiveUp {
-                return Verdict::GivenUp(DropReason::KeepsFailing);
+                return LoadVerdict::GivenUp(DropReason::KeepsFailing);
             }
             let forbidden = self.gate.forbidden(now);
             let rng = &mut rand::rng();
@@ -122,10 +122,10 @@ impl DeliveryTask {
             due = now + wait;
             if case.is_suspect || judgement == Judgement::StepAside {
                 case.due = due;
-                return Verdict::Aside;
+                return LoadVerdict::Aside;
             }
         }
-        Verdict::GivenUp(DropReason::RetriesExhausted)
+        LoadVerdict::GivenUp(DropReason::RetriesExhausted)
     }
 
     fn judge(&self, case: &mut Case, now: Instant, canary: bool, outcome: Outcome) -> Judgement {
@@ -166,7 +166,7 @@ impl DeliveryTask {
     }
 }
 
-fn join(load: &[Request]) -> Option<Batch> {
+fn join(load: &[QueuedRequest]) -> Option<Batch> {
     let (first, rest) = load.split_first()?;
     let mut batch = first.batch.clone();
     for request in rest {

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep_until};
 use super::Grace;
 use crate::component::{Delivered, ExportError};
 use crate::resilience::{
-    ActiveTask, ActiveTasks, Attempt, Completion, Endpoint, Event, Mode, Outcome, Permit,
-    RejectReason, RetryResult, State,
+    ActiveTask, ActiveTasks, Attempt, BreakerState, Completion, Endpoint, Event, Mode, Outcome,
+    Permit, RejectReason, RetryResult,
 };
 
 /// A breaker that rejects and names a time that has come is asked again after this. That
@@ -167,7 +167,7 @@ impl Gate {
             }
             let now = Instant::now();
             // A passed canary is followed by the next a second later, not at once.
-            if !healthy && breaker.state() == State::HalfOpen {
+            if !healthy && breaker.state() == BreakerState::HalfOpen {
                 let next = breaker.wake_at().filter(|next| *next > now);
                 if next.is_some() {
                     return Err(next);
@@ -223,7 +223,7 @@ impl Gate {
     }
 
     fn is_healthy(&self) -> bool {
-        !self.enforces || self.endpoint.breaker().state() == State::Healthy
+        !self.enforces || self.endpoint.breaker().state() == BreakerState::Healthy
     }
 
     fn closed(&self, now: Instant) -> Closed {
@@ -245,7 +245,7 @@ impl Gate {
         let breaker = self.endpoint.breaker();
         let wakes = breaker.wake_at();
         // Forced open, which no time ends.
-        if wakes.is_none() && breaker.state() == State::CoolingDown {
+        if wakes.is_none() && breaker.state() == BreakerState::CoolingDown {
             return None;
         }
         wakes.max(Some(now + SHORTEST_WAIT))

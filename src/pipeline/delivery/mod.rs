@@ -28,16 +28,16 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
 use self::aside::{Aside, Case, Suspect};
-use self::attempts::Verdict;
+use self::attempts::LoadVerdict;
 use self::cutter::{Cut, Cutter};
 use self::gate::Gate;
 use self::rest::{Rest, items};
-use self::retry::Retry;
+use self::retry::RetryWaits;
 use self::suspects::Record;
 use super::Ending;
-use super::capacity::Bounds;
+use super::capacity::CapacityBounds;
 use super::grace::Grace;
-use super::queue::{JoinBounds, Queue, Request};
+use super::queue::{JoinBounds, Queue, QueuedRequest};
 use super::status::ExporterStatus;
 use crate::component::{Delivered, DropReason, Exporter};
 use crate::resilience::{ActiveTasks, Endpoint};
@@ -77,8 +77,8 @@ impl DeliveryTask {
         }
     }
 
-    pub(super) fn bounds(settings: &DeliverySettings) -> Bounds {
-        Bounds {
+    pub(super) fn bounds(settings: &DeliverySettings) -> CapacityBounds {
+        CapacityBounds {
             requests: settings.queue.requests,
             bytes: settings.queue.bytes,
             items: settings.queue.items,
@@ -92,7 +92,7 @@ impl DeliveryTask {
     /// Runs until nothing more can come or the grace is over.
     pub(super) async fn run(mut self, grace: Grace) -> Ending {
         // However this task ends, its end counts the requests that still wait.
-        let _last_words = LastWords {
+        let _last_words = DeliveryLastWords {
             queue: Arc::clone(&self.queue),
             status: Arc::clone(&self.status),
         };
@@ -139,7 +139,11 @@ impl DeliveryTask {
 
     /// The next load to deliver: requests from the queue, or one that had stepped aside. Cancel
     /// safe.
-    async fn next(&self, join: JoinBounds, grace: &Grace) -> Option<(Vec<Request>, Option<Case>)> {
+    async fn next(
+        &self,
+        join: JoinBounds,
+        grace: &Grace,
+    ) -> Option<(Vec<QueuedRequest>, Option<Case>)> {
         loop {
             let now = Instant::now();
             let others = !self.queue.is_empty();
@@ -177,7 +181,7 @@ impl DeliveryTask {
 
     /// Brings joined requests to their end, in pieces where the peer won't have the whole.
     /// `case` is what is known of a request that had stepped aside.
-    async fn deliver(&self, requests: Vec<Request>, case: Option<Case>, grace: &Grace) {
+    async fn deliver(&self, requests: Vec<QueuedRequest>, case: Option<Case>, grace: &Grace) {
         let mut rest = Rest::new(requests);
         let mut cutter = Cutter::new();
         while let Some(load) = rest.next(cutter.size()) {
@@ -185,16 +189,16 @@ impl DeliveryTask {
             let too_large = |took| cutter.outcome(items, last, took);
             let mut case = case.clone().unwrap_or_else(|| {
                 let now = Instant::now();
-                Case::new(Retry::new(self.settings.retry, now), now)
+                Case::new(RetryWaits::new(self.settings.retry, now), now)
             });
             match self.bring(&load, &mut case, &too_large, grace).await {
-                Verdict::Aside => self.set_aside(load, case),
-                Verdict::Delivered(delivered) => {
+                LoadVerdict::Aside => self.set_aside(load, case),
+                LoadVerdict::Delivered(delivered) => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
                     cutter.taken(items);
                     self.settle(load, delivered);
                 }
-                Verdict::TooLarge(took) => match cutter.too_large(items, last, took) {
+                LoadVerdict::TooLarge(took) => match cutter.too_large(items, last, took) {
                     Cut::Smaller => rest.put_back(load),
                     Cut::Lost => self.lose(load, DropReason::TooLarge),
                     Cut::GivenUp => {
@@ -203,10 +207,10 @@ impl DeliveryTask {
                     }
                 },
                 // One bad request must not cost the requests that it was joined with.
-                Verdict::Refused if load.len() > 1 => rest.put_back_apart(load),
-                Verdict::Refused => self.lose(load, DropReason::Permanent),
-                Verdict::GivenUp(reason) => self.lose(load, reason),
-                Verdict::Cancelled => {
+                LoadVerdict::Refused if load.len() > 1 => rest.put_back_apart(load),
+                LoadVerdict::Refused => self.lose(load, DropReason::Permanent),
+                LoadVerdict::GivenUp(reason) => self.lose(load, reason),
+                LoadVerdict::Cancelled => {
                     self.lose(load, DropReason::Shutdown);
                     self.lose(rest.take(), DropReason::Shutdown);
                 }
@@ -216,7 +220,7 @@ impl DeliveryTask {
 
     /// The requests of the load go on one by one, so that one of them can't hold up those
     /// it was joined with.
-    fn set_aside(&self, load: Vec<Request>, mut case: Case) {
+    fn set_aside(&self, load: Vec<QueuedRequest>, mut case: Case) {
         let now = Instant::now();
         case.is_suspect = true;
         let alone = load.len() == 1;
@@ -233,7 +237,7 @@ impl DeliveryTask {
         }
     }
 
-    fn settle(&self, load: Vec<Request>, delivered: Delivered) {
+    fn settle(&self, load: Vec<QueuedRequest>, delivered: Delivered) {
         let mut rejected = delivered.rejected;
         if rejected > 0 {
             self.status.lost(rejected, DropReason::RejectedByPeer);
@@ -248,7 +252,7 @@ impl DeliveryTask {
         }
     }
 
-    fn lose(&self, load: impl IntoIterator<Item = Request>, reason: DropReason) {
+    fn lose(&self, load: impl IntoIterator<Item = QueuedRequest>, reason: DropReason) {
         for request in load {
             self.status.lost(request.claim.items(), reason);
             request.claim.discard(reason);
@@ -256,12 +260,12 @@ impl DeliveryTask {
     }
 }
 
-struct LastWords {
+struct DeliveryLastWords {
     queue: Arc<Queue>,
     status: Arc<ExporterStatus>,
 }
 
-impl Drop for LastWords {
+impl Drop for DeliveryLastWords {
     fn drop(&mut self) {
         self.queue.close(DropReason::Aborted);
         self.status.ended();

@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::pipeline::queue::Request;
+use crate::pipeline::queue::QueuedRequest;
 
 /// Requests in their order, of which any number of items can be taken.
 #[derive(Debug)]
 pub(super) struct Rest {
-    requests: VecDeque<Request>,
+    requests: VecDeque<QueuedRequest>,
     /// How many items at the front are sent request by request.
     apart: u64,
 }
 
 impl Rest {
-    pub(super) fn new(requests: Vec<Request>) -> Self {
+    pub(super) fn new(requests: Vec<QueuedRequest>) -> Self {
         Self {
             requests: requests.into(),
             apart: 0,
@@ -26,7 +26,7 @@ impl Rest {
     }
 
     /// Takes the next `most` items (at least one), or as many as there are.
-    pub(super) fn next(&mut self, most: u64) -> Option<Vec<Request>> {
+    pub(super) fn next(&mut self, most: u64) -> Option<Vec<QueuedRequest>> {
         self.cut_front(most);
         let first = self.requests.pop_front()?;
         let mut count = first.batch.items();
@@ -47,7 +47,7 @@ impl Rest {
     }
 
     /// The load stands at the front again.
-    pub(super) fn put_back(&mut self, load: Vec<Request>) {
+    pub(super) fn put_back(&mut self, load: Vec<QueuedRequest>) {
         if self.apart > 0 {
             self.apart += items(&load);
         }
@@ -57,14 +57,14 @@ impl Rest {
     }
 
     /// The same, and each of its requests is sent by itself.
-    pub(super) fn put_back_apart(&mut self, load: Vec<Request>) {
+    pub(super) fn put_back_apart(&mut self, load: Vec<QueuedRequest>) {
         let count = items(&load);
         self.put_back(load);
         self.apart = self.apart.max(count);
     }
 
     /// Everything that is left.
-    pub(super) fn take(&mut self) -> VecDeque<Request> {
+    pub(super) fn take(&mut self) -> VecDeque<QueuedRequest> {
         std::mem::take(&mut self.requests)
     }
 
@@ -87,16 +87,16 @@ impl Rest {
 }
 
 /// The items of a load.
-pub(super) fn items(load: &[Request]) -> u64 {
+pub(super) fn items(load: &[QueuedRequest]) -> u64 {
     load.iter().map(|request| request.batch.items()).sum()
 }
 
-impl Request {
+impl QueuedRequest {
     /// Two requests, the first with so many items, which must be fewer than it has.
-    fn cut(mut self, items: u64) -> (Request, Request) {
+    fn cut(mut self, items: u64) -> (QueuedRequest, QueuedRequest) {
         let whole = self.batch.items();
         let (front, back) = self.batch.split_at(items);
-        let front = Request {
+        let front = QueuedRequest {
             claim: self.claim.take(front.items()),
             hold: Arc::clone(&self.hold),
             slot: self.slot.take(front.items(), whole),

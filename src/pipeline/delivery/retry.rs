@@ -6,22 +6,22 @@ use std::time::Duration;
 use rand::{Rng, RngExt as _};
 use tokio::time::Instant;
 
-use crate::settings::RetrySettings;
+use crate::settings::RetryOnFailure;
 
 /// Longest advice of a peer that is followed.
 const LONGEST_ADVICE: Duration = Duration::from_secs(300);
 
 /// The waits of one request.
 #[derive(Debug, Clone)]
-pub(super) struct Retry {
-    settings: RetrySettings,
+pub(super) struct RetryWaits {
+    settings: RetryOnFailure,
     interval: Duration,
     gives_up: Option<Instant>,
 }
 
-impl Retry {
+impl RetryWaits {
     /// For a request whose first attempt begins now.
-    pub(super) fn new(settings: RetrySettings, now: Instant) -> Self {
+    pub(super) fn new(settings: RetryOnFailure, now: Instant) -> Self {
         Self {
             settings,
             interval: settings.initial_interval,
@@ -77,17 +77,17 @@ mod tests {
     /// An attempt is allowed at once.
     const FREELY: Duration = Duration::ZERO;
 
-    fn settings() -> RetrySettings {
-        RetrySettings {
+    fn settings() -> RetryOnFailure {
+        RetryOnFailure {
             randomization_factor: 0.0,
-            ..RetrySettings::default()
+            ..RetryOnFailure::default()
         }
     }
 
     #[test]
     fn waits_grow_to_the_longest_and_end_with_the_time() {
         let start = Instant::now();
-        let mut retry = Retry::new(settings(), start);
+        let mut retry = RetryWaits::new(settings(), start);
         let mut rng = StdRng::seed_from_u64(1);
         let mut now = start;
         let mut waits = Vec::new();
@@ -105,11 +105,11 @@ mod tests {
     fn advice_is_never_undercut_and_never_lasts_for_ever() {
         let start = Instant::now();
         let f = |advice: u64, expected: u64| {
-            let unbounded = RetrySettings {
+            let unbounded = RetryOnFailure {
                 max_elapsed_time: None,
                 ..settings()
             };
-            let wait = Retry::new(unbounded, start).next(
+            let wait = RetryWaits::new(unbounded, start).next(
                 start,
                 Some(Duration::from_secs(advice)),
                 FREELY,
@@ -128,7 +128,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         for _ in 0..1000 {
             let start = Instant::now();
-            let wait = Retry::new(RetrySettings::default(), start)
+            let wait = RetryWaits::new(RetryOnFailure::default(), start)
                 .next(start, None, FREELY, &mut rng)
                 .unwrap();
             assert!((2.5..=7.5).contains(&wait.as_secs_f64()), "{wait:?}");
@@ -137,13 +137,16 @@ mod tests {
 
     #[test]
     fn without_retries_nothing_waits() {
-        let off = RetrySettings {
+        let off = RetryOnFailure {
             enabled: false,
-            ..RetrySettings::default()
+            ..RetryOnFailure::default()
         };
         let now = Instant::now();
         let mut rng = StdRng::seed_from_u64(1);
-        assert_eq!(Retry::new(off, now).next(now, None, FREELY, &mut rng), None);
+        assert_eq!(
+            RetryWaits::new(off, now).next(now, None, FREELY, &mut rng),
+            None
+        );
     }
 
     #[test]
@@ -151,7 +154,7 @@ mod tests {
         let start = Instant::now();
         let hour = Duration::from_secs(3600);
         let mut rng = StdRng::seed_from_u64(1);
-        let mut retry = Retry::new(settings(), start);
+        let mut retry = RetryWaits::new(settings(), start);
         let five = Duration::from_secs(5);
         let almost = start + Duration::from_secs(299);
         assert_eq!(retry.next(almost, None, hour, &mut rng), Some(five));

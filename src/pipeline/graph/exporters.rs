@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::Builder;
+use super::GraphBuilder;
 use crate::component::{BuiltExporter, ComponentId, RemoteExporter, Sink};
 use crate::config::Stage;
 use crate::pdata::Signal;
@@ -88,7 +88,7 @@ impl Outlet {
     }
 }
 
-impl Builder<'_> {
+impl GraphBuilder<'_> {
     pub(super) fn exporters(&mut self) -> Vec<ExporterTask> {
         let config = self.config;
         let mut tasks = Vec::new();

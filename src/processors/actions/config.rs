@@ -4,14 +4,14 @@ use regex::{Regex, RegexBuilder};
 
 use super::super::constant::Constant;
 use super::super::matching::plain;
-use super::{Action, Source, Target, When};
-use crate::yaml::{FromValue, Value};
+use super::{ActionTarget, AttributeAction, ValueSource, When};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// One pattern, compiled, may take so many bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ActionKind {
     Put(When),
     Delete,
     Hash,
@@ -19,16 +19,16 @@ enum Kind {
     Convert,
 }
 
-impl FromValue for Kind {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
-        const KINDS: [(&str, Kind); 7] = [
-            ("insert", Kind::Put(When::Absent)),
-            ("update", Kind::Put(When::Present)),
-            ("upsert", Kind::Put(When::Always)),
-            ("delete", Kind::Delete),
-            ("hash", Kind::Hash),
-            ("extract", Kind::Extract),
-            ("convert", Kind::Convert),
+impl FromValue for ActionKind {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
+        const KINDS: [(&str, ActionKind); 7] = [
+            ("insert", ActionKind::Put(When::Absent)),
+            ("update", ActionKind::Put(When::Present)),
+            ("upsert", ActionKind::Put(When::Always)),
+            ("delete", ActionKind::Delete),
+            ("hash", ActionKind::Hash),
+            ("extract", ActionKind::Extract),
+            ("convert", ActionKind::Convert),
         ];
         // Upper case is as good, as in the Collector.
         let lower = value.text().map(str::to_ascii_lowercase);
@@ -40,8 +40,8 @@ impl FromValue for Kind {
     }
 }
 
-impl FromValue for Target {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ActionTarget {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.choice(&[
             ("string", Self::Text),
             ("int", Self::Int),
@@ -50,10 +50,10 @@ impl FromValue for Target {
     }
 }
 
-impl FromValue for Action {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for AttributeAction {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let kind: Option<Kind> = fields.required("action");
+        let kind: Option<ActionKind> = fields.required("action");
         let key: Option<String> = fields
             .optional("key")
             .filter(|key: &String| !key.is_empty());
@@ -69,8 +69,11 @@ impl FromValue for Action {
                 "what a client says beside its data isn't kept: use value or from_attribute",
             );
         }
-        let (puts, extracts) = (matches!(kind, Kind::Put(_)), kind == Kind::Extract);
-        let matches_keys = matches!(kind, Kind::Delete | Kind::Hash);
+        let (puts, extracts) = (
+            matches!(kind, ActionKind::Put(_)),
+            kind == ActionKind::Extract,
+        );
+        let matches_keys = matches!(kind, ActionKind::Delete | ActionKind::Hash);
         let mut misplaced = false;
         for (value, fits, use_it_for) in [
             (&constant, puts, "insert, update and upsert"),
@@ -81,7 +84,7 @@ impl FromValue for Action {
                 matches_keys || extracts,
                 "delete, hash and extract",
             ),
-            (&target, kind == Kind::Convert, "convert"),
+            (&target, kind == ActionKind::Convert, "convert"),
         ] {
             if let Some(value) = value.as_ref().filter(|_| !fits) {
                 value.error::<()>(format_args!("means something to {use_it_for} only"));
@@ -102,15 +105,15 @@ impl FromValue for Action {
             return value.error("`key` is missing");
         }
         Some(match (kind, key) {
-            (Kind::Delete, key) => Self::Delete { key, pattern },
-            (Kind::Hash, key) => Self::Hash { key, pattern },
+            (ActionKind::Delete, key) => Self::Delete { key, pattern },
+            (ActionKind::Hash, key) => Self::Hash { key, pattern },
             (_, None) => return None,
-            (Kind::Put(when), Some(key)) => Self::Put {
+            (ActionKind::Put(when), Some(key)) => Self::Put {
                 key,
-                source: Source::read(value, constant, from_attribute, default)?,
+                source: ValueSource::read(value, constant, from_attribute, default)?,
                 when,
             },
-            (Kind::Extract, Some(key)) => {
+            (ActionKind::Extract, Some(key)) => {
                 let Some(pattern) = pattern else {
                     return value.error("`pattern` is missing");
                 };
@@ -121,7 +124,7 @@ impl FromValue for Action {
                     names,
                 }
             }
-            (Kind::Convert, Some(key)) => match target {
+            (ActionKind::Convert, Some(key)) => match target {
                 Some(target) => Self::Convert {
                     key,
                     target: target.read()?,
@@ -132,12 +135,12 @@ impl FromValue for Action {
     }
 }
 
-impl Source {
+impl ValueSource {
     fn read(
-        action: &Value<'_>,
-        constant: Option<Value<'_>>,
-        from_attribute: Option<Value<'_>>,
-        default: Option<Value<'_>>,
+        action: &PlacedNode<'_>,
+        constant: Option<PlacedNode<'_>>,
+        from_attribute: Option<PlacedNode<'_>>,
+        default: Option<PlacedNode<'_>>,
     ) -> Option<Self> {
         match (constant, from_attribute, default) {
             (Some(_), Some(_), _) => {
@@ -167,7 +170,7 @@ impl Source {
     }
 }
 
-fn read_pattern(value: &Value<'_>) -> Option<Regex> {
+fn read_pattern(value: &PlacedNode<'_>) -> Option<Regex> {
     let text: String = value.read()?;
     match RegexBuilder::new(&text).size_limit(MAX_COMPILED).build() {
         Ok(pattern) => Some(pattern),
@@ -176,7 +179,7 @@ fn read_pattern(value: &Value<'_>) -> Option<Regex> {
 }
 
 /// The names of all groups, which are the attributes to extract.
-fn group_names(action: &Value<'_>, pattern: &Regex) -> Option<Vec<String>> {
+fn group_names(action: &PlacedNode<'_>, pattern: &Regex) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for name in pattern.capture_names().skip(1) {
         match name {

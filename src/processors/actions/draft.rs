@@ -11,14 +11,14 @@ use crate::pdata::view::{Attributes, KeyValue, Value};
 /// replaced. `delete` and `hash` take all of them: otherwise the second value would show.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
-    entries: Vec<Entry<'a>>,
+    entries: Vec<DraftEntry<'a>>,
     changed: bool,
 }
 
 #[derive(Debug)]
-struct Entry<'a> {
+struct DraftEntry<'a> {
     key: &'a str,
-    value: Held<'a>,
+    value: HeldValue<'a>,
     /// As it came, where it did.
     came: Option<KeyValue<'a>>,
     changed: bool,
@@ -26,12 +26,12 @@ struct Entry<'a> {
 
 /// A value that came with the data or the configuration, or a text made here.
 #[derive(Debug, Clone)]
-pub(super) enum Held<'a> {
+pub(super) enum HeldValue<'a> {
     As(Value<'a>),
     Text(String),
 }
 
-impl Held<'_> {
+impl HeldValue<'_> {
     pub(super) fn value(&self) -> Value<'_> {
         match self {
             Self::As(value) => *value,
@@ -42,9 +42,9 @@ impl Held<'_> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(attributes: Attributes<'a>) -> Self {
-        let entry = |attribute: KeyValue<'a>| Entry {
+        let entry = |attribute: KeyValue<'a>| DraftEntry {
             key: attribute.key,
-            value: Held::As(attribute.value),
+            value: HeldValue::As(attribute.value),
             came: Some(attribute),
             changed: false,
         };
@@ -54,16 +54,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Held<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<&HeldValue<'a>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         Some(&entry.value)
     }
 
-    pub(super) fn put(&mut self, key: &'a str, value: Held<'a>) {
+    pub(super) fn put(&mut self, key: &'a str, value: HeldValue<'a>) {
         self.changed = true;
         match self.entries.iter_mut().find(|entry| entry.key == key) {
             Some(entry) => entry.set(value),
-            None => self.entries.push(Entry {
+            None => self.entries.push(DraftEntry {
                 key,
                 value,
                 came: None,
@@ -81,7 +81,7 @@ impl<'a> Draft<'a> {
     pub(super) fn hash(&mut self, is: impl Fn(&str) -> bool) {
         for entry in self.entries.iter_mut().filter(|entry| is(entry.key)) {
             let hash = hash(&entry.value.value());
-            entry.set(Held::Text(hash));
+            entry.set(HeldValue::Text(hash));
             self.changed = true;
         }
     }
@@ -104,8 +104,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl<'a> Entry<'a> {
-    fn set(&mut self, value: Held<'a>) {
+impl<'a> DraftEntry<'a> {
+    fn set(&mut self, value: HeldValue<'a>) {
         self.value = value;
         self.changed = true;
     }

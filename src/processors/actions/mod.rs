@@ -21,16 +21,16 @@ mod tests;
 
 use regex::Regex;
 
-use self::draft::{Draft, Held};
+use self::draft::{Draft, HeldValue};
 use super::constant::Constant;
 use crate::pdata::Replacement;
 use crate::pdata::view::{Attributes, Value as Attribute};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// A list of actions, at least one.
 #[derive(Debug, Clone)]
 pub(super) struct Actions {
-    actions: Vec<Action>,
+    actions: Vec<AttributeAction>,
     /// The actions once more, where each puts a value of the configuration under a key of
     /// its own: they need no draft.
     puts: Option<Vec<Put>>,
@@ -45,10 +45,10 @@ struct Put {
 }
 
 #[derive(Debug, Clone)]
-enum Action {
+enum AttributeAction {
     Put {
         key: String,
-        source: Source,
+        source: ValueSource,
         when: When,
     },
     Delete {
@@ -67,13 +67,13 @@ enum Action {
     },
     Convert {
         key: String,
-        target: Target,
+        target: ActionTarget,
     },
 }
 
 /// Where a value comes from: the attribute if it is there, or else the constant.
 #[derive(Debug, Clone)]
-struct Source {
+struct ValueSource {
     attribute: Option<String>,
     constant: Option<Constant>,
 }
@@ -87,25 +87,25 @@ enum When {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+enum ActionTarget {
     Text,
     Int,
     Double,
 }
 
 impl FromValue for Actions {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let items = value.items()?;
         if items.is_empty() {
             return value.error("needs at least one action");
         }
-        let read: Vec<Option<Action>> = items.iter().map(Value::read).collect();
+        let read: Vec<Option<AttributeAction>> = items.iter().map(PlacedNode::read).collect();
         Some(Self::new(read.into_iter().collect::<Option<_>>()?))
     }
 }
 
 impl Actions {
-    fn new(actions: Vec<Action>) -> Self {
+    fn new(actions: Vec<AttributeAction>) -> Self {
         let puts = puts(&actions);
         Self { actions, puts }
     }
@@ -125,10 +125,10 @@ impl Actions {
 }
 
 /// The actions as puts, if they are nothing else and a [`Keys`] can hold them.
-fn puts(actions: &[Action]) -> Option<Vec<Put>> {
+fn puts(actions: &[AttributeAction]) -> Option<Vec<Put>> {
     let mut puts: Vec<Put> = Vec::new();
     for action in actions {
-        let Action::Put { key, source, when } = action else {
+        let AttributeAction::Put { key, source, when } = action else {
             return None;
         };
         if source.attribute.is_some() || puts.iter().any(|other| other.key == *key) {
@@ -187,7 +187,7 @@ fn put(puts: &[Put], attributes: Attributes<'_>, new: &mut Replacement) {
     }
 }
 
-impl Action {
+impl AttributeAction {
     fn apply<'a>(&'a self, draft: &mut Draft<'a>) {
         match self {
             Self::Put { key, source, when } => {
@@ -224,7 +224,7 @@ impl Action {
                 });
                 let texts: Vec<String> = texts.collect();
                 for (name, text) in names.iter().zip(texts) {
-                    draft.put(name, Held::Text(text));
+                    draft.put(name, HeldValue::Text(text));
                 }
             }
             Self::Convert { key, target } => {
@@ -244,24 +244,26 @@ fn is(own: &str, key: &Option<String>, pattern: &Option<Regex>) -> bool {
             .is_some_and(|pattern| pattern.is_match(own))
 }
 
-impl Source {
-    fn value<'a>(&'a self, draft: &Draft<'a>) -> Option<Held<'a>> {
+impl ValueSource {
+    fn value<'a>(&'a self, draft: &Draft<'a>) -> Option<HeldValue<'a>> {
         let attribute = self.attribute.as_ref().and_then(|key| draft.get(key));
         attribute.cloned().or_else(|| {
             let constant = self.constant.as_ref()?;
-            Some(Held::As(constant.value()))
+            Some(HeldValue::As(constant.value()))
         })
     }
 }
 
-impl Target {
+impl ActionTarget {
     /// The value with this type; none where it has it, or can't have it.
-    fn of(self, value: &Attribute<'_>) -> Option<Held<'static>> {
+    fn of(self, value: &Attribute<'_>) -> Option<HeldValue<'static>> {
         match (self, *value) {
             (Self::Text, Attribute::Str(_)) => None,
-            (Self::Text, _) => Some(Held::Text(value.to_string())),
-            (Self::Int, _) => int(value).map(|int| Held::As(Attribute::Int(int))),
-            (Self::Double, _) => double(value).map(|double| Held::As(Attribute::Double(double))),
+            (Self::Text, _) => Some(HeldValue::Text(value.to_string())),
+            (Self::Int, _) => int(value).map(|int| HeldValue::As(Attribute::Int(int))),
+            (Self::Double, _) => {
+                double(value).map(|double| HeldValue::As(Attribute::Double(double)))
+            }
         }
     }
 }

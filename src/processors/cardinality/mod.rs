@@ -45,7 +45,7 @@ use crate::component::{
 };
 use crate::pdata::view::{Data, Metric, Point, Temporality};
 use crate::pdata::{Action, At, Batch, Edit, Lookup, Replacement, SeriesMemo, Signal};
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `cardinality`.
 pub const FACTORY: ProcessorFactory = ProcessorFactory {
@@ -69,7 +69,7 @@ struct Config {
 }
 
 impl FromValue for Config {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let max_series = fields.within("max_series", 100_000, 1..=10_000_000);
         let default = max_series.min(10_000);
@@ -103,7 +103,7 @@ impl ProcessorConfig for Config {
 /// Remembers the series that pass.
 struct Cardinality {
     config: Config,
-    memo: SeriesMemo<Known>,
+    memo: SeriesMemo<KnownSeries>,
     /// Series by the name of their metric.
     per_metric: HashMap<Arc<str>, usize>,
     overflow: Overflow,
@@ -116,7 +116,7 @@ struct Cardinality {
 
 /// What is kept for a series.
 #[derive(Debug)]
-struct Known {
+struct KnownSeries {
     /// When it last had a point.
     seen: Instant,
     metric: Arc<str>,
@@ -203,7 +203,7 @@ impl Cardinality {
                     return false;
                 }
                 let metric = enter(&mut self.per_metric, name);
-                vacant.insert(Known {
+                vacant.insert(KnownSeries {
                     seen: now.monotonic,
                     metric,
                     until: 0,
@@ -230,7 +230,7 @@ impl Cardinality {
                 let metric = enter(&mut self.per_metric, metric.name());
                 let seen = now.monotonic;
                 let until = 0;
-                vacant.insert(Known {
+                vacant.insert(KnownSeries {
                     seen,
                     metric,
                     until,
@@ -241,7 +241,7 @@ impl Cardinality {
         }
     }
 
-    fn overflow_series(&mut self) -> Option<&mut Known> {
+    fn overflow_series(&mut self) -> Option<&mut KnownSeries> {
         match self.memo.series(self.overflow.attributes()) {
             Lookup::Known(_, known) => Some(known),
             Lookup::New(_) | Lookup::Full => None,

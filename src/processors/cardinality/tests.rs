@@ -6,13 +6,13 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message;
 
-use super::super::testing::{Recorder, context, read};
+use super::super::testing::{OutputRecorder, context, read};
 use super::*;
 
 struct Bench {
     processor: Cardinality,
     now: Now,
-    out: Recorder,
+    out: OutputRecorder,
 }
 
 impl Bench {
@@ -21,13 +21,13 @@ impl Bench {
         Self {
             processor: Cardinality::new(config, &context("cardinality")),
             now: Now::read(),
-            out: Recorder::default(),
+            out: OutputRecorder::default(),
         }
     }
 
     /// The series that pass of these, and how many points don't.
     fn send(&mut self, metric: OwnedMetric) -> (Vec<String>, u64) {
-        self.out = Recorder::default();
+        self.out = OutputRecorder::default();
         let batch = batch(metric);
         self.processor.process(batch, self.now, &mut self.out);
         let went = self.out.discarded.iter().map(|(items, reason)| {

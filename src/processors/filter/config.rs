@@ -2,7 +2,7 @@
 
 use super::super::matching::{MatchType, Patterns, Properties, Selection, WantedAttributes};
 use super::metrics::MetricFilter;
-use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{Fields, FromValue, PlacedNode};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Config {
@@ -17,7 +17,7 @@ const SPANS: &str = "spans: {exclude: {match_type: strict, span_names: [name]}}"
 const LOGS: &str = "logs: {exclude: {match_type: regexp, bodies: [text]}}";
 
 impl FromValue for Config {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let mut config = Self::default();
         if let Some(metrics) = fields.value("metrics")
@@ -72,10 +72,10 @@ fn refuse(fields: &mut Fields<'_>, keys: &[&'static str], instead: &str) {
 struct LogProperties(Option<Properties>);
 
 impl FromValue for LogProperties {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let written = fields.value("match_type");
-        let match_type: Option<MatchType> = written.as_ref().and_then(Value::read);
+        let match_type: Option<MatchType> = written.as_ref().and_then(PlacedNode::read);
         let read_as = match_type.unwrap_or(MatchType::Strict);
         let properties = Properties {
             resources: WantedAttributes::optional(&mut fields, "resource_attributes", read_as),

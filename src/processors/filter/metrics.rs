@@ -4,7 +4,7 @@ use super::super::matching::{MatchType, Patterns, WantedAttributes};
 use super::keep_if;
 use crate::pdata::view::{Metric, Point, Resource};
 use crate::pdata::{Action, At, Edit, Replacement};
-use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{Fields, FromValue, PlacedNode};
 
 /// The `metrics` block, and where the edit stands.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ impl MetricFilter {
 }
 
 impl FromValue for MetricProperties {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let match_type = MatchType::from_fields(&mut fields);
         let read_as = match_type.unwrap_or(MatchType::Strict);

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource as OwnedResource;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::super::testing::{Recorder, context, read, sample};
+use super::super::testing::{OutputRecorder, context, read, sample};
 use super::*;
 use crate::pdata::samples::Style;
 
@@ -16,7 +16,7 @@ fn filtered(yaml: &str, batch: Batch) -> (Vec<u8>, u64) {
     let signal = batch.signal();
     let config: Config = read(yaml).unwrap();
     let mut filter = config.build(&context("filter"), signal).unwrap();
-    let mut out = Recorder::default();
+    let mut out = OutputRecorder::default();
     filter.process(batch, Now::read(), &mut out);
     let parts = out.emitted.iter().flat_map(Batch::parts);
     let left = parts.flat_map(|part| part.bytes().clone()).collect();

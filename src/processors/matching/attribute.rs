@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::constant::Constant;
 use super::pattern::{MatchType, Patterns};
 use crate::pdata::view::{Attributes, Value as Attribute};
-use crate::yaml::{Fields, Value};
+use crate::yaml::{Fields, PlacedNode};
 
 /// Attributes that must all be there, some with a value that matches.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl WantedAttributes {
 }
 
 impl Wanted {
-    fn read(item: &Value<'_>, match_type: MatchType) -> Option<Self> {
+    fn read(item: &PlacedNode<'_>, match_type: MatchType) -> Option<Self> {
         let mut fields = item.fields()?;
         let key: Option<String> = fields.required("key");
         let value = match fields.value("value").filter(|value| !value.is_null()) {
@@ -67,7 +67,7 @@ impl Wanted {
 }
 
 impl WantedValue {
-    fn read(value: &Value<'_>, match_type: MatchType) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>, match_type: MatchType) -> Option<Self> {
         let constant: Constant = value.read()?;
         if match_type == MatchType::Strict {
             return Some(Self::Is(constant));

@@ -35,7 +35,7 @@ use crate::pdata::Signal;
 use crate::pdata::view::{
     Attributes, LogRecord, Metric, Resource, Scope, Span, Value as Attribute,
 };
-use crate::yaml::{Fields, FromValue, NodeKind, Value};
+use crate::yaml::{Fields, FromValue, NodeKind, PlacedNode};
 
 /// Spans, log records and metrics that a processor applies to.
 ///
@@ -43,8 +43,8 @@ use crate::yaml::{Fields, FromValue, NodeKind, Value};
 /// looked at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
-    include: Option<Side>,
-    exclude: Option<Side>,
+    include: Option<MatchSide>,
+    exclude: Option<MatchSide>,
 }
 
 /// Properties that something must have, all of them.
@@ -58,7 +58,7 @@ pub(super) struct Properties {
     pub(super) span_kinds: Option<Patterns>,
     pub(super) log_bodies: Option<Patterns>,
     pub(super) log_severity_texts: Option<Patterns>,
-    pub(super) log_severity_number: Option<Severity>,
+    pub(super) log_severity_number: Option<MinSeverity>,
     pub(super) metric_names: Option<Patterns>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Library {
 
 /// Log records from a severity on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Severity {
+pub(super) struct MinSeverity {
     min: i32,
     /// Whether records without a severity match.
     undefined: bool,
@@ -79,7 +79,7 @@ pub(super) struct Severity {
 
 /// Properties, and whether the resource and scope have them that were entered last.
 #[derive(Debug, Clone)]
-struct Side {
+struct MatchSide {
     properties: Properties,
     resource: bool,
     scope: bool,
@@ -95,8 +95,8 @@ impl Selection {
 
     pub(super) fn new(include: Option<Properties>, exclude: Option<Properties>) -> Self {
         Self {
-            include: include.map(Side::new),
-            exclude: exclude.map(Side::new),
+            include: include.map(MatchSide::new),
+            exclude: exclude.map(MatchSide::new),
         }
     }
 
@@ -142,12 +142,12 @@ impl Selection {
 
     #[inline]
     fn selects(&self, has: impl Fn(&Properties) -> bool) -> bool {
-        let all = |side: &Side| side.scope && has(&side.properties);
+        let all = |side: &MatchSide| side.scope && has(&side.properties);
         self.include.as_ref().is_none_or(all) && !self.exclude.as_ref().is_some_and(all)
     }
 }
 
-impl Side {
+impl MatchSide {
     fn new(properties: Properties) -> Self {
         Self {
             properties,
@@ -158,7 +158,7 @@ impl Side {
 }
 
 impl FromValue for Properties {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let match_type = MatchType::from_fields(&mut fields);
         // Read with any, so that one run shows every problem.
@@ -186,7 +186,7 @@ impl FromValue for Properties {
 }
 
 /// Whether anything is written beside how to match.
-fn names_property(value: &Value<'_>) -> bool {
+fn names_property(value: &PlacedNode<'_>) -> bool {
     let entries = value.entries().unwrap_or_default();
     entries.iter().any(|(entry, value)| {
         !matches!(entry.key.as_str(), "match_type" | "regexp")
@@ -291,7 +291,7 @@ impl Library {
         let Some(list) = fields.value("libraries") else {
             return Some(Vec::new());
         };
-        let read = |item: &Value<'_>| {
+        let read = |item: &PlacedNode<'_>| {
             let mut fields = item.fields()?;
             let name = match fields.value("name") {
                 Some(name) => Patterns::one(&name, match_type),
@@ -311,8 +311,8 @@ impl Library {
     }
 }
 
-impl FromValue for Severity {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for MinSeverity {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let min = match fields.value("min") {
             Some(min) => severity(&min),
@@ -327,7 +327,7 @@ impl FromValue for Severity {
     }
 }
 
-impl Severity {
+impl MinSeverity {
     fn matches(self, number: i32) -> bool {
         if number == 0 {
             self.undefined
@@ -338,7 +338,7 @@ impl Severity {
 }
 
 /// A severity by its number or its short name.
-fn severity(value: &Value<'_>) -> Option<i32> {
+fn severity(value: &PlacedNode<'_>) -> Option<i32> {
     const NAMES: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
     let text: String = value.read()?;
     let upper = text.to_ascii_uppercase();

@@ -2,7 +2,7 @@
 
 use regex::{RegexSet, RegexSetBuilder};
 
-use crate::yaml::{Fields, FromValue, Value};
+use crate::yaml::{Fields, FromValue, PlacedNode};
 
 /// Patterns of one list, compiled, may take so many bytes.
 const MAX_COMPILED: usize = 1 << 20;
@@ -34,7 +34,7 @@ impl MatchType {
 }
 
 impl FromValue for MatchType {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         if value.text() == Some("expr") {
             return value.error("expressions aren't supported: use strict, regexp or glob");
         }
@@ -75,12 +75,12 @@ impl Patterns {
     }
 
     /// Reads one text.
-    pub(crate) fn one(value: &Value<'_>, match_type: MatchType) -> Option<Self> {
+    pub(crate) fn one(value: &PlacedNode<'_>, match_type: MatchType) -> Option<Self> {
         let text: String = value.read()?;
         Self::compile(match_type, &[(value, text)])
     }
 
-    fn compile(match_type: MatchType, texts: &[(&Value<'_>, String)]) -> Option<Self> {
+    fn compile(match_type: MatchType, texts: &[(&PlacedNode<'_>, String)]) -> Option<Self> {
         let patterns: Vec<String> = match match_type {
             MatchType::Strict => {
                 let texts = texts.iter().map(|(_, text)| text.clone());
@@ -150,7 +150,7 @@ mod tests {
     struct Names(Patterns);
 
     impl FromValue for Names {
-        fn from_value(value: &Value<'_>) -> Option<Self> {
+        fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
             let mut fields = value.fields()?;
             let match_type = MatchType::from_fields(&mut fields)?;
             let names = Patterns::optional(&mut fields, "names", match_type)?;

@@ -15,7 +15,7 @@ use crate::pdata::Batch;
 fn selection(yaml: &str) -> Selection {
     struct Whole(Selection);
     impl FromValue for Whole {
-        fn from_value(value: &Value<'_>) -> Option<Self> {
+        fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
             let mut fields = value.fields()?;
             let selection = Selection::from_fields(&mut fields);
             fields.finish();

@@ -35,7 +35,7 @@ mod usable;
 use std::time::Duration;
 
 use crate::component::{MemoryLimit, Policy, PolicyFactory};
-use crate::yaml::{ByteSize, Fields, FromValue, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode};
 
 /// The factory of `memory_limiter`.
 pub const FACTORY: PolicyFactory = PolicyFactory {
@@ -54,7 +54,7 @@ const DEFAULT_PERCENTAGE: u64 = 75;
 struct Limiter(MemoryLimit);
 
 impl FromValue for Limiter {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let ByteSize(in_flight) = fields.or("in_flight", ByteSize(DEFAULT_IN_FLIGHT));
         let check_interval = fields.or("check_interval", Duration::from_secs(1));
@@ -124,10 +124,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::yaml::{Diagnostics, Entry, Node, NodeKind, Span};
+    use crate::yaml::{Diagnostics, Entry, Node, NodeKind, SourceSpan};
 
     fn read(keys: &[(&str, &str)]) -> Result<MemoryLimit, String> {
-        let span = Span {
+        let span = SourceSpan {
             source: Arc::from("test"),
             line: 1,
             column: 1,
@@ -148,7 +148,7 @@ mod tests {
             span: span.clone(),
         };
         let diagnostics = Diagnostics::new();
-        let read = Limiter::from_value(&Value::root(&node, &diagnostics));
+        let read = Limiter::from_value(&PlacedNode::root(&node, &diagnostics));
         let problems = diagnostics.problems();
         match (read, problems.first()) {
             (Some(Limiter(limit)), None) => Ok(limit),

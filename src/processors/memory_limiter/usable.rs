@@ -37,7 +37,7 @@ fn group_limit(root: &Path) -> Option<u64> {
             least = Some(least.map_or(limit, |least| least.min(limit)));
         }
     };
-    for mount in mounts.lines().filter_map(Mount::parse) {
+    for mount in mounts.lines().filter_map(CgroupMount::parse) {
         for group in groups
             .lines()
             .filter_map(|line| own_group(line, mount.version))
@@ -53,7 +53,7 @@ fn group_limit(root: &Path) -> Option<u64> {
             {
                 heard(limit_in(&folder.join(mount.version.file())));
             }
-            if mount.version == Version::One {
+            if mount.version == CgroupVersion::One {
                 // Tells of the groups above the mount's root, too.
                 heard(hierarchical_limit(&own.join("memory.stat")));
             }
@@ -63,12 +63,12 @@ fn group_limit(root: &Path) -> Option<u64> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum CgroupVersion {
     One,
     Two,
 }
 
-impl Version {
+impl CgroupVersion {
     fn file(self) -> &'static str {
         match self {
             Self::One => "memory.limit_in_bytes",
@@ -78,22 +78,24 @@ impl Version {
 }
 
 /// A place where the groups that bound memory are mounted.
-struct Mount {
-    version: Version,
+struct CgroupMount {
+    version: CgroupVersion,
     /// The group that is seen at the mount point.
     group: PathBuf,
     point: PathBuf,
 }
 
-impl Mount {
+impl CgroupMount {
     /// A line of `mountinfo`: `id parent device root point options [tags...] - type source
     /// super-options`.
     fn parse(line: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut system = system.split(' ');
         let version = match system.next()? {
-            "cgroup2" => Version::Two,
-            "cgroup" if system.nth(1)?.split(',').any(|option| option == "memory") => Version::One,
+            "cgroup2" => CgroupVersion::Two,
+            "cgroup" if system.nth(1)?.split(',').any(|option| option == "memory") => {
+                CgroupVersion::One
+            }
             _ => return None,
         };
         let mut fields = mount.split(' ').skip(3);
@@ -124,12 +126,12 @@ impl Mount {
 
 /// The process's group in the hierarchy of this version, from a line of `/proc/self/cgroup`:
 /// `hierarchy:controllers:group`.
-fn own_group(line: &str, version: Version) -> Option<&str> {
+fn own_group(line: &str, version: CgroupVersion) -> Option<&str> {
     let mut fields = line.splitn(3, ':');
     let (hierarchy, controllers, group) = (fields.next()?, fields.next()?, fields.next()?);
     let matches = match version {
-        Version::One => controllers.split(',').any(|name| name == "memory"),
-        Version::Two => hierarchy == "0" && controllers.is_empty(),
+        CgroupVersion::One => controllers.split(',').any(|name| name == "memory"),
+        CgroupVersion::Two => hierarchy == "0" && controllers.is_empty(),
     };
     matches.then_some(group)
 }

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::receivers::scrape::Reason;
-use crate::receivers::scrape::http::FetchError;
+use crate::receivers::scrape::FailureReason;
+use crate::receivers::scrape::http::AttemptError;
 use crate::steps;
 
 /// Reads all of a text. The error says where it isn't as expected, and never shows it.
-pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
+pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, AttemptError> {
     steps::count(body.len());
     serde_json::from_slice(body).map_err(|error| {
         // Its own words show what was found.
@@ -21,8 +21,8 @@ pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchErr
 }
 
 /// A failure to understand an answer.
-pub(super) fn garbage(message: impl Into<String>) -> FetchError {
-    FetchError::new(Reason::Parse, message)
+pub(super) fn garbage(message: impl Into<String>) -> AttemptError {
+    AttemptError::new(FailureReason::Parse, message)
 }
 
 /// The elements of a JSON list, each as its own text, so that one that isn't as expected
@@ -35,7 +35,7 @@ pub(super) struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     /// Of a text that is JSON throughout, and a list.
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, FetchError> {
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, AttemptError> {
         let IgnoredAny = json(body)?;
         let rest = body.trim_ascii();
         if rest.first() != Some(&b'[') {

@@ -72,15 +72,17 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use reqwest::Url;
 
-use self::network::Network;
-use self::part::Part;
-use self::scraper::{BetanetScraper, Source};
+use self::network::BetanetNetwork;
+use self::part::ServicePath;
+use self::scraper::{BetanetScraper, PathSource};
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
-use crate::receivers::scrape::http::{Access, Client, HttpConfig, Request, parse_endpoint};
-use crate::receivers::scrape::{Controller, Reach, Settings, Target};
+use crate::receivers::scrape::http::{
+    Access, Client, FetchRequest, HttpClientConfig, parse_endpoint,
+};
+use crate::receivers::scrape::{Controller, PollSettings, Reach, Target};
 use crate::resilience::PollConfig;
-use crate::yaml::{FromValue, GoDuration, Value};
+use crate::yaml::{FromValue, GoDuration, PlacedNode};
 
 /// The factory of `betanet`.
 pub const FACTORY: ReceiverFactory = ReceiverFactory {
@@ -108,38 +110,38 @@ enum Dialect {
 /// A valid configuration.
 #[derive(Debug)]
 struct Config {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<InstanceEndpoint>,
     dialect: Dialect,
     /// Of native, at least one.
-    parts: Vec<Part>,
+    parts: Vec<ServicePath>,
     max_mixnodes: usize,
-    scrape: Settings,
-    http: HttpConfig,
+    scrape: PollSettings,
+    http: HttpClientConfig,
 }
 
 /// One instance.
 #[derive(Debug)]
-struct Endpoint {
+struct InstanceEndpoint {
     /// As it is written.
     text: String,
     url: Url,
 }
 
 impl Config {
-    fn read(value: &Value<'_>) -> Option<Self> {
+    fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let endpoints = match fields.value("endpoints").filter(|value| !value.is_null()) {
             Some(written) => read_endpoints(&written),
             None => Url::parse(DEFAULT_ENDPOINT).ok().map(|url| {
                 let text = DEFAULT_ENDPOINT.to_owned();
-                vec![Endpoint { text, url }]
+                vec![InstanceEndpoint { text, url }]
             }),
         };
         let dialect = fields.or("dialect", Dialect::Auto);
         let written_parts = fields.value("parts");
         let parts = match written_parts.as_ref().map(read_parts) {
             Some(parts) => parts,
-            None => Some(vec![Part::Mixnodes]),
+            None => Some(vec![ServicePath::Mixnodes]),
         };
         if dialect == Dialect::V1
             && let Some(written) = &written_parts
@@ -147,8 +149,8 @@ impl Config {
             written.error::<()>("parts belong to the native dialect: leave them out for v1");
         }
         let max_mixnodes = fields.within("max_mixnodes", 1000, 1..=100_000);
-        let scrape = Settings::from_fields(&mut fields);
-        let http = HttpConfig::from_fields(&mut fields);
+        let scrape = PollSettings::from_fields(&mut fields);
+        let http = HttpClientConfig::from_fields(&mut fields);
         fields.finish();
         Some(Self {
             endpoints: endpoints?,
@@ -162,7 +164,7 @@ impl Config {
 
     fn targets(&self, advice: &str, access: &Arc<Access>) -> Vec<Target> {
         let several = self.endpoints.len() > 1;
-        let network = Arc::new(Mutex::new(Network::new(self.endpoints.len())));
+        let network = Arc::new(Mutex::new(BetanetNetwork::new(self.endpoints.len())));
         self.endpoints
             .iter()
             .enumerate()
@@ -174,7 +176,7 @@ impl Config {
                 scraper: Box::new(BetanetScraper::new(
                     endpoint.text.clone(),
                     self.dialect,
-                    [&Part::V1[..], &self.parts].map(|p| self.sources(endpoint, p, access)),
+                    [&ServicePath::V1[..], &self.parts].map(|p| self.sources(endpoint, p, access)),
                     self.max_mixnodes,
                     several.then(|| (member, Arc::clone(&network))),
                 )),
@@ -182,11 +184,16 @@ impl Config {
             .collect()
     }
 
-    fn sources(&self, endpoint: &Endpoint, parts: &[Part], access: &Arc<Access>) -> Vec<Source> {
+    fn sources(
+        &self,
+        endpoint: &InstanceEndpoint,
+        parts: &[ServicePath],
+        access: &Arc<Access>,
+    ) -> Vec<PathSource> {
         let max_mixnodes = self.max_mixnodes;
-        let source = |(part, request): (Part, Request)| {
+        let source = |(part, request): (ServicePath, FetchRequest)| {
             let read = move |body: &[u8]| part.read(body, max_mixnodes);
-            Source::new(part, access.document(request, read))
+            PathSource::new(part, access.document(request, read))
         };
         endpoint.requests(parts).into_iter().map(source).collect()
     }
@@ -226,7 +233,7 @@ impl ReceiverConfig for Config {
     }
 
     fn endpoints(&self) -> usize {
-        self.endpoints.len() * (Part::V1.len() + self.parts.len())
+        self.endpoints.len() * (ServicePath::V1.len() + self.parts.len())
     }
 
     fn describe(&self) -> String {
@@ -239,26 +246,26 @@ impl ReceiverConfig for Config {
     }
 }
 
-impl Endpoint {
-    fn requests(&self, parts: &[Part]) -> Vec<(Part, Request)> {
+impl InstanceEndpoint {
+    fn requests(&self, parts: &[ServicePath]) -> Vec<(ServicePath, FetchRequest)> {
         let base = self.url.path().trim_end_matches('/').to_owned();
-        let request = |part: &Part| {
+        let request = |part: &ServicePath| {
             let mut url = self.url.clone();
             url.set_path(&format!("{base}{}", part.path()));
             let accept = part.accept();
-            (*part, Request { url, accept })
+            (*part, FetchRequest { url, accept })
         };
         parts.iter().map(request).collect()
     }
 }
 
-fn read_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
+fn read_endpoints(value: &PlacedNode<'_>) -> Option<Vec<InstanceEndpoint>> {
     let items = value.items()?;
     if items.is_empty() {
         return value.error("no endpoint: use a list such as [http://localhost:9000]");
     }
     let read: Vec<_> = items.iter().map(parse_endpoint).collect();
-    let mut endpoints: Vec<Endpoint> = Vec::new();
+    let mut endpoints: Vec<InstanceEndpoint> = Vec::new();
     for (item, read) in items.iter().zip(read) {
         let (text, url) = read?;
         let place = |url: &Url| (url.origin(), url.path().trim_end_matches('/').to_owned());
@@ -268,13 +275,13 @@ fn read_endpoints(value: &Value<'_>) -> Option<Vec<Endpoint>> {
         {
             return item.error(format_args!("{text} is listed twice"));
         }
-        endpoints.push(Endpoint { text, url });
+        endpoints.push(InstanceEndpoint { text, url });
     }
     Some(endpoints)
 }
 
-fn read_parts(value: &Value<'_>) -> Option<Vec<Part>> {
-    let mut parts: Vec<Part> = value.read()?;
+fn read_parts(value: &PlacedNode<'_>) -> Option<Vec<ServicePath>> {
+    let mut parts: Vec<ServicePath> = value.read()?;
     parts.sort();
     parts.dedup();
     if parts.is_empty() {
@@ -283,8 +290,8 @@ fn read_parts(value: &Value<'_>) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-impl FromValue for Part {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ServicePath {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("mixnodes") => Some(Self::Mixnodes),
             Some("metrics") => Some(Self::Metrics),
@@ -295,7 +302,7 @@ impl FromValue for Part {
 }
 
 impl FromValue for Dialect {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("auto") => Some(Self::Auto),
             Some("v1") => Some(Self::V1),

@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
-use super::reading::Reading;
-use super::state::{Counter, Instance, set};
+use super::reading::InstanceReading;
+use super::state::{ForeignCounter, Instance, set};
 use crate::receivers::scrape::SetBack;
 
 /// What is summed over the instances as a counter.
@@ -18,7 +18,7 @@ pub(super) struct Sum {
 /// One instance, as it adds to the sums.
 #[derive(Debug, Default)]
 struct Member {
-    seen: [Option<Counter>; 4],
+    seen: [Option<ForeignCounter>; 4],
     /// Whether its last poll gave data.
     fresh: bool,
     peers: Option<u64>,
@@ -27,13 +27,13 @@ struct Member {
 
 /// The instances of one receiver.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct BetanetNetwork {
     members: Vec<Member>,
     /// Messages, packets dropped, bytes transmitted and bytes received.
     pub(super) sums: [Sum; 4],
 }
 
-impl Network {
+impl BetanetNetwork {
     pub(super) fn new(instances: usize) -> Self {
         Self {
             members: std::iter::repeat_with(Member::default)
@@ -47,7 +47,7 @@ impl Network {
     pub(super) fn update(
         &mut self,
         member: usize,
-        poll: Option<(&Instance, &Reading)>,
+        poll: Option<(&Instance, &InstanceReading)>,
         time: SystemTime,
     ) {
         let Some(member) = self.members.get_mut(member) else {
@@ -117,13 +117,13 @@ mod tests {
     #[test]
     fn an_instance_that_cannot_be_reached_keeps_its_share_and_is_not_fresh() {
         let time = SystemTime::UNIX_EPOCH;
-        let mut network = Network::new(2);
+        let mut network = BetanetNetwork::new(2);
         let mut instances = [Instance::default(), Instance::default()];
         let mut poll = |member: usize, processed: Option<u64>| {
-            let reading = Reading {
+            let reading = InstanceReading {
                 processed,
                 peers: Some(3),
-                ..Reading::default()
+                ..InstanceReading::default()
             };
             instances[member].update(&reading, time, 10);
             let poll = processed.map(|_| (&instances[member], &reading));

@@ -2,7 +2,7 @@
 
 /// One path of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum ServicePath {
     /// Packets, in v1.
     ApiMetrics,
     /// Nodes, in v1.
@@ -17,8 +17,8 @@ pub(super) enum Part {
     Status,
 }
 
-impl Part {
-    pub(super) const V1: [Part; 3] = [Self::ApiMetrics, Self::ApiNodes, Self::ApiNetwork];
+impl ServicePath {
+    pub(super) const V1: [ServicePath; 3] = [Self::ApiMetrics, Self::ApiNodes, Self::ApiNetwork];
 
     pub(super) fn path(self) -> &'static str {
         match self {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::part::Part;
+use super::part::ServicePath;
 
 /// What was found out; what nobody told is absent. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct InstanceReading {
     pub(super) peers: Option<u64>,
     pub(super) active: Option<u64>,
     pub(super) processed: Option<u64>,
@@ -21,7 +21,7 @@ pub(super) struct Reading {
     /// Entries of the list that couldn't be used.
     pub(super) rejected: Rejected,
     /// Which part told the packets, once the answers of all are put together.
-    pub(super) packets_by: Option<Part>,
+    pub(super) packets_by: Option<ServicePath>,
 }
 
 /// How many entries of a list couldn't be used, by reason.
@@ -31,7 +31,7 @@ pub(super) struct Rejected {
     pub(super) parse: u64,
 }
 
-impl Reading {
+impl InstanceReading {
     /// Takes what is absent here from another.
     pub(super) fn or(self, other: Self) -> Self {
         Self {

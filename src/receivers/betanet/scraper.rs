@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
-use super::network::Network;
-use super::part::Part;
-use super::reading::{Reading, Rejected};
+use super::network::BetanetNetwork;
+use super::part::ServicePath;
+use super::reading::{InstanceReading, Rejected};
 use super::state::Instance;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Document, Told};
-use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper, SetBack};
+use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper, SetBack};
 use crate::resilience::{Endpoint, Trigger};
 
 /// One instance, as the controller polls it.
@@ -21,8 +21,8 @@ pub(super) struct BetanetScraper {
     /// The endpoint as configured.
     name: String,
     dialect: Dialect,
-    v1: Vec<Source>,
-    native: Vec<Source>,
+    v1: Vec<PathSource>,
+    native: Vec<PathSource>,
     max_mixnodes: usize,
     /// Which dialect the instance was found to speak.
     found: Option<Dialect>,
@@ -32,18 +32,18 @@ pub(super) struct BetanetScraper {
     probes: bool,
     state: Instance,
     /// What has points now that haven't been ended.
-    shown: Reading,
+    shown: InstanceReading,
     /// All instances together, where there are several, and which of them this is.
-    network: Option<(usize, Arc<Mutex<Network>>)>,
+    network: Option<(usize, Arc<Mutex<BetanetNetwork>>)>,
 }
 
 /// One path of the instance.
-pub(super) struct Source {
-    part: Part,
-    document: Document<Reading>,
+pub(super) struct PathSource {
+    part: ServicePath,
+    document: Document<InstanceReading>,
     standing: Standing,
     /// The answer whose series haven't been ended.
-    last: Option<Reading>,
+    last: Option<InstanceReading>,
     /// Whether its breaker was open after it was asked last.
     given_up: bool,
 }
@@ -52,15 +52,15 @@ pub(super) struct Source {
 enum Standing {
     Unasked,
     Answers,
-    Fails(Failure),
+    Fails(PartFailure),
 }
 
 /// What came of asking the parts of one dialect.
 struct Round {
     dialect: Dialect,
-    answers: Vec<(Part, Reading)>,
-    failures: Vec<Failure>,
-    earlier: Vec<Failure>,
+    answers: Vec<(ServicePath, InstanceReading)>,
+    failures: Vec<PartFailure>,
+    earlier: Vec<PartFailure>,
     asked: usize,
 }
 
@@ -68,9 +68,9 @@ impl BetanetScraper {
     pub(super) fn new(
         name: String,
         dialect: Dialect,
-        [v1, native]: [Vec<Source>; 2],
+        [v1, native]: [Vec<PathSource>; 2],
         max_mixnodes: usize,
-        network: Option<(usize, Arc<Mutex<Network>>)>,
+        network: Option<(usize, Arc<Mutex<BetanetNetwork>>)>,
     ) -> Self {
         Self {
             name,
@@ -85,7 +85,7 @@ impl BetanetScraper {
             found: None,
             probes: false,
             state: Instance::default(),
-            shown: Reading::default(),
+            shown: InstanceReading::default(),
             network,
         }
     }
@@ -103,19 +103,19 @@ impl BetanetScraper {
         let mut round = self.ask_in(dialect, trigger, now).await;
         if self.dialect == Dialect::Auto {
             match dialect {
-                Dialect::Native if self.native.iter().all(Source::is_unknown) => {
+                Dialect::Native if self.native.iter().all(PathSource::is_unknown) => {
                     // Another server now: the next poll probes.
                     self.found = None;
                 }
                 Dialect::Native => {}
-                _ if self.v1.iter().any(Source::answers) => self.found = Some(Dialect::V1),
+                _ if self.v1.iter().any(PathSource::answers) => self.found = Some(Dialect::V1),
                 _ if speaks_another(&self.v1) => {
                     self.found = Some(Dialect::Native);
                     round = self.ask_in(Dialect::Native, Trigger::Tick, now).await;
                 }
                 // A probe that decided nothing is made again, until breakers have seen enough.
                 _ if self.found == Some(Dialect::Native) => {
-                    let given_up = |source: &Source| source.document.is_given_up();
+                    let given_up = |source: &PathSource| source.document.is_given_up();
                     self.probes = !self.v1.iter().all(given_up);
                     round = self.ask_in(Dialect::Native, trigger, now).await;
                 }
@@ -166,7 +166,7 @@ impl BetanetScraper {
             came_back |= source.given_up && !given_up;
             source.given_up = given_up;
         }
-        let answers = sources.iter().any(Source::answers);
+        let answers = sources.iter().any(PathSource::answers);
         self.probes |= came_back;
         let probing = self.spoken == Dialect::Native && self.probes;
         if self.dialect == Dialect::Auto && answers && !probing {
@@ -174,18 +174,18 @@ impl BetanetScraper {
                 Dialect::Native => &mut self.v1,
                 _ => &mut self.native,
             };
-            other.iter_mut().for_each(Source::retire);
+            other.iter_mut().for_each(PathSource::retire);
         }
     }
 
-    fn sources(&self) -> &[Source] {
+    fn sources(&self) -> &[PathSource] {
         match self.spoken {
             Dialect::Native => &self.native,
             _ => &self.v1,
         }
     }
 
-    fn sources_mut(&mut self, dialect: Dialect) -> &mut [Source] {
+    fn sources_mut(&mut self, dialect: Dialect) -> &mut [PathSource] {
         match dialect {
             Dialect::Native => &mut self.native,
             _ => &mut self.v1,
@@ -193,14 +193,14 @@ impl BetanetScraper {
     }
 
     /// Puts together what the parts told, of those that `counts`.
-    fn join(&self, counts: impl Fn(&Source) -> bool) -> Reading {
+    fn join(&self, counts: impl Fn(&PathSource) -> bool) -> InstanceReading {
         let told = self.sources().iter().filter(|source| counts(source));
         let told = told.filter_map(|source| Some((source.part, source.last.clone()?)));
         join(told.collect(), &self.standing())
     }
 
     /// What the parts said that answered when they were asked last.
-    fn standing(&self) -> Vec<(Part, &Reading)> {
+    fn standing(&self) -> Vec<(ServicePath, &InstanceReading)> {
         let answering = self.sources().iter().filter(|source| source.answers());
         let told = answering.filter_map(|source| Some((source.part, source.last.as_ref()?)));
         told.collect()
@@ -238,22 +238,22 @@ impl Scraper for BetanetScraper {
             }
             let shown = self.join(|_| true);
             let ended = std::mem::replace(&mut self.shown, shown).minus(&self.shown);
-            if ended != Reading::default() {
+            if ended != InstanceReading::default() {
                 out.ending(true);
                 write::instance(out, now.wall, &self.name, &ended, &self.state);
                 out.ending(false);
             }
             if let Some((member, network)) = &self.network {
-                let fresh = self.sources().iter().any(Source::answers);
-                let reading = self.join(Source::answers);
+                let fresh = self.sources().iter().any(PathSource::answers);
+                let reading = self.join(PathSource::answers);
                 let poll = fresh.then_some((&self.state, &reading));
                 lock(network).update(*member, poll, now.wall);
             }
             let mut scrape = Scrape::parts(self.sources().len(), round.failures);
             if round.dialect == Dialect::Native {
                 let rejected = [
-                    (Reason::Limit, rejected.limit),
-                    (Reason::Parse, rejected.parse),
+                    (FailureReason::Limit, rejected.limit),
+                    (FailureReason::Parse, rejected.parse),
                 ];
                 scrape = scrape.rejecting(rejected);
             }
@@ -287,8 +287,8 @@ impl Scraper for BetanetScraper {
     }
 }
 
-impl Source {
-    pub(super) fn new(part: Part, document: Document<Reading>) -> Self {
+impl PathSource {
+    pub(super) fn new(part: ServicePath, document: Document<InstanceReading>) -> Self {
         Self {
             part,
             document,
@@ -299,7 +299,7 @@ impl Source {
     }
 
     /// Asks for it, and gives an answer that is new.
-    async fn ask(&mut self, trigger: Trigger) -> Option<Reading> {
+    async fn ask(&mut self, trigger: Trigger) -> Option<InstanceReading> {
         let told = self.document.ask(trigger).await;
         match told {
             Told::New(answer) => {
@@ -337,10 +337,12 @@ impl Source {
 
 /// Whether the server knows none of these paths. Only the server itself can say so: that it
 /// can't be reached decides nothing, and a part whose breaker is open says nothing.
-fn speaks_another(sources: &[Source]) -> bool {
-    sources.iter().any(Source::is_unknown)
+fn speaks_another(sources: &[PathSource]) -> bool {
+    sources.iter().any(PathSource::is_unknown)
         && sources.iter().all(|source| match &source.standing {
-            Standing::Fails(failure) => source.is_unknown() || failure.reason == Reason::Breaker,
+            Standing::Fails(failure) => {
+                source.is_unknown() || failure.reason == FailureReason::Breaker
+            }
             Standing::Unasked | Standing::Answers => false,
         })
 }
@@ -348,15 +350,18 @@ fn speaks_another(sources: &[Source]) -> bool {
 /// Puts answers together. What several parts know comes from the best of those that stand
 /// and know it, also where only others were asked this time, so that it doesn't jump
 /// between them.
-fn join(mut answers: Vec<(Part, Reading)>, standing: &[(Part, &Reading)]) -> Reading {
+fn join(
+    mut answers: Vec<(ServicePath, InstanceReading)>,
+    standing: &[(ServicePath, &InstanceReading)],
+) -> InstanceReading {
     answers.sort_by_key(|(part, _)| *part);
     answers
         .into_iter()
-        .fold(Reading::default(), |reading, (part, told)| {
+        .fold(InstanceReading::default(), |reading, (part, told)| {
             let rejected = told.rejected;
             let better = standing.iter().filter(|(better, _)| *better < part);
             let left = better.fold(told, |told, (_, known)| told.minus(known));
-            reading.or(Reading {
+            reading.or(InstanceReading {
                 rejected,
                 packets_by: left.processed.or(left.dropped).map(|_| part),
                 ..left
@@ -365,7 +370,7 @@ fn join(mut answers: Vec<(Part, Reading)>, standing: &[(Part, &Reading)]) -> Rea
 }
 
 /// Sums are whole after every update, so a panic elsewhere spoils nothing.
-fn lock(network: &Mutex<Network>) -> std::sync::MutexGuard<'_, Network> {
+fn lock(network: &Mutex<BetanetNetwork>) -> std::sync::MutexGuard<'_, BetanetNetwork> {
     network.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

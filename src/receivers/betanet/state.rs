@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use super::part::Part;
-use super::reading::{Mixnode, Reading};
+use super::part::ServicePath;
+use super::reading::{InstanceReading, Mixnode};
 use crate::receivers::scrape::SetBack;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -15,7 +15,7 @@ pub(super) const LATENCY_BOUNDS: [f64; 11] = [
 
 /// A cumulative value that somebody else counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counter {
+pub(super) struct ForeignCounter {
     /// When its counting began, as far as is known: when it was first seen, or, after it
     /// went backwards, when it was last seen before.
     pub(super) start: SystemTime,
@@ -26,7 +26,7 @@ pub(super) struct Counter {
     seen: SystemTime,
 }
 
-impl Counter {
+impl ForeignCounter {
     fn new(value: u64, time: SystemTime) -> Self {
         Self {
             start: time,
@@ -73,12 +73,16 @@ impl Counter {
 }
 
 /// Sets a counter that may not have been seen before, and returns its growth.
-pub(super) fn set(counter: &mut Option<Counter>, value: Option<u64>, time: SystemTime) -> u64 {
+pub(super) fn set(
+    counter: &mut Option<ForeignCounter>,
+    value: Option<u64>,
+    time: SystemTime,
+) -> u64 {
     match (counter, value) {
         (_, None) => 0,
         (Some(counter), Some(value)) => counter.set(value, time),
         (none, Some(value)) => {
-            *none = Some(Counter::new(value, time));
+            *none = Some(ForeignCounter::new(value, time));
             value
         }
     }
@@ -86,19 +90,19 @@ pub(super) fn set(counter: &mut Option<Counter>, value: Option<u64>, time: Syste
 
 /// The counters of one mixnode.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Node {
-    pub(super) processed: Option<Counter>,
-    pub(super) forwarded: Option<Counter>,
-    pub(super) dropped: Option<Counter>,
+pub(super) struct MixnodeCounters {
+    pub(super) processed: Option<ForeignCounter>,
+    pub(super) forwarded: Option<ForeignCounter>,
+    pub(super) dropped: Option<ForeignCounter>,
 }
 
 /// The mixnodes of one instance: those present, and those that left, because one that
 /// comes back may go on counting where it was.
 #[derive(Debug, Default)]
 pub(super) struct Mixnodes {
-    present: HashMap<String, Node>,
+    present: HashMap<String, MixnodeCounters>,
     /// With the number under which each left.
-    left: HashMap<String, (u64, Node)>,
+    left: HashMap<String, (u64, MixnodeCounters)>,
     /// Who left, in that order.
     order: BTreeMap<u64, String>,
     departures: u64,
@@ -134,14 +138,14 @@ impl Mixnodes {
         }
     }
 
-    fn recall(&mut self, id: &str) -> Option<Node> {
+    fn recall(&mut self, id: &str) -> Option<MixnodeCounters> {
         let (departure, node) = self.left.remove(id)?;
         self.order.remove(&departure);
         Some(node)
     }
 
     /// The counters of a node that is present, or left.
-    pub(super) fn node(&self, id: &str) -> Option<&Node> {
+    pub(super) fn node(&self, id: &str) -> Option<&MixnodeCounters> {
         let left = || self.left.get(id).map(|(_, node)| node);
         self.present.get(id).or_else(left)
     }
@@ -149,14 +153,14 @@ impl Mixnodes {
 
 /// Observations of latency.
 #[derive(Debug, Default)]
-pub(super) struct Latency {
+pub(super) struct LatencyObservations {
     /// When the first was made; none before.
     pub(super) start: Option<SystemTime>,
     pub(super) buckets: [u64; LATENCY_BOUNDS.len() + 1],
     pub(super) sum: f64,
 }
 
-impl Latency {
+impl LatencyObservations {
     fn observe(&mut self, seconds: f64, time: SystemTime) {
         self.start.get_or_insert(time);
         let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
@@ -170,14 +174,14 @@ impl Latency {
 /// One instance.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
-    pub(super) messages: Option<Counter>,
-    pub(super) dropped: Option<Counter>,
-    pub(super) transmitted: Option<Counter>,
-    pub(super) received: Option<Counter>,
+    pub(super) messages: Option<ForeignCounter>,
+    pub(super) dropped: Option<ForeignCounter>,
+    pub(super) transmitted: Option<ForeignCounter>,
+    pub(super) received: Option<ForeignCounter>,
     /// Which part told the packets last.
-    packets_by: Option<Part>,
+    packets_by: Option<ServicePath>,
     pub(super) mixnodes: Mixnodes,
-    pub(super) latency: Latency,
+    pub(super) latency: LatencyObservations,
 }
 
 impl Instance {
@@ -203,7 +207,12 @@ impl Instance {
     }
 
     /// Takes what a poll found out.
-    pub(super) fn update(&mut self, reading: &Reading, time: SystemTime, max_mixnodes: usize) {
+    pub(super) fn update(
+        &mut self,
+        reading: &InstanceReading,
+        time: SystemTime,
+        max_mixnodes: usize,
+    ) {
         let (mut processed, mut dropped) = (reading.processed, reading.dropped);
         if let Some(list) = &reading.mixnodes {
             self.mixnodes.update(list, time, max_mixnodes);

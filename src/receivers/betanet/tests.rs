@@ -6,7 +6,7 @@ use crate::yaml::{self, Diagnostics};
 fn read(text: &str) -> (Option<Config>, Vec<String>) {
     let diagnostics = Diagnostics::new();
     let node = yaml::parse(text, &"test".into(), &diagnostics).unwrap();
-    let config = Config::read(&Value::root(&node, &diagnostics));
+    let config = Config::read(&PlacedNode::root(&node, &diagnostics));
     let problems = diagnostics.problems();
     // Their places are the business of `yaml`.
     let lines = problems
@@ -23,7 +23,7 @@ fn nothing_written_is_the_native_list_at_localhost() {
     assert_eq!(problems, [""; 0]);
     assert_eq!(config.describe(), "http://localhost:9000 every 15s");
     assert_eq!(config.dialect, Dialect::Auto);
-    assert_eq!(config.parts, [Part::Mixnodes]);
+    assert_eq!(config.parts, [ServicePath::Mixnodes]);
     assert_eq!(config.scrape.timeout, Duration::from_secs(5));
     assert_eq!(config.http.max_body, 10 << 20);
 }
@@ -32,7 +32,7 @@ fn nothing_written_is_the_native_list_at_localhost() {
 fn paths_are_appended_to_what_the_endpoint_has() {
     let f = |endpoint: &str, expected: &str| {
         let (config, _) = read(&format!("endpoints: ['{endpoint}']"));
-        let requests = config.unwrap().endpoints[0].requests(&[Part::Mixnodes]);
+        let requests = config.unwrap().endpoints[0].requests(&[ServicePath::Mixnodes]);
         assert_eq!(requests[0].1.url.as_str(), expected);
     };
     f("http://h:9000", "http://h:9000/mixnodes");

@@ -1,7 +1,7 @@
 //! Reads the seven metrics that the native server shows as Prometheus text. Strict about
 //! those, and about the format; other metrics are skipped.
 
-use super::reading::Reading;
+use super::reading::InstanceReading;
 use crate::receivers::scrape::text::{Line, Sample, lines};
 
 const COUNT_NAMES: [&str; 5] = [
@@ -14,7 +14,7 @@ const COUNT_NAMES: [&str; 5] = [
 const AMOUNT_NAMES: [&str; 2] = ["betanet_avg_latency_ms", "betanet_uptime_seconds"];
 
 /// Reads the text, or says what is wrong with it, with the line.
-pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
+pub(super) fn read(body: &[u8]) -> Result<InstanceReading, String> {
     let text = std::str::from_utf8(body).map_err(|_| "not UTF-8".to_owned())?;
     let mut counts = [None; COUNT_NAMES.len()];
     let mut amounts = [None; AMOUNT_NAMES.len()];
@@ -50,13 +50,13 @@ pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
     }
     let [peers, active, processed, _forwarded, dropped] = counts;
     let [latency_ms, _uptime_seconds] = amounts;
-    Ok(Reading {
+    Ok(InstanceReading {
         peers,
         active,
         processed,
         dropped,
         latency_ms,
-        ..Reading::default()
+        ..InstanceReading::default()
     })
 }
 
@@ -80,13 +80,13 @@ mod tests {
             betanet_packets_processed_total\t5e3\nbetanet_packets_forwarded_total 4\n\
             betanet_packets_dropped_total 10\r\nbetanet_avg_latency_ms 1.25\n\
             betanet_uptime_seconds 12.5\nother{a=\"b } 1\"} NaN\n";
-        let expected = Reading {
+        let expected = InstanceReading {
             peers: Some(7),
             active: Some(5),
             processed: Some(5000),
             dropped: Some(10),
             latency_ms: Some(1.25),
-            ..Reading::default()
+            ..InstanceReading::default()
         };
         assert_eq!(read(text).unwrap(), expected);
     }

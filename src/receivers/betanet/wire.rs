@@ -1,4 +1,4 @@
-//! Reads what a Betanet service answers. Pure: bytes in, a [`Reading`] out.
+//! Reads what a Betanet service answers. Pure: bytes in, an [`InstanceReading`] out.
 //!
 //! Fields may be absent or null; one of another type, a negative count and an answer
 //! without any field that is known make the whole answer worthless. In the list of mixnodes
@@ -13,28 +13,32 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::json::{Elements, garbage, json};
-use super::part::Part;
-use super::reading::{Mixnode, Reading, Rejected};
+use super::part::ServicePath;
+use super::reading::{InstanceReading, Mixnode, Rejected};
 use super::text;
-use crate::receivers::scrape::Reason;
-use crate::receivers::scrape::http::FetchError;
+use crate::receivers::scrape::FailureReason;
+use crate::receivers::scrape::http::AttemptError;
 use crate::steps;
 
 /// Longest id of a mixnode, in bytes.
 const MAX_ID: usize = 1024;
 
-impl Part {
+impl ServicePath {
     /// Reads this part's answer; more than `max_mixnodes` are a failure.
-    pub(super) fn read(self, body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
+    pub(super) fn read(
+        self,
+        body: &[u8],
+        max_mixnodes: usize,
+    ) -> Result<InstanceReading, AttemptError> {
         let reading = match self {
             Self::ApiMetrics => json::<ApiMetrics>(body)?.into(),
             Self::ApiNodes => json::<ApiNodes>(body)?.into(),
             Self::ApiNetwork => json::<ApiNetwork>(body)?.into(),
-            Self::Status => json::<Status>(body)?.into(),
+            Self::Status => json::<StatusDocument>(body)?.into(),
             Self::Metrics => text::read(body).map_err(garbage)?,
             Self::Mixnodes => return mixnodes(body, max_mixnodes),
         };
-        if reading == Reading::default() {
+        if reading == InstanceReading::default() {
             return Err(garbage("none of the expected fields is there"));
         }
         Ok(reading)
@@ -43,11 +47,11 @@ impl Part {
 
 #[derive(Deserialize)]
 struct ApiMetrics {
-    packets_processed: Option<Count>,
-    packets_dropped: Option<Count>,
+    packets_processed: Option<WholeNumber>,
+    packets_dropped: Option<WholeNumber>,
 }
 
-impl From<ApiMetrics> for Reading {
+impl From<ApiMetrics> for InstanceReading {
     fn from(answer: ApiMetrics) -> Self {
         Self {
             processed: count(answer.packets_processed),
@@ -59,11 +63,11 @@ impl From<ApiMetrics> for Reading {
 
 #[derive(Deserialize)]
 struct ApiNodes {
-    active_nodes: Option<Count>,
-    total_nodes: Option<Count>,
+    active_nodes: Option<WholeNumber>,
+    total_nodes: Option<WholeNumber>,
 }
 
-impl From<ApiNodes> for Reading {
+impl From<ApiNodes> for InstanceReading {
     fn from(answer: ApiNodes) -> Self {
         Self {
             peers: count(answer.total_nodes),
@@ -75,13 +79,13 @@ impl From<ApiNodes> for Reading {
 
 #[derive(Deserialize)]
 struct ApiNetwork {
-    bytes_transmitted: Option<Count>,
-    bytes_received: Option<Count>,
-    avg_latency_ms: Option<Amount>,
-    peak_throughput: Option<Amount>,
+    bytes_transmitted: Option<WholeNumber>,
+    bytes_received: Option<WholeNumber>,
+    avg_latency_ms: Option<NonNegative>,
+    peak_throughput: Option<NonNegative>,
 }
 
-impl From<ApiNetwork> for Reading {
+impl From<ApiNetwork> for InstanceReading {
     fn from(answer: ApiNetwork) -> Self {
         Self {
             transmitted: count(answer.bytes_transmitted),
@@ -94,15 +98,15 @@ impl From<ApiNetwork> for Reading {
 }
 
 #[derive(Deserialize)]
-struct Status {
-    active_nodes: Option<Count>,
-    connections: Option<Count>,
-    avg_latency_ms: Option<Amount>,
-    packets_processed: Option<Count>,
+struct StatusDocument {
+    active_nodes: Option<WholeNumber>,
+    connections: Option<WholeNumber>,
+    avg_latency_ms: Option<NonNegative>,
+    packets_processed: Option<WholeNumber>,
 }
 
-impl From<Status> for Reading {
-    fn from(answer: Status) -> Self {
+impl From<StatusDocument> for InstanceReading {
+    fn from(answer: StatusDocument) -> Self {
         Self {
             active: count(answer.active_nodes),
             connections: count(answer.connections),
@@ -114,30 +118,30 @@ impl From<Status> for Reading {
 }
 
 #[derive(Deserialize)]
-struct Entry {
-    id: Text,
-    status: Option<Text>,
-    packets_processed: Option<Count>,
-    packets_forwarded: Option<Count>,
-    packets_dropped: Option<Count>,
-    uptime_seconds: Option<Amount>,
-    avg_latency_ms: Option<Amount>,
+struct ListEntry {
+    id: JsonText,
+    status: Option<JsonText>,
+    packets_processed: Option<WholeNumber>,
+    packets_forwarded: Option<WholeNumber>,
+    packets_dropped: Option<WholeNumber>,
+    uptime_seconds: Option<NonNegative>,
+    avg_latency_ms: Option<NonNegative>,
 }
 
 /// Reads the list of mixnodes. An entry that can't be used is rejected alone, and counted:
 /// one that isn't as expected or whose id was there before as `parse`, one with too long an
 /// id as `limit`. A list in which no entry can be used tells nothing, and fails.
-fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
+fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, AttemptError> {
     let entries = Elements::of(body)?;
     let listed = entries.clone().count();
     if listed > max_mixnodes {
         let message = format!("lists {listed} mixnodes, more than max_mixnodes ({max_mixnodes})");
-        return Err(FetchError::new(Reason::Limit, message));
+        return Err(AttemptError::new(FailureReason::Limit, message));
     }
     let mut rejected = Rejected::default();
     let mut mixnodes = Vec::with_capacity(listed);
     for entry in entries {
-        match json::<Entry>(entry) {
+        match json::<ListEntry>(entry) {
             Ok(entry) if entry.id.0.len() > MAX_ID => rejected.limit += 1,
             Ok(entry) => mixnodes.push(Mixnode::from(entry)),
             Err(_) => rejected.parse += 1,
@@ -156,14 +160,14 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
 
     if mixnodes.is_empty() && listed > 0 {
         return Err(match rejected.parse {
-            0 => FetchError::new(
-                Reason::Limit,
+            0 => AttemptError::new(
+                FailureReason::Limit,
                 format!("no mixnode has an id of {MAX_ID} bytes or less"),
             ),
             _ => garbage(format!("none of the {listed} mixnodes is as expected")),
         });
     }
-    Ok(Reading {
+    Ok(InstanceReading {
         peers: Some(mixnodes.len() as u64),
         active: Some(mixnodes.iter().filter(|node| node.active).count() as u64),
         processed: sum(&mixnodes, |node| node.processed),
@@ -171,12 +175,12 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<Reading, FetchError> {
         latency_ms: mean_latency(&mixnodes),
         mixnodes: Some(mixnodes.into()),
         rejected,
-        ..Reading::default()
+        ..InstanceReading::default()
     })
 }
 
-impl From<Entry> for Mixnode {
-    fn from(entry: Entry) -> Self {
+impl From<ListEntry> for Mixnode {
+    fn from(entry: ListEntry) -> Self {
         Self {
             active: entry.status.is_some_and(|status| status.0 == "active"),
             id: entry.id.0,
@@ -235,20 +239,20 @@ fn mean_latency(mixnodes: &[Mixnode]) -> Option<f64> {
     Some(mean)
 }
 
-fn count(value: Option<Count>) -> Option<u64> {
-    value.map(|Count(count)| count)
+fn count(value: Option<WholeNumber>) -> Option<u64> {
+    value.map(|WholeNumber(count)| count)
 }
 
-fn amount(value: Option<Amount>) -> Option<f64> {
-    value.map(|Amount(amount)| amount)
+fn amount(value: Option<NonNegative>) -> Option<f64> {
+    value.map(|NonNegative(amount)| amount)
 }
 
 /// A whole number that isn't negative, however it is written: some encoders write `5.0`.
-struct Count(u64);
+struct WholeNumber(u64);
 
-impl<'de> Deserialize<'de> for Count {
+impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Number).and_then(|number| {
+        deserializer.deserialize_any(JsonNumber).and_then(|number| {
             // As doubles, u64's bounds are 0 and 2^64.
             match number {
                 Ok(whole) => Ok(Self(whole)),
@@ -262,11 +266,11 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 /// A number that isn't negative.
-struct Amount(f64);
+struct NonNegative(f64);
 
-impl<'de> Deserialize<'de> for Amount {
+impl<'de> Deserialize<'de> for NonNegative {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = deserializer.deserialize_any(Number)?;
+        let number = deserializer.deserialize_any(JsonNumber)?;
         Ok(Self(
             number.map_or_else(|double| double, |whole| whole as f64),
         ))
@@ -274,9 +278,9 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 /// Reads a JSON number that isn't negative, whole where it can.
-struct Number;
+struct JsonNumber;
 
-impl Visitor<'_> for Number {
+impl Visitor<'_> for JsonNumber {
     type Value = Result<u64, f64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,9 +301,9 @@ impl Visitor<'_> for Number {
 }
 
 /// An id or a state: any text, or a whole number as text.
-struct Text(String);
+struct JsonText(String);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)
     }
@@ -308,22 +312,22 @@ impl<'de> Deserialize<'de> for Text {
 struct TextVisitor;
 
 impl Visitor<'_> for TextVisitor {
-    type Value = Text;
+    type Value = JsonText;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text")
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Text, E> {
-        Ok(Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<JsonText, E> {
+        Ok(JsonText(value.to_owned()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
-        Ok(Text(value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<JsonText, E> {
+        Ok(JsonText(value.to_string()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
-        Ok(Text(value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<JsonText, E> {
+        Ok(JsonText(value.to_string()))
     }
 }
 

@@ -4,11 +4,12 @@
 
 use std::time::SystemTime;
 
-use super::network::{Network, Sum};
-use super::reading::{Mixnode, Reading};
-use super::state::{Counter, Instance, LATENCY_BOUNDS, Node};
+use super::network::{BetanetNetwork, Sum};
+use super::reading::{InstanceReading, Mixnode};
+use super::state::{ForeignCounter, Instance, LATENCY_BOUNDS, MixnodeCounters};
 use crate::pdata::writer::{
-    Attribute, Descriptor, HistogramPoint, MetricKind, MetricsWriter, Number, NumberPoint,
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewHistogramPoint, NewNumber,
+    NewNumberPoint,
 };
 
 /// Writes one instance: what `reading` found out, as `instance` remembers it.
@@ -16,11 +17,11 @@ pub(super) fn instance(
     out: &mut MetricsWriter,
     time: SystemTime,
     name: &str,
-    reading: &Reading,
+    reading: &InstanceReading,
     instance: &Instance,
 ) {
     let attributes: &[Attribute<'_>] = &[("betanet.instance", name.into())];
-    let mut w = Writer { out, time };
+    let mut w = DocumentWriter { out, time };
 
     let peers = reading.peers.map(int);
     w.gauge(
@@ -43,7 +44,7 @@ pub(super) fn instance(
         attributes,
         connections,
     );
-    let throughput = reading.peak_throughput.map(Number::Double);
+    let throughput = reading.peak_throughput.map(NewNumber::Double);
     w.gauge(
         "betanet_peak_throughput",
         "highest throughput so far",
@@ -64,7 +65,7 @@ pub(super) fn instance(
         attributes,
         dropped,
     );
-    let latency = reading.latency_ms.map(Number::Double);
+    let latency = reading.latency_ms.map(NewNumber::Double);
     w.gauge(
         "betanet_latency",
         "mean latency in milliseconds",
@@ -73,7 +74,7 @@ pub(super) fn instance(
     );
 
     // A counter that this poll didn't set has no new point.
-    let told = |value: Option<u64>, counter: Option<Counter>| value.and(counter);
+    let told = |value: Option<u64>, counter: Option<ForeignCounter>| value.and(counter);
     let messages = told(reading.processed, instance.messages);
     w.counter(
         "betanet_messages_total",
@@ -106,13 +107,13 @@ pub(super) fn instance(
     if reading.latency_ms.is_some() {
         w.out.metric(
             MetricKind::Histogram,
-            Descriptor {
+            MetricDescriptor {
                 name: "betanet_message_latency_seconds",
                 unit: "s",
                 description: "mean latencies, one observation for each answer",
             },
         );
-        w.out.histogram(HistogramPoint {
+        w.out.histogram(NewHistogramPoint {
             attributes,
             start: instance.latency.start.map(|start| start.min(time)),
             time,
@@ -127,8 +128,8 @@ pub(super) fn instance(
 }
 
 /// Writes what belongs to all instances of a receiver together.
-pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &Network) {
-    let mut w = Writer { out, time };
+pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &BetanetNetwork) {
+    let mut w = DocumentWriter { out, time };
     let counters = [
         (
             "betanet_network_messages_total",
@@ -188,32 +189,39 @@ struct PerNode {
     name: &'static str,
     unit: &'static str,
     description: &'static str,
-    value: Value,
+    value: DocumentValue,
 }
 
-enum Value {
+enum DocumentValue {
     /// Whether this poll told it, and what is remembered of it.
-    Counter(fn(&Mixnode) -> Option<u64>, fn(&Node) -> Option<Counter>),
+    Counter(
+        fn(&Mixnode) -> Option<u64>,
+        fn(&MixnodeCounters) -> Option<ForeignCounter>,
+    ),
     Gauge(fn(&Mixnode) -> Option<f64>),
 }
 
 impl PerNode {
     fn kind(&self) -> MetricKind {
         match self.value {
-            Value::Counter(..) => MetricKind::Counter,
-            Value::Gauge(_) => MetricKind::Gauge,
+            DocumentValue::Counter(..) => MetricKind::Counter,
+            DocumentValue::Gauge(_) => MetricKind::Gauge,
         }
     }
 
     /// The start time, of a counter, and the value.
-    fn read(&self, mixnode: &Mixnode, instance: &Instance) -> Option<(Option<SystemTime>, Number)> {
+    fn read(
+        &self,
+        mixnode: &Mixnode,
+        instance: &Instance,
+    ) -> Option<(Option<SystemTime>, NewNumber)> {
         match self.value {
-            Value::Counter(told, remembered) => {
+            DocumentValue::Counter(told, remembered) => {
                 told(mixnode)?;
                 let counter = remembered(instance.mixnodes.node(&mixnode.id)?)?;
                 Some((Some(counter.start), int(counter.value)))
             }
-            Value::Gauge(read) => Some((None, Number::Double(read(mixnode)?))),
+            DocumentValue::Gauge(read) => Some((None, NewNumber::Double(read(mixnode)?))),
         }
     }
 }
@@ -223,40 +231,40 @@ const PER_NODE: [PerNode; 5] = [
         name: "betanet_mixnode_packets_processed_total",
         unit: "",
         description: "packets that the mixnode processed",
-        value: Value::Counter(|mixnode| mixnode.processed, |node| node.processed),
+        value: DocumentValue::Counter(|mixnode| mixnode.processed, |node| node.processed),
     },
     PerNode {
         name: "betanet_mixnode_packets_forwarded_total",
         unit: "",
         description: "packets that the mixnode forwarded",
-        value: Value::Counter(|mixnode| mixnode.forwarded, |node| node.forwarded),
+        value: DocumentValue::Counter(|mixnode| mixnode.forwarded, |node| node.forwarded),
     },
     PerNode {
         name: "betanet_mixnode_packets_dropped_total",
         unit: "",
         description: "packets that the mixnode dropped",
-        value: Value::Counter(|mixnode| mixnode.dropped, |node| node.dropped),
+        value: DocumentValue::Counter(|mixnode| mixnode.dropped, |node| node.dropped),
     },
     PerNode {
         name: "betanet_mixnode_uptime_seconds",
         unit: "s",
         description: "how long the mixnode has been running",
-        value: Value::Gauge(|mixnode| mixnode.uptime_seconds),
+        value: DocumentValue::Gauge(|mixnode| mixnode.uptime_seconds),
     },
     PerNode {
         name: "betanet_mixnode_latency_seconds",
         unit: "s",
         description: "mean latency of the mixnode",
-        value: Value::Gauge(|mixnode| Some(mixnode.latency_ms? / 1000.0)),
+        value: DocumentValue::Gauge(|mixnode| Some(mixnode.latency_ms? / 1000.0)),
     },
 ];
 
-struct Writer<'o> {
+struct DocumentWriter<'o> {
     out: &'o mut MetricsWriter,
     time: SystemTime,
 }
 
-impl Writer<'_> {
+impl DocumentWriter<'_> {
     fn mixnodes(&mut self, name: &str, mixnodes: &[Mixnode], instance: &Instance) {
         for metric in &PER_NODE {
             let points: Vec<_> = mixnodes
@@ -278,7 +286,7 @@ impl Writer<'_> {
         name: &str,
         description: &str,
         attributes: &[Attribute<'_>],
-        value: Option<Number>,
+        value: Option<NewNumber>,
     ) {
         if value.is_some() {
             self.metric(MetricKind::Gauge, name, "", description);
@@ -291,7 +299,7 @@ impl Writer<'_> {
         name: &str,
         description: &str,
         attributes: &[Attribute<'_>],
-        counter: Option<Counter>,
+        counter: Option<ForeignCounter>,
     ) {
         if let Some(counter) = counter {
             self.metric(MetricKind::Counter, name, "", description);
@@ -300,7 +308,7 @@ impl Writer<'_> {
     }
 
     fn metric(&mut self, kind: MetricKind, name: &str, unit: &str, description: &str) {
-        let descriptor = Descriptor {
+        let descriptor = MetricDescriptor {
             name,
             unit,
             description,
@@ -312,9 +320,9 @@ impl Writer<'_> {
         &mut self,
         attributes: &[Attribute<'_>],
         start: Option<SystemTime>,
-        value: Option<Number>,
+        value: Option<NewNumber>,
     ) {
-        self.out.number(NumberPoint {
+        self.out.number(NewNumberPoint {
             attributes,
             // The wall clock may have been set back.
             start: start.map(|start| start.min(self.time)),
@@ -332,6 +340,6 @@ fn labels<'a>(instance: &'a str, mixnode: &'a str) -> [Attribute<'a>; 2] {
 }
 
 /// A count as OTLP has it; above 2^63, where it has none, the nearest double.
-fn int(count: u64) -> Number {
-    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+fn int(count: u64) -> NewNumber {
+    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

@@ -7,9 +7,9 @@ use regex::{RegexSet, RegexSetBuilder};
 use reqwest::Url;
 
 use super::page::Semconv;
-use crate::receivers::scrape::Settings;
-use crate::receivers::scrape::http::{HttpConfig, parse_endpoint};
-use crate::yaml::{FromValue, Value};
+use crate::receivers::scrape::PollSettings;
+use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// Patterns in one list.
 const MAX_PATTERNS: usize = 64;
@@ -18,15 +18,15 @@ const MAX_COMPILED: usize = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
-    pub(super) settings: Settings,
+    pub(super) settings: PollSettings,
     pub(super) node_id: Option<String>,
     pub(super) root_path: PathBuf,
     pub(super) semconv: Semconv,
-    pub(super) filesystems: Filter,
-    pub(super) disks: Filter,
-    pub(super) networks: Filter,
+    pub(super) filesystems: NameFilter,
+    pub(super) disks: NameFilter,
+    pub(super) networks: NameFilter,
     pub(super) targets: Vec<TargetConfig>,
-    pub(super) http: HttpConfig,
+    pub(super) http: HttpClientConfig,
 }
 
 /// Another node.
@@ -39,17 +39,17 @@ pub(super) struct TargetConfig {
 }
 
 impl Config {
-    pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(super) fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let settings = Settings::from_fields(&mut fields);
+        let settings = PollSettings::from_fields(&mut fields);
         let node_id = fields.optional::<NodeId>("node_id");
         let root_path = fields.or("root_path", PathBuf::from("/"));
         let semconv = fields.or("semconv", Semconv::V1);
-        let filesystems = fields.or("filesystems", Filter::default());
-        let disks = fields.or("disks", Filter::default());
-        let networks = fields.or("networks", Filter::default());
+        let filesystems = fields.or("filesystems", NameFilter::default());
+        let disks = fields.or("disks", NameFilter::default());
+        let networks = fields.or("networks", NameFilter::default());
         let targets = fields.value("targets").map(|value| read_targets(&value));
-        let http = HttpConfig::from_fields(&mut fields);
+        let http = HttpClientConfig::from_fields(&mut fields);
         fields.finish();
         Some(Self {
             targets: targets.unwrap_or_else(|| Some(Vec::new()))?,
@@ -68,7 +68,7 @@ impl Config {
 struct NodeId(String);
 
 impl FromValue for NodeId {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()? {
             empty if empty.trim().is_empty() => value.error("is empty"),
             id => Some(Self(id)),
@@ -76,10 +76,10 @@ impl FromValue for NodeId {
     }
 }
 
-fn read_targets(value: &Value<'_>) -> Option<Vec<TargetConfig>> {
+fn read_targets(value: &PlacedNode<'_>) -> Option<Vec<TargetConfig>> {
     let items = value.items()?;
     // All are read before the first wrong one counts, so that every problem is told.
-    let read: Vec<Option<TargetConfig>> = items.iter().map(Value::read).collect();
+    let read: Vec<Option<TargetConfig>> = items.iter().map(PlacedNode::read).collect();
     let mut targets: Vec<TargetConfig> = Vec::new();
     for (item, target) in items.iter().zip(read) {
         let target = target?;
@@ -98,7 +98,7 @@ fn read_targets(value: &Value<'_>) -> Option<Vec<TargetConfig>> {
 }
 
 impl FromValue for TargetConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let node_id = fields.required::<NodeId>("node_id");
         let endpoint = match fields.value("url").filter(|url| !url.is_null()) {
@@ -120,12 +120,12 @@ impl FromValue for TargetConfig {
 
 /// Which of the host's parts are read, by name.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Filter {
+pub(super) struct NameFilter {
     include: Option<RegexSet>,
     exclude: Option<RegexSet>,
 }
 
-impl Filter {
+impl NameFilter {
     /// Whether a part is read that would be or not be `by_default`. What is included by
     /// name needs no default, so that a filesystem or interface which is left out
     /// otherwise can be asked for.
@@ -138,11 +138,11 @@ impl Filter {
     }
 }
 
-impl FromValue for Filter {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for NameFilter {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let include = fields.optional::<Patterns>("include");
-        let exclude = fields.optional::<Patterns>("exclude");
+        let include = fields.optional::<NamePatterns>("include");
+        let exclude = fields.optional::<NamePatterns>("exclude");
         fields.finish();
         Some(Self {
             include: include.map(|patterns| patterns.0),
@@ -152,10 +152,10 @@ impl FromValue for Filter {
 }
 
 /// Regular expressions that match whole names.
-struct Patterns(RegexSet);
+struct NamePatterns(RegexSet);
 
-impl FromValue for Patterns {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for NamePatterns {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let items = value.items()?;
         if items.len() > MAX_PATTERNS {
             return value.error(format_args!("more than {MAX_PATTERNS} patterns"));

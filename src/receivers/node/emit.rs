@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::epochs::{Boot, Epochs};
-use super::page::{Page, Semconv};
+use super::page::{PageWriter, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
-use super::reading::Reading;
-use super::summary::{Summary, percent};
+use super::reading::HostReading;
+use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
@@ -48,7 +48,7 @@ pub(super) struct Host {
     semconv: Semconv,
     scale: Scale,
     /// The counters of the last reading, and when that was.
-    previous: Option<(Now, Reading)>,
+    previous: Option<(Now, HostReading)>,
     /// Whether the host started anew after the last reading, which then says nothing of
     /// the interval.
     restarted: bool,
@@ -100,12 +100,17 @@ impl Host {
     }
 
     /// Takes the counters from which the first differences are made.
-    pub(super) fn baseline(&mut self, reading: Reading, now: Now) {
+    pub(super) fn baseline(&mut self, reading: HostReading, now: Now) {
         self.previous = Some((now, reading));
     }
 
     /// Writes a reading's metrics in the semantic conventions, and returns the summary.
-    pub(super) fn write(&mut self, reading: Reading, now: Now, out: &mut MetricsWriter) -> Summary {
+    pub(super) fn write(
+        &mut self,
+        reading: HostReading,
+        now: Now,
+        out: &mut MetricsWriter,
+    ) -> NodeSummary {
         let booted = *self.booted.get_or_insert_with(|| boot_time(&reading, now));
         let since = match &self.previous {
             Some((before, _)) if self.written => before.wall,
@@ -120,7 +125,7 @@ impl Host {
             self.disks.restart(since);
             self.interfaces.restart(since);
         }
-        let mut page = Page {
+        let mut page = PageWriter {
             out,
             time: now.wall,
             semconv: self.semconv,
@@ -144,7 +149,7 @@ impl Host {
     /// The filesystems whose series end here, because the host lists them no longer or they
     /// don't answer: what they last answered says nothing of now. They are all kept where
     /// the list itself can't be read for once.
-    fn ended(&mut self, reading: &Reading) -> Vec<Mount> {
+    fn ended(&mut self, reading: &HostReading) -> Vec<Mount> {
         let shown = reading.filesystems.iter().map(|shown| shown.mount.clone());
         let shown: BTreeSet<Mount> = shown.collect();
         if reading.mounts.is_none() {
@@ -156,11 +161,11 @@ impl Host {
     }
 
     /// The last reading, unless the host started anew since.
-    fn comparable(&self) -> Option<&(Now, Reading)> {
+    fn comparable(&self) -> Option<&(Now, HostReading)> {
         self.previous.as_ref().filter(|_| !self.restarted)
     }
 
-    fn summary(&self, reading: &Reading, now: Instant) -> Summary {
+    fn summary(&self, reading: &HostReading, now: Instant) -> NodeSummary {
         let previous = self.comparable();
         let cpu = previous.and_then(|(_, before)| {
             let before = before.cpus.as_ref()?.total.as_ref()?;
@@ -184,7 +189,7 @@ impl Host {
             )?;
             (seconds > 0.0).then(|| bytes.map(|bytes| bytes as f64 / seconds))
         });
-        Summary {
+        NodeSummary {
             cpu,
             memory,
             disk: usage.percent(),
@@ -213,7 +218,7 @@ fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option
     any.then_some(sums)
 }
 
-fn last_start(reading: &Reading) -> Boot {
+fn last_start(reading: &HostReading) -> Boot {
     let stated = reading.cpus.as_ref().and_then(|cpus| cpus.boot);
     Boot {
         time: stated.map(|seconds| seconds as f64),
@@ -221,7 +226,7 @@ fn last_start(reading: &Reading) -> Boot {
     }
 }
 
-fn boot_time(reading: &Reading, now: Now) -> SystemTime {
+fn boot_time(reading: &HostReading, now: Now) -> SystemTime {
     let stated = reading.cpus.as_ref().and_then(|cpus| cpus.boot);
     stated
         .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))

@@ -19,7 +19,7 @@ const SLACK: f64 = 60.0;
 /// The starts of groups of `N` counters, by what they belong to.
 #[derive(Debug)]
 pub(super) struct Epochs<K, const N: usize> {
-    groups: BTreeMap<K, Group<N>>,
+    groups: BTreeMap<K, CounterGroup<N>>,
 }
 
 /// What a group of counters is shown as.
@@ -30,7 +30,7 @@ pub(super) struct Counted<const N: usize> {
 }
 
 #[derive(Debug)]
-struct Group<const N: usize> {
+struct CounterGroup<const N: usize> {
     counted: Counted<N>,
     /// Whether this reading has it.
     seen: bool,
@@ -47,7 +47,7 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
     /// `since`: the start of the host at the first reading, and at later ones the time of
     /// the last.
     pub(super) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
-        let group = self.groups.entry(owner).or_insert_with(|| Group {
+        let group = self.groups.entry(owner).or_insert_with(|| CounterGroup {
             counted: Counted {
                 values: read,
                 starts: [since; N],

@@ -68,17 +68,17 @@ use tracing::info;
 use self::config::Config;
 use self::emit::{Host, Scale};
 use self::proc::Mount;
-use self::reader::{Errand, Gathering, PARTS, Reader, Told};
-use self::reading::Reading;
+use self::reader::{Errand, ErrandResult, Gathering, HostReader, PARTS};
+use self::reading::HostReading;
 use self::remote::Remote;
-use self::summary::Summary;
-use self::threads::{Answer, BlockingThreads, Inquiry, Outstanding};
+use self::summary::NodeSummary;
+use self::threads::{BlockingThreads, Inquiry, Outstanding, ReadingAnswer};
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{Access, Client, Request};
+use crate::receivers::scrape::http::{Access, Client, FetchRequest};
 use crate::receivers::scrape::{
-    Controller, Failure, Reach, Reason, Scrape, Scraper, SetBack, Target,
+    Controller, FailureReason, PartFailure, Reach, Scrape, Scraper, SetBack, Target,
 };
 use crate::resilience::{PollConfig, Trigger};
 use crate::yaml::GoDuration;
@@ -144,7 +144,7 @@ impl Config {
         for target in &self.targets {
             let answered = Arc::new(AtomicBool::new(false));
             local.others.push(Arc::clone(&answered));
-            let request = Request {
+            let request = FetchRequest {
                 url: target.url.clone(),
                 accept: "text/plain;version=0.0.4",
             };
@@ -190,19 +190,19 @@ const BASELINE: Duration = Duration::from_millis(500);
 
 /// Reads this host.
 struct Local {
-    reader: Reader,
+    reader: HostReader,
     threads: Arc<BlockingThreads>,
     /// What was asked for and has not been read yet.
     outstanding: Outstanding,
     host: Host,
     node_id: String,
     /// What has points now that haven't been ended.
-    shown: Summary,
+    shown: NodeSummary,
     timeout: Duration,
     /// Whether each of the other nodes answered last time.
     others: Vec<Arc<AtomicBool>>,
     /// Reads the counters from which the first differences are made.
-    baseline: Option<(Now, JoinHandle<Reading>)>,
+    baseline: Option<(Now, JoinHandle<HostReading>)>,
     /// The filesystems that may not be asked, which was said.
     denied: BTreeSet<Mount>,
 }
@@ -210,12 +210,12 @@ struct Local {
 impl Local {
     fn new(config: &Config, node_id: String, threads: Arc<BlockingThreads>) -> Self {
         Self {
-            reader: Reader::new(config),
+            reader: HostReader::new(config),
             threads,
             outstanding: Outstanding::default(),
             host: Host::new(config.semconv, Scale::of_this_machine()),
             node_id,
-            shown: Summary::default(),
+            shown: NodeSummary::default(),
             timeout: config.settings.timeout,
             others: Vec::new(),
             baseline: None,
@@ -223,7 +223,7 @@ impl Local {
         }
     }
 
-    fn inquiry(&self, deadline: Instant) -> Inquiry<Told> {
+    fn inquiry(&self, deadline: Instant) -> Inquiry<ErrandResult> {
         Inquiry::new(&self.threads, &self.outstanding, deadline)
     }
 
@@ -245,13 +245,13 @@ impl Local {
 /// Runs errands until each has come back or the deadline is over, and asks the filesystems
 /// that they find. Returns how many of those there were, too.
 async fn gather(
-    mut inquiry: Inquiry<Told>,
+    mut inquiry: Inquiry<ErrandResult>,
     errands: Vec<Errand>,
-    reader: &Reader,
+    reader: &HostReader,
 ) -> (Gathering, usize) {
     let mut gathering = Gathering::default();
     let mut parts: HashMap<String, String> = HashMap::new();
-    let mut ask = |inquiry: &mut Inquiry<Told>, errand: Errand| {
+    let mut ask = |inquiry: &mut Inquiry<ErrandResult>, errand: Errand| {
         inquiry.ask(errand.kind, &errand.what, errand.read);
         parts.insert(errand.what, errand.part);
     };
@@ -262,10 +262,14 @@ async fn gather(
     let mut failed = Vec::new();
     while let Some((what, answer)) = inquiry.next().await {
         match answer {
-            Answer::Told(told) => told(&mut gathering),
-            Answer::Late => failed.push((what, Reason::Timeout, "does not answer")),
-            Answer::NotBegun => {
-                failed.push((what, Reason::Limit, "not read, since too much else hangs"));
+            ReadingAnswer::Told(told) => told(&mut gathering),
+            ReadingAnswer::Late => failed.push((what, FailureReason::Timeout, "does not answer")),
+            ReadingAnswer::NotBegun => {
+                failed.push((
+                    what,
+                    FailureReason::Limit,
+                    "not read, since too much else hangs",
+                ));
             }
         }
         for mount in std::mem::take(&mut gathering.to_ask) {
@@ -275,7 +279,7 @@ async fn gather(
     }
     for (what, reason, message) in failed {
         let part = parts.get(&*what).cloned().unwrap_or_default();
-        gathering.fail(Failure::new(part, reason, message));
+        gathering.fail(PartFailure::new(part, reason, message));
     }
     (gathering, asked)
 }
@@ -323,11 +327,11 @@ impl Scraper for Local {
             }
             // A list that was read and gives no value has none; a file that can't be read
             // for once has its last one.
-            let mut ended = Summary {
+            let mut ended = NodeSummary {
                 cpu: self.shown.cpu.filter(|_| reading.cpus.is_some()),
                 disk: self.shown.disk.filter(|_| reading.mounts.is_some()),
                 network: self.shown.network.filter(|_| reading.interfaces.is_some()),
-                ..Summary::default()
+                ..NodeSummary::default()
             };
             let mut summary = self.host.write(reading, now, out);
             let others = self.others.iter();
@@ -335,7 +339,7 @@ impl Scraper for Local {
             summary.nodes = Some(1 + answered as u64);
             summary.write(&self.node_id, now.wall, out);
             ended = ended.minus(&summary);
-            if ended != Summary::default() {
+            if ended != NodeSummary::default() {
                 out.ending(true);
                 ended.write(&self.node_id, now.wall, out);
                 out.ending(false);

@@ -2,8 +2,10 @@
 
 use std::time::SystemTime;
 
-use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
-use crate::yaml::{FromValue, Value};
+use crate::pdata::writer::{
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// `semconv`: in which version's names the host is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(super) enum Semconv {
 }
 
 impl FromValue for Semconv {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()?.as_str() {
             "v1" => Some(Self::V1),
             "v0" => Some(Self::V0),
@@ -28,7 +30,7 @@ impl FromValue for Semconv {
 }
 
 /// A metric, with its name in either version; an empty name for none.
-pub(super) struct Metric {
+pub(super) struct PageMetric {
     pub(super) kind: MetricKind,
     pub(super) v1: &'static str,
     pub(super) v0: &'static str,
@@ -42,19 +44,19 @@ pub(super) struct Row<'a> {
     pub(super) v1: Vec<Attribute<'a>>,
     pub(super) v0: Vec<Attribute<'a>>,
     pub(super) start: Option<SystemTime>,
-    pub(super) value: Option<Number>,
+    pub(super) value: Option<NewNumber>,
 }
 
 /// What is being written.
-pub(super) struct Page<'w> {
+pub(super) struct PageWriter<'w> {
     pub(super) out: &'w mut MetricsWriter,
     pub(super) time: SystemTime,
     pub(super) semconv: Semconv,
 }
 
-impl Page<'_> {
+impl PageWriter<'_> {
     /// Writes a metric; one without rows is left out.
-    pub(super) fn write(&mut self, metric: &Metric, rows: &[Row<'_>]) {
+    pub(super) fn write(&mut self, metric: &PageMetric, rows: &[Row<'_>]) {
         let v1 = self.semconv != Semconv::V0 && !metric.v1.is_empty();
         let v0 = self.semconv != Semconv::V1 && !metric.v0.is_empty();
         if rows.is_empty() {
@@ -82,9 +84,9 @@ impl Page<'_> {
     /// Writes a metric with one series that has no attributes.
     pub(super) fn single(
         &mut self,
-        metric: &Metric,
+        metric: &PageMetric,
         start: Option<SystemTime>,
-        value: Option<Number>,
+        value: Option<NewNumber>,
     ) {
         if value.is_some() {
             let row = Row {
@@ -97,8 +99,8 @@ impl Page<'_> {
         }
     }
 
-    fn begin(&mut self, metric: &Metric, name: &str) {
-        let descriptor = Descriptor {
+    fn begin(&mut self, metric: &PageMetric, name: &str) {
+        let descriptor = MetricDescriptor {
             name,
             unit: metric.unit,
             description: metric.description,
@@ -107,7 +109,7 @@ impl Page<'_> {
     }
 
     fn point(&mut self, attributes: &[Attribute<'_>], row: &Row<'_>) {
-        self.out.number(NumberPoint {
+        self.out.number(NewNumberPoint {
             attributes,
             start: row.start,
             time: self.time,
@@ -117,6 +119,6 @@ impl Page<'_> {
 }
 
 /// A count as OTLP has it; above 2^63, where it has none, the nearest double.
-pub(super) fn int(count: u64) -> Number {
-    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+pub(super) fn int(count: u64) -> NewNumber {
+    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

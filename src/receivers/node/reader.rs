@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::config::{Config, Filter};
-use super::proc::{self, Connections, Cpus, Memory, Mount, Process, ReadError, Root};
-use super::reading::{Filesystem, Reading, Room};
-use super::threads::Kind;
-use crate::receivers::scrape::{Failure, Reason};
+use super::config::{Config, NameFilter};
+use super::proc::{self, Cpus, Memory, Mount, Process, ReadError, Root, SocketCounts};
+use super::reading::{Filesystem, FilesystemRoom, HostReading};
+use super::threads::ReadKind;
+use crate::receivers::scrape::{FailureReason, PartFailure};
 
 /// Disks, interfaces and filesystems that are read, each; more are left out and counted
 /// as a failure with the reason `limit`.
@@ -21,56 +21,56 @@ pub(super) const MAX_PARTS: usize = 512;
 
 /// What is read, and from where.
 #[derive(Clone)]
-pub(super) struct Reader {
+pub(super) struct HostReader {
     root: Root,
-    filesystems: Filter,
-    disks: Filter,
-    networks: Filter,
+    filesystems: NameFilter,
+    disks: NameFilter,
+    networks: NameFilter,
     ask_room: Arc<AskRoom>,
 }
 
 /// Asks the filesystem at a path for its room; none where it has none.
-pub(super) type AskRoom = dyn Fn(&Path) -> Result<Option<Room>, Errno> + Send + Sync;
+pub(super) type AskRoom = dyn Fn(&Path) -> Result<Option<FilesystemRoom>, Errno> + Send + Sync;
 
 /// The parts of a reading that fail on their own, but filesystems.
 pub(super) const PARTS: usize = 9;
 
 /// One reading that may take for ever.
 pub(super) struct Errand {
-    pub(super) kind: Kind,
+    pub(super) kind: ReadKind,
     /// What is read: no two errands of a reader have the same.
     pub(super) what: String,
     /// The part that fails when it does.
     pub(super) part: String,
-    pub(super) read: Box<dyn FnOnce() -> Told + Send>,
+    pub(super) read: Box<dyn FnOnce() -> ErrandResult + Send>,
 }
 
 /// What an errand brought, to be put into the reading.
-pub(super) type Told = Box<dyn FnOnce(&mut Gathering) + Send>;
+pub(super) type ErrandResult = Box<dyn FnOnce(&mut Gathering) + Send>;
 
 /// A reading as it comes together.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    pub(super) reading: Reading,
-    pub(super) failures: Vec<Failure>,
+    pub(super) reading: HostReading,
+    pub(super) failures: Vec<PartFailure>,
     /// The mounts that are still to be asked for their room.
     pub(super) to_ask: Vec<Mount>,
     /// The filesystems that may not be asked.
     pub(super) denied: Vec<Mount>,
-    connections: Connections,
+    connections: SocketCounts,
     connections_known: bool,
 }
 
 impl Gathering {
     /// Takes down that a part failed: once, however many of its files do.
-    pub(super) fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: PartFailure) {
         if self.failures.iter().all(|other| other.part != failure.part) {
             self.failures.push(failure);
         }
     }
 
     /// What was gathered, and what failed.
-    pub(super) fn finish(mut self) -> (Reading, Vec<Failure>) {
+    pub(super) fn finish(mut self) -> (HostReading, Vec<PartFailure>) {
         // A sum of which a part isn't known is none.
         let failed = self
             .failures
@@ -87,7 +87,7 @@ impl Gathering {
         if self.reading.is_empty() && self.failures.is_empty() {
             let message = "nothing of the host can be read";
             self.failures
-                .push(Failure::new("proc", Reason::Refused, message));
+                .push(PartFailure::new("proc", FailureReason::Refused, message));
         }
         (self.reading, self.failures)
     }
@@ -95,7 +95,7 @@ impl Gathering {
 
 const CONNECTIONS: &str = "connections";
 
-impl Reader {
+impl HostReader {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             root: Root::new(&config.root_path),
@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Reads everything but filesystems: those are found as mounts that are still to be
-    /// asked with [`Reader::room`].
+    /// asked with [`HostReader::room`].
     pub(super) fn all(&self) -> Vec<Errand> {
         let root = &self.root;
         let own = Root::new("/");
@@ -222,7 +222,7 @@ impl Reader {
         ));
         for file in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
             let parse = move |text: &str| {
-                let mut connections = Connections::default();
+                let mut connections = SocketCounts::default();
                 if file.starts_with("net/tcp") {
                     connections.add_tcp(text);
                 } else {
@@ -255,7 +255,7 @@ impl Reader {
             },
         ));
         errands.push(Errand {
-            kind: Kind::File,
+            kind: ReadKind::File,
             what: "self/fd".to_owned(),
             part: "process".to_owned(),
             read: Box::new(|| {
@@ -276,8 +276,8 @@ impl Reader {
         let part = format!("filesystem {}", mount.mount_point);
         Errand {
             kind: match mount.may_hang() {
-                true => Kind::Network,
-                false => Kind::Disk,
+                true => ReadKind::Network,
+                false => ReadKind::Disk,
             },
             what: format!("filesystem {}", mount.path.escape_ascii()),
             part: part.clone(),
@@ -287,7 +287,11 @@ impl Reader {
                     Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
                     Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
-                    Err(error) => to.fail(Failure::new(part, Reason::Refused, error.to_string())),
+                    Err(error) => to.fail(PartFailure::new(
+                        part,
+                        FailureReason::Refused,
+                        error.to_string(),
+                    )),
                 })
             }),
         }
@@ -306,23 +310,23 @@ impl Errand {
         put: impl FnOnce(&mut Gathering, T) + Send + 'static,
     ) -> Self {
         let root = root.clone();
-        let work = move || -> Told {
+        let work = move || -> ErrandResult {
             let (reason, message) = match read(&root, file) {
                 Ok(bytes) => match parse(bytes) {
                     Some(value) => return Box::new(|to: &mut Gathering| put(to, value)),
-                    None => (Reason::Parse, "not in the kernel's form".to_owned()),
+                    None => (FailureReason::Parse, "not in the kernel's form".to_owned()),
                 },
                 Err(ReadError::Absent) => return Box::new(|_: &mut Gathering| {}),
-                Err(error @ ReadError::TooLarge) => (Reason::Limit, error.to_string()),
+                Err(error @ ReadError::TooLarge) => (FailureReason::Limit, error.to_string()),
                 Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
-                    (Reason::Refused, error.to_string())
+                    (FailureReason::Refused, error.to_string())
                 }
             };
-            let failure = Failure::new(part, reason, message);
+            let failure = PartFailure::new(part, reason, message);
             Box::new(|to: &mut Gathering| to.fail(failure))
         };
         Self {
-            kind: Kind::File,
+            kind: ReadKind::File,
             what: file.to_owned(),
             part: part.to_owned(),
             read: Box::new(work),
@@ -347,13 +351,13 @@ fn errand<T: Send + 'static>(
 fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut Gathering) -> Vec<T> {
     if items.len() > MAX_PARTS {
         let message = format!("{} found, {MAX_PARTS} read", items.len());
-        to.fail(Failure::new(part, Reason::Limit, message));
+        to.fail(PartFailure::new(part, FailureReason::Limit, message));
         items.truncate(MAX_PARTS);
     }
     items
 }
 
-fn room(path: &Path) -> Result<Option<Room>, Errno> {
+fn room(path: &Path) -> Result<Option<FilesystemRoom>, Errno> {
     let stat = rustix::fs::statvfs(path)?;
     let block = if stat.f_frsize > 0 {
         stat.f_frsize
@@ -361,7 +365,7 @@ fn room(path: &Path) -> Result<Option<Room>, Errno> {
         stat.f_bsize
     };
     let bytes = |blocks: u64| blocks.saturating_mul(block);
-    let room = Room {
+    let room = FilesystemRoom {
         total: bytes(stat.f_blocks),
         available: bytes(stat.f_bavail.min(stat.f_bfree)),
         reserved: bytes(stat.f_bfree.saturating_sub(stat.f_bavail)),

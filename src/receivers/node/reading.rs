@@ -1,17 +1,17 @@
 //! One reading of the host: everything that its files and filesystems say at a moment.
 
-use super::proc::{Connections, Cpus, Disk, Interface, Memory, Mount, Process};
+use super::proc::{Cpus, Disk, Interface, Memory, Mount, Process, SocketCounts};
 
 /// What was read. What can't be read is none, and what isn't there none or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct HostReading {
     pub(super) cpus: Option<Cpus>,
     pub(super) memory: Option<Memory>,
     pub(super) load: Option<[f64; 3]>,
     pub(super) uptime: Option<f64>,
     pub(super) disks: Option<Vec<Disk>>,
     pub(super) interfaces: Option<Vec<Interface>>,
-    pub(super) connections: Option<Connections>,
+    pub(super) connections: Option<SocketCounts>,
     /// The filesystems that are mounted and counted.
     pub(super) mounts: Option<Vec<Mount>>,
     /// Those of them that answered.
@@ -21,7 +21,7 @@ pub(super) struct Reading {
     pub(super) descriptors: Option<u64>,
 }
 
-impl Reading {
+impl HostReading {
     /// Whether nothing of the host was found in it. Lists that could be read and are empty
     /// say nothing about the host, and nor does the agent.
     pub(super) fn is_empty(&self) -> bool {
@@ -38,12 +38,12 @@ impl Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filesystem {
     pub(super) mount: Mount,
-    pub(super) room: Room,
+    pub(super) room: FilesystemRoom,
 }
 
 /// The room of a filesystem in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct FilesystemRoom {
     pub(super) total: u64,
     /// Free for everybody.
     pub(super) available: u64,
@@ -51,7 +51,7 @@ pub(super) struct Room {
     pub(super) reserved: u64,
 }
 
-impl Room {
+impl FilesystemRoom {
     pub(super) fn used(&self) -> u64 {
         self.total
             .saturating_sub(self.available)

@@ -8,37 +8,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::config::Filter;
+use super::config::NameFilter;
 use super::epochs::Boot;
 use super::proc::Mount;
-use super::summary::{Summary, percent};
+use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{Document, FetchError, Told};
-use crate::receivers::scrape::text::{Line, Malformed, Sample, lines};
-use crate::receivers::scrape::{Failure, Reason, Scrape, Scraper};
+use crate::receivers::scrape::http::{AttemptError, Document, Told};
+use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};
+use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper};
 use crate::resilience::{Endpoint, Trigger};
 
 /// Asks one node_exporter.
 pub(super) struct Remote {
     node_id: String,
-    page: Document<Arc<Page>>,
+    page: Document<Arc<RemotePage>>,
     /// Whether it answered last time, for whoever counts the nodes.
     answered: Arc<AtomicBool>,
     /// Why it didn't.
-    failure: Option<Failure>,
+    failure: Option<PartFailure>,
     /// The last page and when it came, which differences are made from.
-    previous: Option<(Instant, Arc<Page>)>,
+    previous: Option<(Instant, Arc<RemotePage>)>,
     /// What has points now that haven't been ended.
-    shown: Summary,
+    shown: NodeSummary,
 }
 
 impl Remote {
     /// Which keeps `answered` up to date.
     pub(super) fn new(
         node_id: String,
-        page: Document<Arc<Page>>,
+        page: Document<Arc<RemotePage>>,
         answered: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -47,14 +47,14 @@ impl Remote {
             answered,
             failure: None,
             previous: None,
-            shown: Summary::default(),
+            shown: NodeSummary::default(),
         }
     }
 
     /// Ends what has been shown and isn't any more.
-    fn end(&mut self, shown: Summary, now: Now, out: &mut MetricsWriter) {
+    fn end(&mut self, shown: NodeSummary, now: Now, out: &mut MetricsWriter) {
         let ended = std::mem::replace(&mut self.shown, shown).minus(&shown);
-        if ended != Summary::default() {
+        if ended != NodeSummary::default() {
             out.ending(true);
             ended.write(&self.node_id, now.wall, out);
             out.ending(false);
@@ -91,7 +91,7 @@ impl Scraper for Remote {
                 }
             }
             if self.page.ends(Instant::now()) {
-                self.end(Summary::default(), now, out);
+                self.end(NodeSummary::default(), now, out);
             }
             let scrape = Scrape::whole(self.failure.clone().map_or(Ok(()), Err));
             if due.is_none() { scrape.idle() } else { scrape }
@@ -110,14 +110,14 @@ impl Scraper for Remote {
 /// Reads what a node_exporter answers.
 pub(super) fn read(
     body: &[u8],
-    filesystems: &Filter,
-    networks: &Filter,
-) -> Result<Arc<Page>, FetchError> {
-    let wrong = |message: String| FetchError::new(Reason::Parse, message);
+    filesystems: &NameFilter,
+    networks: &NameFilter,
+) -> Result<Arc<RemotePage>, AttemptError> {
+    let wrong = |message: String| AttemptError::new(FailureReason::Parse, message);
     let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8".into()))?;
-    match Page::read(text, filesystems, networks) {
+    match RemotePage::read(text, filesystems, networks) {
         Ok(page) => Ok(Arc::new(page)),
-        Err(error) => Err(FetchError::new(error.reason, error.to_string())),
+        Err(error) => Err(AttemptError::new(error.reason, error.to_string())),
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) struct Counters {
 
 /// What one page says.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(super) struct RemotePage {
     counters: Counters,
     memory_total: Option<f64>,
     memory_available: Option<f64>,
@@ -142,8 +142,12 @@ pub(super) struct Page {
     boot_time: Option<f64>,
 }
 
-impl Page {
-    fn read(text: &str, filesystems: &Filter, networks: &Filter) -> Result<Self, Malformed> {
+impl RemotePage {
+    fn read(
+        text: &str,
+        filesystems: &NameFilter,
+        networks: &NameFilter,
+    ) -> Result<Self, MalformedText> {
         let mut page = Self::default();
         for line in lines(text) {
             let Line::Sample(sample) = line? else {
@@ -176,7 +180,7 @@ impl Page {
         Ok(page)
     }
 
-    fn filesystem(&mut self, sample: &Sample<'_>, filter: &Filter, place: usize) {
+    fn filesystem(&mut self, sample: &Sample<'_>, filter: &NameFilter, place: usize) {
         let mount = Mount {
             device: sample.label("device").to_owned(),
             mount_point: sample.label("mountpoint").to_owned(),
@@ -190,7 +194,7 @@ impl Page {
         }
     }
 
-    fn interface(&mut self, sample: &Sample<'_>, filter: &Filter, place: usize) {
+    fn interface(&mut self, sample: &Sample<'_>, filter: &NameFilter, place: usize) {
         let device = sample.label("device");
         if filter.admits(device, device != "lo") {
             let bytes = self.counters.network.entry(device.to_owned()).or_default();
@@ -198,7 +202,7 @@ impl Page {
         }
     }
 
-    fn summary(&self, previous: Option<&(Instant, Arc<Page>)>, now: Instant) -> Summary {
+    fn summary(&self, previous: Option<&(Instant, Arc<RemotePage>)>, now: Instant) -> NodeSummary {
         let memory = self
             .memory_total
             .zip(self.memory_available)
@@ -206,7 +210,7 @@ impl Page {
         // Nothing can be told of an interval in which the node started anew.
         let previous = previous
             .filter(|(at, last)| !self.boot().is_after(&last.boot(), now.duration_since(*at)));
-        Summary {
+        NodeSummary {
             cpu: previous.and_then(|(_, last)| self.counters.busy(&last.counters)),
             memory,
             disk: self.disk(),

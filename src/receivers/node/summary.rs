@@ -3,11 +3,13 @@
 
 use std::time::SystemTime;
 
-use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use crate::pdata::writer::{
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 
 /// What is known of one node; what isn't is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Summary {
+pub(super) struct NodeSummary {
     /// Percent of the processors' time, over the interval.
     pub(super) cpu: Option<f64>,
     /// Percent of the memory.
@@ -22,7 +24,7 @@ pub(super) struct Summary {
     pub(super) nodes: Option<u64>,
 }
 
-impl Summary {
+impl NodeSummary {
     /// What is here and not in another.
     pub(super) fn minus(self, other: &Self) -> Self {
         fn minus<T>(mine: Option<T>, theirs: Option<T>) -> Option<T> {
@@ -56,18 +58,18 @@ impl Summary {
         let mut gauge = |name, description, points: &[(&[Attribute<'_>], f64)]| {
             out.metric(
                 MetricKind::Gauge,
-                Descriptor {
+                MetricDescriptor {
                     name,
                     unit: "",
                     description,
                 },
             );
             for (attributes, value) in points {
-                out.number(NumberPoint {
+                out.number(NewNumberPoint {
                     attributes,
                     start: None,
                     time,
-                    value: Some(Number::Double(*value)),
+                    value: Some(NewNumber::Double(*value)),
                 });
             }
         };

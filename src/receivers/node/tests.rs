@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tempfile::TempDir;
 
-use super::config::Filter;
+use super::config::NameFilter;
 use super::page::Semconv;
 use super::threads::PATIENCE;
 use super::*;
 use crate::pdata::Batch;
-use crate::receivers::scrape::Settings;
-use crate::receivers::scrape::http::HttpConfig;
+use crate::receivers::scrape::PollSettings;
+use crate::receivers::scrape::http::HttpClientConfig;
 use crate::receivers::scrape::testing::{Series, series};
 
 mod life;
@@ -59,15 +59,15 @@ impl Fixture {
         fs::create_dir_all(root.path().join("proc/1/net")).unwrap();
         fs::create_dir_all(root.path().join("again")).unwrap();
         let mut config = Config {
-            settings: Settings::default(),
+            settings: PollSettings::default(),
             node_id: None,
             root_path: root.path().to_owned(),
             semconv: Semconv::V1,
-            filesystems: Filter::default(),
-            disks: Filter::default(),
-            networks: Filter::default(),
+            filesystems: NameFilter::default(),
+            disks: NameFilter::default(),
+            networks: NameFilter::default(),
             targets: Vec::new(),
-            http: HttpConfig::default(),
+            http: HttpClientConfig::default(),
         };
         change(&mut config);
         Self {
@@ -384,7 +384,7 @@ async fn what_is_garbled_is_a_failed_part_and_the_rest_comes() {
     assert!(scrape.up());
     assert_eq!(scrape.failures().len(), 1);
     assert_eq!(scrape.failures()[0].part, "memory");
-    assert_eq!(scrape.failures()[0].reason, Reason::Parse);
+    assert_eq!(scrape.failures()[0].reason, FailureReason::Parse);
     let series = series(&batch);
     let found = names(&series);
     assert!(found.contains(&"system.cpu.time"));

@@ -18,14 +18,14 @@ use tokio::time::{Instant, timeout_at};
 /// How long a reading may keep those behind it waiting.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How many readings of each [`Kind`] may be under way. Kinds have limits of their own, so
+/// How many readings of each [`ReadKind`] may be under way. Kinds have limits of their own, so
 /// that servers which hang leave the files of the host readable. lxcfs alone serves five
 /// of the files.
 const LIMITS: [usize; 3] = [6, 2, 4];
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ReadKind {
     /// A file under `/proc`.
     File,
     /// The room of a filesystem on a disk.
@@ -37,14 +37,14 @@ pub(super) enum Kind {
 /// The threads that read.
 #[derive(Debug, Default)]
 pub(super) struct BlockingThreads {
-    state: Mutex<State>,
+    state: Mutex<ThreadsState>,
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ThreadsState {
     queue: VecDeque<Job>,
-    /// By [`Kind`], the readings under way.
+    /// By [`ReadKind`], the readings under way.
     running: [Vec<Arc<str>>; LIMITS.len()],
     threads: usize,
     /// Threads that wait for work: one at most.
@@ -55,7 +55,7 @@ struct State {
 }
 
 struct Job {
-    kind: Kind,
+    kind: ReadKind,
     inquiry: u64,
     what: Arc<str>,
     read: Box<dyn FnOnce() + Send>,
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Job {
     }
 }
 
-impl State {
+impl ThreadsState {
     fn is_runnable(&self, job: &Job) -> bool {
         self.running[job.kind as usize].len() < LIMITS[job.kind as usize]
     }
@@ -109,7 +109,7 @@ impl BlockingThreads {
         }
     }
 
-    fn call(&self, state: &mut State) -> bool {
+    fn call(&self, state: &mut ThreadsState) -> bool {
         if state.idle == 0 {
             return false;
         }
@@ -119,7 +119,7 @@ impl BlockingThreads {
         true
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State) {
+    fn begin(self: &Arc<Self>, state: &mut ThreadsState) {
         if state.threads == LIMITS.iter().sum::<usize>() {
             return;
         }
@@ -139,7 +139,7 @@ impl BlockingThreads {
         loop {
             if let Some(job) = state.take() {
                 drop(state);
-                let running = Running(self, job.kind, Arc::clone(&job.what));
+                let running = RunningRead(self, job.kind, Arc::clone(&job.what));
                 (job.read)();
                 drop(running);
                 state = lock(&self.state);
@@ -195,9 +195,9 @@ impl Drop for Alive<'_> {
 }
 
 /// Counts a reading as long as it is under way.
-struct Running<'a>(&'a BlockingThreads, Kind, Arc<str>);
+struct RunningRead<'a>(&'a BlockingThreads, ReadKind, Arc<str>);
 
-impl Drop for Running<'_> {
+impl Drop for RunningRead<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         let running = &mut state.running[self.1 as usize];
@@ -211,9 +211,9 @@ impl Drop for Running<'_> {
 pub(super) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
 
 /// Keeps a reading among those outstanding until it is done or given up.
-struct Asked(Outstanding, Arc<str>);
+struct OutstandingRead(Outstanding, Arc<str>);
 
-impl Drop for Asked {
+impl Drop for OutstandingRead {
     fn drop(&mut self) {
         lock(&self.0).remove(&self.1);
     }
@@ -236,7 +236,7 @@ pub(super) struct Inquiry<T> {
 
 /// What came of a reading.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer<T> {
+pub(super) enum ReadingAnswer<T> {
     /// It is done.
     Told(T),
     /// It hangs.
@@ -271,7 +271,7 @@ impl<T: Send + 'static> Inquiry<T> {
     /// Has `what` read, unless the last reading of it still hangs.
     pub(super) fn ask(
         &mut self,
-        kind: Kind,
+        kind: ReadKind,
         what: &str,
         read: impl FnOnce() -> T + Send + 'static,
     ) {
@@ -281,7 +281,7 @@ impl<T: Send + 'static> Inquiry<T> {
         if hangs {
             return;
         }
-        let asked = Asked(Arc::clone(&self.outstanding), Arc::clone(&what));
+        let asked = OutstandingRead(Arc::clone(&self.outstanding), Arc::clone(&what));
         let sender = self.sender.clone();
         self.threads.submit(Job {
             kind,
@@ -299,26 +299,26 @@ impl<T: Send + 'static> Inquiry<T> {
     /// The next reading that is done, or is late by now; none when all were told.
     ///
     /// Cancel safe: an answer is lost only with the inquiry.
-    pub(super) async fn next(&mut self) -> Option<(Arc<str>, Answer<T>)> {
+    pub(super) async fn next(&mut self) -> Option<(Arc<str>, ReadingAnswer<T>)> {
         let hung = self.open.iter().find(|(_, hangs)| **hangs);
         if let Some(what) = hung.map(|(what, _)| Arc::clone(what)) {
             self.open.remove(&what);
-            return Some((what, Answer::Late));
+            return Some((what, ReadingAnswer::Late));
         }
         while !self.open.is_empty() {
             let until = self.deadline.min(Instant::now() + PATIENCE);
             match timeout_at(until, self.answers.recv()).await {
                 Ok(Some((what, told))) => {
                     self.open.remove(&what);
-                    return Some((what, Answer::Told(told)));
+                    return Some((what, ReadingAnswer::Told(told)));
                 }
                 Ok(None) | Err(_) if Instant::now() >= self.deadline => {
                     self.withdrawn
                         .append(&mut self.threads.withdraw(self.number));
                     let (what, _) = self.open.pop_first()?;
                     let answer = match self.withdrawn.contains(&what) {
-                        true => Answer::NotBegun,
-                        false => Answer::Late,
+                        true => ReadingAnswer::NotBegun,
+                        false => ReadingAnswer::Late,
                     };
                     return Some((what, answer));
                 }

@@ -17,12 +17,12 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout};
 
-use super::rejection::Rejection;
+use super::rejection::RequestRejection;
 use crate::component::{Admission, Intake, Origin};
 use crate::lane::Lane;
 
 /// A body decoded as far as its compression goes, and the room it takes up.
-pub(super) struct Admitted {
+pub(super) struct ReceivedBody {
     /// The decoded bytes.
     pub(super) bytes: Bytes,
     /// Room for them in every pipeline that they will pass.
@@ -31,7 +31,7 @@ pub(super) struct Admitted {
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(super) enum ContentEncoding {
     /// Not at all.
     None,
     /// RFC 1952, any number of members.
@@ -40,9 +40,9 @@ pub(super) enum Compression {
     Zstd,
 }
 
-impl Compression {
+impl ContentEncoding {
     /// Reads the value of `Content-Encoding` or `grpc-encoding`.
-    pub(super) fn from_header(value: Option<&[u8]>) -> Result<Self, Rejection> {
+    pub(super) fn from_header(value: Option<&[u8]>) -> Result<Self, RequestRejection> {
         // Content codings have no case (RFC 9110, 8.4.1).
         let coding = value.unwrap_or_default();
         let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
@@ -51,7 +51,7 @@ impl Compression {
             // Its older name.
             () if is("gzip") || is("x-gzip") => Ok(Self::Gzip),
             () if is("zstd") => Ok(Self::Zstd),
-            () => Err(Rejection::UnsupportedCompression),
+            () => Err(RequestRejection::UnsupportedCompression),
         }
     }
 }
@@ -76,7 +76,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What bounds a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct BodyLimits {
     /// Bytes, compressed or not.
     pub(super) size: u64,
     /// From the admission of the request to the last byte.
@@ -90,25 +90,25 @@ pub(super) struct Limits {
 /// Cancel safe: dropping the future gives back what was admitted.
 pub(super) async fn receive<B>(
     body: B,
-    limits: Limits,
+    limits: BodyLimits,
     announced: fn(&[u8]) -> Option<usize>,
     intake: &dyn Intake,
     patience: Duration,
-) -> Result<Admitted, Rejection>
+) -> Result<ReceivedBody, RequestRejection>
 where
     B: Body<Data = Bytes>,
 {
     let limit = limits.size;
     let expected = body.size_hint().lower();
     if expected > limit {
-        return Err(Rejection::TooLarge { limit });
+        return Err(RequestRejection::TooLarge { limit });
     }
     let patience = Instant::now() + patience.min(LONGEST_WAIT);
     let patience = intake.may_wait().then_some(patience);
-    let room = Room::new(intake, expected, patience).await?;
+    let room = BodyRoom::new(intake, expected, patience).await?;
     match timeout(limits.time, read(body, limit, announced, room)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Rejection::TooSlow),
+        Err(_) => Err(RequestRejection::TooSlow),
     }
 }
 
@@ -116,8 +116,8 @@ async fn read<B>(
     body: B,
     limit: u64,
     announced: fn(&[u8]) -> Option<usize>,
-    mut room: Room,
-) -> Result<Admitted, Rejection>
+    mut room: BodyRoom,
+) -> Result<ReceivedBody, RequestRejection>
 where
     B: Body<Data = Bytes>,
 {
@@ -127,14 +127,14 @@ where
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return Err(Rejection::Interrupted);
+            return Err(RequestRejection::Interrupted);
         };
         let Ok(data) = frame.into_data() else {
             continue;
         };
         let received = first.len() + joined.len() + data.len();
         if received as u64 > limit {
-            return Err(Rejection::TooLarge { limit });
+            return Err(RequestRejection::TooLarge { limit });
         }
         match room.patience {
             Some(deadline) => room.cover_until(received, deadline).await?,
@@ -158,7 +158,7 @@ where
     } else {
         joined.freeze()
     };
-    Ok(Admitted {
+    Ok(ReceivedBody {
         bytes,
         admission: room.admission,
     })
@@ -173,16 +173,16 @@ where
 /// Cancel safe: dropping the future gives back what was admitted, after the portion that is
 /// being inflated.
 pub(super) async fn inflate(
-    received: Admitted,
-    compression: Compression,
+    received: ReceivedBody,
+    compression: ContentEncoding,
     limit: u64,
     lane: &Lane,
-) -> Result<Admitted, Rejection> {
-    if compression == Compression::None {
+) -> Result<ReceivedBody, RequestRejection> {
+    if compression == ContentEncoding::None {
         return Ok(received);
     }
-    let Admitted { bytes, admission } = received;
-    let mut room = Room {
+    let ReceivedBody { bytes, admission } = received;
+    let mut room = BodyRoom {
         admission,
         covered: bytes.len(),
         patience: None,
@@ -201,7 +201,7 @@ pub(super) async fn inflate(
         while !inflation.inflate(PORTION)? {
             // Nobody waits for the rest of what a sender left behind.
             if waits.strong_count() == 0 {
-                return Err(Rejection::Interrupted);
+                return Err(RequestRejection::Interrupted);
             }
         }
         Ok(inflation.end())
@@ -212,19 +212,19 @@ pub(super) async fn inflate(
 }
 
 /// What has been admitted so far.
-struct Room {
+struct BodyRoom {
     admission: Box<dyn Admission>,
     covered: usize,
     /// Until when to wait for more, where that may help.
     patience: Option<Instant>,
 }
 
-impl Room {
+impl BodyRoom {
     async fn new(
         intake: &dyn Intake,
         announced: u64,
         patience: Option<Instant>,
-    ) -> Result<Self, Rejection> {
+    ) -> Result<Self, RequestRejection> {
         let admission = match patience {
             Some(deadline) => intake.admit(Origin::Push, announced, deadline).await?,
             None => intake.try_admit(Origin::Push, announced)?,
@@ -237,7 +237,11 @@ impl Room {
     }
 
     /// Sees to it that `size` bytes are admitted, and waits for their room.
-    async fn cover_until(&mut self, size: usize, deadline: Instant) -> Result<(), Rejection> {
+    async fn cover_until(
+        &mut self,
+        size: usize,
+        deadline: Instant,
+    ) -> Result<(), RequestRejection> {
         if size > self.covered {
             let missing = (size - self.covered) as u64;
             self.admission.grow_until(missing, deadline).await?;
@@ -247,7 +251,7 @@ impl Room {
     }
 
     /// Sees to it that `size` bytes are admitted.
-    fn cover(&mut self, size: usize) -> Result<(), Rejection> {
+    fn cover(&mut self, size: usize) -> Result<(), RequestRejection> {
         if let Some(missing) = size
             .checked_sub(self.covered)
             .filter(|missing| *missing > 0)
@@ -264,18 +268,18 @@ struct Inflation {
     decoder: Box<dyn Read + Send>,
     out: Vec<u8>,
     limit: u64,
-    room: Room,
+    room: BodyRoom,
 }
 
 impl Inflation {
     fn new(
         bytes: Bytes,
-        compression: Compression,
+        compression: ContentEncoding,
         limit: u64,
-        room: Room,
-    ) -> Result<Self, Rejection> {
+        room: BodyRoom,
+    ) -> Result<Self, RequestRejection> {
         let decoder: Box<dyn Read + Send> = match compression {
-            Compression::Zstd => {
+            ContentEncoding::Zstd => {
                 let mut decoder =
                     zstd::stream::read::Decoder::with_buffer(bytes.reader()).map_err(corrupt)?;
                 decoder
@@ -293,22 +297,22 @@ impl Inflation {
         })
     }
 
-    fn end(self) -> Admitted {
-        Admitted {
+    fn end(self) -> ReceivedBody {
+        ReceivedBody {
             bytes: self.out.into(),
             admission: self.room.admission,
         }
     }
 
     /// Inflates so many bytes more, a multiple of a step, and says whether those were the last.
-    fn inflate(&mut self, portion: usize) -> Result<bool, Rejection> {
+    fn inflate(&mut self, portion: usize) -> Result<bool, RequestRejection> {
         for _ in 0..portion / STEP {
             let read = (&mut self.decoder)
                 .take(STEP as u64)
                 .read_to_end(&mut self.out)
                 .map_err(corrupt)?;
             if self.out.len() as u64 > self.limit {
-                return Err(Rejection::TooLarge { limit: self.limit });
+                return Err(RequestRejection::TooLarge { limit: self.limit });
             }
             self.room.cover(self.out.len())?;
             if read < STEP {
@@ -319,8 +323,8 @@ impl Inflation {
     }
 }
 
-fn corrupt(error: io::Error) -> Rejection {
-    Rejection::Malformed(format!("the compressed body can't be read: {error}"))
+fn corrupt(error: io::Error) -> RequestRejection {
+    RequestRejection::Malformed(format!("the compressed body can't be read: {error}"))
 }
 
 #[cfg(test)]

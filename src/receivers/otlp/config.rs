@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::body::Limits;
+use super::body::BodyLimits;
 use super::cors::{Cors, CorsKey};
 use crate::pdata::Signal;
 use crate::settings::ListenerConfig;
 use crate::settings::collector;
-use crate::yaml::{ByteSize, Fields, FromValue, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode};
 use crate::yaml::{is_empty, is_zero};
 
 /// Connections at a time. The Collector takes any number of them.
@@ -18,42 +18,42 @@ const MAX_CONNECTIONS: usize = 4096;
 /// A valid `otlp`: at least one protocol.
 #[derive(Debug)]
 pub(super) struct OtlpConfig {
-    pub(super) grpc: Option<GrpcConfig>,
-    pub(super) http: Option<HttpConfig>,
+    pub(super) grpc: Option<GrpcServerConfig>,
+    pub(super) http: Option<HttpServerConfig>,
 }
 
 /// What both protocols have.
 #[derive(Debug, Clone)]
 pub(super) struct PortConfig {
     pub(super) listener: ListenerConfig,
-    pub(super) limits: Limits,
+    pub(super) limits: BodyLimits,
     pub(super) max_connections: usize,
     pub(super) if_taken: IfTaken,
 }
 
 /// `protocols.grpc`.
 #[derive(Debug, Clone)]
-pub(super) struct GrpcConfig {
+pub(super) struct GrpcServerConfig {
     pub(super) port: PortConfig,
     pub(super) max_concurrent_streams: u32,
-    pub(super) keepalive: Keepalive,
+    pub(super) keepalive: ServerKeepalive,
 }
 
 /// `protocols.http`.
 #[derive(Debug, Clone)]
-pub(super) struct HttpConfig {
+pub(super) struct HttpServerConfig {
     pub(super) port: PortConfig,
-    pub(super) paths: Paths,
+    pub(super) paths: SignalPaths,
     pub(super) cors: Option<Cors>,
 }
 
 /// Where each signal is posted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Paths([(Signal, String); 3]);
+pub(super) struct SignalPaths([(Signal, String); 3]);
 
 /// Pings that find out whether a silent client is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Keepalive {
+pub(super) struct ServerKeepalive {
     /// After so much silence.
     pub(super) time: Duration,
     /// How long the client may take to answer.
@@ -74,7 +74,7 @@ pub(super) enum IfTaken {
 }
 
 impl FromValue for OtlpConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let protocols = fields.value("protocols");
         fields.finish();
@@ -84,8 +84,12 @@ impl FromValue for OtlpConfig {
         };
         let mut fields = protocols.fields()?;
         // A protocol without keys is served with the defaults, so null is not absent here.
-        let grpc = fields.value("grpc").map(|value| value.read::<GrpcConfig>());
-        let http = fields.value("http").map(|value| value.read::<HttpConfig>());
+        let grpc = fields
+            .value("grpc")
+            .map(|value| value.read::<GrpcServerConfig>());
+        let http = fields
+            .value("http")
+            .map(|value| value.read::<HttpServerConfig>());
         fields.finish();
         if grpc.is_none() && http.is_none() {
             return protocols.error("no protocol is listed: use grpc, http or both");
@@ -122,15 +126,15 @@ impl PortConfig {
         }
         Some(Self {
             listener: listener?,
-            limits: Limits { size, time },
+            limits: BodyLimits { size, time },
             max_connections,
             if_taken,
         })
     }
 }
 
-impl FromValue for GrpcConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for GrpcServerConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let mebibytes: u64 = fields.within("max_recv_msg_size_mib", 4, 1..=1024);
         let max_concurrent_streams: u64 = fields.within("max_concurrent_streams", 128, 1..=10_000);
@@ -146,12 +150,12 @@ impl FromValue for GrpcConfig {
     }
 }
 
-impl FromValue for HttpConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for HttpServerConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let size = fields.or("max_request_body_size", ByteSize(20 << 20)).0;
         let port = PortConfig::from_fields(&mut fields, 4318, size);
-        let paths = Paths::from_fields(&mut fields);
+        let paths = SignalPaths::from_fields(&mut fields);
         let CorsKey(cors) = fields.or("cors", CorsKey(None));
         collector::http_server_keys(&mut fields);
         fields.finish();
@@ -166,7 +170,7 @@ impl FromValue for HttpConfig {
     }
 }
 
-impl Paths {
+impl SignalPaths {
     /// The signal that a path takes.
     pub(super) fn signal(&self, path: &str) -> Option<Signal> {
         let found = self.0.iter().find(|(_, known)| known == path);
@@ -199,7 +203,7 @@ impl Paths {
     }
 }
 
-impl fmt::Display for Paths {
+impl fmt::Display for SignalPaths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [(_, metrics), (_, traces), (_, logs)] = &self.0;
         write!(f, "{metrics}, {traces} or {logs}")
@@ -210,7 +214,7 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-impl Default for Keepalive {
+impl Default for ServerKeepalive {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(2 * 3600),
@@ -221,8 +225,8 @@ impl Default for Keepalive {
     }
 }
 
-impl FromValue for Keepalive {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ServerKeepalive {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let parameters = fields.value("server_parameters");
         let lenient = "clients may ping as often as HTTP/2 bears";
@@ -256,7 +260,7 @@ fn age(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
 }
 
 impl FromValue for IfTaken {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         value.choice(&[("fail", Self::Fail), ("skip", Self::Skip)])
     }
 }

@@ -22,7 +22,7 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode};
 
 use crate::component::Body;
-use crate::yaml::{FromValue, Value};
+use crate::yaml::{FromValue, PlacedNode};
 
 /// Headers that a page may send whatever is configured: JSON needs `content-type`.
 const ALWAYS: [&str; 3] = ["accept", "content-type", "x-requested-with"];
@@ -158,7 +158,7 @@ impl Pattern {
 }
 
 impl FromValue for Pattern {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let text = value.read::<String>()?.to_ascii_lowercase();
         match text.split_once('*') {
             _ if text == "*" => Some(Self::Any),
@@ -175,7 +175,7 @@ impl FromValue for Pattern {
 struct Name(Option<HeaderName>);
 
 impl FromValue for Name {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.read::<String>()?.as_str() {
             "*" => Some(Self(None)),
             text => match HeaderName::from_bytes(text.as_bytes()) {
@@ -190,7 +190,7 @@ impl FromValue for Name {
 pub(super) struct CorsKey(pub(super) Option<Cors>);
 
 impl FromValue for CorsKey {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let origins: Vec<Pattern> = fields.or("allowed_origins", Vec::new());
         let allowed: Vec<Name> = fields.or("allowed_headers", Vec::new());

@@ -14,7 +14,7 @@ pub(super) struct Door {
     pub(super) ingest: Arc<Ingest>,
     /// What a request must carry, if anything.
     pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) limits: body::Limits,
+    pub(super) limits: body::BodyLimits,
 }
 
 impl Door {

@@ -14,10 +14,10 @@ use hyper::body::Body as HttpBody;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, http};
 
-use super::body::{self, Admitted, Compression, Limits};
+use super::body::{self, BodyLimits, ContentEncoding, ReceivedBody};
 use super::door::Door;
-use super::ingest::{Encoding, Taken};
-use super::rejection::Rejection;
+use super::ingest::{Encoding, TakenShare};
+use super::rejection::RequestRejection;
 use crate::component::Body;
 use crate::pdata::Signal;
 
@@ -44,9 +44,9 @@ where
     let signal = signal_of(request.uri().path());
     let admitted = door.admits(request.headers()).await;
     let outcome = match signal {
-        _ if !admitted => Err(Rejection::Unauthenticated),
+        _ if !admitted => Err(RequestRejection::Unauthenticated),
         Some(signal) => take(request, signal, door).await,
-        None => Err(Rejection::UnknownMethod),
+        None => Err(RequestRejection::UnknownMethod),
     };
     door.ingest.count(signal, &outcome);
     match outcome {
@@ -56,7 +56,11 @@ where
     }
 }
 
-async fn take<B>(request: Request<B>, signal: Signal, door: &Door) -> Result<Taken, Rejection>
+async fn take<B>(
+    request: Request<B>,
+    signal: Signal,
+    door: &Door,
+) -> Result<TakenShare, RequestRejection>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -64,23 +68,23 @@ where
     let intake = door.ingest.intake(signal)?;
     let (head, body) = request.into_parts();
     let encoding = head.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes);
-    let compression = Compression::from_header(encoding)?;
-    let framed = Limits {
+    let compression = ContentEncoding::from_header(encoding)?;
+    let framed = BodyLimits {
         size: limit + PREFIX as u64,
         ..door.limits
     };
     let patience = timeout_of(&head.headers).unwrap_or(body::LONGEST_WAIT);
     let framed = match body::receive(body, framed, announced, intake, patience).await {
-        Err(Rejection::TooLarge { .. }) => return Err(Rejection::TooLarge { limit }),
+        Err(RequestRejection::TooLarge { .. }) => return Err(RequestRejection::TooLarge { limit }),
         other => other?,
     };
     let (compressed, bytes) = unframe(framed.bytes)?;
     let compression = if compressed {
         compression
     } else {
-        Compression::None
+        ContentEncoding::None
     };
-    let message = Admitted {
+    let message = ReceivedBody {
         bytes,
         admission: framed.admission,
     };
@@ -96,9 +100,9 @@ fn announced(framed: &[u8]) -> Option<usize> {
 }
 
 /// Takes the one message of a unary call out of its frame.
-fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), Rejection> {
+fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), RequestRejection> {
     if framed.len() < PREFIX {
-        return Err(Rejection::Malformed(
+        return Err(RequestRejection::Malformed(
             "the call carries no message".to_owned(),
         ));
     }
@@ -106,7 +110,7 @@ fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), Rejection> {
         0 => false,
         1 => true,
         flag => {
-            return Err(Rejection::Malformed(format!(
+            return Err(RequestRejection::Malformed(format!(
                 "the frame has the unknown flag {flag}"
             )));
         }
@@ -114,7 +118,7 @@ fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), Rejection> {
     let announced = framed.get_u32() as usize;
     if announced != framed.len() {
         let length = framed.len();
-        return Err(Rejection::Malformed(format!(
+        return Err(RequestRejection::Malformed(format!(
             "the frame announces {announced} bytes and carries {length}"
         )));
     }
@@ -169,7 +173,7 @@ fn respond(message: Bytes) -> Response<Body> {
 }
 
 /// A status without a message, all of it in the headers.
-fn reject(rejection: &Rejection) -> Response<Body> {
+fn reject(rejection: &RequestRejection) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_STATUS, HeaderValue::from(rejection.grpc_code()));
@@ -179,7 +183,7 @@ fn reject(rejection: &Rejection) -> Response<Body> {
     if let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(rejection.status())) {
         headers.insert(GRPC_DETAILS, details);
     }
-    if *rejection == Rejection::UnsupportedCompression {
+    if *rejection == RequestRejection::UnsupportedCompression {
         headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd"));
     }
     status_only(http::StatusCode::OK, headers)

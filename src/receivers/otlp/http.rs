@@ -6,24 +6,24 @@ use hyper::body::Body as HttpBody;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::{self, Compression};
-use super::config::Paths;
+use super::body::{self, ContentEncoding};
+use super::config::SignalPaths;
 use super::cors::Cors;
 use super::door::Door;
-use super::ingest::{Encoding, Taken};
-use super::rejection::Rejection;
+use super::ingest::{Encoding, TakenShare};
+use super::rejection::RequestRejection;
 use crate::component::Body;
 use crate::pdata::Signal;
 
 /// What is served: the door, where it is, and to whose scripts it opens.
-pub(super) struct Site {
+pub(super) struct ReceiverSite {
     pub(super) door: Door,
-    pub(super) paths: Paths,
+    pub(super) paths: SignalPaths,
     pub(super) cors: Option<Cors>,
 }
 
 /// Answers one request.
-pub(super) async fn answer<B>(request: Request<B>, site: &Site) -> Response<Body>
+pub(super) async fn answer<B>(request: Request<B>, site: &ReceiverSite) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -40,7 +40,7 @@ where
     response
 }
 
-async fn respond<B>(request: Request<B>, site: &Site) -> Response<Body>
+async fn respond<B>(request: Request<B>, site: &ReceiverSite) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -58,23 +58,23 @@ where
     let encoding = encoding_of(request.headers().get(header::CONTENT_TYPE));
     let admitted = door.admits(request.headers()).await;
     let outcome = match encoding {
-        _ if !admitted => Err(Rejection::Unauthenticated),
+        _ if !admitted => Err(RequestRejection::Unauthenticated),
         Some(encoding) => take(request, signal, encoding, door).await,
-        None => Err(Rejection::UnsupportedContentType),
+        None => Err(RequestRejection::UnsupportedContentType),
     };
     door.ingest.count(Some(signal), &outcome);
     // A sender whose content type means nothing is told in the protocol's main encoding.
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match outcome {
-        Ok(Taken::All) => accepted(encoding),
-        Ok(Taken::Unrecognised) => unrecognised(),
+        Ok(TakenShare::All) => accepted(encoding),
+        Ok(TakenShare::Unrecognised) => unrecognised(),
         Err(rejection) => door.reject(&rejection, encoding),
     }
 }
 
 impl Door {
     /// A status in the encoding that the sender speaks, with advice where a retry can help.
-    fn reject(&self, rejection: &Rejection, encoding: Encoding) -> Response<Body> {
+    fn reject(&self, rejection: &RequestRejection, encoding: Encoding) -> Response<Body> {
         let body = match encoding {
             Encoding::Protobuf => rejection.status(),
             Encoding::Json => rejection.json_status(),
@@ -87,20 +87,22 @@ impl Door {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         match rejection {
-            Rejection::UnsupportedCompression => {
+            RequestRejection::UnsupportedCompression => {
                 headers.insert(
                     header::ACCEPT_ENCODING,
                     HeaderValue::from_static("gzip, zstd"),
                 );
             }
-            Rejection::Unauthenticated => {
+            RequestRejection::Unauthenticated => {
                 if let Some(credentials) = &self.credentials {
                     let challenge = HeaderValue::from_static(credentials.challenge());
                     headers.insert(header::WWW_AUTHENTICATE, challenge);
                 }
             }
             // What is left of the body would be read as the next request.
-            Rejection::TooLarge { .. } | Rejection::TooSlow | Rejection::Interrupted => {
+            RequestRejection::TooLarge { .. }
+            | RequestRejection::TooSlow
+            | RequestRejection::Interrupted => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
@@ -114,7 +116,7 @@ async fn take<B>(
     signal: Signal,
     encoding: Encoding,
     door: &Door,
-) -> Result<Taken, Rejection>
+) -> Result<TakenShare, RequestRejection>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -122,7 +124,7 @@ where
     let intake = door.ingest.intake(signal)?;
     let (head, body) = request.into_parts();
     let content_encoding = head.headers.get(header::CONTENT_ENCODING);
-    let compression = Compression::from_header(content_encoding.map(HeaderValue::as_bytes))?;
+    let compression = ContentEncoding::from_header(content_encoding.map(HeaderValue::as_bytes))?;
     let received = body::receive(body, door.limits, |_| None, intake, body::LONGEST_WAIT).await?;
     let inflated = body::inflate(received, compression, limit, &door.ingest.lane).await?;
     door.ingest.take(signal, encoding, inflated).await

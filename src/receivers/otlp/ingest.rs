@@ -8,8 +8,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use tokio::time::Instant;
 
-use super::body::Admitted;
-use super::rejection::Rejection;
+use super::body::ReceivedBody;
+use super::rejection::RequestRejection;
 use crate::component::{Admission, BuildContext, Intake};
 use crate::lane::Lane;
 use crate::pdata::{Batch, Signal, json};
@@ -39,7 +39,7 @@ pub(super) struct Ingest {
 
 /// How much of a request was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum TakenShare {
     /// All that its sender meant.
     All,
     /// Nothing: it has keys, but none that lead to an item.
@@ -79,10 +79,10 @@ impl Ingest {
     }
 
     /// The pipelines of a signal.
-    pub(super) fn intake(&self, signal: Signal) -> Result<&dyn Intake, Rejection> {
+    pub(super) fn intake(&self, signal: Signal) -> Result<&dyn Intake, RequestRejection> {
         match self.intakes.get(&signal) {
             Some(intake) => Ok(intake.as_ref()),
-            None => Err(Rejection::UnconfiguredSignal(signal)),
+            None => Err(RequestRejection::UnconfiguredSignal(signal)),
         }
     }
 
@@ -91,12 +91,12 @@ impl Ingest {
         &self,
         signal: Signal,
         encoding: Encoding,
-        admitted: Admitted,
-    ) -> Result<Taken, Rejection> {
+        admitted: ReceivedBody,
+    ) -> Result<TakenShare, RequestRejection> {
         let (batch, mut admission) = decode(&self.lane, signal, encoding, admitted).await?;
         let Some(batch) = batch else {
             self.tell_unrecognised(signal);
-            return Ok(Taken::Unrecognised);
+            return Ok(TakenShare::Unrecognised);
         };
         // Room for what reading an irregular request will take.
         match batch.weight() - batch.size() {
@@ -104,7 +104,7 @@ impl Ingest {
             more => admission.grow(more)?,
         }
         admission.accept(batch).await;
-        Ok(Taken::All)
+        Ok(TakenShare::All)
     }
 
     /// Says, once a minute at most, that senders send what nobody here can read.
@@ -122,16 +122,20 @@ impl Ingest {
     }
 
     /// Counts a request by what became of it.
-    pub(super) fn count(&self, signal: Option<Signal>, outcome: &Result<Taken, Rejection>) {
+    pub(super) fn count(
+        &self,
+        signal: Option<Signal>,
+        outcome: &Result<TakenShare, RequestRejection>,
+    ) {
         match (
             signal.and_then(|signal| self.accepted.get(&signal)),
             outcome,
         ) {
-            (Some(accepted), Ok(Taken::All)) => self.requests.add(1, accepted),
+            (Some(accepted), Ok(TakenShare::All)) => self.requests.add(1, accepted),
             _ => {
                 let outcome = match outcome {
-                    Ok(Taken::All) => "accepted",
-                    Ok(Taken::Unrecognised) => "unrecognised",
+                    Ok(TakenShare::All) => "accepted",
+                    Ok(TakenShare::Unrecognised) => "unrecognised",
                     Err(rejection) => rejection.reason(),
                 };
                 self.requests.add(1, &self.attributes(signal, outcome));
@@ -166,8 +170,8 @@ async fn decode(
     lane: &Lane,
     signal: Signal,
     encoding: Encoding,
-    admitted: Admitted,
-) -> Result<(Option<Batch>, Box<dyn Admission>), Rejection> {
+    admitted: ReceivedBody,
+) -> Result<(Option<Batch>, Box<dyn Admission>), RequestRejection> {
     let small = admitted.bytes.len() <= encoding.inline();
     // It holds the room of the body: what a sender that has left still occupies counts.
     let work = move || {
@@ -208,7 +212,7 @@ mod tests {
         let lane = Lane::new(1);
         let empty = json::decode(Signal::Metrics, b"{}").unwrap().batch;
         let f = async |encoding, bytes: Vec<u8>, on_worker: bool| {
-            let admitted = || Admitted {
+            let admitted = || ReceivedBody {
                 bytes: bytes.clone().into(),
                 admission: Box::new(Room),
             };

@@ -10,13 +10,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{GrpcConfig, HttpConfig, Keepalive, OtlpConfig, PortConfig};
+use super::config::{GrpcServerConfig, HttpServerConfig, OtlpConfig, PortConfig, ServerKeepalive};
 use super::door::Door;
 use super::ingest::Ingest;
 use super::{grpc, http};
 use crate::component::{BuildContext, Reporter, Subject};
 use crate::net::Streams;
-use crate::server::{Beyond, BindError, Limits, Listening, Opening, Stream};
+use crate::server::{AcceptLimits, Beyond, BindError, Listening, Opening, ServerStream};
 
 /// How long connections may take to end when the agent stops: bodies that are complete are
 /// answered in it, and the others end.
@@ -36,8 +36,8 @@ const HEADER_LIST: u32 = 16 * 1024;
 
 /// What is spoken on a port.
 pub(super) enum Protocol {
-    Grpc(GrpcConfig),
-    Http(HttpConfig),
+    Grpc(GrpcServerConfig),
+    Http(HttpServerConfig),
 }
 
 /// One protocol's listener, and the way in behind it.
@@ -113,7 +113,7 @@ impl Port {
             return;
         };
         let port = self.protocol.port();
-        let limits = Limits {
+        let limits = AcceptLimits {
             connections: port.max_connections,
             beyond: Beyond::Refuse(Some(reporter)),
             grace: GRACE,
@@ -131,15 +131,15 @@ impl Port {
 }
 
 async fn serve_grpc(
-    config: GrpcConfig,
+    config: GrpcServerConfig,
     door: Door,
     listening: Listening,
-    limits: Limits,
+    limits: AcceptLimits,
     stop: &CancellationToken,
 ) {
     let keepalive = config.keepalive;
     let stopping = stop.clone();
-    let serve = move |stream: Opening<Stream>| {
+    let serve = move |stream: Opening<ServerStream>| {
         let (door, stop) = (door.clone(), stopping.clone());
         let streams = Streams::default();
         let builder = http2(&config, streams.clone());
@@ -167,7 +167,7 @@ async fn serve_grpc(
 }
 
 /// HTTP/2 within its bounds.
-fn http2(config: &GrpcConfig, streams: Streams) -> http2::Builder<Streams> {
+fn http2(config: &GrpcServerConfig, streams: Streams) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
@@ -182,7 +182,7 @@ fn http2(config: &GrpcConfig, streams: Streams) -> http2::Builder<Streams> {
 }
 
 /// Resolves when a connection has become too old, if it ever does.
-async fn come_of_age(keepalive: Keepalive) {
+async fn come_of_age(keepalive: ServerKeepalive) {
     match keepalive.max_age {
         Some(age) => sleep(age).await,
         None => std::future::pending().await,
@@ -190,13 +190,13 @@ async fn come_of_age(keepalive: Keepalive) {
 }
 
 async fn serve_http(
-    config: HttpConfig,
+    config: HttpServerConfig,
     door: Door,
     listening: Listening,
-    limits: Limits,
+    limits: AcceptLimits,
     stop: &CancellationToken,
 ) {
-    let site = Arc::new(http::Site {
+    let site = Arc::new(http::ReceiverSite {
         door,
         paths: config.paths,
         cors: config.cors,

@@ -9,12 +9,12 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::component::Refusal;
-use crate::pdata::status::Status;
+use crate::pdata::status::RpcStatus;
 use crate::pdata::{Malformed, Signal, json};
 
 /// Why a request was not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Rejection {
+pub(super) enum RequestRejection {
     /// The pipelines have no room at the moment.
     #[error("no room: {0}")]
     Refused(#[from] Refusal),
@@ -47,19 +47,19 @@ pub(super) enum Rejection {
     UnknownMethod,
 }
 
-impl From<json::Invalid> for Rejection {
-    fn from(invalid: json::Invalid) -> Self {
+impl From<json::InvalidJson> for RequestRejection {
+    fn from(invalid: json::InvalidJson) -> Self {
         Self::Malformed(invalid.to_string())
     }
 }
 
-impl From<Malformed> for Rejection {
+impl From<Malformed> for RequestRejection {
     fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed.to_string())
     }
 }
 
-impl Rejection {
+impl RequestRejection {
     /// The `reason` label of the counter of refused requests.
     pub(super) fn reason(&self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl Rejection {
 
     /// The answer as an encoded `google.rpc.Status`, with a `RetryInfo` where waiting helps.
     pub(super) fn status(&self) -> Vec<u8> {
-        Status {
+        RpcStatus {
             code: self.grpc_code(),
             message: self.to_string(),
             retry_after: self.retry_after(),

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::schedule::Schedule;
 use super::series::{self, Tally};
-use super::{Failure, Reason, Scrape, Scraper, SetBack, Settings};
+use super::{FailureReason, PartFailure, PollSettings, Scrape, Scraper, SetBack};
 use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
 };
@@ -53,7 +53,7 @@ pub enum Reach {
 /// A pull receiver: its endpoints, polled on one schedule.
 pub struct Controller {
     id: ComponentId,
-    settings: Settings,
+    settings: PollSettings,
     /// How long a remote endpoint's series may stay without a new point before their
     /// tombstones come.
     staleness: Duration,
@@ -68,7 +68,7 @@ impl Controller {
     /// A receiver that polls `targets` and hands what they give to `intake`.
     pub fn new(
         context: &BuildContext,
-        settings: Settings,
+        settings: PollSettings,
         intake: Arc<dyn Intake>,
         targets: Vec<Target>,
     ) -> Self {
@@ -93,7 +93,7 @@ impl Controller {
         health: Health,
         meter: &Meter,
         pollers: ActiveTasks,
-        settings: Settings,
+        settings: PollSettings,
         intake: Arc<dyn Intake>,
         targets: Vec<Target>,
     ) -> Self {
@@ -305,12 +305,12 @@ impl Poller {
             // Admission closes a moment before we are told to stop.
             return;
         }
-        let failure = Failure::new(
+        let failure = PartFailure::new(
             self.target.endpoint.clone(),
-            Reason::Limit,
+            FailureReason::Limit,
             format!("scrape skipped: {reason}"),
         );
-        self.tally.count(Reason::Limit);
+        self.tally.count(FailureReason::Limit);
         self.instruments
             .errored
             .add(1, &self.instruments.attributes);
@@ -368,7 +368,7 @@ fn changed(guards: &[Arc<Endpoint>]) -> impl Future<Output = ()> {
 }
 
 /// What failed in one line: parts that fail alike are named together.
-fn summary<'a>(failures: impl Iterator<Item = &'a Failure>) -> String {
+fn summary<'a>(failures: impl Iterator<Item = &'a PartFailure>) -> String {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for failure in failures {
         match groups

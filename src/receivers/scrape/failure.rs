@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The kinds of failure. A closed set, so that the label it becomes is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum FailureReason {
     /// Nothing listens there, or it can't be reached.
     Refused,
     /// The connection ended before the answer did.
@@ -25,9 +25,9 @@ pub enum Reason {
     Breaker,
 }
 
-impl Reason {
+impl FailureReason {
     /// Every reason, in the order in which metrics list them.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [FailureReason; 9] = [
         Self::Refused,
         Self::Reset,
         Self::Dns,
@@ -55,7 +55,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -64,20 +64,20 @@ impl fmt::Display for Reason {
 /// One part that gave no data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part}: {message}")]
-pub struct Failure {
+pub struct PartFailure {
     /// What was asked, such as `/mixnodes`.
     pub part: String,
     /// The kind of failure.
-    pub reason: Reason,
+    pub reason: FailureReason,
     /// The status of an answer that wasn't 2xx.
     pub status: Option<u16>,
     /// What happened, in words, without credentials or body.
     pub message: String,
 }
 
-impl Failure {
+impl PartFailure {
     /// A failure of `part`, without a status.
-    pub fn new(part: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn new(part: impl Into<String>, reason: FailureReason, message: impl Into<String>) -> Self {
         Self {
             part: part.into(),
             reason,

@@ -52,8 +52,8 @@ use tokio::time::Instant;
 
 pub use clock::SetBack;
 pub use controller::{Controller, Reach, Target};
-pub use failure::{Failure, Reason};
-pub use schedule::Settings;
+pub use failure::{FailureReason, PartFailure};
+pub use schedule::PollSettings;
 
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
@@ -105,18 +105,18 @@ pub trait Scraper: Send {
 pub struct Scrape {
     /// 1, or the number of parts.
     parts: usize,
-    failures: Vec<Failure>,
+    failures: Vec<PartFailure>,
     /// Of parts that weren't asked this time, and failed when they were.
-    earlier: Vec<Failure>,
+    earlier: Vec<PartFailure>,
     has_parts: bool,
     idle: bool,
     /// Entries that were left out of lists, by reason.
-    rejected: Vec<(Reason, u64)>,
+    rejected: Vec<(FailureReason, u64)>,
 }
 
 impl Scrape {
     /// Of a source that answers as a whole.
-    pub fn whole(outcome: Result<(), Failure>) -> Self {
+    pub fn whole(outcome: Result<(), PartFailure>) -> Self {
         Self {
             parts: 1,
             failures: outcome.err().into_iter().collect(),
@@ -129,7 +129,7 @@ impl Scrape {
 
     /// Of a source with parts that fail independently: how many there are, and those that
     /// were asked and gave no data.
-    pub fn parts(parts: usize, failures: Vec<Failure>) -> Self {
+    pub fn parts(parts: usize, failures: Vec<PartFailure>) -> Self {
         Self {
             parts,
             failures,
@@ -141,7 +141,7 @@ impl Scrape {
     }
 
     /// The same, when others weren't asked this time but gave no data when they were.
-    pub fn beside(self, earlier: Vec<Failure>) -> Self {
+    pub fn beside(self, earlier: Vec<PartFailure>) -> Self {
         Self { earlier, ..self }
     }
 
@@ -153,7 +153,7 @@ impl Scrape {
     /// The same, of a source with lists, from which so many entries were left out because
     /// they couldn't be used. A reason is counted from the first poll that names it, with 0
     /// or more.
-    pub fn rejecting(self, entries: impl IntoIterator<Item = (Reason, u64)>) -> Self {
+    pub fn rejecting(self, entries: impl IntoIterator<Item = (FailureReason, u64)>) -> Self {
         let rejected = entries.into_iter().collect();
         Self { rejected, ..self }
     }
@@ -164,12 +164,12 @@ impl Scrape {
     }
 
     /// The parts that were asked and gave none, and why.
-    pub fn failures(&self) -> &[Failure] {
+    pub fn failures(&self) -> &[PartFailure] {
         &self.failures
     }
 
     /// All parts of which there is no data, and why.
-    pub fn failing(&self) -> impl Iterator<Item = &Failure> {
+    pub fn failing(&self) -> impl Iterator<Item = &PartFailure> {
         self.failures.iter().chain(&self.earlier)
     }
 }

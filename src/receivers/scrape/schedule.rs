@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::component::Now;
 use crate::resilience::{self, PollConfig};
-use crate::yaml::{Fields, GoDuration, Value};
+use crate::yaml::{Fields, GoDuration, PlacedNode};
 
 /// What `collection_interval` may be.
 const INTERVALS: RangeInclusive<Duration> =
@@ -22,7 +22,7 @@ const FIRST_POLL_WITHIN: Duration = Duration::from_secs(1);
 
 /// When and how long a receiver polls, within their ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct PollSettings {
     /// `collection_interval`: from one poll to the next.
     pub interval: Duration,
     /// `initial_delay`: from the start to the first poll, where it is written.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub written: PollConfig,
 }
 
-impl Settings {
+impl PollSettings {
     /// Reads the controller's keys among a receiver's own. A default gives way to a written
     /// key; two written keys that cross are an error.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
@@ -49,8 +49,8 @@ impl Settings {
             written: PollConfig::default(),
         };
         // What is wrong has been said, and isn't judged beside other keys as well.
-        let right = |value: &Option<Value<'_>>, read: Duration| {
-            let written = value.as_ref().and_then(Value::read::<Duration>);
+        let right = |value: &Option<PlacedNode<'_>>, read: Duration| {
+            let written = value.as_ref().and_then(PlacedNode::read::<Duration>);
             written.filter(|written| *written == read)
         };
         settings.written = PollConfig {
@@ -85,7 +85,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for PollSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(15),
@@ -109,7 +109,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// For a source on this machine, which has no neighbours to keep out of the way of:
     /// after 1 s, so that differences have something to span, then at whole intervals.
-    pub(super) fn local(settings: &Settings, now: Now) -> Self {
+    pub(super) fn local(settings: &PollSettings, now: Now) -> Self {
         let delay = settings
             .initial_delay
             .unwrap_or_else(|| FIRST_POLL_WITHIN.min(settings.interval));
@@ -124,7 +124,7 @@ impl Schedule {
     /// For a source elsewhere: soon, then on the endpoint's phase of the wall clock. The
     /// second poll comes between half an interval and one and a half after the first, so
     /// that nobody is asked twice in a row because of the phase.
-    pub(super) fn remote(settings: &Settings, endpoint: &str, host: &str, now: Now) -> Self {
+    pub(super) fn remote(settings: &PollSettings, endpoint: &str, host: &str, now: Now) -> Self {
         let hash = spread(endpoint, host);
         let delay = settings
             .initial_delay
@@ -184,10 +184,10 @@ mod tests {
     use super::*;
     use crate::yaml::{self, Diagnostics};
 
-    fn settings(interval: Duration) -> Settings {
-        Settings {
+    fn settings(interval: Duration) -> PollSettings {
+        PollSettings {
             interval,
-            ..Settings::default()
+            ..PollSettings::default()
         }
     }
 
@@ -227,8 +227,8 @@ mod tests {
         let f = |text: &str, interval: u64, timeout: u64, problem: Option<&str>| {
             let diagnostics = Diagnostics::new();
             let node = yaml::parse(text, &"test".into(), &diagnostics).unwrap();
-            let mut fields = Value::root(&node, &diagnostics).fields().unwrap();
-            let read = Settings::from_fields(&mut fields);
+            let mut fields = PlacedNode::root(&node, &diagnostics).fields().unwrap();
+            let read = PollSettings::from_fields(&mut fields);
             fields.finish();
             let problems = diagnostics.problems();
             assert_eq!(problems.first().map(|p| p.message.as_str()), problem);
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_local_source_is_read_after_a_second_and_then_at_whole_intervals() {
         let now = Now::read();
-        let plan = Schedule::local(&Settings::default(), now);
+        let plan = Schedule::local(&PollSettings::default(), now);
         assert_eq!(plan.first - now.monotonic, Duration::from_secs(1));
         assert_eq!(plan.second - plan.first, Duration::from_secs(15));
     }
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn the_next_poll_is_the_first_tick_that_is_still_to_come() {
         let now = Now::read();
-        let plan = Schedule::local(&Settings::default(), now);
+        let plan = Schedule::local(&PollSettings::default(), now);
         let f = |at: f64, next: u64| {
             let at = now.monotonic + Duration::from_secs_f64(at);
             assert_eq!(plan.next(at) - now.monotonic, Duration::from_secs(next));

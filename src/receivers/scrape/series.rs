@@ -3,25 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{Reason, Scrape, SetBack};
-use crate::pdata::writer::{Attribute, Descriptor, MetricKind, MetricsWriter, Number, NumberPoint};
+use super::{FailureReason, Scrape, SetBack};
+use crate::pdata::writer::{
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+};
 
 /// Failures so far, by reason.
 #[derive(Debug)]
 pub(super) struct Tally {
-    counts: [u64; Reason::ALL.len()],
+    counts: [u64; FailureReason::ALL.len()],
     start: SystemTime,
     /// Whether reasons that never occurred are written as 0, so that the first failure is
     /// an increase. A source on this machine has too few ways to fail for that.
     from_zero: bool,
     /// Entries that were left out of lists; no reason before one was named.
-    rejected: BTreeMap<Reason, u64>,
+    rejected: BTreeMap<FailureReason, u64>,
 }
 
 impl Tally {
     pub(super) fn new(start: SystemTime, from_zero: bool) -> Self {
         Self {
-            counts: [0; Reason::ALL.len()],
+            counts: [0; FailureReason::ALL.len()],
             start,
             from_zero,
             rejected: BTreeMap::new(),
@@ -32,14 +34,14 @@ impl Tally {
         by.correct(&mut self.start);
     }
 
-    pub(super) fn count(&mut self, reason: Reason) {
-        // `Reason::ALL` lists the reasons as they are declared.
+    pub(super) fn count(&mut self, reason: FailureReason) {
+        // `FailureReason::ALL` lists the reasons as they are declared.
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count += 1;
         }
     }
 
-    pub(super) fn reject(&mut self, entries: &[(Reason, u64)]) {
+    pub(super) fn reject(&mut self, entries: &[(FailureReason, u64)]) {
         for (reason, count) in entries {
             *self.rejected.entry(*reason).or_default() += count;
         }
@@ -59,12 +61,12 @@ pub(super) fn write(
         (
             "up",
             "whether at least one part of the endpoint gave data",
-            Some(Number::Int(i64::from(scrape.up()))),
+            Some(NewNumber::Int(i64::from(scrape.up()))),
         ),
         (
             "scrape_duration_seconds",
             "how long the poll took",
-            Some(Number::Double(took.as_secs_f64())),
+            Some(NewNumber::Double(took.as_secs_f64())),
         ),
         (
             "scrape_samples_scraped",
@@ -83,20 +85,20 @@ pub(super) fn write(
         if value.is_none() {
             continue;
         }
-        let descriptor = Descriptor {
+        let descriptor = MetricDescriptor {
             name,
             unit: "",
             description,
         };
         out.metric(MetricKind::Gauge, descriptor);
-        out.number(NumberPoint {
+        out.number(NewNumberPoint {
             attributes: &[],
             start: None,
             time,
             value,
         });
     }
-    let failed = Reason::ALL.into_iter().zip(failures.counts);
+    let failed = FailureReason::ALL.into_iter().zip(failures.counts);
     let failed = failed.filter(|(_, count)| failures.from_zero || *count > 0);
     by_reason(
         out,
@@ -123,12 +125,12 @@ fn by_reason(
     name: &str,
     description: &str,
     (start, time): (SystemTime, SystemTime),
-    counts: impl Iterator<Item = (Reason, u64)>,
+    counts: impl Iterator<Item = (FailureReason, u64)>,
 ) {
     let mut begun = false;
     for (reason, count) in counts {
         if !begun {
-            let descriptor = Descriptor {
+            let descriptor = MetricDescriptor {
                 name,
                 unit: "",
                 description,
@@ -137,7 +139,7 @@ fn by_reason(
             begun = true;
         }
         let attributes: [Attribute<'_>; 1] = [("reason", reason.as_str().into())];
-        out.number(NumberPoint {
+        out.number(NewNumberPoint {
             attributes: &attributes,
             start: Some(start),
             time,
@@ -147,6 +149,6 @@ fn by_reason(
 }
 
 /// A count as OTLP has it; above 2^63, where it has none, the nearest double.
-fn int(count: u64) -> Number {
-    i64::try_from(count).map_or(Number::Double(count as f64), Number::Int)
+fn int(count: u64) -> NewNumber {
+    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::{Controller, Settings, Target};
+use super::{Controller, PollSettings, Target};
 use crate::component::{Admission, Health, Intake, Origin, Refusal};
 use crate::pdata::Batch;
 use crate::resilience::ActiveTasks;
@@ -18,12 +18,12 @@ pub(crate) use samples::Series;
 
 /// An intake that keeps what it is given, and refuses when it is told to.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub(crate) struct RecordingIntake {
     batches: Arc<Mutex<Vec<Batch>>>,
     refuses: Mutex<Option<&'static str>>,
 }
 
-impl Recorder {
+impl RecordingIntake {
     pub(crate) fn batches(&self) -> Vec<Batch> {
         self.batches.lock().unwrap().clone()
     }
@@ -38,7 +38,7 @@ impl Recorder {
     }
 }
 
-impl Intake for Recorder {
+impl Intake for RecordingIntake {
     fn try_admit(&self, origin: Origin, _bytes: u64) -> Result<Box<dyn Admission>, Refusal> {
         assert_eq!(origin, Origin::Pull);
         match *self.refuses.lock().unwrap() {
@@ -46,14 +46,14 @@ impl Intake for Recorder {
                 reason,
                 retry_after: std::time::Duration::from_secs(1),
             }),
-            None => Ok(Box::new(Room(Arc::clone(&self.batches)))),
+            None => Ok(Box::new(RecordingRoom(Arc::clone(&self.batches)))),
         }
     }
 }
 
-struct Room(Arc<Mutex<Vec<Batch>>>);
+struct RecordingRoom(Arc<Mutex<Vec<Batch>>>);
 
-impl Admission for Room {
+impl Admission for RecordingRoom {
     fn grow(&mut self, _bytes: u64) -> Result<(), Refusal> {
         Ok(())
     }
@@ -67,8 +67,8 @@ impl Admission for Room {
 /// A controller that nothing else hangs on.
 pub(crate) fn controller(
     id: &str,
-    settings: Settings,
-    intake: Arc<Recorder>,
+    settings: PollSettings,
+    intake: Arc<RecordingIntake>,
     health: Health,
     targets: Vec<Target>,
 ) -> Box<Controller> {

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::Reason;
+use super::FailureReason;
 use crate::steps;
 
 /// How many labels a line may have. The exporters of Prometheus have some twenty at most.
@@ -65,50 +65,50 @@ impl Sample<'_> {
 /// Where a text isn't in the format, or beyond a limit, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
-pub struct Malformed {
+pub struct MalformedText {
     /// From 1.
     pub line: usize,
     /// What is wrong, without the text.
     pub what: &'static str,
     /// `Parse`, or `Limit`.
-    pub reason: Reason,
+    pub reason: FailureReason,
 }
 
 /// What is wrong with a line.
-struct Fault {
+struct LineFault {
     what: &'static str,
-    reason: Reason,
+    reason: FailureReason,
 }
 
-impl Fault {
+impl LineFault {
     fn beyond(what: &'static str) -> Self {
         Self {
             what,
-            reason: Reason::Limit,
+            reason: FailureReason::Limit,
         }
     }
 }
 
-impl From<&'static str> for Fault {
+impl From<&'static str> for LineFault {
     fn from(what: &'static str) -> Self {
         Self {
             what,
-            reason: Reason::Parse,
+            reason: FailureReason::Parse,
         }
     }
 }
 
 /// The lines of a text that say something. After an error the rest can still be read, but
 /// who is strict stops.
-pub fn lines(text: &str) -> impl Iterator<Item = Result<Line<'_>, Malformed>> {
+pub fn lines(text: &str) -> impl Iterator<Item = Result<Line<'_>, MalformedText>> {
     (1..).zip(text.split('\n')).filter_map(|(line, content)| {
         parse(content)
-            .map_err(|Fault { what, reason }| Malformed { line, what, reason })
+            .map_err(|LineFault { what, reason }| MalformedText { line, what, reason })
             .transpose()
     })
 }
 
-fn parse(line: &str) -> Result<Option<Line<'_>>, Fault> {
+fn parse(line: &str) -> Result<Option<Line<'_>>, LineFault> {
     // A carriage return is tolerated, since servers on other systems end lines with it.
     let line = line.strip_suffix('\r').unwrap_or(line);
     let line = line.trim_start_matches(BLANKS);
@@ -152,7 +152,7 @@ fn parse(line: &str) -> Result<Option<Line<'_>>, Fault> {
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-fn comment_line(comment: &str) -> Result<Option<Line<'_>>, Fault> {
+fn comment_line(comment: &str) -> Result<Option<Line<'_>>, LineFault> {
     let (keyword, rest) = comment.split_once(BLANKS).unwrap_or((comment, ""));
     if keyword != "TYPE" && keyword != "HELP" {
         return Ok(None);
@@ -178,11 +178,11 @@ fn comment_line(comment: &str) -> Result<Option<Line<'_>>, Fault> {
 }
 
 /// Names and unescaped values.
-type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
+type ParsedLabels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// The labels and what follows their closing brace.
-fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), Fault> {
-    let mut labels = Labels::new();
+fn take_labels(mut rest: &str) -> Result<(ParsedLabels<'_>, &str), LineFault> {
+    let mut labels = ParsedLabels::new();
     loop {
         rest = rest.trim_start_matches(BLANKS);
         if let Some(after) = rest.strip_prefix('}') {
@@ -190,7 +190,7 @@ fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), Fault> {
         }
         let (name, after) = take_name(rest, is_label_char, "expected a label name")?;
         if labels.len() == MAX_LABELS {
-            return Err(Fault::beyond("more than 128 labels"));
+            return Err(LineFault::beyond("more than 128 labels"));
         }
         steps::count(labels.len());
         if labels.iter().any(|(other, _)| *other == name) {
@@ -217,7 +217,7 @@ fn take_labels(mut rest: &str) -> Result<(Labels<'_>, &str), Fault> {
 }
 
 /// A value without its escapes, and what follows the closing quote.
-fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), Fault> {
+fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), LineFault> {
     let mut unescaped: Option<String> = None;
     // Where the part begins that isn't copied yet.
     let mut copied = 0;
@@ -225,7 +225,7 @@ fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), Fault> {
     while let Some((at, c)) = chars.next() {
         steps::count(1);
         if at > MAX_VALUE {
-            return Err(Fault::beyond("a label value of more than 4096 bytes"));
+            return Err(LineFault::beyond("a label value of more than 4096 bytes"));
         }
         match c {
             '"' => {
@@ -261,14 +261,14 @@ fn take_name<'a>(
     text: &'a str,
     is_part: fn(char) -> bool,
     expected: &'static str,
-) -> Result<(&'a str, &'a str), Fault> {
+) -> Result<(&'a str, &'a str), LineFault> {
     let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
     steps::count(end);
     if !text.starts_with(|c: char| is_part(c) && !c.is_ascii_digit()) {
         return Err(expected.into());
     }
     if end > MAX_NAME {
-        return Err(Fault::beyond("a name of more than 1024 bytes"));
+        return Err(LineFault::beyond("a name of more than 1024 bytes"));
     }
     Ok(text.split_at(end))
 }
@@ -374,7 +374,7 @@ mod tests {
         let f = |line: String, beyond: Option<&str>| {
             let read = lines(&line).next().unwrap();
             let error = read.err().map(|error| (error.what, error.reason));
-            assert_eq!(error, beyond.map(|what| (what, Reason::Limit)));
+            assert_eq!(error, beyond.map(|what| (what, FailureReason::Limit)));
         };
         let labelled = |count: usize| {
             let labels: String = (0..count).map(|n| format!("l{n}=\"\",")).collect();

@@ -9,7 +9,9 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::state::{Completion, Force, Reason, RejectReason, Rejection, State, Ticket, Transition};
+use super::state::{
+    BreakerState, Completion, Force, RejectReason, Rejection, Ticket, Transition, TransitionReason,
+};
 use super::window::{Attempts, Latencies};
 use super::word::Word;
 use crate::resilience::backoff;
@@ -24,7 +26,7 @@ pub(super) const CANARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What happens to a breaker.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Event {
+pub(super) enum BreakerEvent {
     /// A caller asks for permission to make an attempt.
     Acquire,
     /// An attempt ended.
@@ -38,7 +40,7 @@ pub(super) enum Event {
 /// What follows from an event.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// The answer to [`Event::Acquire`].
+    /// The answer to [`BreakerEvent::Acquire`].
     pub(super) decision: Option<Decision>,
     /// What the atomic word must become.
     pub(super) word: Option<Word>,
@@ -51,7 +53,7 @@ pub(super) struct Effects {
     pub(super) transition: Option<Box<Transition>>,
 }
 
-/// The answer to [`Event::Acquire`].
+/// The answer to [`BreakerEvent::Acquire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The attempt is admitted.
@@ -65,7 +67,7 @@ pub(super) enum Decision {
 /// One breaker's memory.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) state: State,
+    pub(super) state: BreakerState,
     pub(super) generation: u64,
     pub(super) forced: bool,
     seq: u64,
@@ -96,13 +98,13 @@ pub(super) struct Counts {
     pub(super) failures: u64,
     pub(super) late: u64,
     /// By edge and reason; as many as there are legal ones.
-    pub(super) transitions: Vec<((State, State, Reason), u64)>,
+    pub(super) transitions: Vec<((BreakerState, BreakerState, TransitionReason), u64)>,
 }
 
 impl Core {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            state: State::Healthy,
+            state: BreakerState::Healthy,
             generation: 0,
             forced: false,
             seq: 0,
@@ -130,7 +132,7 @@ impl Core {
         &mut self,
         settings: &BreakerSettings,
         now: Instant,
-        event: Event,
+        event: BreakerEvent,
         frozen: bool,
         rng: &mut impl Rng,
     ) -> Effects {
@@ -143,10 +145,10 @@ impl Core {
             effects: Effects::default(),
         };
         match event {
-            Event::Acquire => step.acquire(),
-            Event::Finish(ticket, completion) => step.finish(ticket, completion),
-            Event::Force(force) => step.force(force),
-            Event::Hasten => step.hasten(),
+            BreakerEvent::Acquire => step.acquire(),
+            BreakerEvent::Finish(ticket, completion) => step.finish(ticket, completion),
+            BreakerEvent::Force(force) => step.force(force),
+            BreakerEvent::Hasten => step.hasten(),
         }
         step.effects
     }
@@ -157,12 +159,12 @@ impl Core {
     /// `slot` is the earliest time for another canary, if HalfOpen has a slot for it.
     pub(super) fn wake_at(&self, slot: Option<Instant>) -> Option<Instant> {
         let wanted = match self.state {
-            State::CoolingDown => Some(self.until?),
-            State::HalfOpen => match slot {
+            BreakerState::CoolingDown => Some(self.until?),
+            BreakerState::HalfOpen => match slot {
                 Some(slot) => Some(slot).max(self.poll_at).min(self.until),
                 None => self.until,
             },
-            State::Healthy | State::Degraded => self.poll_at.or(self.not_before),
+            BreakerState::Healthy | BreakerState::Degraded => self.poll_at.or(self.not_before),
         };
         wanted.max(self.not_before)
     }
@@ -170,7 +172,7 @@ impl Core {
     /// Until when attempts are rejected whatever happens, if they are.
     pub(super) fn closed_until(&self) -> Option<Instant> {
         match self.state {
-            State::CoolingDown => self.until.max(self.not_before),
+            BreakerState::CoolingDown => self.until.max(self.not_before),
             _ => self.not_before,
         }
     }
@@ -222,10 +224,10 @@ impl<R: Rng> Step<'_, R> {
         self.give_up_late_round();
         let gate = self.core.not_before.filter(|&gate| gate > self.now);
         let decision = match (self.core.state, gate) {
-            (State::CoolingDown, _) => self.leave_cooldown(),
+            (BreakerState::CoolingDown, _) => self.leave_cooldown(),
             (_, Some(gate)) => self.reject(RejectReason::RetryAfter, Some(gate)),
-            (State::HalfOpen, None) => Decision::TakeSlot,
-            (State::Healthy | State::Degraded, None) => {
+            (BreakerState::HalfOpen, None) => Decision::TakeSlot,
+            (BreakerState::Healthy | BreakerState::Degraded, None) => {
                 self.core.poll_at = None;
                 if self.core.not_before.take().is_some() {
                     self.effects.word = Some(self.core.word());
@@ -251,7 +253,7 @@ impl<R: Rng> Step<'_, R> {
         }
         self.core.not_before = None;
         self.core.until = Some(self.now + self.settings.half_open_timeout);
-        self.enter(State::HalfOpen, Reason::CooldownOver, None);
+        self.enter(BreakerState::HalfOpen, TransitionReason::CooldownOver, None);
         self.core.forget_attempts();
         // The one who asked is the first canary.
         let word = self.core.word();
@@ -307,7 +309,7 @@ impl<R: Rng> Step<'_, R> {
             }
         }
         match self.core.state {
-            State::HalfOpen => {
+            BreakerState::HalfOpen => {
                 self.effects.passed = outcome.verdict() == Verdict::Pass;
                 self.judge_canary(outcome.verdict());
             }
@@ -325,7 +327,7 @@ impl<R: Rng> Step<'_, R> {
     #[inline]
     fn give_up_late_round(&mut self) {
         let late = self.core.until.is_some_and(|deadline| deadline <= self.now);
-        if self.core.state == State::HalfOpen && late {
+        if self.core.state == BreakerState::HalfOpen && late {
             self.end_late_round();
         }
     }
@@ -342,13 +344,13 @@ impl<R: Rng> Step<'_, R> {
             self.effects.times = true;
             return;
         }
-        self.open(Reason::HalfOpenTimeout, failed);
+        self.open(TransitionReason::HalfOpenTimeout, failed);
     }
 
     #[cold]
-    pub(super) fn open(&mut self, reason: Reason, failed_again: bool) {
+    pub(super) fn open(&mut self, reason: TransitionReason, failed_again: bool) {
         let core = &mut *self.core;
-        if core.state == State::HalfOpen {
+        if core.state == BreakerState::HalfOpen {
             if failed_again && !self.frozen {
                 core.exponent = backoff::grown(core.exponent);
             }
@@ -358,7 +360,7 @@ impl<R: Rng> Step<'_, R> {
         }
         let cooldown = self.settings.cooldown.draw(core.exponent, self.rng);
         core.until = Some(self.now + cooldown);
-        self.enter(State::CoolingDown, reason, Some(cooldown));
+        self.enter(BreakerState::CoolingDown, reason, Some(cooldown));
     }
 
     /// Ends a cooldown now. The endpoint's own `Retry-After` and an operator's command still
@@ -366,7 +368,9 @@ impl<R: Rng> Step<'_, R> {
     #[cold]
     fn hasten(&mut self) {
         let core = &mut *self.core;
-        if core.state == State::CoolingDown && core.until.is_some_and(|until| until > self.now) {
+        if core.state == BreakerState::CoolingDown
+            && core.until.is_some_and(|until| until > self.now)
+        {
             core.until = Some(self.now);
             self.effects.times = true;
         }
@@ -378,9 +382,9 @@ impl<R: Rng> Step<'_, R> {
         core.until = None;
         core.forced = force != Force::Reset;
         let (state, reason) = match force {
-            Force::Open => (State::CoolingDown, Reason::ForcedOpen),
-            Force::Closed => (State::Healthy, Reason::ForcedClosed),
-            Force::Reset => (State::Healthy, Reason::Reset),
+            Force::Open => (BreakerState::CoolingDown, TransitionReason::ForcedOpen),
+            Force::Closed => (BreakerState::Healthy, TransitionReason::ForcedClosed),
+            Force::Reset => (BreakerState::Healthy, TransitionReason::Reset),
         };
         if force != Force::Open {
             core.not_before = None;
@@ -398,18 +402,23 @@ impl<R: Rng> Step<'_, R> {
     }
 
     /// Changes the state and begins a generation: what is under way now comes too late.
-    pub(super) fn enter(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
+    pub(super) fn enter(
+        &mut self,
+        to: BreakerState,
+        reason: TransitionReason,
+        cooldown: Option<Duration>,
+    ) {
         self.core.generation += 1;
         self.change(to, reason, cooldown);
     }
 
     /// Changes the state within the generation.
-    pub(super) fn continue_as(&mut self, to: State, reason: Reason) {
+    pub(super) fn continue_as(&mut self, to: BreakerState, reason: TransitionReason) {
         self.change(to, reason, None);
     }
 
     #[cold]
-    fn change(&mut self, to: State, reason: Reason, cooldown: Option<Duration>) {
+    fn change(&mut self, to: BreakerState, reason: TransitionReason, cooldown: Option<Duration>) {
         let core = &mut *self.core;
         let from = std::mem::replace(&mut core.state, to);
         core.seq += 1;
@@ -462,7 +471,7 @@ impl Core {
 }
 
 impl Counts {
-    fn transition(&mut self, from: State, to: State, reason: Reason) {
+    fn transition(&mut self, from: BreakerState, to: BreakerState, reason: TransitionReason) {
         let edge = (from, to, reason);
         match self
             .transitions

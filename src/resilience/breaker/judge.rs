@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::core::{CANARY_INTERVAL, Step};
-use super::state::{Reason, State};
+use super::state::{BreakerState, TransitionReason};
 use crate::resilience::health_score::SUCCESS_WEIGHT;
 use crate::resilience::outcome::Verdict;
 use crate::resilience::threshold::degrading;
@@ -30,16 +30,20 @@ impl<R: Rng> Step<'_, R> {
         match verdict {
             Verdict::Pass => core.passes += 1,
             Verdict::Fail => core.fails += 1,
-            Verdict::Throttled => return self.open(Reason::CanaryThrottled, false),
+            Verdict::Throttled => return self.open(TransitionReason::CanaryThrottled, false),
             Verdict::HandBack => return,
         }
         let spare = self.settings.canary_count - self.settings.canary_required;
         if verdict == Verdict::Fail && (first || core.fails > spare) {
-            self.open(Reason::CanaryFailed, true);
+            self.open(TransitionReason::CanaryFailed, true);
         } else if core.passes >= self.settings.canary_required {
             core.calm_since = self.now;
             core.until = None;
-            self.enter(State::Degraded, Reason::CanariesPassed, None);
+            self.enter(
+                BreakerState::Degraded,
+                TransitionReason::CanariesPassed,
+                None,
+            );
             self.core.poll_at = Some(self.now);
         } else {
             core.poll_at = Some(self.now + CANARY_INTERVAL);
@@ -48,7 +52,7 @@ impl<R: Rng> Step<'_, R> {
 
     /// Draws the consequences of an attempt that fed the success share.
     #[inline]
-    pub(super) fn judge(&mut self, state: State, success: bool) {
+    pub(super) fn judge(&mut self, state: BreakerState, success: bool) {
         let settings = self.settings;
         let core = &*self.core;
         let attempts = core.attempts.count();
@@ -61,30 +65,30 @@ impl<R: Rng> Step<'_, R> {
             (u32::MAX, u32::MAX)
         };
         if core.fail_run >= open_at {
-            return self.open(Reason::ConsecutiveFailures, false);
+            return self.open(TransitionReason::ConsecutiveFailures, false);
         }
         if attempts >= settings.sample_size
             && core.attempts.succeeded_less_than(settings.min_success_rate)
         {
-            return self.open(Reason::SuccessRate, false);
+            return self.open(TransitionReason::SuccessRate, false);
         }
-        if state == State::Degraded {
+        if state == BreakerState::Degraded {
             return self.judge_degraded(success, attempts);
         }
         let reason = if core.fail_run >= degrade_at {
-            Reason::ConsecutiveFailures
+            TransitionReason::ConsecutiveFailures
         } else if attempts >= SCORE_ATTEMPTS
             // The other parts of the score only add to this one.
             && core.attempts.succeeded_less_than(settings.min_health_score / SUCCESS_WEIGHT)
             && core.score(self.now) < settings.min_health_score
         {
-            Reason::HealthScore
+            TransitionReason::HealthScore
         } else if attempts >= SLOW_ATTEMPTS && core.attempts.mostly_slow() {
-            Reason::SlowCalls
+            TransitionReason::SlowCalls
         } else {
             return;
         };
-        self.continue_as(State::Degraded, reason);
+        self.continue_as(BreakerState::Degraded, reason);
     }
 
     #[cold]
@@ -98,13 +102,13 @@ impl<R: Rng> Step<'_, R> {
         };
         core.success_run = if success { core.success_run + 1 } else { 0 };
         if core.low_score_run >= LOW_SCORES && attempts >= OPENING_SCORE_ATTEMPTS {
-            self.open(Reason::HealthScore, false);
+            self.open(TransitionReason::HealthScore, false);
         } else if core.success_run >= SUCCESSES
             && core.attempts.success_share() > Some(RECOVERED_SHARE)
             && score > self.settings.recovery_score
             && !core.attempts.mostly_slow()
         {
-            self.continue_as(State::Healthy, Reason::Recovered);
+            self.continue_as(BreakerState::Healthy, TransitionReason::Recovered);
         }
     }
 }

@@ -41,10 +41,12 @@ use rand::rngs::SmallRng;
 use tokio::time::Instant;
 
 pub use permit::Permit;
-pub use snapshot::Snapshot;
-pub use state::{Completion, Force, Reason, RejectReason, Rejection, State, Transition};
+pub use snapshot::BreakerSnapshot;
+pub use state::{
+    BreakerState, Completion, Force, RejectReason, Rejection, Transition, TransitionReason,
+};
 
-use self::core::{Core, Decision, Effects, Event, nanos};
+use self::core::{BreakerEvent, Core, Decision, Effects, nanos};
 use self::state::Ticket;
 use self::word::Word;
 use super::isolation::Network;
@@ -55,7 +57,7 @@ use super::sync::{AtomicU64, Mutex, Ordering, lock};
 const NEVER: u64 = u64::MAX;
 
 /// Is told what a breaker does, on the thread on which it happened and outside any lock.
-pub trait Observer: Send + Sync {
+pub trait BreakerObserver: Send + Sync {
     /// The state changed.
     fn on_transition(&self, transition: &Transition);
 }
@@ -78,7 +80,7 @@ pub struct Breaker {
     // Relaxed: no other memory is read or written in the order of these counters.
     rejected: [Counter; RejectReason::COUNT],
     last_opened: Counter,
-    observer: Option<Arc<dyn Observer>>,
+    observer: Option<Arc<dyn BreakerObserver>>,
     network: Option<Arc<Network>>,
 }
 
@@ -111,7 +113,7 @@ impl Breaker {
     }
 
     /// The same breaker, whose every transition is told to `observer`.
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn observed_by(mut self, observer: Arc<dyn BreakerObserver>) -> Self {
         self.observer = Some(observer);
         self
     }
@@ -140,7 +142,7 @@ impl Breaker {
 
     /// The state now. CoolingDown goes on after the end of the cooldown, until an attempt is
     /// asked for.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         self.load().state()
     }
 
@@ -173,16 +175,16 @@ impl Breaker {
     /// Does what an operator decided. The outcomes of attempts under way are then counted as
     /// late, and nowhere else.
     pub fn force(&self, force: Force, now: Instant) {
-        let effects = self.step(now, Event::Force(force), false);
+        let effects = self.step(now, BreakerEvent::Force(force), false);
         self.publish(effects.transition.as_deref());
     }
 
     /// Everything that the metrics show.
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
+    pub fn snapshot(&self, now: Instant) -> BreakerSnapshot {
         let locked = lock(&self.locked);
         let core = &locked.core;
         let opened = self.last_opened.load(Ordering::Relaxed);
-        Snapshot {
+        BreakerSnapshot {
             state: core.state,
             generation: core.generation,
             consecutive_failures: core.fail_run,
@@ -201,7 +203,7 @@ impl Breaker {
             health_score: core.score(now),
             threshold: core.averages.threshold(&self.settings.shape),
             ewma_error_ratio: core.averages.error_ratio(),
-            open_remaining: if core.forced && core.state == State::CoolingDown {
+            open_remaining: if core.forced && core.state == BreakerState::CoolingDown {
                 None
             } else {
                 Some(
@@ -215,7 +217,7 @@ impl Breaker {
 
     /// Ends a cooldown now, since a sibling's canary passed. Whether there was one.
     pub(super) fn hasten(&self, now: Instant) -> bool {
-        self.step(now, Event::Hasten, false).times
+        self.step(now, BreakerEvent::Hasten, false).times
     }
 
     /// Until when the endpoint asked to be left alone; may lie in the past.
@@ -275,7 +277,7 @@ impl Breaker {
         if self.load() == word {
             let over = open_until.max(gate);
             match word.state() {
-                State::CoolingDown if open_until != NEVER && at < over => {
+                BreakerState::CoolingDown if open_until != NEVER && at < over => {
                     let reason = if gate > open_until {
                         RejectReason::RetryAfter
                     } else {
@@ -286,11 +288,13 @@ impl Breaker {
                         retry_in: Some(Duration::from_nanos(over - at)),
                     });
                 }
-                State::HalfOpen if at < round_until && at >= gate => return Decision::TakeSlot,
+                BreakerState::HalfOpen if at < round_until && at >= gate => {
+                    return Decision::TakeSlot;
+                }
                 _ => {}
             }
         }
-        let effects = self.step(now, Event::Acquire, self.network_suspect(now));
+        let effects = self.step(now, BreakerEvent::Acquire, self.network_suspect(now));
         self.publish(effects.transition.as_deref());
         // An acquire is always decided.
         effects.decision.unwrap_or(Decision::TakeSlot)
@@ -299,7 +303,7 @@ impl Breaker {
     /// Takes a slot of HalfOpen; `None` when the word has changed and all must be asked
     /// again.
     fn take_slot(&self, word: Word, now: Instant) -> Option<Result<Permit<'_>, Rejection>> {
-        if word.state() != State::HalfOpen {
+        if word.state() != BreakerState::HalfOpen {
             return None;
         }
         let taken = word.take_slot(self.settings.canary_count, self.settings.canary_concurrency);
@@ -324,7 +328,7 @@ impl Breaker {
             return false;
         }
         let frozen = ticket.canary && self.network_suspect(now);
-        let effects = self.step(now, Event::Finish(ticket, completion), frozen);
+        let effects = self.step(now, BreakerEvent::Finish(ticket, completion), frozen);
         if ticket.canary {
             let hand_back = completion.outcome.hands_back();
             self.release(ticket, hand_back);
@@ -353,14 +357,14 @@ impl Breaker {
 
     // Each caller has one kind of event, and pays for that kind alone.
     #[inline(always)]
-    fn step(&self, now: Instant, event: Event, frozen: bool) -> Effects {
+    fn step(&self, now: Instant, event: BreakerEvent, frozen: bool) -> Effects {
         let mut locked = lock(&self.locked);
         let Locked { core, rng } = &mut *locked;
         let effects = core.step(&self.settings, now, event, frozen, rng);
         if effects.times {
             let nanos = |at: Option<Instant>, none| at.map_or(none, |at| self.nanos(at));
             let until = match core.state {
-                State::CoolingDown => &self.open_until,
+                BreakerState::CoolingDown => &self.open_until,
                 _ => &self.round_until,
             };
             until.store(nanos(core.until(), NEVER), Ordering::Release);
@@ -382,7 +386,7 @@ impl Breaker {
         let Some(transition) = transition else {
             return;
         };
-        if transition.to == State::CoolingDown {
+        if transition.to == BreakerState::CoolingDown {
             // The one place that reads the wall clock, some times a day.
             let wall = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -407,7 +411,7 @@ impl Breaker {
 
     fn permit_for(&self, ticket: Ticket) -> Permit<'_> {
         let state = if ticket.canary {
-            State::HalfOpen
+            BreakerState::HalfOpen
         } else {
             self.state()
         };

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::Breaker;
-use super::state::{Completion, State, Ticket};
+use super::state::{BreakerState, Completion, Ticket};
 use super::word::Word;
 
 /// The right to make one attempt, and the duty to say how it ended.
@@ -55,7 +55,7 @@ impl<'a> Permit<'a> {
     }
 
     /// The breaker's state when it was admitted.
-    pub const fn state(&self) -> State {
+    pub const fn state(&self) -> BreakerState {
         self.word.state()
     }
 

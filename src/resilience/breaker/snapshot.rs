@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::state::{Reason, RejectReason, State};
+use super::state::{BreakerState, RejectReason, TransitionReason};
 use crate::resilience::outcome::Outcome;
 
 /// What a breaker looked like at one moment. Reading it changes nothing.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct BreakerSnapshot {
     /// The state.
-    pub state: State,
+    pub state: BreakerState,
     /// Counts the beginnings: see [`super::Permit::generation`].
     pub generation: u64,
     /// Failures in a row.
@@ -23,7 +23,7 @@ pub struct Snapshot {
     /// Outcomes that came after their generation had ended.
     pub late_results: u64,
     /// Transitions by edge and reason.
-    pub transitions: Vec<((State, State, Reason), u64)>,
+    pub transitions: Vec<((BreakerState, BreakerState, TransitionReason), u64)>,
     /// When the breaker last opened; `None` if it never did.
     pub last_opened: Option<SystemTime>,
     /// Mean of the last fifty latencies that are at most 300 s old.

@@ -10,7 +10,7 @@ use crate::resilience::outcome::Outcome;
 /// The state of one endpoint's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum State {
+pub enum BreakerState {
     /// Everything passes.
     Healthy = 0,
     /// Everything passes, but retries are few and nothing is hedged.
@@ -21,7 +21,7 @@ pub enum State {
     HalfOpen = 3,
 }
 
-impl State {
+impl BreakerState {
     /// The value of the `circuit_breaker_state` gauge.
     pub const fn number(self) -> u8 {
         self as u8
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for BreakerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -51,7 +51,7 @@ impl fmt::Display for State {
 
 /// Why a state changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum TransitionReason {
     /// So many failures in a row.
     ConsecutiveFailures,
     /// Too few of the last hundred attempts succeeded.
@@ -80,7 +80,7 @@ pub enum Reason {
     Reset,
 }
 
-impl Reason {
+impl TransitionReason {
     /// The value of the `reason` label.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -202,11 +202,11 @@ pub struct Transition {
     /// When.
     pub at: Instant,
     /// The state before.
-    pub from: State,
+    pub from: BreakerState,
     /// The state after.
-    pub to: State,
+    pub to: BreakerState,
     /// Why.
-    pub reason: Reason,
+    pub reason: TransitionReason,
     /// The generation that begins, or goes on where the edge doesn't begin one.
     pub generation: u64,
     /// Failures in a row.

@@ -10,7 +10,7 @@
 //! a new generation, can't come between the check and the taking. Only the holder of the
 //! breaker's lock writes state, generation and gate.
 
-use super::state::State;
+use super::state::BreakerState;
 
 const IN_FLIGHT: u64 = 1;
 const ADMITTED: u64 = 1 << 8;
@@ -27,7 +27,7 @@ pub(super) struct Word(pub(super) u64);
 impl Word {
     /// A word with all slots free. `gated` says that the clock has to be asked although
     /// the state admits.
-    pub(super) const fn new(state: State, generation: u64, gated: bool) -> Self {
+    pub(super) const fn new(state: BreakerState, generation: u64, gated: bool) -> Self {
         Self(
             generation << GENERATION_SHIFT
                 | if gated { GATED } else { 0 }
@@ -47,12 +47,12 @@ impl Word {
         self.0 >> GENERATION_SHIFT
     }
 
-    pub(super) const fn state(self) -> State {
+    pub(super) const fn state(self) -> BreakerState {
         match self.0 >> STATE_SHIFT & STATE_MASK {
-            0 => State::Healthy,
-            1 => State::Degraded,
-            2 => State::CoolingDown,
-            _ => State::HalfOpen,
+            0 => BreakerState::Healthy,
+            1 => BreakerState::Degraded,
+            2 => BreakerState::CoolingDown,
+            _ => BreakerState::HalfOpen,
         }
     }
 

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::retry::{self, Failed};
-use super::{Failure, FetchError, Served, Shared, Trigger};
-use crate::resilience::breaker::{Completion, Permit, RejectReason, State};
+use super::{Failure, FetchError, Served, SharedGuard, Trigger};
+use crate::resilience::breaker::{BreakerState, Completion, Permit, RejectReason};
 use crate::resilience::endpoint::{RetryResult, Retrying};
 use crate::resilience::events::{Attempt, Event};
 use crate::resilience::hedging;
@@ -18,7 +18,7 @@ use crate::resilience::outcome::Outcome;
 
 /// Runs one fetch and hands its result to every poller that waits for it.
 pub(super) async fn run<T, F, R>(
-    shared: Arc<Shared<T>>,
+    shared: Arc<SharedGuard<T>>,
     trigger: Trigger,
     fetch: F,
     send: watch::Sender<Option<Served<T>>>,
@@ -56,7 +56,7 @@ pub(super) async fn run<T, F, R>(
 
 /// Clears the flight when its task panics.
 struct Landing<'a, T: Clone> {
-    shared: &'a Shared<T>,
+    shared: &'a SharedGuard<T>,
 }
 
 impl<T: Clone> Drop for Landing<'_, T> {
@@ -65,14 +65,17 @@ impl<T: Clone> Drop for Landing<'_, T> {
     }
 }
 
-impl<T: Clone> Shared<T> {
+impl<T: Clone> SharedGuard<T> {
     async fn fetch<F, R>(&self, trigger: Trigger, fetch: &F) -> Result<T, Failure>
     where
         F: Fn(Attempt) -> R,
         R: Future<Output = Result<T, FetchError>>,
     {
         let breaker = self.endpoint.breaker();
-        if trigger == Trigger::Tick && breaker.state() == State::HalfOpen && breaker.enforces() {
+        if trigger == Trigger::Tick
+            && breaker.state() == BreakerState::HalfOpen
+            && breaker.enforces()
+        {
             return Err(self.rejected(RejectReason::HalfOpen));
         }
         let deadline = Instant::now() + self.settings.retry.deadline;
@@ -207,7 +210,7 @@ impl<T: Clone> Shared<T> {
     fn hedge_permit(&self, deadline: Instant) -> Option<Permit<'_>> {
         let now = Instant::now();
         let breaker = self.endpoint.breaker();
-        if now >= deadline || breaker.state() != State::Healthy {
+        if now >= deadline || breaker.state() != BreakerState::Healthy {
             return None;
         }
         let permit = breaker.acquire(now).ok()?;

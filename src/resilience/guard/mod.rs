@@ -136,20 +136,20 @@ impl FetchError {
 
 /// The guard around one endpoint that is polled. Cheap to clone; clones are the same guard.
 pub struct Guard<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SharedGuard<T>>,
 }
 
-struct Shared<T> {
+struct SharedGuard<T> {
     endpoint: Arc<Endpoint>,
     settings: Settings,
-    slot: Mutex<Slot<T>>,
+    slot: Mutex<FetchSlot<T>>,
     stop: CancellationToken,
     tasks: ActiveTasks,
 }
 
 /// The cache and the fetch that may be under way, under one lock, so that a poller finds
 /// either the fetch or its answer.
-struct Slot<T> {
+struct FetchSlot<T> {
     cache: Cache<T>,
     flight: Option<watch::Receiver<Option<Served<T>>>>,
 }
@@ -161,12 +161,12 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
         stop: CancellationToken,
         tasks: ActiveTasks,
     ) -> Self {
-        let slot = Slot {
+        let slot = FetchSlot {
             cache: Cache::new(),
             flight: None,
         };
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedGuard {
                 endpoint,
                 settings,
                 slot: Mutex::new(slot),
@@ -285,8 +285,8 @@ impl<T> fmt::Debug for Guard<T> {
     }
 }
 
-impl<T: Clone> Shared<T> {
-    fn slot(&self) -> MutexGuard<'_, Slot<T>> {
+impl<T: Clone> SharedGuard<T> {
+    fn slot(&self) -> MutexGuard<'_, FetchSlot<T>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -299,7 +299,7 @@ impl<T: Clone> Shared<T> {
         served
     }
 
-    fn stand_in(&self, slot: &mut Slot<T>, now: Instant, failure: Failure) -> Served<T> {
+    fn stand_in(&self, slot: &mut FetchSlot<T>, now: Instant, failure: Failure) -> Served<T> {
         let stale = slot.cache.fail(now, &self.settings.cache);
         *self.endpoint.cache_status() = slot.cache.status();
         match stale {

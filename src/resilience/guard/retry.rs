@@ -6,8 +6,8 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use crate::resilience::backoff;
-use crate::resilience::breaker::State;
-use crate::resilience::budget::Budget;
+use crate::resilience::breaker::BreakerState;
+use crate::resilience::budget::RetryBudget;
 use crate::resilience::endpoint::RetryResult;
 use crate::resilience::outcome::{Outcome, Retry};
 use crate::resilience::settings::RetrySettings;
@@ -21,7 +21,7 @@ pub(super) struct Failed {
     /// Retries that this poll has made already.
     pub(super) retries: u32,
     /// The breaker's state after the attempt.
-    pub(super) state: State,
+    pub(super) state: BreakerState,
     /// The endpoint's advice: not before this.
     pub(super) not_before: Option<Instant>,
     /// When the poll must have ended.
@@ -36,7 +36,7 @@ pub(super) fn plan(
     settings: &RetrySettings,
     now: Instant,
     failed: Failed,
-    budget: &mut Budget,
+    budget: &mut RetryBudget,
     rng: &mut impl Rng,
 ) -> Result<Duration, Option<RetryResult>> {
     let allowed = match failed.outcome.retry() {
@@ -49,9 +49,9 @@ pub(super) fn plan(
     }
     let most = match failed.state {
         _ if failed.canary => 0,
-        State::Healthy => settings.max,
-        State::Degraded => 1,
-        State::CoolingDown | State::HalfOpen => 0,
+        BreakerState::Healthy => settings.max,
+        BreakerState::Degraded => 1,
+        BreakerState::CoolingDown | BreakerState::HalfOpen => 0,
     };
     if failed.retries >= most {
         return Err(Some(RetryResult::Rejected));

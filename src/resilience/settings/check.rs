@@ -3,16 +3,16 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::problem::{Amount, Key, Problem, Problems};
+use super::problem::{Amount, Key, Problems, SettingsProblem};
 
 /// Collects problems while values are read.
 #[derive(Default)]
 pub(super) struct Check {
-    problems: Vec<Problem>,
+    problems: Vec<SettingsProblem>,
 }
 
 impl Check {
-    pub(super) fn report(&mut self, problem: Problem) {
+    pub(super) fn report(&mut self, problem: SettingsProblem) {
         self.problems.push(problem);
     }
 
@@ -61,7 +61,7 @@ impl Check {
             None => default,
             Some(value) if range.contains(&value) => value,
             Some(value) => {
-                self.problems.push(Problem::OutOfRange {
+                self.problems.push(SettingsProblem::OutOfRange {
                     key: Key(key),
                     value: amount(value),
                     min: amount(*range.start()),
@@ -83,7 +83,7 @@ impl Check {
             _ => false,
         };
         if crossed {
-            self.problems.push(Problem::Crossed {
+            self.problems.push(SettingsProblem::Crossed {
                 low: low.0,
                 low_value,
                 high: high.0,

@@ -27,11 +27,11 @@ use std::time::Duration;
 pub use config::{
     BreakerConfig, CacheConfig, Config, Edge, HedgingConfig, Mode, PollConfig, Preset, RetryConfig,
 };
-pub use problem::{Amount, Key, Problem, Problems, Warning};
+pub use problem::{Amount, Key, Problems, SettingsProblem, Warning};
 
 use super::backoff::Cooldown;
 use super::budget::BudgetSettings;
-use super::threshold::Shape;
+use super::threshold::ThresholdShape;
 
 /// What a guard goes by. `Settings::default()` is what an empty configuration means.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +92,7 @@ impl Default for Settings {
 pub struct BreakerSettings {
     pub(super) edge: Edge,
     pub(super) mode: Mode,
-    pub(super) shape: Shape,
+    pub(super) shape: ThresholdShape,
     pub(super) min_health_score: f64,
     pub(super) recovery_score: f64,
     pub(super) min_success_rate: f64,

@@ -44,7 +44,7 @@ impl fmt::Display for Amount {
 /// One thing that is wrong with the written keys. A wrong value is never clamped into its
 /// range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Problem {
+pub enum SettingsProblem {
     /// A value outside its range, or not a number.
     #[error("`{key}` is {value}, outside its range of {min} to {max}")]
     OutOfRange {
@@ -86,7 +86,7 @@ pub enum Problem {
     },
 }
 
-impl Problem {
+impl SettingsProblem {
     /// The key to point at.
     pub const fn key(&self) -> Key {
         match self {
@@ -99,11 +99,11 @@ impl Problem {
 
 /// Every problem of one configuration; never empty.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(pub(super) Vec<SettingsProblem>);
 
 impl Problems {
     /// The problems, in the order of the keys in the documentation.
-    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+    pub fn iter(&self) -> std::slice::Iter<'_, SettingsProblem> {
         self.0.iter()
     }
 }

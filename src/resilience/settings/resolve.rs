@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::config::{BreakerConfig, CacheConfig, Config, Edge, PollConfig, Preset, RetryConfig};
-use super::problem::{Amount, Key, Problem, Problems, Warning};
+use super::problem::{Amount, Key, Problems, SettingsProblem, Warning};
 use super::{BreakerSettings, CacheSettings, HedgingSettings, RetrySettings, Settings};
 use crate::resilience::backoff::Cooldown;
 use crate::resilience::budget::BudgetSettings;
-use crate::resilience::threshold::Shape;
+use crate::resilience::threshold::ThresholdShape;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl BreakerConfig {
         BreakerSettings {
             edge,
             mode: self.mode.unwrap_or_default(),
-            shape: Shape {
+            shape: ThresholdShape {
                 base: threshold,
                 floor: threshold_floor,
                 adaptive: self.adaptive.unwrap_or(!simple),
@@ -181,7 +181,7 @@ impl BreakerConfig {
             self.recovery_score.filter(right),
         ) {
             (Some(low_value), Some(high_value)) if high_value <= low_value => {
-                check.report(Problem::NotAbove {
+                check.report(SettingsProblem::NotAbove {
                     high: Key(high),
                     high_value: Amount::Number(high_value),
                     low: Key(low),
@@ -189,7 +189,7 @@ impl BreakerConfig {
                 });
             }
             (None, Some(high_value)) if high_value == 0.0 => {
-                check.report(Problem::NotAbove {
+                check.report(SettingsProblem::NotAbove {
                     high: Key(high),
                     high_value: Amount::Number(high_value),
                     low: Key(low),
@@ -235,7 +235,7 @@ impl BreakerConfig {
             (self.cooldown, needed, self.max_cooldown)
             && needed > max
         {
-            check.report(Problem::Crossed {
+            check.report(SettingsProblem::Crossed {
                 low: Key(cooldown_key),
                 low_value: Amount::Time(cooldown),
                 high: Key(max_key),

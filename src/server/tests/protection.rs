@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::*;
 use crate::net::pki::Pki;
 use crate::net::{Identity, Pem, ServerTls};
-use crate::settings::AuthConfig;
+use crate::settings::ListenerAuthConfig;
 use crate::yaml::Secret;
 
 impl Pki {
@@ -151,7 +151,7 @@ async fn files_that_can_not_be_used_are_named_with_their_key() {
 #[tokio::test]
 async fn nothing_is_answered_without_the_token() {
     let rig = Rig::start(ListenerConfig {
-        auth: Some(AuthConfig::BearerToken(Secret::new("s3cret"))),
+        auth: Some(ListenerAuthConfig::BearerToken(Secret::new("s3cret"))),
         ..ListenerConfig::ephemeral()
     })
     .await;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::fakes::{Remote, Reply};
 use super::outages::{SECOND, one_by_one, push, rigged};
 use crate::component::DropReason;
-use crate::resilience::{BreakerConfig, Force, Mode, State};
+use crate::resilience::{BreakerConfig, BreakerState, Force, Mode};
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_decides_at_once() {
@@ -59,7 +59,7 @@ async fn shutdown_tries_an_open_destination_once_and_no_more() {
     let remote = one_by_one(Remote::rule(|_| Reply::Refuse));
     let rigged = rigged(&remote).await;
     push(&rigged, 1..=10, 12 * SECOND).await;
-    while rigged.breaker("remote") != State::CoolingDown {
+    while rigged.breaker("remote") != BreakerState::CoolingDown {
         sleep(SECOND).await;
     }
     let before = remote.attempts().len();
@@ -85,7 +85,7 @@ async fn shutdown_delivers_what_a_destination_takes_that_is_just_back() {
         }));
         let rigged = rigged(&remote).await;
         push(&rigged, 1..=10, 14 * SECOND).await;
-        while rigged.breaker("remote") != State::CoolingDown {
+        while rigged.breaker("remote") != BreakerState::CoolingDown {
             sleep(SECOND).await;
         }
         back.store(true, Ordering::Relaxed);

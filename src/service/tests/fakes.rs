@@ -19,7 +19,7 @@ use crate::component::{
 };
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{BreakerConfig, Edge, Mode, Outcome, Transport};
-use crate::settings::{DeliverySettings, LOCAL_QUEUE, RetrySettings};
+use crate::settings::{DeliverySettings, LOCAL_QUEUE, RetryOnFailure};
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 
@@ -186,9 +186,9 @@ impl Remote {
     pub(super) fn rule(rule: impl Fn(&Batch) -> Reply + Send + Sync + 'static) -> Self {
         Self {
             delivery: DeliverySettings {
-                retry: RetrySettings {
+                retry: RetryOnFailure {
                     randomization_factor: 0.0,
-                    ..RetrySettings::default()
+                    ..RetryOnFailure::default()
                 },
                 ..DeliverySettings::default()
             },

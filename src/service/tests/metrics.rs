@@ -7,7 +7,7 @@ use super::fakes::{Local, Remote, Reply, each};
 use super::rig::Rig;
 use crate::component::{DropReason, Origin};
 use crate::settings::WhenFull;
-use crate::telemetry::{Settings, Telemetry};
+use crate::telemetry::{Telemetry, TelemetrySettings};
 
 /// Every sample as `name{label="value",...}`, labels by name and without empty ones.
 fn page(telemetry: &Telemetry) -> BTreeMap<String, f64> {
@@ -30,7 +30,7 @@ fn page(telemetry: &Telemetry) -> BTreeMap<String, f64> {
 
 #[tokio::test(start_paused = true)]
 async fn the_page_shows_the_books_under_the_collectors_names_and_ours() {
-    let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
     let remote = Remote::script([Reply::Reject(1), Reply::Retry(None)]).with(|delivery| {
         delivery.queue.requests = 2;
         delivery.queue.when_full = WhenFull::Refuse;
@@ -147,7 +147,7 @@ async fn the_page_shows_the_books_under_the_collectors_names_and_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn tasks_that_a_shutdown_found_running_are_counted_by_their_end() {
-    let telemetry = Telemetry::new(&Settings::default()).unwrap();
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
     let mut rig = Rig::new();
     rig.telemetry = telemetry.clone();
     // It outlives the grace.

@@ -9,7 +9,8 @@ use super::fakes::{Remote, Reply};
 use super::rig::{Rig, Rigged};
 use crate::component::DropReason;
 use crate::resilience::{
-    BreakerConfig, EndpointId, FetchError, Force, Outcome, Settings, State, Transport, Trigger,
+    BreakerConfig, BreakerState, EndpointId, FetchError, Force, Outcome, Settings, Transport,
+    Trigger,
 };
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
     assert_eq!((leg.queued, leg.dropped.total()), (0, 0));
     assert_eq!(leg.sent, (1..=300).sum::<u64>());
     assert_eq!(taken(&remote), (1..=300).collect::<Vec<_>>(), "in order");
-    assert_eq!(rigged.breaker("remote"), State::Healthy);
+    assert_eq!(rigged.breaker("remote"), BreakerState::Healthy);
     rigged.shutdown().await;
 }
 
@@ -230,7 +231,7 @@ async fn a_round_of_canaries_that_fails_is_followed_by_a_longer_pause() {
     let opened = transitions
         .transitions
         .iter()
-        .filter(|((_, to, _), _)| *to == State::CoolingDown)
+        .filter(|((_, to, _), _)| *to == BreakerState::CoolingDown)
         .map(|(_, count)| count)
         .sum::<u64>();
     assert_eq!(opened, 2);
@@ -334,7 +335,10 @@ async fn a_fault_of_our_own_is_not_held_against_the_destination() {
     assert_eq!(rigged.leg("remote").sent, 3);
     let endpoint = rigged.endpoint("remote");
     let snapshot = endpoint.breaker().snapshot(Instant::now());
-    assert_eq!((snapshot.failures, snapshot.state), (0, State::Healthy));
+    assert_eq!(
+        (snapshot.failures, snapshot.state),
+        (0, BreakerState::Healthy)
+    );
     rigged.shutdown().await;
 }
 
@@ -350,7 +354,7 @@ async fn who_sends_once_in_a_minute_is_served_at_once_after_an_outage() {
         assert_eq!(rigged.leg("remote").queued, 0, "{items}");
         sleep(60 * SECOND).await;
     }
-    assert_eq!(rigged.breaker("remote"), State::Healthy);
+    assert_eq!(rigged.breaker("remote"), BreakerState::Healthy);
     rigged.shutdown().await;
 }
 
@@ -359,13 +363,13 @@ async fn health_tells_of_the_breaker() {
     let remote = Remote::up_when(|at| at >= 100 * SECOND);
     let rigged = rigged(&remote).await;
     let line = || rigged.health.reports().remove(0);
-    assert_eq!(line().breaker, Some(State::Healthy));
+    assert_eq!(line().breaker, Some(BreakerState::Healthy));
     rigged.push(1).await.unwrap();
     sleep(90 * SECOND).await;
     let (down, score) = (line(), line().health_score.unwrap());
     assert!(matches!(
         down.breaker,
-        Some(State::CoolingDown | State::HalfOpen)
+        Some(BreakerState::CoolingDown | BreakerState::HalfOpen)
     ));
     assert!(score < 0.3, "{score}");
     assert_eq!(down.last_error.as_deref(), Some("as scripted"));
@@ -373,7 +377,7 @@ async fn health_tells_of_the_breaker() {
     let up = line();
     assert_eq!(
         (up.breaker, up.health_score),
-        (Some(State::Healthy), Some(1.0))
+        (Some(BreakerState::Healthy), Some(1.0))
     );
     rigged.shutdown().await;
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::fakes::{Remote, Reply};
 use super::outages::{SECOND, one_by_one, rigged};
 use crate::component::DropReason;
-use crate::resilience::State;
+use crate::resilience::BreakerState;
 
 /// Hangs on requests of so many items, and takes every other.
 fn hangs_on(poison: u64) -> Remote {
@@ -56,7 +56,7 @@ async fn what_keeps_failing_beside_deliveries_is_given_up_and_counted() {
     let leg = rigged.leg("remote");
     assert_eq!(leg.dropped.of(DropReason::KeepsFailing), 1000);
     assert_eq!((leg.dropped.total(), leg.sent + leg.queued), (1000, 200));
-    assert_eq!(rigged.breaker("remote"), State::Healthy);
+    assert_eq!(rigged.breaker("remote"), BreakerState::Healthy);
     rigged.shutdown().await;
 }
 

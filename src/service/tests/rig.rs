@@ -14,8 +14,8 @@ use crate::component::{ComponentId, Health, Intake, Origin, Policy, Processor, R
 use crate::config::{Config, PipelineConfig, PipelineId, Stage};
 use crate::pdata::{Batch, Signal};
 use crate::pipeline::testing::points;
-use crate::pipeline::{Ledger, LegEntry, PipelineEntry, Snapshot};
-use crate::resilience::{Endpoint, Endpoints, State};
+use crate::pipeline::{Ledger, LedgerSnapshot, LegEntry, PipelineEntry};
+use crate::resilience::{BreakerState, Endpoint, Endpoints};
 use crate::service::{Drained, Service};
 use crate::telemetry::Telemetry;
 
@@ -216,7 +216,7 @@ impl Rigged {
             .unwrap()
     }
 
-    pub(super) fn breaker(&self, exporter: &str) -> State {
+    pub(super) fn breaker(&self, exporter: &str) -> BreakerState {
         self.endpoint(exporter).breaker().state()
     }
 
@@ -232,7 +232,7 @@ impl Rigged {
     }
 
     /// The books, which must balance.
-    pub(super) fn books(&self) -> Snapshot {
+    pub(super) fn books(&self) -> LedgerSnapshot {
         let snapshot = self.ledger.snapshot();
         snapshot.check().unwrap();
         snapshot

@@ -10,7 +10,7 @@ use super::rig::{Rig, Rigged};
 use crate::component::{DropReason, Status};
 use crate::pdata::Signal;
 use crate::pipeline::testing::{logs, points};
-use crate::resilience::State;
+use crate::resilience::BreakerState;
 
 /// Metrics from `source` and logs from `journal` to one destination.
 async fn two_signals(remote: &Remote) -> Rigged {
@@ -65,7 +65,7 @@ async fn each_signal_has_a_breaker_and_a_line_of_its_own() {
         let mut of = all.iter().filter(|e| e.id().signal() == Some(signal));
         of.next().unwrap().breaker().state()
     };
-    assert_eq!(state("metrics"), State::Healthy);
+    assert_eq!(state("metrics"), BreakerState::Healthy);
     assert!(!state("logs").is_closed());
     let mut lines: Vec<_> = rigged
         .health

@@ -5,10 +5,10 @@ use super::*;
 use crate::yaml::{ByteSize, Secret, parse};
 
 /// What `read` reports about a document.
-fn problems(text: &str, read: impl Fn(&Value<'_>)) -> Vec<String> {
+fn problems(text: &str, read: impl Fn(&PlacedNode<'_>)) -> Vec<String> {
     let diagnostics = Diagnostics::new();
     let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-    read(&Value::root(&node, &diagnostics));
+    read(&PlacedNode::root(&node, &diagnostics));
     let problems = diagnostics.problems();
     problems.iter().map(ToString::to_string).collect()
 }
@@ -91,7 +91,7 @@ fn one_of_several_words_is_read_or_suggested() {
     let f = |text: &str, expected: Result<u8, &str>| {
         let diagnostics = Diagnostics::new();
         let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-        let value = Value::root(&node, &diagnostics);
+        let value = PlacedNode::root(&node, &diagnostics);
         let choice = value.choice(&[("auto", 1), ("v1", 2), ("native", 3)]);
         let problem = diagnostics.problems().first().map(|p| p.message.clone());
         match expected {
@@ -148,7 +148,7 @@ fn every_wrong_item_and_entry_is_reported() {
 fn a_secret_is_in_no_message_and_its_place_is_remembered() {
     let diagnostics = Diagnostics::new();
     let node = parse("a: hunter2\nb: [hunter2]\n", &Arc::from("t"), &diagnostics).unwrap();
-    let mut fields = Value::root(&node, &diagnostics).fields().unwrap();
+    let mut fields = PlacedNode::root(&node, &diagnostics).fields().unwrap();
     assert_eq!(fields.required::<Secret>("a").unwrap().expose(), "hunter2");
     assert_eq!(fields.required::<Secret>("b"), None);
     fields.finish();

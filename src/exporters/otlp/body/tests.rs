@@ -107,9 +107,9 @@ fn the_reason_of_a_refusal_is_shown_in_whatever_form_it_comes() {
         let reason = body(content_type, bytes).reason(&Secrets::default());
         assert_eq!(reason, expected, "{content_type}");
     };
-    let status = Status {
+    let status = RpcStatus {
         message: "no such tenant".to_owned(),
-        ..Status::default()
+        ..RpcStatus::default()
     };
     f("application/x-protobuf", &status.encode(), "no such tenant");
     f("", &status.encode(), "no such tenant");

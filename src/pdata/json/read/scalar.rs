@@ -7,8 +7,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{DeserializeSeed, Deserializer, Visitor};
 
-use crate::pdata::encode::Encoder;
-use crate::pdata::protocol::{Field, Kind};
+use crate::pdata::encode::MessageEncoder;
+use crate::pdata::protocol::{Field, FieldKind};
 use crate::steps;
 
 /// A value as the wire has it.
@@ -28,7 +28,7 @@ impl Wire {
         }
     }
 
-    pub(super) fn write(&self, field: u32, out: &mut Encoder) {
+    pub(super) fn write(&self, field: u32, out: &mut MessageEncoder) {
         match self {
             Self::Varint(value) => out.uint(field, *value),
             Self::Fixed64(bits) => out.fixed64(field, *bits),
@@ -38,7 +38,7 @@ impl Wire {
     }
 
     /// As it stands in a packed list; texts are never packed.
-    pub(super) fn write_raw(&self, out: &mut Encoder) {
+    pub(super) fn write_raw(&self, out: &mut MessageEncoder) {
         match self {
             Self::Varint(value) => out.raw_varint(*value),
             Self::Fixed64(bits) => out.raw_fixed64(*bits),
@@ -49,11 +49,11 @@ impl Wire {
 }
 
 /// One value that is no message.
-pub(super) struct Scalar {
+pub(super) struct JsonScalar {
     pub(super) field: &'static Field,
 }
 
-impl<'de> DeserializeSeed<'de> for Scalar {
+impl<'de> DeserializeSeed<'de> for JsonScalar {
     type Value = Wire;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Wire, D::Error> {
@@ -61,7 +61,7 @@ impl<'de> DeserializeSeed<'de> for Scalar {
     }
 }
 
-impl<'de> Visitor<'de> for Scalar {
+impl<'de> Visitor<'de> for JsonScalar {
     type Value = Wire;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Scalar {
 
     fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Wire, E> {
         match self.field.kind {
-            Kind::Bool => Ok(Wire::Varint(u64::from(flag))),
+            FieldKind::Bool => Ok(Wire::Varint(u64::from(flag))),
             _ => Err(self.wrong()),
         }
     }
@@ -85,7 +85,7 @@ impl<'de> Visitor<'de> for Scalar {
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Wire, E> {
         match self.field.kind {
-            Kind::Double => Ok(Wire::Fixed64(number.to_bits())),
+            FieldKind::Double => Ok(Wire::Fixed64(number.to_bits())),
             // JSON knows no integers: 1e3 and 5.0 are whole numbers too. Beyond 2^53 a
             // double doesn't say which number was meant.
             _ if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => {
@@ -98,20 +98,20 @@ impl<'de> Visitor<'de> for Scalar {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Wire, E> {
         steps::count(text.len());
         let read = match self.field.kind {
-            Kind::String => Some(Wire::Bytes(text.as_bytes().to_vec())),
-            Kind::Id(length) => hex(text)
+            FieldKind::String => Some(Wire::Bytes(text.as_bytes().to_vec())),
+            FieldKind::Id(length) => hex(text)
                 .filter(|id| id.is_empty() || id.len() == usize::from(length))
                 .map(Wire::Bytes),
-            Kind::Bytes => BASE64
+            FieldKind::Bytes => BASE64
                 .decode(text.replace('-', "+").replace('_', "/"))
                 .ok()
                 .map(Wire::Bytes),
-            Kind::Double => double(text).map(|number| Wire::Fixed64(number.to_bits())),
-            Kind::Enum(names) => {
+            FieldKind::Double => double(text).map(|number| Wire::Fixed64(number.to_bits())),
+            FieldKind::Enum(names) => {
                 let value = names.iter().position(|name| *name == text);
                 value.and_then(|value| self.integer(value as i128))
             }
-            Kind::Bool | Kind::Message(_) => None,
+            FieldKind::Bool | FieldKind::Message(_) => None,
             _ => text
                 .parse()
                 .ok()
@@ -121,26 +121,30 @@ impl<'de> Visitor<'de> for Scalar {
     }
 }
 
-impl Scalar {
+impl JsonScalar {
     /// An integer in the field's own encoding, where it fits the field's type.
     fn integer(&self, number: i128) -> Option<Wire> {
         Some(match self.field.kind {
-            Kind::Int32 | Kind::Enum(_) => {
+            FieldKind::Int32 | FieldKind::Enum(_) => {
                 // Negative numbers take ten bytes on the wire, as if they had 64 bits.
                 Wire::Varint(i64::from(i32::try_from(number).ok()?).cast_unsigned())
             }
-            Kind::Uint32 => Wire::Varint(u64::from(u32::try_from(number).ok()?)),
-            Kind::Sint32 => {
+            FieldKind::Uint32 => Wire::Varint(u64::from(u32::try_from(number).ok()?)),
+            FieldKind::Sint32 => {
                 let number = i32::try_from(number).ok()?;
                 Wire::Varint(u64::from((number << 1 ^ number >> 31).cast_unsigned()))
             }
-            Kind::Fixed32 => Wire::Fixed32(u32::try_from(number).ok()?),
-            Kind::Int64 => Wire::Varint(i64::try_from(number).ok()?.cast_unsigned()),
-            Kind::Uint64 => Wire::Varint(u64::try_from(number).ok()?),
-            Kind::Fixed64 | Kind::Nanos => Wire::Fixed64(u64::try_from(number).ok()?),
-            Kind::Sfixed64 => Wire::Fixed64(i64::try_from(number).ok()?.cast_unsigned()),
-            Kind::Double => Wire::Fixed64((number as f64).to_bits()),
-            Kind::Bool | Kind::String | Kind::Bytes | Kind::Id(_) | Kind::Message(_) => {
+            FieldKind::Fixed32 => Wire::Fixed32(u32::try_from(number).ok()?),
+            FieldKind::Int64 => Wire::Varint(i64::try_from(number).ok()?.cast_unsigned()),
+            FieldKind::Uint64 => Wire::Varint(u64::try_from(number).ok()?),
+            FieldKind::Fixed64 | FieldKind::Nanos => Wire::Fixed64(u64::try_from(number).ok()?),
+            FieldKind::Sfixed64 => Wire::Fixed64(i64::try_from(number).ok()?.cast_unsigned()),
+            FieldKind::Double => Wire::Fixed64((number as f64).to_bits()),
+            FieldKind::Bool
+            | FieldKind::String
+            | FieldKind::Bytes
+            | FieldKind::Id(_)
+            | FieldKind::Message(_) => {
                 return None;
             }
         })
@@ -149,7 +153,7 @@ impl Scalar {
     /// The error for a value of the wrong kind. It doesn't show the value: that may be
     /// long, or private.
     fn wrong<E: serde::de::Error>(&self) -> E {
-        struct Expected<'s>(&'s Scalar);
+        struct Expected<'s>(&'s JsonScalar);
         impl fmt::Display for Expected<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("expected ")?;
@@ -163,20 +167,20 @@ impl Scalar {
 /// What a field wants, in the words of JSON.
 pub(super) fn expected(field: &Field, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let wanted = match field.kind {
-        Kind::Bool => "true or false",
-        Kind::Int32 | Kind::Sint32 => "a 32-bit integer",
-        Kind::Uint32 | Kind::Fixed32 => "an unsigned 32-bit integer",
-        Kind::Int64 | Kind::Sfixed64 => "a 64-bit integer",
-        Kind::Uint64 | Kind::Fixed64 | Kind::Nanos => "an unsigned 64-bit integer",
-        Kind::Double => "a number",
-        Kind::String => "a string",
-        Kind::Bytes => "bytes in base64",
-        Kind::Id(length) => {
+        FieldKind::Bool => "true or false",
+        FieldKind::Int32 | FieldKind::Sint32 => "a 32-bit integer",
+        FieldKind::Uint32 | FieldKind::Fixed32 => "an unsigned 32-bit integer",
+        FieldKind::Int64 | FieldKind::Sfixed64 => "a 64-bit integer",
+        FieldKind::Uint64 | FieldKind::Fixed64 | FieldKind::Nanos => "an unsigned 64-bit integer",
+        FieldKind::Double => "a number",
+        FieldKind::String => "a string",
+        FieldKind::Bytes => "bytes in base64",
+        FieldKind::Id(length) => {
             let digits = 2 * u32::from(length);
             return write!(f, "an id of {digits} hexadecimal digits for {}", field.name);
         }
-        Kind::Enum(_) => "the number of an enumeration",
-        Kind::Message(_) => "an object",
+        FieldKind::Enum(_) => "the number of an enumeration",
+        FieldKind::Message(_) => "an object",
     };
     write!(f, "{wanted} for {}", field.name)
 }

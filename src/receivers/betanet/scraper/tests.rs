@@ -10,10 +10,10 @@ use super::super::Config;
 use super::*;
 use crate::component::BuildContext;
 use crate::pdata::Batch;
-use crate::receivers::scrape::http::{Access, Fetch, FetchError, Request};
+use crate::receivers::scrape::http::{Access, AttemptError, Fetch, FetchRequest};
 use crate::receivers::scrape::testing::{Series, series};
 use crate::telemetry::Telemetry;
-use crate::yaml::{Diagnostics, Node, NodeKind, Span, Value};
+use crate::yaml::{Diagnostics, Node, NodeKind, PlacedNode, SourceSpan};
 
 const MIXNODES: &str = r#"[
     {"id": "m-1", "status": "active", "packets_processed": 30, "packets_forwarded": 20,
@@ -33,7 +33,7 @@ struct Script {
 enum Answer {
     Body(&'static str),
     Status(u16),
-    Fails(Reason),
+    Fails(FailureReason),
 }
 
 impl Script {
@@ -61,13 +61,16 @@ impl Script {
 }
 
 impl Fetch for Script {
-    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+    fn fetch<'a>(
+        &'a self,
+        request: &'a FetchRequest,
+    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
         let path = request.url.path();
         self.asked.lock().unwrap().push(path.to_owned());
         let answer = self.answers.lock().unwrap().get(path).cloned();
         let (seconds, answer) = match *self.down.lock().unwrap() {
             Some(host) if request.url.host_str() == Some(host) => {
-                (0, Answer::Fails(Reason::Refused))
+                (0, Answer::Fails(FailureReason::Refused))
             }
             _ => answer.unwrap_or((0, Answer::Status(404))),
         };
@@ -76,9 +79,9 @@ impl Fetch for Script {
             match answer {
                 Answer::Body(body) => Ok(body.as_bytes().to_vec()),
                 Answer::Status(status) => {
-                    Err(FetchError::status(status, format!("answered {status}")))
+                    Err(AttemptError::status(status, format!("answered {status}")))
                 }
-                Answer::Fails(reason) => Err(FetchError::new(reason, reason.as_str())),
+                Answer::Fails(reason) => Err(AttemptError::new(reason, reason.as_str())),
             }
         })
     }
@@ -92,13 +95,13 @@ fn bare() -> BuildContext {
 fn default_config() -> Config {
     let empty = Node {
         kind: NodeKind::Null,
-        span: Span {
+        span: SourceSpan {
             source: "test".into(),
             line: 1,
             column: 1,
         },
     };
-    Config::read(&Value::root(&empty, &Diagnostics::new())).unwrap()
+    Config::read(&PlacedNode::root(&empty, &Diagnostics::new())).unwrap()
 }
 
 /// An instance with a default configuration except for these fields.
@@ -244,7 +247,7 @@ async fn a_mixnode_that_leaves_ends_its_series_once_and_keeps_its_share() {
     script.set("/mixnodes", 0, Answer::Body(MIXNODES));
     let mut scraper = scraper(&script, |config| config.dialect = Dialect::Native);
     polled(&mut scraper).await;
-    script.set("/mixnodes", 0, Answer::Fails(Reason::Refused));
+    script.set("/mixnodes", 0, Answer::Fails(FailureReason::Refused));
     let (scrape, found) = polled(&mut scraper).await;
     assert!(!scrape.up());
     assert!(
@@ -279,8 +282,8 @@ async fn only_not_found_decides_against_v1() {
     let script = Arc::new(Script::default());
     script.set("/mixnodes", 0, Answer::Body(MIXNODES));
     for answer in [
-        Answer::Fails(Reason::Refused),
-        Answer::Fails(Reason::Timeout),
+        Answer::Fails(FailureReason::Refused),
+        Answer::Fails(FailureReason::Timeout),
         Answer::Status(500),
         Answer::Body("<html>"),
     ] {
@@ -313,7 +316,7 @@ async fn a_dialect_is_forgotten_when_all_its_paths_are_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn each_part_that_fails_leaves_the_others_and_its_own_absent() {
-    let f = async |path: &'static str, reason: Reason, absent: &[&str]| {
+    let f = async |path: &'static str, reason: FailureReason, absent: &[&str]| {
         let script = Arc::new(Script::default());
         script.speak_v1();
         let mut scraper = scraper(&script, |_| ());
@@ -341,7 +344,7 @@ async fn each_part_that_fails_leaves_the_others_and_its_own_absent() {
     };
     f(
         "/api/v1/metrics",
-        Reason::Timeout,
+        FailureReason::Timeout,
         &[
             "betanet_messages_total",
             "betanet_packets_dropped",
@@ -352,13 +355,13 @@ async fn each_part_that_fails_leaves_the_others_and_its_own_absent() {
     .await;
     f(
         "/api/v1/nodes/status",
-        Reason::Reset,
+        FailureReason::Reset,
         &["betanet_connected_peers", "betanet_mixnode_active"],
     )
     .await;
     f(
         "/api/v1/network/stats",
-        Reason::Limit,
+        FailureReason::Limit,
         &[
             "betanet_bytes_received_total",
             "betanet_bytes_transmitted_total",
@@ -379,7 +382,9 @@ async fn several_instances_have_network_series_of_their_own() {
         for port in 1..3 {
             let text = format!("http://other:{port}");
             let url = text.parse().unwrap();
-            config.endpoints.push(super::super::Endpoint { text, url });
+            config
+                .endpoints
+                .push(super::super::InstanceEndpoint { text, url });
         }
     });
     for scraper in &mut scrapers[..2] {

@@ -2,7 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::super::network::Network;
+use super::super::network::BetanetNetwork;
 use super::*;
 use crate::component::Now;
 
@@ -10,7 +10,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn list(nodes: &[(&str, u64)]) -> Reading {
+fn list(nodes: &[(&str, u64)]) -> InstanceReading {
     let mixnodes: Vec<Mixnode> = nodes
         .iter()
         .map(|(id, processed)| Mixnode {
@@ -23,11 +23,11 @@ fn list(nodes: &[(&str, u64)]) -> Reading {
             latency_ms: None,
         })
         .collect();
-    Reading {
+    InstanceReading {
         processed: Some(0),
         dropped: Some(0),
         mixnodes: Some(mixnodes.into()),
-        ..Reading::default()
+        ..InstanceReading::default()
     }
 }
 
@@ -35,9 +35,9 @@ fn list(nodes: &[(&str, u64)]) -> Reading {
 fn a_counter_that_goes_backwards_begins_anew_after_it_was_last_seen() {
     let mut instance = Instance::default();
     let mut f = |time: u64, processed: u64, start: u64| {
-        let reading = Reading {
+        let reading = InstanceReading {
             processed: Some(processed),
-            ..Reading::default()
+            ..InstanceReading::default()
         };
         instance.update(&reading, at(time), 10);
         let counter = instance.messages.unwrap();
@@ -54,37 +54,37 @@ fn a_counter_that_goes_backwards_begins_anew_after_it_was_last_seen() {
 #[test]
 fn a_part_that_takes_over_and_counts_a_little_less_makes_no_restart() {
     let mut instance = Instance::default();
-    let mut f = |time: u64, by: Part, processed: u64, value: u64, start: u64| {
-        let reading = Reading {
+    let mut f = |time: u64, by: ServicePath, processed: u64, value: u64, start: u64| {
+        let reading = InstanceReading {
             processed: Some(processed),
             packets_by: Some(by),
-            ..Reading::default()
+            ..InstanceReading::default()
         };
         instance.update(&reading, at(time), 10);
         let counter = instance.messages.unwrap();
         assert_eq!((counter.value, counter.start), (value, at(start)), "{time}");
     };
-    f(10, Part::Mixnodes, 5000, 5000, 10);
-    f(20, Part::Metrics, 4990, 5000, 10);
-    f(30, Part::Metrics, 4995, 5000, 10);
-    f(40, Part::Metrics, 5010, 5010, 10);
-    f(50, Part::Mixnodes, 5020, 5020, 10);
-    f(60, Part::Status, 4000, 5020, 10);
+    f(10, ServicePath::Mixnodes, 5000, 5000, 10);
+    f(20, ServicePath::Metrics, 4990, 5000, 10);
+    f(30, ServicePath::Metrics, 4995, 5000, 10);
+    f(40, ServicePath::Metrics, 5010, 5010, 10);
+    f(50, ServicePath::Mixnodes, 5020, 5020, 10);
+    f(60, ServicePath::Status, 4000, 5020, 10);
     // What falls while nobody takes over has begun anew.
-    f(70, Part::Status, 3999, 3999, 60);
-    f(80, Part::Mixnodes, 1000, 1000, 70);
-    f(90, Part::Mixnodes, 0, 0, 80);
+    f(70, ServicePath::Status, 3999, 3999, 60);
+    f(80, ServicePath::Mixnodes, 1000, 1000, 70);
+    f(90, ServicePath::Mixnodes, 0, 0, 80);
 }
 
 #[test]
 fn what_a_poll_does_not_tell_stays_as_it_was() {
     let mut instance = Instance::default();
-    let told = Reading {
+    let told = InstanceReading {
         processed: Some(5),
-        ..Reading::default()
+        ..InstanceReading::default()
     };
     instance.update(&told, at(1), 10);
-    instance.update(&Reading::default(), at(2), 10);
+    instance.update(&InstanceReading::default(), at(2), 10);
     instance.update(&told, at(3), 10);
     assert_eq!(instance.messages.unwrap().start, at(1));
 }
@@ -123,7 +123,7 @@ fn as_many_that_left_are_remembered_as_there_may_be_mixnodes() {
 
 #[test]
 fn each_latency_falls_into_its_bucket_and_bounds_belong_to_theirs() {
-    let mut latency = Latency::default();
+    let mut latency = LatencyObservations::default();
     for seconds in [0.0, 0.001, 0.0011, 5.0, 5.1] {
         latency.observe(seconds, at(1));
     }
@@ -166,13 +166,13 @@ fn starts_stay_as_long_ago_as_they_were_when_the_clock_is_set_back() {
         monotonic: before.monotonic + second(15),
         wall: before.wall + second(15) - years,
     };
-    let reading = Reading {
+    let reading = InstanceReading {
         processed: Some(100),
-        ..Reading::default()
+        ..InstanceReading::default()
     };
     let mut instance = Instance::default();
     instance.update(&reading, before.wall, 10);
-    let mut network = Network::new(2);
+    let mut network = BetanetNetwork::new(2);
     for member in 0..2 {
         network.update(member, Some((&instance, &reading)), before.wall);
     }
@@ -185,7 +185,7 @@ fn starts_stay_as_long_ago_as_they_were_when_the_clock_is_set_back() {
     assert_eq!(instance.messages.unwrap().start, expected);
     assert_eq!(network.sums[0].start, Some(expected), "moved once");
     // It began anew before the next poll: when it was last seen is right as well.
-    let fewer = Reading {
+    let fewer = InstanceReading {
         processed: Some(1),
         ..reading
     };

@@ -18,60 +18,60 @@ fn node(id: &str, active: bool, processed: u64, latency_ms: f64) -> Mixnode {
 
 #[test]
 fn each_part_tells_what_it_knows() {
-    let f = |part: Part, body: &str, expected: Reading| {
+    let f = |part: ServicePath, body: &str, expected: InstanceReading| {
         assert_eq!(part.read(body.as_bytes(), 10).unwrap(), expected, "{body}");
     };
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         r#"{"packets_processed": 5000, "packets_dropped": 10, "new": [{}]}"#,
-        Reading {
+        InstanceReading {
             processed: Some(5000),
             dropped: Some(10),
-            ..Reading::default()
+            ..InstanceReading::default()
         },
     );
     f(
-        Part::ApiNodes,
+        ServicePath::ApiNodes,
         r#"{"active_nodes": 5.0, "inactive_nodes": 2, "total_nodes": 7}"#,
-        Reading {
+        InstanceReading {
             peers: Some(7),
             active: Some(5),
-            ..Reading::default()
+            ..InstanceReading::default()
         },
     );
     f(
-        Part::ApiNetwork,
+        ServicePath::ApiNetwork,
         r#"{"bytes_transmitted": 18446744073709551615, "bytes_received": null,
             "avg_latency_ms": 45.0, "peak_throughput": 10000}"#,
-        Reading {
+        InstanceReading {
             transmitted: Some(u64::MAX),
             latency_ms: Some(45.0),
             peak_throughput: Some(10000.0),
-            ..Reading::default()
+            ..InstanceReading::default()
         },
     );
     f(
-        Part::Status,
+        ServicePath::Status,
         r#"{"status": "operational", "active_nodes": 3, "connections": 4,
             "avg_latency_ms": 1.2, "packets_processed": 100, "timestamp": "1763000000"}"#,
-        Reading {
+        InstanceReading {
             active: Some(3),
             connections: Some(4),
             latency_ms: Some(1.2),
             processed: Some(100),
-            ..Reading::default()
+            ..InstanceReading::default()
         },
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         "[]",
-        Reading {
+        InstanceReading {
             peers: Some(0),
             active: Some(0),
             processed: Some(0),
             dropped: Some(0),
             mixnodes: Some(Arc::from([])),
-            ..Reading::default()
+            ..InstanceReading::default()
         },
     );
 }
@@ -84,7 +84,7 @@ fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
          "avg_latency_ms": 2.0},
         {"id": 7, "status": "stopped", "packets_processed": 5, "avg_latency_ms": 1000},
         {"id": ""}]"#;
-    let reading = Part::Mixnodes.read(body.as_bytes(), 3).unwrap();
+    let reading = ServicePath::Mixnodes.read(body.as_bytes(), 3).unwrap();
     assert_eq!((reading.peers, reading.active), (Some(3), Some(1)));
     assert_eq!((reading.processed, reading.dropped), (Some(35), Some(1)));
     assert_eq!(reading.latency_ms, Some(2.0), "of the active nodes");
@@ -123,75 +123,75 @@ fn latency_is_weighted_by_packets_and_plain_where_there_are_none() {
 
 #[test]
 fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
-    let f = |part: Part, body: &str, reason: Reason, message: &str| {
+    let f = |part: ServicePath, body: &str, reason: FailureReason, message: &str| {
         let error = part.read(body.as_bytes(), 2).unwrap_err();
         assert_eq!((error.reason, error.message.as_str()), (reason, message));
     };
     let no_json = |place: &str| format!("not the expected JSON, at {place}");
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         "<html>secret",
-        Reason::Parse,
+        FailureReason::Parse,
         &no_json("line 1 column 1"),
     );
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         r#"{"packets_processed": -5}"#,
-        Reason::Parse,
+        FailureReason::Parse,
         &no_json("line 1 column 24"),
     );
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         r#"{"packets_processed": "5"}"#,
-        Reason::Parse,
+        FailureReason::Parse,
         &no_json("line 1 column 25"),
     );
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         r#"{"packets_processed": 1.5}"#,
-        Reason::Parse,
+        FailureReason::Parse,
         &no_json("line 1 column 26"),
     );
     f(
-        Part::ApiMetrics,
+        ServicePath::ApiMetrics,
         r#"{"error": "secret"}"#,
-        Reason::Parse,
+        FailureReason::Parse,
         "none of the expected fields is there",
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         "{}",
-        Reason::Parse,
+        FailureReason::Parse,
         "not the expected JSON: no list",
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         r#"[{"id": "secret"}, {"#,
-        Reason::Parse,
+        FailureReason::Parse,
         &no_json("line 1 column 20"),
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         r#"[{"status": "secret"}, 7]"#,
-        Reason::Parse,
+        FailureReason::Parse,
         "none of the 2 mixnodes is as expected",
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         r#"[{"id": 1}, {"id": 2}, {"id": 3}]"#,
-        Reason::Limit,
+        FailureReason::Limit,
         "lists 3 mixnodes, more than max_mixnodes (2)",
     );
     f(
-        Part::Mixnodes,
+        ServicePath::Mixnodes,
         &format!(r#"[{{"id": "{}"}}]"#, "x".repeat(1025)),
-        Reason::Limit,
+        FailureReason::Limit,
         "no mixnode has an id of 1024 bytes or less",
     );
     f(
-        Part::Metrics,
+        ServicePath::Metrics,
         "# nothing\n",
-        Reason::Parse,
+        FailureReason::Parse,
         "none of the expected fields is there",
     );
 }
@@ -202,7 +202,7 @@ fn an_entry_that_can_not_be_used_is_rejected_alone_and_counted() {
         let body = format!(
             r#"[{{"id": "a", "packets_processed": 5}}, {bad}, {{"id": "b", "packets_processed": 2}}]"#
         );
-        let reading = Part::Mixnodes.read(body.as_bytes(), 3).unwrap();
+        let reading = ServicePath::Mixnodes.read(body.as_bytes(), 3).unwrap();
         assert_eq!(reading.peers, Some(2), "{bad}");
         assert_eq!(reading.processed, Some(7), "{bad}");
         assert_eq!(reading.rejected, Rejected { limit, parse }, "{bad}");
@@ -285,7 +285,7 @@ fn work_on_a_list_at_most_doubles_with_its_size() {
             let lists = worst_lists(size);
             let (_, text) = lists.into_iter().find(|(other, _)| *other == name).unwrap();
             steps::take();
-            let _ = Part::Mixnodes.read(text.as_bytes(), usize::MAX);
+            let _ = ServicePath::Mixnodes.read(text.as_bytes(), usize::MAX);
             steps::take()
         });
         assert!(
@@ -298,13 +298,13 @@ fn work_on_a_list_at_most_doubles_with_its_size() {
     }
 }
 
-const PARTS: [Part; 6] = [
-    Part::ApiMetrics,
-    Part::ApiNodes,
-    Part::ApiNetwork,
-    Part::Mixnodes,
-    Part::Metrics,
-    Part::Status,
+const PARTS: [ServicePath; 6] = [
+    ServicePath::ApiMetrics,
+    ServicePath::ApiNodes,
+    ServicePath::ApiNetwork,
+    ServicePath::Mixnodes,
+    ServicePath::Metrics,
+    ServicePath::Status,
 ];
 
 /// Texts that are nearly what is expected.

@@ -7,7 +7,7 @@ use crate::yaml::{Diagnostics, parse};
 fn read(text: &str) -> Result<Config, Vec<String>> {
     let diagnostics = Diagnostics::new();
     let node = parse(text, &Arc::from("test"), &diagnostics).unwrap();
-    let config = Config::read(&Value::root(&node, &diagnostics));
+    let config = Config::read(&PlacedNode::root(&node, &diagnostics));
     let problems = diagnostics.problems();
     if problems.is_empty() {
         Ok(config.unwrap())

@@ -3,19 +3,24 @@
 use std::time::SystemTime;
 
 use super::super::epochs::Counted;
-use super::super::page::{Metric, Page, Row, int};
+use super::super::page::{PageMetric, PageWriter, Row, int};
 use super::super::proc::{CPU_MODES, Cpus, passed, total};
-use super::super::reading::Reading;
+use super::super::reading::HostReading;
 use super::{Host, before};
 use crate::component::Now;
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
-use crate::pdata::writer::{AttributeValue, Number};
+use crate::pdata::writer::{AttributeValue, NewNumber};
 
 const DIRECTIONS: [&str; 2] = ["read", "write"];
 const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
 
 impl Host {
-    pub(super) fn write_cpus(&mut self, page: &mut Page<'_>, reading: &Reading, since: SystemTime) {
+    pub(super) fn write_cpus(
+        &mut self,
+        page: &mut PageWriter<'_>,
+        reading: &HostReading,
+        since: SystemTime,
+    ) {
         let Some(cpus) = &reading.cpus else { return };
         let last = self.previous.as_ref().filter(|_| !self.restarted);
         let last = last.and_then(|(_, last)| last.cpus.as_ref());
@@ -52,11 +57,11 @@ impl Host {
                     value,
                 };
                 let seconds = counted.map(|(ticks, ..)| self.scale.seconds(ticks[mode]));
-                times.push(row(Some(starts[mode]), seconds.map(Number::Double)));
+                times.push(row(Some(starts[mode]), seconds.map(NewNumber::Double)));
                 match counted {
                     Some((_, Some(passed), _)) => {
                         let part = passed[mode] as f64 / total(passed) as f64;
-                        utilizations.push(row(None, Some(Number::Double(part))));
+                        utilizations.push(row(None, Some(NewNumber::Double(part))));
                     }
                     Some((_, None, false)) => {}
                     Some((_, None, true)) | None => utilizations.push(row(None, None)),
@@ -64,7 +69,7 @@ impl Host {
             }
         }
         page.write(
-            &Metric {
+            &PageMetric {
                 kind: Counter,
                 v1: "system.cpu.time",
                 v0: "system.cpu.time",
@@ -74,7 +79,7 @@ impl Host {
             &times,
         );
         page.write(
-            &Metric {
+            &PageMetric {
                 kind: Gauge,
                 v1: "system.cpu.utilization",
                 v0: "system.cpu.utilization",
@@ -85,7 +90,7 @@ impl Host {
         );
         let count = (!cpus.each.is_empty()).then(|| int(cpus.each.len() as u64));
         page.single(
-            &Metric {
+            &PageMetric {
                 kind: UpDownCounter,
                 v1: "system.cpu.logical.count",
                 v0: "system.cpu.logical.count",
@@ -99,8 +104,8 @@ impl Host {
 
     pub(super) fn write_disks(
         &mut self,
-        page: &mut Page<'_>,
-        reading: &Reading,
+        page: &mut PageWriter<'_>,
+        reading: &HostReading,
         since: SystemTime,
     ) {
         /// Name, unit, description, place among a direction's counters, what it counts in.
@@ -167,7 +172,7 @@ impl Host {
                     });
                 }
             }
-            let metric = Metric {
+            let metric = PageMetric {
                 kind: Counter,
                 v1: name,
                 v0: name,
@@ -186,7 +191,7 @@ impl Host {
             })
             .collect();
         page.write(
-            &Metric {
+            &PageMetric {
                 kind: Counter,
                 v1: "system.disk.io_time",
                 v0: "system.disk.io_time",
@@ -199,8 +204,8 @@ impl Host {
 
     pub(super) fn write_interfaces(
         &mut self,
-        page: &mut Page<'_>,
-        reading: &Reading,
+        page: &mut PageWriter<'_>,
+        reading: &HostReading,
         since: SystemTime,
     ) {
         /// The two names, unit, description, the interface's attribute in v1.
@@ -269,7 +274,7 @@ impl Host {
                     });
                 }
             }
-            let metric = Metric {
+            let metric = PageMetric {
                 kind: Counter,
                 v1,
                 v0,
@@ -280,7 +285,12 @@ impl Host {
         }
     }
 
-    pub(super) fn write_process(&mut self, page: &mut Page<'_>, reading: &Reading, now: Now) {
+    pub(super) fn write_process(
+        &mut self,
+        page: &mut PageWriter<'_>,
+        reading: &HostReading,
+        now: Now,
+    ) {
         let Some(process) = &reading.process else {
             return;
         };
@@ -297,11 +307,11 @@ impl Host {
                 v1: vec![("cpu.mode", mode.into())],
                 v0: vec![("state", mode.into())],
                 start: self.started,
-                value: Some(Number::Double(self.scale.seconds(ticks))),
+                value: Some(NewNumber::Double(self.scale.seconds(ticks))),
             })
             .collect();
         page.write(
-            &Metric {
+            &PageMetric {
                 kind: Counter,
                 v1: "process.cpu.time",
                 v0: "process.cpu.time",
@@ -310,7 +320,7 @@ impl Host {
             },
             &times,
         );
-        let up_down = |v1, v0, unit, description| Metric {
+        let up_down = |v1, v0, unit, description| PageMetric {
             kind: UpDownCounter,
             v1,
             v0,
@@ -375,10 +385,10 @@ enum In {
 }
 
 impl In {
-    fn number(self, count: u64) -> Number {
+    fn number(self, count: u64) -> NewNumber {
         match self {
             Self::Units(units) => int(count.saturating_mul(units)),
-            Self::Millis => Number::Double(count as f64 / 1000.0),
+            Self::Millis => NewNumber::Double(count as f64 / 1000.0),
         }
     }
 }

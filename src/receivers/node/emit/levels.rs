@@ -1,12 +1,12 @@
 //! Metrics of what the host has at a moment: memory, filesystems, sockets and load.
 
-use super::super::page::{Metric, Page, Row, int};
+use super::super::page::{PageMetric, PageWriter, Row, int};
 use super::super::proc::{Mount, TCP_STATES};
-use super::super::reading::Reading;
+use super::super::reading::HostReading;
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
-use crate::pdata::writer::Number;
+use crate::pdata::writer::NewNumber;
 
-pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
+pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
     let Some(memory) = &reading.memory else {
         return;
     };
@@ -30,11 +30,11 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
         usage.push(row(v1, v0, int(bytes)));
         if let Some(total) = memory.total.filter(|total| *total > 0) {
             let part = bytes as f64 / total as f64;
-            utilization.push(row(v1, v0, Number::Double(part)));
+            utilization.push(row(v1, v0, NewNumber::Double(part)));
         }
     }
     page.write(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.memory.usage",
             v0: "system.memory.usage",
@@ -44,7 +44,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
         &usage,
     );
     page.write(
-        &Metric {
+        &PageMetric {
             kind: Gauge,
             v1: "system.memory.utilization",
             v0: "system.memory.utilization",
@@ -54,7 +54,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
         &utilization,
     );
     page.single(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.memory.limit",
             v0: "system.memory.limit",
@@ -65,7 +65,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
         memory.total.map(int),
     );
     page.single(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.memory.linux.available",
             v0: "system.linux.memory.available",
@@ -90,7 +90,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
     })
     .collect();
     page.write(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.memory.linux.slab.usage",
             v0: "",
@@ -102,7 +102,7 @@ pub(super) fn write_memory(page: &mut Page<'_>, reading: &Reading) {
 }
 
 /// Writes the filesystems of a reading, and the end of those in `gone`.
-pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading, gone: &[Mount]) {
+pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading, gone: &[Mount]) {
     let mut usage = Vec::new();
     let mut utilization = Vec::new();
     let answered = reading
@@ -140,12 +140,13 @@ pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading, gone: &[
             };
             usage.push(row(bytes.map(int)));
             let part = bytes.zip(room);
-            let part = part.map(|(bytes, room)| Number::Double(bytes as f64 / room.total as f64));
+            let part =
+                part.map(|(bytes, room)| NewNumber::Double(bytes as f64 / room.total as f64));
             utilization.push(row(part));
         }
     }
     page.write(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.filesystem.usage",
             v0: "system.filesystem.usage",
@@ -155,7 +156,7 @@ pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading, gone: &[
         &usage,
     );
     page.write(
-        &Metric {
+        &PageMetric {
             kind: Gauge,
             v1: "system.filesystem.utilization",
             v0: "system.filesystem.utilization",
@@ -166,7 +167,7 @@ pub(super) fn write_filesystems(page: &mut Page<'_>, reading: &Reading, gone: &[
     );
 }
 
-pub(super) fn write_connections(page: &mut Page<'_>, reading: &Reading) {
+pub(super) fn write_connections(page: &mut PageWriter<'_>, reading: &HostReading) {
     let Some(connections) = &reading.connections else {
         return;
     };
@@ -190,7 +191,7 @@ pub(super) fn write_connections(page: &mut Page<'_>, reading: &Reading) {
         value: Some(int(connections.udp)),
     });
     page.write(
-        &Metric {
+        &PageMetric {
             kind: UpDownCounter,
             v1: "system.network.connection.count",
             v0: "system.network.connections",
@@ -201,7 +202,7 @@ pub(super) fn write_connections(page: &mut Page<'_>, reading: &Reading) {
     );
 }
 
-pub(super) fn write_load(page: &mut Page<'_>, reading: &Reading) {
+pub(super) fn write_load(page: &mut PageWriter<'_>, reading: &HostReading) {
     const NAMES: [&str; 3] = [
         "system.cpu.load_average.1m",
         "system.cpu.load_average.5m",
@@ -209,7 +210,7 @@ pub(super) fn write_load(page: &mut Page<'_>, reading: &Reading) {
     ];
     for (name, load) in NAMES.into_iter().zip(reading.load.into_iter().flatten()) {
         page.single(
-            &Metric {
+            &PageMetric {
                 kind: Gauge,
                 v1: name,
                 v0: name,
@@ -217,11 +218,11 @@ pub(super) fn write_load(page: &mut Page<'_>, reading: &Reading) {
                 description: "threads that run or wait to run or for a disk, on average",
             },
             None,
-            Some(Number::Double(load)),
+            Some(NewNumber::Double(load)),
         );
     }
     page.single(
-        &Metric {
+        &PageMetric {
             kind: Gauge,
             v1: "system.uptime",
             v0: "system.uptime",
@@ -229,6 +230,6 @@ pub(super) fn write_load(page: &mut Page<'_>, reading: &Reading) {
             description: "time since the host started",
         },
         None,
-        reading.uptime.map(Number::Double),
+        reading.uptime.map(NewNumber::Double),
     );
 }

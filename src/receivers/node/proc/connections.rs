@@ -18,13 +18,13 @@ pub(in super::super) const TCP_STATES: [(&str, &str); 11] = [
 
 /// Sockets by transport and state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Connections {
+pub(in super::super) struct SocketCounts {
     /// By [`TCP_STATES`].
     pub(in super::super) tcp: [u64; TCP_STATES.len()],
     pub(in super::super) udp: u64,
 }
 
-impl Connections {
+impl SocketCounts {
     /// Adds the sockets of `/proc/net/tcp` or `tcp6`.
     pub(in super::super) fn add_tcp(&mut self, text: &str) {
         for state in states(text) {

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-pub(super) use connections::{Connections, TCP_STATES};
+pub(super) use connections::{SocketCounts, TCP_STATES};
 pub(super) use counters::{
     CPU_MODES, Cpus, Disk, Interface, busy, disks, interfaces, passed, total,
 };

@@ -137,7 +137,7 @@ fn mounts_are_unescaped_and_the_last_on_a_point_is_seen() {
 
 #[test]
 fn sockets_are_counted_by_state() {
-    let mut connections = Connections::default();
+    let mut connections = SocketCounts::default();
     connections.add_tcp(SOCKETS);
     connections.add_udp(SOCKETS);
     let count = |name: &str| {
@@ -184,7 +184,7 @@ fn parse_all(text: &str) {
     let _ = Memory::parse(text).map(|memory| memory.used());
     let _ = (load(text), uptime(text), disks(text), interfaces(text));
     let _ = (mounts(text.as_bytes()), Process::parse(text));
-    let mut connections = Connections::default();
+    let mut connections = SocketCounts::default();
     connections.add_tcp(text);
     connections.add_udp(text);
 }

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::*;
 use crate::component::BuildContext;
-use crate::receivers::scrape::http::{Access, Client, Fetch, HttpConfig, Request};
+use crate::receivers::scrape::http::{Access, Client, Fetch, FetchRequest, HttpClientConfig};
 use crate::receivers::scrape::testing::{Series, series};
 use crate::resilience;
 use crate::telemetry::Telemetry;
@@ -19,11 +19,14 @@ mod peers;
 struct Script(Arc<Mutex<String>>);
 
 impl Fetch for Script {
-    fn fetch<'a>(&'a self, _request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+    fn fetch<'a>(
+        &'a self,
+        _request: &'a FetchRequest,
+    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
         let text = self.0.lock().unwrap().clone();
         Box::pin(async move {
             if text.is_empty() {
-                return Err(FetchError::new(Reason::Refused, "nothing listens"));
+                return Err(AttemptError::new(FailureReason::Refused, "nothing listens"));
             }
             Ok(text.into_bytes())
         })
@@ -45,7 +48,7 @@ impl Node {
             guard: guard.map(Arc::new),
             ..BuildContext::standalone("node".parse().unwrap(), Telemetry::off())
         };
-        let request = Request {
+        let request = FetchRequest {
             url: Url::parse(url).unwrap(),
             accept: "text/plain;version=0.0.4",
         };
@@ -53,7 +56,7 @@ impl Node {
             remote: Remote::new(
                 "n2".to_owned(),
                 Access::new(&context, fetch).document(request, |body| {
-                    read(body, &Filter::default(), &Filter::default())
+                    read(body, &NameFilter::default(), &NameFilter::default())
                 }),
                 Arc::new(AtomicBool::new(false)),
             ),
@@ -169,7 +172,7 @@ async fn an_interval_in_which_bytes_fall_or_the_node_restarts_has_no_rate() {
 async fn a_node_that_fails_gives_nothing_and_is_not_counted() {
     let page = Arc::new(Mutex::new(FIRST.to_owned()));
     let mut node = Node::new(Arc::new(Script(Arc::clone(&page))), "http://n2/metrics");
-    let mut f = async |text: &str, expected: Option<(Reason, &str)>| {
+    let mut f = async |text: &str, expected: Option<(FailureReason, &str)>| {
         *page.lock().unwrap() = text.to_owned();
         let (series, scrape) = node.poll().await;
         let failure = scrape.failures().first();
@@ -183,8 +186,8 @@ async fn a_node_that_fails_gives_nothing_and_is_not_counted() {
         assert_eq!(shown, expected.is_none(), "what fails is absent at once");
     };
     f(FIRST, None).await;
-    f("", Some((Reason::Refused, "nothing listens"))).await;
-    let broken = (Reason::Parse, "line 1: expected a metric name");
+    f("", Some((FailureReason::Refused, "nothing listens"))).await;
+    let broken = (FailureReason::Parse, "line 1: expected a metric name");
     f("<html>", Some(broken)).await;
     f(FIRST, None).await;
 }
@@ -241,7 +244,7 @@ async fn a_real_node_exporter_is_read_as_its_host_is() {
     let url = format!("http://{address}/metrics");
     let parsed = Url::parse(&url).unwrap();
     let timeout = Duration::from_secs(10);
-    let client = Client::new(&HttpConfig::default(), timeout, [&parsed]).unwrap();
+    let client = Client::new(&HttpClientConfig::default(), timeout, [&parsed]).unwrap();
     let mut node = Node::new(Arc::new(client), &url);
     // Until the processors have done something between two answers.
     let found = loop {

@@ -6,10 +6,10 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::*;
-use crate::receivers::node::reading::Room;
+use crate::receivers::node::reading::FilesystemRoom;
 
 /// What hangs in a poll, of a host of which all the rest is read.
-fn late(scrape: &Scrape) -> Vec<(&str, Reason)> {
+fn late(scrape: &Scrape) -> Vec<(&str, FailureReason)> {
     let failures = scrape.failures().iter();
     failures
         .map(|failure| (failure.part.as_str(), failure.reason))
@@ -49,7 +49,7 @@ async fn a_file_that_hangs_holds_up_neither_start_nor_the_other_parts() {
             let begun = Instant::now();
             let (batch, scrape) = fixture.poll_beside(&[file]).await;
             assert!(scrape.up());
-            assert_eq!(late(&scrape), [(part, Reason::Timeout)], "{file}");
+            assert_eq!(late(&scrape), [(part, FailureReason::Timeout)], "{file}");
             let series = series(&batch);
             let found = names(&series);
             assert!(!found.contains(&gone), "{gone} while {file} hangs");
@@ -87,7 +87,7 @@ async fn a_host_of_which_everything_hangs_is_down_and_holds_few_threads() {
         let (batch, scrape) = fixture.poll_beside(&files).await;
         assert!(!scrape.up());
         assert_eq!(batch.items(), 0);
-        let reasons = [Reason::Timeout, Reason::Limit];
+        let reasons = [FailureReason::Timeout, FailureReason::Limit];
         assert!(
             late(&scrape)
                 .iter()
@@ -101,7 +101,7 @@ async fn a_host_of_which_everything_hangs_is_down_and_holds_few_threads() {
 fn rooms(
     fixture: &mut Fixture,
     mounts: impl AsRef<[u8]>,
-    answers: &[(&[u8], Result<Room, Errno>)],
+    answers: &[(&[u8], Result<FilesystemRoom, Errno>)],
 ) {
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -119,8 +119,8 @@ fn rooms(
     fixture.node.reader = fixture.node.reader.clone().asking(Arc::new(ask));
 }
 
-fn with_used(used: u64) -> Result<Room, Errno> {
-    Ok(Room {
+fn with_used(used: u64) -> Result<FilesystemRoom, Errno> {
+    Ok(FilesystemRoom {
         total: 1000,
         available: 1000 - used,
         reserved: 0,
@@ -157,7 +157,7 @@ async fn a_filesystem_that_fails_is_a_failed_part_and_its_old_value_ends() {
         );
         let (batch, scrape) = fixture.poll().await;
         assert!(scrape.up());
-        assert_eq!(late(&scrape), [("filesystem /b", Reason::Refused)]);
+        assert_eq!(late(&scrape), [("filesystem /b", FailureReason::Refused)]);
         let found = series(&batch);
         assert!(used(&found)[1].1.is_nan(), "{found:?}");
         assert_eq!(found[r#"node_disk_usage{node_id="n1"}"#], 10.0);
@@ -195,7 +195,7 @@ async fn a_filesystem_that_hangs_is_late_and_its_old_value_ends() {
     let hanging = ["filesystem /b"];
     for poll in 0..3 {
         let (batch, scrape) = fixture.poll_beside(&hanging).await;
-        assert_eq!(late(&scrape), [("filesystem /b", Reason::Timeout)]);
+        assert_eq!(late(&scrape), [("filesystem /b", FailureReason::Timeout)]);
         let found = series(&batch);
         let ended = used(&found).iter().any(|(_, value)| value.is_nan());
         assert_eq!(ended, poll == 0, "{found:?}");
@@ -282,7 +282,8 @@ async fn the_agents_own_namespace_never_passes_for_the_hosts() {
     assert!(scrape.up());
     let mut failed = late(&scrape);
     failed.sort_unstable();
-    let refused = ["connections", "filesystems", "networks"].map(|part| (part, Reason::Refused));
+    let refused =
+        ["connections", "filesystems", "networks"].map(|part| (part, FailureReason::Refused));
     assert_eq!(failed, refused);
     let series = series(&batch);
     for name in names(&series) {

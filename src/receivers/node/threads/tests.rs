@@ -7,7 +7,7 @@ use super::*;
 
 /// Waits for the next answer. The paused clock stands still while a reading is under
 /// way that doesn't hang.
-async fn next(inquiry: &mut Inquiry<u32>) -> Option<(String, Answer<u32>)> {
+async fn next(inquiry: &mut Inquiry<u32>) -> Option<(String, ReadingAnswer<u32>)> {
     let threads = Arc::clone(&inquiry.threads);
     let told = inquiry.next();
     tokio::pin!(told);
@@ -37,10 +37,10 @@ async fn one_thread_does_all_that_does_not_hang() {
     for _ in 0..3 {
         let mut inquiry = inquiry(&threads, &outstanding);
         for number in 0..20 {
-            inquiry.ask(Kind::File, &format!("{number:02}"), move || number);
+            inquiry.ask(ReadKind::File, &format!("{number:02}"), move || number);
         }
         for number in 0..20 {
-            let expected = (format!("{number:02}"), Answer::Told(number));
+            let expected = (format!("{number:02}"), ReadingAnswer::Told(number));
             assert_eq!(next(&mut inquiry).await, Some(expected), "in turn");
         }
         assert_eq!(next(&mut inquiry).await, None);
@@ -53,23 +53,35 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
     let (threads, outstanding) = (Arc::default(), Outstanding::default());
     let (release, wait) = mpsc::channel::<()>();
     let mut first = inquiry(&threads, &outstanding);
-    first.ask(Kind::File, "hangs", move || {
+    first.ask(ReadKind::File, "hangs", move || {
         let _ = wait.recv();
         1
     });
-    first.ask(Kind::File, "b", || 2);
+    first.ask(ReadKind::File, "b", || 2);
     let begun = Instant::now();
-    assert_eq!(next(&mut first).await, Some(("b".into(), Answer::Told(2))));
+    assert_eq!(
+        next(&mut first).await,
+        Some(("b".into(), ReadingAnswer::Told(2)))
+    );
     assert!(begun.elapsed() <= 2 * PATIENCE, "{:?}", begun.elapsed());
-    assert_eq!(next(&mut first).await, Some(("hangs".into(), Answer::Late)));
+    assert_eq!(
+        next(&mut first).await,
+        Some(("hangs".into(), ReadingAnswer::Late))
+    );
     assert_eq!(begun.elapsed().as_secs(), 5, "its time");
     for _ in 0..3 {
         let mut again = inquiry(&threads, &outstanding);
         let begun = Instant::now();
-        again.ask(Kind::File, "b", || 2);
-        again.ask(Kind::File, "hangs", || 3);
-        assert_eq!(next(&mut again).await, Some(("hangs".into(), Answer::Late)));
-        assert_eq!(next(&mut again).await, Some(("b".into(), Answer::Told(2))));
+        again.ask(ReadKind::File, "b", || 2);
+        again.ask(ReadKind::File, "hangs", || 3);
+        assert_eq!(
+            next(&mut again).await,
+            Some(("hangs".into(), ReadingAnswer::Late))
+        );
+        assert_eq!(
+            next(&mut again).await,
+            Some(("b".into(), ReadingAnswer::Told(2)))
+        );
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(threads.count(), 2);
     }
@@ -78,7 +90,7 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
         yield_now().await;
     }
     let mut again = inquiry(&threads, &outstanding);
-    again.ask(Kind::File, "hangs", || 3);
+    again.ask(ReadKind::File, "hangs", || 3);
     // It hangs no more, so the clock stands still for it.
     let told = again.next();
     tokio::pin!(told);
@@ -89,7 +101,7 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
             () = yield_now() => {}
         }
     };
-    assert_eq!(told, Some(("hangs".into(), Answer::Told(3))));
+    assert_eq!(told, Some(("hangs".into(), ReadingAnswer::Told(3))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,27 +112,31 @@ async fn threads_are_bounded_and_each_kind_hangs_for_itself() {
     let mut inquiry = inquiry(&threads, &outstanding);
     for number in 0..100 {
         let wait = Arc::clone(&wait);
-        inquiry.ask(Kind::Network, &format!("hangs {number:03}"), move || {
-            let _ = lock(&wait).recv();
-            number
-        });
+        inquiry.ask(
+            ReadKind::Network,
+            &format!("hangs {number:03}"),
+            move || {
+                let _ = lock(&wait).recv();
+                number
+            },
+        );
     }
-    inquiry.ask(Kind::File, "file", || 7);
-    inquiry.ask(Kind::Disk, "disk", || 8);
+    inquiry.ask(ReadKind::File, "file", || 7);
+    inquiry.ask(ReadKind::Disk, "disk", || 8);
     assert_eq!(
         next(&mut inquiry).await,
-        Some(("file".into(), Answer::Told(7)))
+        Some(("file".into(), ReadingAnswer::Told(7)))
     );
     assert_eq!(
         next(&mut inquiry).await,
-        Some(("disk".into(), Answer::Told(8)))
+        Some(("disk".into(), ReadingAnswer::Told(8)))
     );
     let mut late = 0;
     while let Some((_, answer)) = next(&mut inquiry).await {
-        late += usize::from(answer == Answer::Late);
-        assert_ne!(answer, Answer::Told(0));
+        late += usize::from(answer == ReadingAnswer::Late);
+        assert_ne!(answer, ReadingAnswer::Told(0));
     }
-    assert_eq!(late, LIMITS[Kind::Network as usize]);
+    assert_eq!(late, LIMITS[ReadKind::Network as usize]);
     assert_eq!(threads.count(), late + 1, "and one that goes on");
     drop(release);
 }

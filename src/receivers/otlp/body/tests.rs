@@ -13,7 +13,7 @@ use crate::component::Refusal;
 use crate::pdata::Batch;
 
 const MIB: usize = 1024 * 1024;
-const PACKED: [Compression; 2] = [Compression::Gzip, Compression::Zstd];
+const PACKED: [ContentEncoding; 2] = [ContentEncoding::Gzip, ContentEncoding::Zstd];
 
 /// Gives room up to a bound, and counts what it gave.
 struct Counting {
@@ -39,16 +39,20 @@ impl Admission for Counting {
 }
 
 /// A body that was received, and how much room it is given beyond.
-fn received(plain: &[u8], compression: Compression, bound: u64) -> (Admitted, Arc<AtomicU64>) {
+fn received(
+    plain: &[u8],
+    compression: ContentEncoding,
+    bound: u64,
+) -> (ReceivedBody, Arc<AtomicU64>) {
     let bytes = match compression {
-        Compression::None => plain.to_vec(),
-        Compression::Gzip => {
+        ContentEncoding::None => plain.to_vec(),
+        ContentEncoding::Gzip => {
             let level = flate2::Compression::fast();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(plain).unwrap();
             encoder.finish().unwrap()
         }
-        Compression::Zstd => zstd::encode_all(plain, 1).unwrap(),
+        ContentEncoding::Zstd => zstd::encode_all(plain, 1).unwrap(),
     };
     let given = Arc::new(AtomicU64::new(0));
     let admission = Box::new(Counting {
@@ -56,7 +60,7 @@ fn received(plain: &[u8], compression: Compression, bound: u64) -> (Admitted, Ar
         bound,
     });
     let bytes = bytes.into();
-    (Admitted { bytes, admission }, given)
+    (ReceivedBody { bytes, admission }, given)
 }
 
 #[tokio::test]
@@ -107,10 +111,10 @@ async fn a_body_of_usual_size_is_inflated_on_the_worker() {
         }
     }
     // Compressed it is large already, though nothing comes of it.
-    let (member, _) = received(&[], Compression::Gzip, u64::MAX);
-    let (mut many, _) = received(&[], Compression::None, u64::MAX);
+    let (member, _) = received(&[], ContentEncoding::Gzip, u64::MAX);
+    let (mut many, _) = received(&[], ContentEncoding::None, u64::MAX);
     many.bytes = member.bytes.repeat(INLINE / member.bytes.len() + 1).into();
-    let inflated = inflate(many, Compression::Gzip, MIB as u64, &lane);
+    let inflated = inflate(many, ContentEncoding::Gzip, MIB as u64, &lane);
     assert!(inflated.now_or_never().is_none());
 }
 
@@ -122,12 +126,12 @@ async fn bounds_hold_in_the_lane_as_on_the_worker() {
         let limit = 2 * MIB as u64;
         let (body, given) = received(&plain, compression, u64::MAX);
         let outcome = inflate(body, compression, limit, &lane).await;
-        assert_eq!(outcome.err(), Some(Rejection::TooLarge { limit }));
+        assert_eq!(outcome.err(), Some(RequestRejection::TooLarge { limit }));
         assert!(given.load(Ordering::Relaxed) <= limit);
 
         let (body, given) = received(&plain, compression, limit);
         let outcome = inflate(body, compression, u64::MAX, &lane).await;
-        assert!(matches!(outcome.err(), Some(Rejection::Refused(_))));
+        assert!(matches!(outcome.err(), Some(RequestRejection::Refused(_))));
         assert!(given.load(Ordering::Relaxed) <= limit);
     }
 }
@@ -135,8 +139,8 @@ async fn bounds_hold_in_the_lane_as_on_the_worker() {
 #[tokio::test]
 async fn a_sender_that_leaves_costs_a_portion_at_most_and_its_room_comes_back() {
     let lane = Lane::new(1);
-    let (received, given) = received(&vec![7; 20 * MIB], Compression::Gzip, u64::MAX);
-    let begun = inflate(received, Compression::Gzip, u64::MAX, &lane).now_or_never();
+    let (received, given) = received(&vec![7; 20 * MIB], ContentEncoding::Gzip, u64::MAX);
+    let begun = inflate(received, ContentEncoding::Gzip, u64::MAX, &lane).now_or_never();
     assert!(begun.is_none());
     // The one thread is free once the portion has ended.
     lane.run(|| ()).await;

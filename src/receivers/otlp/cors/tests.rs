@@ -6,7 +6,7 @@ use crate::yaml::{Diagnostics, parse};
 fn read(text: &str) -> Result<Option<Cors>, String> {
     let diagnostics = Diagnostics::new();
     let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();
-    let read = Value::root(&node, &diagnostics).read::<CorsKey>();
+    let read = PlacedNode::root(&node, &diagnostics).read::<CorsKey>();
     match diagnostics.problems().first() {
         Some(problem) => Err(problem.to_string()),
         None => Ok(read.unwrap().0),

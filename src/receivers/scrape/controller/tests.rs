@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use tokio::time::{advance, sleep, timeout};
 
-use super::super::testing::{Recorder, controller};
+use super::super::testing::{RecordingIntake, controller};
 use super::*;
-use crate::component::State;
-use crate::pdata::writer::{Descriptor, MetricKind, Number, NumberPoint};
+use crate::component::ComponentState;
+use crate::pdata::writer::{MetricDescriptor, MetricKind, NewNumber, NewNumberPoint};
 use crate::resilience::{EndpointId, Endpoints, Force};
 
 /// Takes so long for each poll, then answers as the script says.
@@ -34,17 +34,17 @@ impl Scraper for Scripted {
             if scrape.up() {
                 out.metric(
                     MetricKind::Gauge,
-                    Descriptor {
+                    MetricDescriptor {
                         name: "poll",
                         unit: "",
                         description: "",
                     },
                 );
-                out.number(NumberPoint {
+                out.number(NewNumberPoint {
                     attributes: &[],
                     start: None,
                     time: now.wall,
-                    value: Some(Number::Int(poll as i64)),
+                    value: Some(NewNumber::Int(poll as i64)),
                 });
             }
             scrape
@@ -54,7 +54,7 @@ impl Scraper for Scripted {
 
 struct Rig {
     polls: Arc<Mutex<Vec<Instant>>>,
-    intake: Arc<Recorder>,
+    intake: Arc<RecordingIntake>,
     health: Health,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
@@ -72,7 +72,7 @@ fn rig(takes: Duration, answer: fn(usize) -> Scrape) -> Rig {
 
 fn rig_with(scraper: impl FnOnce(&Arc<Mutex<Vec<Instant>>>) -> Box<dyn Scraper>) -> Rig {
     let polls = Arc::default();
-    let intake = Arc::new(Recorder::default());
+    let intake = Arc::new(RecordingIntake::default());
     let health = Health::new();
     let target = Target {
         endpoint: "http://localhost:9000".to_owned(),
@@ -84,7 +84,7 @@ fn rig_with(scraper: impl FnOnce(&Arc<Mutex<Vec<Instant>>>) -> Box<dyn Scraper>)
     let stop = CancellationToken::new();
     let receiver = controller(
         "scripted",
-        Settings::default(),
+        PollSettings::default(),
         Arc::clone(&intake),
         health.clone(),
         vec![target],
@@ -98,8 +98,8 @@ fn rig_with(scraper: impl FnOnce(&Arc<Mutex<Vec<Instant>>>) -> Box<dyn Scraper>)
     }
 }
 
-fn refused() -> Failure {
-    Failure::new("/mixnodes", Reason::Refused, "connection refused")
+fn refused() -> PartFailure {
+    PartFailure::new("/mixnodes", FailureReason::Refused, "connection refused")
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +134,10 @@ async fn stopping_cancels_a_fetch_at_once() {
 #[tokio::test(start_paused = true)]
 async fn entries_that_are_left_out_are_counted_by_reason_from_zero() {
     let rig = rig(Duration::ZERO, |poll| {
-        let entries = [(Reason::Limit, 0), (Reason::Parse, poll as u64)];
+        let entries = [
+            (FailureReason::Limit, 0),
+            (FailureReason::Parse, poll as u64),
+        ];
         Scrape::parts(1, Vec::new()).rejecting(entries)
     });
     while rig.intake.batches().len() < 3 {
@@ -168,7 +171,7 @@ async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
     assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 1.0);
     assert_eq!(series["scrape_failures_total{reason=\"timeout\"}"], 0.0);
 
-    assert_eq!(rig.health.reports()[0].state, State::Degraded);
+    assert_eq!(rig.health.reports()[0].state, ComponentState::Degraded);
 
     let series = next(2).await;
     assert_eq!(series["up"], 0.0);
@@ -176,14 +179,14 @@ async fn a_failure_is_counted_and_said_and_the_rest_is_delivered() {
     assert_eq!(series["scrape_samples_scraped"], 0.0);
     assert_eq!(series["scrape_failures_total{reason=\"refused\"}"], 3.0);
     let report = rig.health.reports().remove(0);
-    assert_eq!(report.state, State::Failing);
+    assert_eq!(report.state, ComponentState::Failing);
     assert_eq!(
         report.last_error.unwrap(),
         "connection refused (/mixnodes, /mixnodes)"
     );
 
     assert_eq!(next(3).await["up"], 1.0);
-    assert_eq!(rig.health.reports()[0].state, State::Working);
+    assert_eq!(rig.health.reports()[0].state, ComponentState::Working);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,12 +5,12 @@ use std::io;
 
 use tokio_rustls::rustls;
 
-use super::FetchError;
+use super::AttemptError;
 use crate::net::LookupError;
-use crate::receivers::scrape::Reason;
+use crate::receivers::scrape::FailureReason;
 
 /// Classifies an error by the causes it was made of, outermost first.
-pub(super) fn error(error: &reqwest::Error) -> FetchError {
+pub(super) fn error(error: &reqwest::Error) -> AttemptError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut innermost: &dyn Error = error;
     while let Some(error_now) = cause {
@@ -24,7 +24,7 @@ pub(super) fn error(error: &reqwest::Error) -> FetchError {
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
         if let Some(tls) = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()) {
-            return FetchError::new(Reason::Tls, format!("TLS failed: {tls}"));
+            return AttemptError::new(FailureReason::Tls, format!("TLS failed: {tls}"));
         }
         if let Some(io) = error_now.downcast_ref::<io::Error>()
             && let Some(found) = by_kind(io, error.is_connect())
@@ -36,39 +36,43 @@ pub(super) fn error(error: &reqwest::Error) -> FetchError {
                 return cut_short();
             }
             if hyper.is_parse() {
-                return FetchError::new(Reason::Parse, format!("no HTTP answer: {hyper}"));
+                return AttemptError::new(FailureReason::Parse, format!("no HTTP answer: {hyper}"));
             }
         }
         cause = error_now.source();
     }
     // What is left of connecting is TLS; what is left of a body is its compression.
     if error.is_connect() {
-        FetchError::new(Reason::Tls, format!("TLS failed: {innermost}"))
+        AttemptError::new(FailureReason::Tls, format!("TLS failed: {innermost}"))
     } else if error.is_decode() || error.is_body() {
-        FetchError::new(Reason::Parse, innermost.to_string())
+        AttemptError::new(FailureReason::Parse, innermost.to_string())
     } else {
-        FetchError::new(Reason::Reset, innermost.to_string())
+        AttemptError::new(FailureReason::Reset, innermost.to_string())
     }
 }
 
-fn unresolved(error: &LookupError) -> FetchError {
+fn unresolved(error: &LookupError) -> AttemptError {
     let local = matches!(error, LookupError::Refused { local: true, .. });
-    let reason = if local { Reason::Limit } else { Reason::Dns };
-    FetchError {
+    let reason = if local {
+        FailureReason::Limit
+    } else {
+        FailureReason::Dns
+    };
+    AttemptError {
         local,
-        ..FetchError::new(reason, error.to_string())
+        ..AttemptError::new(reason, error.to_string())
     }
 }
 
 /// Classifies by what the system said, if that says anything.
-fn by_kind(error: &io::Error, connecting: bool) -> Option<FetchError> {
+fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
     use io::ErrorKind as Kind;
     // EMFILE and ENFILE, which have no kind: it is us, not them.
     if matches!(error.raw_os_error(), Some(23 | 24)) {
         let message = "too many open files in this process or on this machine";
-        return Some(FetchError {
+        return Some(AttemptError {
             local: true,
-            ..FetchError::new(Reason::Limit, message)
+            ..AttemptError::new(FailureReason::Limit, message)
         });
     }
     let reason = match error.kind() {
@@ -77,11 +81,14 @@ fn by_kind(error: &io::Error, connecting: bool) -> Option<FetchError> {
         | Kind::NetworkUnreachable
         | Kind::NetworkDown
         | Kind::AddrNotAvailable
-        | Kind::PermissionDenied => Reason::Refused,
-        Kind::TimedOut => Reason::Timeout,
+        | Kind::PermissionDenied => FailureReason::Refused,
+        Kind::TimedOut => FailureReason::Timeout,
         // The only one who reads while connecting is TLS, and so it reports what it reads.
         Kind::InvalidData | Kind::UnexpectedEof if connecting => {
-            return Some(FetchError::new(Reason::Tls, format!("TLS failed: {error}")));
+            return Some(AttemptError::new(
+                FailureReason::Tls,
+                format!("TLS failed: {error}"),
+            ));
         }
         Kind::ConnectionReset
         | Kind::ConnectionAborted
@@ -90,10 +97,10 @@ fn by_kind(error: &io::Error, connecting: bool) -> Option<FetchError> {
         | Kind::UnexpectedEof => return Some(cut_short()),
         _ => return None,
     };
-    Some(FetchError::new(reason, error.kind().to_string()))
+    Some(AttemptError::new(reason, error.kind().to_string()))
 }
 
-fn cut_short() -> FetchError {
+fn cut_short() -> AttemptError {
     let message = "the connection ended before the answer did";
-    FetchError::new(Reason::Reset, message)
+    AttemptError::new(FailureReason::Reset, message)
 }

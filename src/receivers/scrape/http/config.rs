@@ -12,16 +12,16 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::net::{ClientTls, Renewable};
-use crate::yaml::{ByteSize, Fields, FromValue, Secret, Value};
+use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, Secret};
 
 /// What `max_body_size` may be.
 const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize(1 << 10)..=ByteSize(1 << 30);
 
 /// How to ask, whatever the URL.
 #[derive(Debug, Clone)]
-pub struct HttpConfig {
+pub struct HttpClientConfig {
     /// `auth`.
-    pub auth: Option<AuthConfig>,
+    pub auth: Option<ClientAuthConfig>,
     /// `tls`.
     pub tls: ClientTls,
     /// `follow_redirects`.
@@ -41,7 +41,7 @@ pub enum Redirects {
 
 /// Who we are.
 #[derive(Debug, Clone)]
-pub enum AuthConfig {
+pub enum ClientAuthConfig {
     /// `Authorization: Bearer`.
     Bearer(Credential),
     /// `Authorization: Basic`.
@@ -62,7 +62,7 @@ pub enum Credential {
     File(PathBuf),
 }
 
-impl HttpConfig {
+impl HttpClientConfig {
     /// Reads the client's keys among a receiver's own.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
@@ -77,7 +77,7 @@ impl HttpConfig {
     }
 }
 
-impl Default for HttpConfig {
+impl Default for HttpClientConfig {
     fn default() -> Self {
         Self {
             auth: None,
@@ -88,7 +88,7 @@ impl Default for HttpConfig {
     }
 }
 
-impl AuthConfig {
+impl ClientAuthConfig {
     /// The value of the `Authorization` header. Files are looked at for every request, since
     /// tokens are rotated; one that can't be read is used as it was, and the server tells
     /// when it has expired.
@@ -152,7 +152,7 @@ impl Credential {
 
 /// Reads an `http` or `https` URL without credentials, query and fragment, and gives it
 /// back with the text as it was written.
-pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
+pub fn parse_endpoint(value: &PlacedNode<'_>) -> Option<(String, Url)> {
     const WANTED: &str = "a URL such as http://localhost:9000";
     let text: String = value.read()?;
     let Ok(url) = Url::parse(&text) else {
@@ -174,7 +174,7 @@ pub fn parse_endpoint(value: &Value<'_>) -> Option<(String, Url)> {
 }
 
 impl FromValue for Redirects {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         match value.text() {
             Some("none") => Some(Self::None),
             Some("same_origin") => Some(Self::SameOrigin),
@@ -183,8 +183,8 @@ impl FromValue for Redirects {
     }
 }
 
-impl FromValue for AuthConfig {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+impl FromValue for ClientAuthConfig {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let bearer = Credential::from_fields(&mut fields, "bearer_token", "bearer_token_file");
         let basic = fields.value("basic").filter(|value| !value.is_null());
@@ -208,7 +208,7 @@ impl FromValue for AuthConfig {
 struct BasicAuth(String, Credential);
 
 impl FromValue for BasicAuth {
-    fn from_value(value: &Value<'_>) -> Option<Self> {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let username: Option<String> = fields.required("username");
         let password = Credential::from_fields(&mut fields, "password", "password_file");

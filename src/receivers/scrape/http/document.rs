@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Fetch, FetchError, Request};
+use super::{AttemptError, Fetch, FetchRequest};
 use crate::component::{BuildContext, ComponentId};
 use crate::lane::Lane;
-use crate::receivers::scrape::{Failure, Reason};
+use crate::receivers::scrape::{FailureReason, PartFailure};
 use crate::resilience::{
     self, Endpoint, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger,
 };
@@ -22,11 +22,11 @@ pub struct Access {
     fetch: Arc<dyn Fetch>,
     /// Where large answers are read.
     lane: Lane,
-    guarding: Option<Guarding>,
+    guarding: Option<GuardParts>,
 }
 
 /// What a guard is made of.
-struct Guarding {
+struct GuardParts {
     component: ComponentId,
     endpoints: Arc<Endpoints>,
     settings: Arc<resilience::Settings>,
@@ -36,18 +36,18 @@ struct Guarding {
 /// nobody asks for is on no page.
 pub struct Document<T> {
     access: Arc<Access>,
-    request: Arc<Request>,
-    read: Arc<Read<T>>,
+    request: Arc<FetchRequest>,
+    read: Arc<ReadBody<T>>,
     /// None while nobody has asked.
-    watch: Option<Watch<T>>,
+    watch: Option<DocumentWatch<T>>,
     /// What the last attempt that failed came to, since a rejection says little by itself.
     cause: Option<String>,
 }
 
-type Read<T> = dyn Fn(&[u8]) -> Result<T, FetchError> + Send + Sync;
+type ReadBody<T> = dyn Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync;
 
 /// What stands between the document and those who ask for it.
-enum Watch<T> {
+enum DocumentWatch<T> {
     /// All of it.
     Guarded(Guard<T>),
     /// The timeout of the client and nothing else: what fails is absent at once.
@@ -66,13 +66,13 @@ pub enum Told<T> {
     /// That the last answer is young enough. Nothing is sent on: its points have been.
     Same,
     /// Nothing.
-    Nothing(Failure),
+    Nothing(PartFailure),
 }
 
 impl Access {
     /// By `fetch`, guarded as the receiver that is being built is.
     pub fn new(context: &BuildContext, fetch: Arc<dyn Fetch>) -> Arc<Self> {
-        let guarding = context.guard.as_ref().map(|settings| Guarding {
+        let guarding = context.guard.as_ref().map(|settings| GuardParts {
             component: context.id.clone(),
             endpoints: Arc::clone(&context.endpoints),
             settings: Arc::clone(settings),
@@ -87,8 +87,8 @@ impl Access {
     /// A document that `read` reads.
     pub fn document<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
-        request: Request,
-        read: impl Fn(&[u8]) -> Result<T, FetchError> + Send + Sync + 'static,
+        request: FetchRequest,
+        read: impl Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync + 'static,
     ) -> Document<T> {
         Document {
             access: Arc::clone(self),
@@ -99,8 +99,8 @@ impl Access {
         }
     }
 
-    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &Request) -> Watch<T> {
-        let bare = Watch::Bare {
+    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> DocumentWatch<T> {
+        let bare = DocumentWatch::Bare {
             last: None,
             failed: false,
         };
@@ -110,7 +110,7 @@ impl Access {
         let id = guarding.endpoint(request);
         let settings = guarding.settings.as_ref().clone();
         match guarding.endpoints.guard(id, settings) {
-            Ok(guard) => Watch::Guarded(guard),
+            Ok(guard) => DocumentWatch::Guarded(guard),
             Err(error) => {
                 // Counted by the registry. An endpoint that is asked without a guard is
                 // still better than one that isn't asked.
@@ -121,8 +121,8 @@ impl Access {
     }
 }
 
-impl Guarding {
-    fn endpoint(&self, request: &Request) -> EndpointId {
+impl GuardParts {
+    fn endpoint(&self, request: &FetchRequest) -> EndpointId {
         EndpointId::new(self.component.as_str(), request.url.as_str())
     }
 }
@@ -138,8 +138,8 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
         let read = Arc::clone(&self.read);
         let guard = match watch {
-            Watch::Guarded(guard) => guard,
-            Watch::Bare { last, failed } => {
+            DocumentWatch::Guarded(guard) => guard,
+            DocumentWatch::Bare { last, failed } => {
                 let answer = attempt(&access, &request, read).await;
                 *failed = answer.is_err();
                 return match answer {
@@ -147,7 +147,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                         *last = Some(answer.clone());
                         Told::New(answer)
                     }
-                    Err(error) => Told::Nothing(Failure {
+                    Err(error) => Told::Nothing(PartFailure {
                         part: request.url.path().to_owned(),
                         reason: error.reason,
                         status: error.status,
@@ -161,7 +161,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
             let read = Arc::clone(&read);
             async move {
                 let answer = attempt(&access, &request, read).await;
-                answer.map_err(FetchError::into_guarded)
+                answer.map_err(AttemptError::into_guarded)
             }
         };
         match guard.poll(trigger, attempt).await {
@@ -183,7 +183,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
 
     /// Why a poll would ask for it now: `trigger` is why the poll happens.
     pub fn due(&self, trigger: Trigger, now: Instant) -> Option<Trigger> {
-        let Some(Watch::Guarded(guard)) = &self.watch else {
+        let Some(DocumentWatch::Guarded(guard)) = &self.watch else {
             return (trigger == Trigger::Tick).then_some(trigger);
         };
         let wakes = guard.endpoint().breaker().wake_at();
@@ -197,24 +197,24 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// When it is due beside the regular polls, or its series are.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.watch {
-            Some(Watch::Guarded(guard)) => guard.wake_at(),
-            Some(Watch::Bare { .. }) | None => None,
+            Some(DocumentWatch::Guarded(guard)) => guard.wake_at(),
+            Some(DocumentWatch::Bare { .. }) | None => None,
         }
     }
 
     /// The endpoint that its guard stands before, once it has been asked.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.watch {
-            Some(Watch::Guarded(guard)) => Some(guard.endpoint()),
-            Some(Watch::Bare { .. }) | None => None,
+            Some(DocumentWatch::Guarded(guard)) => Some(guard.endpoint()),
+            Some(DocumentWatch::Bare { .. }) | None => None,
         }
     }
 
     /// Whether the series made of the last answer end now. Says so once.
     pub fn ends(&mut self, now: Instant) -> bool {
         match &mut self.watch {
-            Some(Watch::Guarded(guard)) => guard.expire(now).is_some(),
-            Some(Watch::Bare { last, failed }) => *failed && last.take().is_some(),
+            Some(DocumentWatch::Guarded(guard)) => guard.expire(now).is_some(),
+            Some(DocumentWatch::Bare { last, failed }) => *failed && last.take().is_some(),
             None => false,
         }
     }
@@ -223,17 +223,17 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// makes sense.
     pub fn is_given_up(&self) -> bool {
         match &self.watch {
-            Some(Watch::Guarded(guard)) => matches!(
+            Some(DocumentWatch::Guarded(guard)) => matches!(
                 guard.endpoint().breaker().state(),
-                resilience::State::CoolingDown | resilience::State::HalfOpen
+                resilience::BreakerState::CoolingDown | resilience::BreakerState::HalfOpen
             ),
-            Some(Watch::Bare { .. }) | None => false,
+            Some(DocumentWatch::Bare { .. }) | None => false,
         }
     }
 
     /// Takes it off the registry of endpoints: it won't be asked for, or only much later.
     pub fn retire(&mut self) {
-        if let Some(Watch::Guarded(guard)) = self.watch.take()
+        if let Some(DocumentWatch::Guarded(guard)) = self.watch.take()
             && let Some(guarding) = &self.access.guarding
         {
             guarding.endpoints.remove(guard.endpoint().id());
@@ -241,12 +241,12 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         self.cause = None;
     }
 
-    fn failure(&mut self, failure: resilience::Failure) -> Failure {
+    fn failure(&mut self, failure: resilience::Failure) -> PartFailure {
         let part = self.request.url.path();
         match failure {
             resilience::Failure::Attempt(error) => {
                 self.cause = Some(error.message.clone());
-                Failure {
+                PartFailure {
                     part: part.to_owned(),
                     reason: reason(&error),
                     status: error.status,
@@ -258,10 +258,10 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                     Some(cause) => format!("{rejection} after: {cause}"),
                     None => rejection.to_string(),
                 };
-                Failure::new(part, Reason::Breaker, message)
+                PartFailure::new(part, FailureReason::Breaker, message)
             }
             other @ (resilience::Failure::Panicked | resilience::Failure::Shutdown) => {
-                Failure::new(part, Reason::Parse, other.to_string())
+                PartFailure::new(part, FailureReason::Parse, other.to_string())
             }
         }
     }
@@ -275,19 +275,21 @@ impl<T> fmt::Debug for Document<T> {
     }
 }
 
-impl FetchError {
+impl AttemptError {
     /// What it means to a guard.
     fn into_guarded(self) -> resilience::FetchError {
         let outcome = match (self.status, self.reason) {
             (Some(status), _) => Outcome::of_http_status(status),
             _ if self.local => Outcome::Local,
-            (None, Reason::Refused) => Outcome::Transport(Transport::Refused),
-            (None, Reason::Reset) => Outcome::Transport(Transport::Reset),
-            (None, Reason::Dns) => Outcome::Transport(Transport::Dns),
-            (None, Reason::Tls) => Outcome::Transport(Transport::Tls),
-            (None, Reason::Timeout) => Outcome::Timeout,
-            (None, Reason::Limit) => Outcome::TooLarge,
-            (None, Reason::Parse | Reason::Status | Reason::Breaker) => Outcome::Malformed,
+            (None, FailureReason::Refused) => Outcome::Transport(Transport::Refused),
+            (None, FailureReason::Reset) => Outcome::Transport(Transport::Reset),
+            (None, FailureReason::Dns) => Outcome::Transport(Transport::Dns),
+            (None, FailureReason::Tls) => Outcome::Transport(Transport::Tls),
+            (None, FailureReason::Timeout) => Outcome::Timeout,
+            (None, FailureReason::Limit) => Outcome::TooLarge,
+            (None, FailureReason::Parse | FailureReason::Status | FailureReason::Breaker) => {
+                Outcome::Malformed
+            }
         };
         resilience::FetchError {
             outcome,
@@ -303,9 +305,9 @@ const LARGE: usize = 64 * 1024;
 
 async fn attempt<T: Send + 'static>(
     access: &Access,
-    request: &Request,
-    read: Arc<Read<T>>,
-) -> Result<T, FetchError> {
+    request: &FetchRequest,
+    read: Arc<ReadBody<T>>,
+) -> Result<T, AttemptError> {
     let body = access.fetch.fetch(request).await?;
     if body.len() <= LARGE {
         return read(&body);
@@ -314,24 +316,24 @@ async fn attempt<T: Send + 'static>(
 }
 
 /// What a guard's failure was in the words of the scrape series.
-fn reason(error: &resilience::FetchError) -> Reason {
+fn reason(error: &resilience::FetchError) -> FailureReason {
     if error.status.is_some() {
-        return Reason::Status;
+        return FailureReason::Status;
     }
     match error.outcome {
-        Outcome::Transport(Transport::Refused) => Reason::Refused,
-        Outcome::Transport(Transport::Reset | Transport::Other) => Reason::Reset,
-        Outcome::Transport(Transport::Dns) => Reason::Dns,
-        Outcome::Transport(Transport::Tls) => Reason::Tls,
+        Outcome::Transport(Transport::Refused) => FailureReason::Refused,
+        Outcome::Transport(Transport::Reset | Transport::Other) => FailureReason::Reset,
+        Outcome::Transport(Transport::Dns) => FailureReason::Dns,
+        Outcome::Transport(Transport::Tls) => FailureReason::Tls,
         // Cancelled: the deadline of the poll came before the timeout of the request.
-        Outcome::Timeout | Outcome::Cancelled => Reason::Timeout,
-        Outcome::TooLarge | Outcome::Local => Reason::Limit,
+        Outcome::Timeout | Outcome::Cancelled => FailureReason::Timeout,
+        Outcome::TooLarge | Outcome::Local => FailureReason::Limit,
         Outcome::Success
         | Outcome::Unavailable
         | Outcome::ServerError
         | Outcome::Throttled
         | Outcome::ClientError
-        | Outcome::Malformed => Reason::Parse,
+        | Outcome::Malformed => FailureReason::Parse,
     }
 }
 

@@ -29,10 +29,10 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
 
-pub use config::{AuthConfig, Credential, HttpConfig, Redirects, parse_endpoint};
+pub use config::{ClientAuthConfig, Credential, HttpClientConfig, Redirects, parse_endpoint};
 pub use document::{Access, Document, Told};
 
-use super::Reason;
+use super::FailureReason;
 use crate::net::{Names, Renewable, Resolver, share_for_connecting};
 use crate::resilience::retry_after;
 use crate::yaml::{ByteSize, GoDuration};
@@ -40,12 +40,15 @@ use crate::yaml::{ByteSize, GoDuration};
 /// Asks for one document and gives back its decoded body.
 pub trait Fetch: Send + Sync {
     /// Makes one wire attempt, which is what a guard counts. Cancel safe: dropping the future closes the connection.
-    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
+    fn fetch<'a>(
+        &'a self,
+        request: &'a FetchRequest,
+    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>>;
 }
 
 /// What is asked for. The URL is also what a breaker, a budget and a cache go by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct FetchRequest {
     /// Where; without credentials.
     pub url: Url,
     /// The media types that can be read, as in `Accept`.
@@ -55,9 +58,9 @@ pub struct Request {
 /// Why an attempt gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct FetchError {
+pub struct AttemptError {
     /// The kind of failure.
-    pub reason: Reason,
+    pub reason: FailureReason,
     /// The status of an answer that wasn't 2xx.
     pub status: Option<u16>,
     /// How long to wait, as the endpoint advises.
@@ -68,9 +71,9 @@ pub struct FetchError {
     pub message: String,
 }
 
-impl FetchError {
+impl AttemptError {
     /// A failure without a status.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
         Self {
             reason,
             status: None,
@@ -84,7 +87,7 @@ impl FetchError {
     pub fn status(status: u16, message: impl Into<String>) -> Self {
         Self {
             status: Some(status),
-            ..Self::new(Reason::Status, message)
+            ..Self::new(FailureReason::Status, message)
         }
     }
 }
@@ -107,7 +110,7 @@ impl Client {
     ///
     /// When a file that the configuration names can't be read or isn't what it should be.
     pub fn new<'u>(
-        config: &HttpConfig,
+        config: &HttpClientConfig,
         timeout: Duration,
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
@@ -116,7 +119,7 @@ impl Client {
 
     fn resolving_by<'u>(
         resolver: Resolver,
-        config: &HttpConfig,
+        config: &HttpClientConfig,
         timeout: Duration,
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
@@ -145,7 +148,7 @@ impl Client {
             let client = builder().tls_certs_only([]).build()?;
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
-        let authorization = config.auth.as_ref().map(AuthConfig::authorization);
+        let authorization = config.auth.as_ref().map(ClientAuthConfig::authorization);
         Ok(Self {
             inner,
             authorization: authorization.transpose()?,
@@ -154,7 +157,7 @@ impl Client {
         })
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Vec<u8>, FetchError> {
+    async fn attempt(&self, request: &FetchRequest) -> Result<Vec<u8>, AttemptError> {
         let mut builder = self
             .inner
             .current()
@@ -169,9 +172,9 @@ impl Client {
         // Before the body is read: it may be endless.
         let status = response.status();
         if !status.is_success() {
-            return Err(FetchError {
+            return Err(AttemptError {
                 retry_after: advice(&response),
-                ..FetchError::status(status.as_u16(), describe_status(status, &response))
+                ..AttemptError::status(status.as_u16(), describe_status(status, &response))
             });
         }
         if response.content_length().is_some_and(|l| l > self.max_body) {
@@ -188,21 +191,24 @@ impl Client {
         Ok(body)
     }
 
-    fn too_large(&self) -> FetchError {
-        FetchError::new(
-            Reason::Limit,
+    fn too_large(&self) -> AttemptError {
+        AttemptError::new(
+            FailureReason::Limit,
             format!("the body is larger than {}", ByteSize(self.max_body)),
         )
     }
 }
 
 impl Fetch for Client {
-    fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+    fn fetch<'a>(
+        &'a self,
+        request: &'a FetchRequest,
+    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
         Box::pin(async move {
             match tokio::time::timeout(self.timeout, self.attempt(request)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(FetchError::new(
-                    Reason::Timeout,
+                Err(_) => Err(AttemptError::new(
+                    FailureReason::Timeout,
                     format!("no answer within {}", GoDuration(self.timeout)),
                 )),
             }

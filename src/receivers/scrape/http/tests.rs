@@ -48,21 +48,21 @@ async fn send(mut stream: TcpStream, head: &str, body: &[u8]) {
     let _ = stream.write_all(body).await;
 }
 
-async fn ask_as(config: HttpConfig, url: &Url) -> Result<Vec<u8>, FetchError> {
+async fn ask_as(config: HttpClientConfig, url: &Url) -> Result<Vec<u8>, AttemptError> {
     let client = Client::new(&config, Duration::from_millis(500), [url]).unwrap();
-    let request = Request {
+    let request = FetchRequest {
         url: url.clone(),
         accept: "*/*",
     };
     client.fetch(&request).await
 }
 
-async fn ask(url: &Url) -> Result<Vec<u8>, FetchError> {
-    ask_as(HttpConfig::default(), url).await
+async fn ask(url: &Url) -> Result<Vec<u8>, AttemptError> {
+    ask_as(HttpClientConfig::default(), url).await
 }
 
 #[track_caller]
-fn failed(outcome: Result<Vec<u8>, FetchError>, reason: Reason) -> String {
+fn failed(outcome: Result<Vec<u8>, AttemptError>, reason: FailureReason) -> String {
     let error = outcome.unwrap_err();
     assert_eq!(error.reason, reason, "{error}");
     error.message
@@ -75,7 +75,7 @@ async fn nobody_listens() {
     drop(listener);
     let url = Url::parse(&format!("http://{address}/")).unwrap();
     assert_eq!(
-        failed(ask(&url).await, Reason::Refused),
+        failed(ask(&url).await, FailureReason::Refused),
         "connection refused"
     );
 }
@@ -87,7 +87,7 @@ async fn the_connection_is_reset() {
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    failed(ask(&url).await, Reason::Reset);
+    failed(ask(&url).await, FailureReason::Reset);
 }
 
 #[tokio::test]
@@ -101,14 +101,14 @@ async fn the_answer_is_cut_short() {
         .await;
     })
     .await;
-    failed(ask(&url).await, Reason::Reset);
+    failed(ask(&url).await, FailureReason::Reset);
 }
 
 #[tokio::test]
 async fn the_name_has_no_address() {
     // A label of more than 63 characters is refused without asking anyone.
     let url = Url::parse(&format!("http://{}.invalid/", "x".repeat(64))).unwrap();
-    failed(ask(&url).await, Reason::Dns);
+    failed(ask(&url).await, FailureReason::Dns);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn the_peer_does_not_speak_tls() {
         server(|stream, _| send(stream, "HTTP/1.1 400 Bad Request\r\n\r\n", b"")).await;
     let mut url = url;
     url.set_scheme("https").unwrap();
-    let message = failed(ask(&url).await, Reason::Tls);
+    let message = failed(ask(&url).await, FailureReason::Tls);
     assert!(message.starts_with("TLS failed: "), "{message}");
 }
 
@@ -147,7 +147,7 @@ async fn no_answer_in_time() {
     })
     .await;
     assert_eq!(
-        failed(ask(&url).await, Reason::Timeout),
+        failed(ask(&url).await, FailureReason::Timeout),
         "no answer within 500ms"
     );
 }
@@ -163,7 +163,7 @@ async fn another_status_is_an_error_before_its_endless_body_is_read() {
     let error = ask(&url).await.unwrap_err();
     assert_eq!(error.status, Some(503));
     assert_eq!(
-        failed(Err(error), Reason::Status),
+        failed(Err(error), FailureReason::Status),
         "answered 503 Service Unavailable"
     );
 }
@@ -171,7 +171,7 @@ async fn another_status_is_an_error_before_its_endless_body_is_read() {
 #[tokio::test]
 async fn an_answer_that_is_no_http() {
     let (url, _tasks) = server(|stream, _| send(stream, "SSH-2.0-OpenSSH_9.9\r\n", b"")).await;
-    failed(ask(&url).await, Reason::Parse);
+    failed(ask(&url).await, FailureReason::Parse);
 }
 
 #[tokio::test]
@@ -204,11 +204,16 @@ async fn a_body_over_the_limit_is_stopped_in_every_framing() {
     })
     .await;
     for url in [stated, until_close, bomb] {
-        let client = Client::new(&HttpConfig::default(), Duration::from_secs(30), [&url]).unwrap();
-        let request = Request { url, accept: "*/*" };
+        let client = Client::new(
+            &HttpClientConfig::default(),
+            Duration::from_secs(30),
+            [&url],
+        )
+        .unwrap();
+        let request = FetchRequest { url, accept: "*/*" };
         let outcome = client.fetch(&request).await;
         assert_eq!(
-            failed(outcome, Reason::Limit),
+            failed(outcome, FailureReason::Limit),
             "the body is larger than 10MiB"
         );
     }
@@ -221,7 +226,7 @@ async fn a_broken_compression_is_garbage() {
         send(stream, head, b"not gzip").await;
     })
     .await;
-    failed(ask(&url).await, Reason::Parse);
+    failed(ask(&url).await, FailureReason::Parse);
 }
 
 #[tokio::test]
@@ -234,8 +239,8 @@ async fn a_server_that_closes_after_each_answer_without_saying_so_is_no_error() 
         )
     })
     .await;
-    let client = Client::new(&HttpConfig::default(), Duration::from_secs(5), [&url]).unwrap();
-    let request = Request { url, accept: "*/*" };
+    let client = Client::new(&HttpClientConfig::default(), Duration::from_secs(5), [&url]).unwrap();
+    let request = FetchRequest { url, accept: "*/*" };
     for _ in 0..50 {
         assert_eq!(client.fetch(&request).await.unwrap(), b"ok");
     }
@@ -262,16 +267,16 @@ async fn a_redirect_is_followed_only_within_the_origin_and_only_when_asked() {
     })
     .await;
     assert_eq!(
-        failed(ask(&url).await, Reason::Status),
+        failed(ask(&url).await, FailureReason::Status),
         "answered 302 Found, a redirect that isn't followed"
     );
-    let follow = HttpConfig {
+    let follow = HttpClientConfig {
         redirects: Redirects::SameOrigin,
-        ..HttpConfig::default()
+        ..HttpClientConfig::default()
     };
     assert_eq!(ask_as(follow.clone(), &url).await.unwrap(), b"ok");
     let away = url.join("/away").unwrap();
-    failed(ask_as(follow, &away).await, Reason::Status);
+    failed(ask_as(follow, &away).await, FailureReason::Status);
 }
 
 #[tokio::test]
@@ -286,16 +291,18 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
     .await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "first\n").unwrap();
-    let config = HttpConfig {
-        auth: Some(AuthConfig::Bearer(Credential::File(file.path().to_owned()))),
-        ..HttpConfig::default()
+    let config = HttpClientConfig {
+        auth: Some(ClientAuthConfig::Bearer(Credential::File(
+            file.path().to_owned(),
+        ))),
+        ..HttpClientConfig::default()
     };
-    let basic = HttpConfig {
-        auth: Some(AuthConfig::Basic {
+    let basic = HttpClientConfig {
+        auth: Some(ClientAuthConfig::Basic {
             username: "u".to_owned(),
             password: Credential::File(file.path().to_owned()),
         }),
-        ..HttpConfig::default()
+        ..HttpClientConfig::default()
     };
     assert_eq!(
         ask_as(basic, &url).await.unwrap(),
@@ -306,7 +313,7 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
         .as_bytes()
     );
     let client = Client::new(&config, Duration::from_secs(5), [&url]).unwrap();
-    let request = Request { url, accept: "*/*" };
+    let request = FetchRequest { url, accept: "*/*" };
     let sent = async || String::from_utf8(client.fetch(&request).await.unwrap()).unwrap();
     assert_eq!(sent().await, "authorization: bearer first");
     std::fs::write(file.path(), "second").unwrap();
@@ -328,12 +335,12 @@ async fn a_silent_name_server_is_a_failure_of_the_name_before_the_time_is_over()
         Ok(Vec::new())
     });
     let url = Url::parse("http://source.example:9000/x").unwrap();
-    let (config, timeout) = (HttpConfig::default(), Duration::from_secs(5));
+    let (config, timeout) = (HttpClientConfig::default(), Duration::from_secs(5));
     let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
-    let request = Request { url, accept: "*/*" };
+    let request = FetchRequest { url, accept: "*/*" };
     let begun = tokio::time::Instant::now();
     let error = client.fetch(&request).await.unwrap_err();
-    assert_eq!(error.reason, Reason::Dns);
+    assert_eq!(error.reason, FailureReason::Dns);
     assert_eq!(error.message, "the name server hasn't answered within 4.5s");
     assert!(
         begun.elapsed() < timeout,
@@ -347,9 +354,9 @@ async fn the_next_address_of_a_name_is_asked_where_the_first_refuses() {
     let (mut url, _server) = server(|stream, _| send(stream, OK_HEAD, b"x")).await;
     let resolver = Resolver::with(|_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 1].into()]));
     url.set_host(Some("source.example")).unwrap();
-    let (config, timeout) = (HttpConfig::default(), Duration::from_secs(60));
+    let (config, timeout) = (HttpClientConfig::default(), Duration::from_secs(60));
     let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
-    let request = Request { url, accept: "*/*" };
+    let request = FetchRequest { url, accept: "*/*" };
     assert_eq!(client.fetch(&request).await.unwrap(), b"x");
 }
 

@@ -11,7 +11,7 @@ fn an_open_one_rejects_and_says_for_how_long() {
     let rejection = bench.reject();
     assert_eq!(rejection.retry_in, Some(cooldown - seconds(10)));
     assert_eq!(bench.snapshot().open_remaining, rejection.retry_in);
-    assert_eq!(bench.state(), State::CoolingDown);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
 }
 
 #[test]
@@ -19,12 +19,12 @@ fn who_asks_after_the_cooldown_is_the_first_canary() {
     let mut bench = Bench::new(BreakerConfig::default());
     bench.open();
     bench.cool_down();
-    assert_eq!(bench.state(), State::CoolingDown, "nobody has asked");
+    assert_eq!(bench.state(), BreakerState::CoolingDown, "nobody has asked");
     let permit = bench.breaker.acquire(bench.now).unwrap();
     assert!(permit.is_canary());
     assert_eq!(permit.generation(), 2);
     let snapshot = bench.snapshot();
-    assert_eq!(snapshot.state, State::HalfOpen);
+    assert_eq!(snapshot.state, BreakerState::HalfOpen);
     assert_eq!(snapshot.consecutive_failures, 0);
     assert_eq!(snapshot.success_ratio, None, "the rings are cleared");
     assert_eq!(snapshot.half_open_in_flight, 1);
@@ -45,7 +45,7 @@ fn half_open_admits_one_at_a_time_and_three_in_all() {
     let third = bench.breaker.acquire(bench.now).unwrap();
     assert_eq!(bench.reject().reason, RejectReason::HalfOpen);
     third.record(bench.now, Completion::new(Outcome::Success, seconds(0)));
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn enough_canaries_make_it_degraded_and_want_a_poll_at_once() {
     bench.attempt(Outcome::Success);
     bench.wait(1);
     bench.attempt(Outcome::Success);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     assert_eq!(bench.last().generation, 3);
     assert_eq!(bench.breaker.wake_at(), Some(bench.now));
     bench.attempt(Outcome::Success);
@@ -83,9 +83,9 @@ fn canaries_are_none_of_the_three_successes() {
     bench.cool_down();
     bench.attempts(2, Outcome::Success);
     bench.attempts(2, Outcome::Success);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     bench.attempt(Outcome::Success);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_first_canary_decides_alone_and_later_ones_together() {
     first.open();
     first.cool_down();
     first.attempt(REFUSED);
-    assert_eq!(first.last().reason, Reason::CanaryFailed);
+    assert_eq!(first.last().reason, TransitionReason::CanaryFailed);
     assert_eq!(first.exponent(), 1);
 
     let mut later = Bench::new(BreakerConfig {
@@ -106,9 +106,13 @@ fn the_first_canary_decides_alone_and_later_ones_together() {
     later.cool_down();
     later.attempt(Outcome::Success);
     later.attempts(2, REFUSED);
-    assert_eq!(later.state(), State::HalfOpen, "two of five may fail");
+    assert_eq!(
+        later.state(),
+        BreakerState::HalfOpen,
+        "two of five may fail"
+    );
     later.attempt(REFUSED);
-    assert_eq!(later.state(), State::CoolingDown);
+    assert_eq!(later.state(), BreakerState::CoolingDown);
     assert_eq!(later.exponent(), 1);
 }
 
@@ -120,8 +124,8 @@ fn a_throttled_canary_keeps_the_exponent_and_heeds_the_advice() {
     let canary = bench.breaker.acquire(bench.now).unwrap();
     let advice = Completion::new(Outcome::Throttled, seconds(0)).advised(Some(seconds(200)));
     canary.record(bench.now, advice);
-    assert_eq!(bench.state(), State::CoolingDown);
-    assert_eq!(bench.last().reason, Reason::CanaryThrottled);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
+    assert_eq!(bench.last().reason, TransitionReason::CanaryThrottled);
     assert_eq!(bench.exponent(), 0);
     let rejection = bench.reject();
     assert_eq!(rejection.reason, RejectReason::RetryAfter);
@@ -146,7 +150,7 @@ fn a_round_that_takes_too_long_is_given_up() {
             bench.breaker.acquire(late).unwrap_err().reason,
             RejectReason::Open
         );
-        assert_eq!(bench.last().reason, Reason::HalfOpenTimeout);
+        assert_eq!(bench.last().reason, TransitionReason::HalfOpenTimeout);
         assert_eq!(bench.exponent(), exponent);
         canary.record(late, Completion::new(Outcome::Success, seconds(0)));
         assert_eq!(bench.snapshot().late_results, 1);
@@ -163,7 +167,7 @@ fn a_result_after_the_deadline_finds_the_round_over() {
     let canary = bench.breaker.acquire(bench.now).unwrap();
     let late = bench.now + seconds(31);
     canary.record(late, Completion::new(Outcome::Success, seconds(0)));
-    assert_eq!(bench.state(), State::CoolingDown);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
     assert_eq!(bench.snapshot().late_results, 1);
 }
 
@@ -181,11 +185,11 @@ fn a_destination_finishes_its_round_when_it_has_something_to_send() {
             // Longer than a round, too.
             bench.now += seconds(31);
             canary.record(bench.now, Completion::new(Outcome::Success, seconds(31)));
-            assert_eq!(bench.state(), State::Degraded);
+            assert_eq!(bench.state(), BreakerState::Degraded);
         }
     };
-    f(Edge::Source, State::CoolingDown);
-    f(Edge::Destination, State::HalfOpen);
+    f(Edge::Source, BreakerState::CoolingDown);
+    f(Edge::Destination, BreakerState::HalfOpen);
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn a_destinations_round_that_has_failed_once_ends_at_its_deadline() {
     let exponent = bench.exponent();
     bench.wait(31);
     assert_eq!(bench.reject().reason, RejectReason::Open);
-    assert_eq!(bench.last().reason, Reason::HalfOpenTimeout);
+    assert_eq!(bench.last().reason, TransitionReason::HalfOpenTimeout);
     assert_eq!(bench.exponent(), exponent + 1);
 }
 
@@ -219,7 +223,7 @@ fn a_late_result_changes_nothing_else() {
     assert_eq!(
         format!(
             "{:?}",
-            Snapshot {
+            BreakerSnapshot {
                 late_results: 0,
                 ..after
             }
@@ -236,7 +240,7 @@ fn a_sibling_that_is_back_ends_a_cooldown_and_neither_an_advice_nor_a_command() 
     bench.wait(1);
     assert!(bench.breaker.hasten(bench.now));
     assert_eq!(bench.breaker.wake_at(), Some(bench.now));
-    assert_eq!(bench.state(), State::CoolingDown, "nobody has asked");
+    assert_eq!(bench.state(), BreakerState::CoolingDown, "nobody has asked");
     assert!(bench.breaker.acquire(bench.now).unwrap().is_canary());
 
     let mut bench = Bench::new(BreakerConfig::default());
@@ -247,7 +251,7 @@ fn a_sibling_that_is_back_ends_a_cooldown_and_neither_an_advice_nor_a_command() 
         bench.now,
         Completion::new(REFUSED, seconds(0)).advised(advice),
     );
-    assert_eq!(bench.state(), State::CoolingDown);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
     bench.breaker.hasten(bench.now);
     bench.wait(199);
     assert_eq!(bench.reject().reason, RejectReason::RetryAfter);

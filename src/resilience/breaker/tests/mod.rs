@@ -45,7 +45,7 @@ impl Seen {
     }
 }
 
-impl Observer for Seen {
+impl BreakerObserver for Seen {
     fn on_transition(&self, transition: &Transition) {
         lock_std(&self.0).push(transition.clone());
     }
@@ -96,18 +96,18 @@ impl Bench {
         self.breaker.acquire(self.now).unwrap_err()
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> BreakerState {
         self.breaker.state()
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> BreakerSnapshot {
         self.breaker.snapshot(self.now)
     }
 
     /// Opens it after a clean history.
     pub(super) fn open(&mut self) {
         self.attempts(5, REFUSED);
-        assert_eq!(self.state(), State::CoolingDown);
+        assert_eq!(self.state(), BreakerState::CoolingDown);
     }
 
     /// Waits until the cooldown is over.
@@ -115,7 +115,7 @@ impl Bench {
         self.now = self.breaker.wake_at().unwrap();
     }
 
-    pub(super) fn transitions(&self) -> Vec<(State, State, Reason)> {
+    pub(super) fn transitions(&self) -> Vec<(BreakerState, BreakerState, TransitionReason)> {
         lock_std(&self.seen.0)
             .iter()
             .map(|seen| (seen.from, seen.to, seen.reason))

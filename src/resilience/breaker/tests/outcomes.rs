@@ -114,7 +114,7 @@ fn latencies_are_those_of_whole_answers_and_of_timeouts() {
 
 #[test]
 fn a_first_canary_passes_fails_or_hands_its_slot_back() {
-    let canary = |outcome, state: State, exponent: u32, in_flight: u32| {
+    let canary = |outcome, state: BreakerState, exponent: u32, in_flight: u32| {
         let mut bench = Bench::new(BreakerConfig::default());
         bench.open();
         bench.cool_down();
@@ -127,17 +127,17 @@ fn a_first_canary_passes_fails_or_hands_its_slot_back() {
             "{outcome:?}"
         );
     };
-    canary(Outcome::Success, State::HalfOpen, 0, 0);
-    canary(REFUSED, State::CoolingDown, 1, 0);
-    canary(Outcome::Timeout, State::CoolingDown, 1, 0);
-    canary(Outcome::Unavailable, State::CoolingDown, 1, 0);
-    canary(Outcome::ServerError, State::CoolingDown, 1, 0);
-    canary(Outcome::Throttled, State::CoolingDown, 0, 0);
-    canary(Outcome::ClientError, State::HalfOpen, 0, 0);
-    canary(Outcome::Malformed, State::HalfOpen, 0, 0);
-    canary(Outcome::TooLarge, State::HalfOpen, 0, 0);
-    canary(Outcome::Cancelled, State::HalfOpen, 0, 0);
-    canary(Outcome::Local, State::HalfOpen, 0, 0);
+    canary(Outcome::Success, BreakerState::HalfOpen, 0, 0);
+    canary(REFUSED, BreakerState::CoolingDown, 1, 0);
+    canary(Outcome::Timeout, BreakerState::CoolingDown, 1, 0);
+    canary(Outcome::Unavailable, BreakerState::CoolingDown, 1, 0);
+    canary(Outcome::ServerError, BreakerState::CoolingDown, 1, 0);
+    canary(Outcome::Throttled, BreakerState::CoolingDown, 0, 0);
+    canary(Outcome::ClientError, BreakerState::HalfOpen, 0, 0);
+    canary(Outcome::Malformed, BreakerState::HalfOpen, 0, 0);
+    canary(Outcome::TooLarge, BreakerState::HalfOpen, 0, 0);
+    canary(Outcome::Cancelled, BreakerState::HalfOpen, 0, 0);
+    canary(Outcome::Local, BreakerState::HalfOpen, 0, 0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_slot_handed_back_leaves_the_round_its_three_canaries() {
     bench.attempt(Outcome::Success);
     bench.attempt(REFUSED);
     bench.attempt(Outcome::Success);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn rejections_change_no_statistic() {
     assert_eq!(
         format!(
             "{:?}",
-            Snapshot {
+            BreakerSnapshot {
                 rejected: before.rejected,
                 ..after
             }

@@ -111,9 +111,9 @@ impl Model {
     }
 }
 
-fn legal(from: State, to: State, reason: Reason) -> bool {
-    use Reason as R;
-    use State as S;
+fn legal(from: BreakerState, to: BreakerState, reason: TransitionReason) -> bool {
+    use BreakerState as S;
+    use TransitionReason as R;
     match reason {
         R::ForcedOpen => to == S::CoolingDown,
         R::ForcedClosed | R::Reset => to == S::Healthy,
@@ -167,7 +167,7 @@ fn run(config: &BreakerConfig, seed: u64, trace: &[Action]) -> String {
             Action::Acquire => match breaker.acquire(now) {
                 Ok(permit) => {
                     assert!(gate.is_none_or(|gate| now >= gate), "before its advice");
-                    if before.state == State::CoolingDown {
+                    if before.state == BreakerState::CoolingDown {
                         assert!(open_until.is_some_and(|at| now >= at), "before its time");
                     }
                     permits.push(permit);
@@ -180,7 +180,7 @@ fn run(config: &BreakerConfig, seed: u64, trace: &[Action]) -> String {
             Action::Finish(which, outcome, latency, advice) if !permits.is_empty() => {
                 let permit = permits.swap_remove(which % permits.len());
                 let late = permit.generation() != before.generation
-                    || before.state == State::HalfOpen
+                    || before.state == BreakerState::HalfOpen
                         && bench
                             .seen
                             .last()
@@ -202,14 +202,14 @@ fn run(config: &BreakerConfig, seed: u64, trace: &[Action]) -> String {
                         last_gate = last_gate.max(Some(now + capped.mul_f64(1.1)));
                     }
                     if outcome.share().is_none() {
-                        let passed = before.state == State::HalfOpen;
+                        let passed = before.state == BreakerState::HalfOpen;
                         assert!(
                             passed || after.state == before.state,
                             "{outcome:?} moved it"
                         );
                         assert_ne!(
                             (before.state.is_closed(), after.state),
-                            (true, State::CoolingDown)
+                            (true, BreakerState::CoolingDown)
                         );
                     }
                 }
@@ -226,8 +226,11 @@ fn run(config: &BreakerConfig, seed: u64, trace: &[Action]) -> String {
             known += 1;
             assert_eq!(seen.seq, known, "a gap");
             assert!(legal(seen.from, seen.to, seen.reason), "{seen:?}");
-            let cleared = seen.to == State::HalfOpen
-                || matches!(seen.reason, Reason::ForcedClosed | Reason::Reset);
+            let cleared = seen.to == BreakerState::HalfOpen
+                || matches!(
+                    seen.reason,
+                    TransitionReason::ForcedClosed | TransitionReason::Reset
+                );
             if cleared {
                 model.forget();
             }

@@ -6,10 +6,10 @@ use super::*;
 fn healthy_degrades_at_three_failures_in_a_row() {
     let mut bench = Bench::new(BreakerConfig::default());
     bench.attempts(2, REFUSED);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
     bench.attempt(REFUSED);
-    assert_eq!(bench.state(), State::Degraded);
-    assert_eq!(bench.last().reason, Reason::ConsecutiveFailures);
+    assert_eq!(bench.state(), BreakerState::Degraded);
+    assert_eq!(bench.last().reason, TransitionReason::ConsecutiveFailures);
     assert_eq!(bench.last().generation, 0, "degrading begins no generation");
 }
 
@@ -25,10 +25,14 @@ fn healthy_degrades_on_a_low_score_after_five_attempts() {
         bench.attempt_in(Outcome::Success, seconds(1 + attempt * 8));
         bench.attempt(REFUSED);
     }
-    assert_eq!(bench.state(), State::Healthy, "four attempts prove nothing");
+    assert_eq!(
+        bench.state(),
+        BreakerState::Healthy,
+        "four attempts prove nothing"
+    );
     bench.attempt_in(Outcome::Success, seconds(9));
-    assert_eq!(bench.state(), State::Degraded);
-    assert_eq!(bench.last().reason, Reason::HealthScore);
+    assert_eq!(bench.state(), BreakerState::Degraded);
+    assert_eq!(bench.last().reason, TransitionReason::HealthScore);
 }
 
 #[test]
@@ -40,12 +44,12 @@ fn healthy_degrades_on_slow_calls_after_ten_attempts() {
     }
     assert_eq!(
         bench.state(),
-        State::Healthy,
+        BreakerState::Healthy,
         "seven of nine, and only nine"
     );
     bench.attempt_in(Outcome::Success, seconds(2));
-    assert_eq!(bench.state(), State::Degraded);
-    assert_eq!(bench.last().reason, Reason::SlowCalls);
+    assert_eq!(bench.state(), BreakerState::Degraded);
+    assert_eq!(bench.last().reason, TransitionReason::SlowCalls);
 }
 
 #[test]
@@ -53,11 +57,11 @@ fn five_failures_after_a_clean_history_open_it() {
     let mut bench = Bench::new(BreakerConfig::default());
     bench.attempts(200, Outcome::Success);
     bench.attempts(4, REFUSED);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     bench.attempt(REFUSED);
-    assert_eq!(bench.state(), State::CoolingDown);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
     let opened = bench.last();
-    assert_eq!(opened.reason, Reason::ConsecutiveFailures);
+    assert_eq!(opened.reason, TransitionReason::ConsecutiveFailures);
     assert_eq!((opened.fail_count, opened.threshold), (5, 5));
     assert_eq!(opened.generation, 1);
     let cooldown = opened.cooldown.unwrap();
@@ -85,8 +89,8 @@ fn few_successes_among_twenty_open_it() {
     }
     assert!(bench.state().is_closed());
     bench.attempt(Outcome::Throttled);
-    assert_eq!(bench.state(), State::CoolingDown);
-    assert_eq!(bench.last().reason, Reason::SuccessRate);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
+    assert_eq!(bench.last().reason, TransitionReason::SuccessRate);
 }
 
 #[test]
@@ -97,9 +101,9 @@ fn opening_is_checked_before_degrading() {
     });
     bench.attempt(REFUSED);
     let opened = (
-        State::Healthy,
-        State::CoolingDown,
-        Reason::ConsecutiveFailures,
+        BreakerState::Healthy,
+        BreakerState::CoolingDown,
+        TransitionReason::ConsecutiveFailures,
     );
     assert_eq!(bench.transitions(), [opened]);
 }
@@ -115,14 +119,14 @@ fn three_low_scores_in_a_row_open_a_degraded_one() {
     for attempt in 0..8 {
         bench.attempt_in(Outcome::Success, seconds(attempt * 3));
     }
-    assert_eq!(bench.state(), State::Degraded);
-    assert_eq!(bench.last().reason, Reason::HealthScore);
+    assert_eq!(bench.state(), BreakerState::Degraded);
+    assert_eq!(bench.last().reason, TransitionReason::HealthScore);
     // The third low score in a row came at the eighth attempt, too early to open.
     bench.attempt_in(Outcome::Success, seconds(30));
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     bench.attempt_in(Outcome::Success, seconds(40));
-    assert_eq!(bench.state(), State::CoolingDown);
-    assert_eq!(bench.last().reason, Reason::HealthScore);
+    assert_eq!(bench.state(), BreakerState::CoolingDown);
+    assert_eq!(bench.last().reason, TransitionReason::HealthScore);
 }
 
 #[test]
@@ -133,12 +137,12 @@ fn a_better_score_between_starts_the_three_again() {
         ..Default::default()
     });
     bench.attempts(8, REFUSED);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     bench.attempts(1, REFUSED);
     // One success in ten, quick and even: 0.05 + 0.5 is a good score.
     bench.attempt(Outcome::Success);
     bench.attempts(2, REFUSED);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
 }
 
 #[test]
@@ -146,17 +150,17 @@ fn three_successes_and_all_else_well_make_it_healthy() {
     let mut bench = Bench::new(BreakerConfig::default());
     bench.attempts(20, Outcome::Success);
     bench.attempts(3, REFUSED);
-    assert_eq!(bench.state(), State::Degraded);
+    assert_eq!(bench.state(), BreakerState::Degraded);
     bench.attempts(2, Outcome::Success);
     bench.attempt(Outcome::ClientError);
     assert_eq!(
         bench.state(),
-        State::Degraded,
+        BreakerState::Degraded,
         "a 404 is no success, and no failure"
     );
     bench.attempt(Outcome::Success);
-    assert_eq!(bench.state(), State::Healthy);
-    assert_eq!(bench.last().reason, Reason::Recovered);
+    assert_eq!(bench.state(), BreakerState::Healthy);
+    assert_eq!(bench.last().reason, TransitionReason::Recovered);
     assert_eq!(bench.last().generation, 0);
 }
 
@@ -165,9 +169,13 @@ fn a_degraded_one_stays_so_while_its_share_is_low_or_its_calls_slow() {
     let mut low = Bench::new(BreakerConfig::default());
     low.attempts(3, REFUSED);
     low.attempts(7, Outcome::Success);
-    assert_eq!(low.state(), State::Degraded, "7 of 10 isn't above 0.7");
+    assert_eq!(
+        low.state(),
+        BreakerState::Degraded,
+        "7 of 10 isn't above 0.7"
+    );
     low.attempt(Outcome::Success);
-    assert_eq!(low.state(), State::Healthy);
+    assert_eq!(low.state(), BreakerState::Healthy);
 
     let mut slow = Bench::new(BreakerConfig {
         recovery_score: Some(0.31),
@@ -176,11 +184,11 @@ fn a_degraded_one_stays_so_while_its_share_is_low_or_its_calls_slow() {
     for _ in 0..40 {
         slow.attempt_in(Outcome::Success, seconds(3));
     }
-    assert_eq!(slow.state(), State::Degraded);
+    assert_eq!(slow.state(), BreakerState::Degraded);
     slow.attempts(10, Outcome::Success);
-    assert_eq!(slow.state(), State::Degraded, "40 of 50 are slow");
+    assert_eq!(slow.state(), BreakerState::Degraded, "40 of 50 are slow");
     slow.attempt(Outcome::Success);
-    assert_eq!(slow.state(), State::Healthy);
+    assert_eq!(slow.state(), BreakerState::Healthy);
 }
 
 #[test]
@@ -200,7 +208,7 @@ fn an_operator_can_force_it_open_and_closed_and_reset_it() {
 
     bench.breaker.force(Force::Closed, bench.now);
     bench.attempts(50, REFUSED);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
     assert_eq!(bench.snapshot().failures, 50, "statistics go on");
 
     bench.breaker.force(Force::Reset, bench.now);
@@ -209,7 +217,11 @@ fn an_operator_can_force_it_open_and_closed_and_reset_it() {
     let reasons: Vec<_> = bench.transitions().iter().map(|seen| seen.2).collect();
     assert_eq!(
         reasons[..3],
-        [Reason::ForcedOpen, Reason::ForcedClosed, Reason::Reset]
+        [
+            TransitionReason::ForcedOpen,
+            TransitionReason::ForcedClosed,
+            TransitionReason::Reset
+        ]
     );
     assert_eq!(bench.last().generation, 4);
 }
@@ -220,7 +232,7 @@ fn advice_is_heeded_in_any_state() {
     let permit = bench.breaker.acquire(bench.now).unwrap();
     let advice = Completion::new(Outcome::Unavailable, seconds(0)).advised(Some(seconds(30)));
     permit.record(bench.now, advice);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
     bench.wait(29);
     assert_eq!(bench.reject().reason, RejectReason::RetryAfter);
     bench.now = bench.breaker.wake_at().unwrap();
@@ -245,9 +257,9 @@ fn cooldowns_double_up_to_the_maximum_and_the_exponent_decays_in_calm() {
     assert_eq!(cooldowns, [30, 60, 120, 120, 120]);
     bench.cool_down();
     bench.attempts(5, Outcome::Success);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
     bench.wait(130);
-    while bench.state() != State::CoolingDown {
+    while bench.state() != BreakerState::CoolingDown {
         bench.attempt(REFUSED);
     }
     assert_eq!(
@@ -286,7 +298,7 @@ fn observing_rejects_nothing_and_knows_what_it_would_have_rejected() {
     let before = bench.snapshot().failures;
     bench.attempts(3, REFUSED);
     let snapshot = bench.snapshot();
-    assert_eq!(snapshot.state, State::CoolingDown);
+    assert_eq!(snapshot.state, BreakerState::CoolingDown);
     assert_eq!(snapshot.rejected[RejectReason::Open as usize], 3);
     assert_eq!(snapshot.failures, before, "they would not have been made");
 }
@@ -298,7 +310,7 @@ fn off_is_off() {
         ..Default::default()
     });
     bench.attempts(1_000, REFUSED);
-    assert_eq!(bench.state(), State::Healthy);
+    assert_eq!(bench.state(), BreakerState::Healthy);
     assert_eq!(bench.transitions(), []);
     bench.breaker.force(Force::Open, bench.now);
     assert!(bench.breaker.acquire(bench.now).is_ok());
@@ -319,5 +331,9 @@ fn the_simple_preset_is_the_textbooks_breaker() {
     }
     bench.cool_down();
     bench.attempt(Outcome::Success);
-    assert_eq!(bench.state(), State::Degraded, "one canary is enough");
+    assert_eq!(
+        bench.state(),
+        BreakerState::Degraded,
+        "one canary is enough"
+    );
 }

@@ -7,7 +7,7 @@ use tokio::time::{advance, sleep};
 
 use self::rig::{Act, Stage, poll};
 use super::*;
-use crate::resilience::breaker::{Force, State};
+use crate::resilience::breaker::{BreakerState, Force};
 use crate::resilience::outcome::Transport;
 use crate::resilience::registry::RegistrationError;
 use crate::resilience::settings::{BreakerConfig, Config};
@@ -120,7 +120,7 @@ async fn a_hanging_endpoint_gets_two_attempts_in_a_poll() {
 async fn a_degraded_endpoint_is_retried_once_at_most() {
     let stage = Stage::new(std::iter::repeat_n(Act::Fail(REFUSED), 20));
     fails(&stage.tick().await);
-    assert_eq!(stage.state(), State::Degraded);
+    assert_eq!(stage.state(), BreakerState::Degraded);
     assert_eq!(
         stage.attempts(),
         3,
@@ -128,7 +128,7 @@ async fn a_degraded_endpoint_is_retried_once_at_most() {
     );
     fails(&stage.tick().await);
     assert_eq!(stage.attempts(), 5);
-    assert_eq!(stage.state(), State::CoolingDown);
+    assert_eq!(stage.state(), BreakerState::CoolingDown);
     fails(&stage.tick().await);
     assert_eq!(stage.attempts(), 5);
 }
@@ -207,10 +207,10 @@ async fn in_half_open_only_the_schedule_sends_canaries() {
     let stage = Stage::new(acts);
     fails(&stage.tick().await);
     fails(&stage.tick().await);
-    assert_eq!(stage.state(), State::CoolingDown);
+    assert_eq!(stage.state(), BreakerState::CoolingDown);
     tokio::time::sleep_until(stage.guard.wake_at().unwrap()).await;
     assert!(matches!(stage.poll(Trigger::Wake).await, Served::New(0)));
-    assert_eq!(stage.state(), State::HalfOpen);
+    assert_eq!(stage.state(), BreakerState::HalfOpen);
     advance(s(11)).await;
     let served = stage.tick().await;
     assert!(
@@ -222,7 +222,7 @@ async fn in_half_open_only_the_schedule_sends_canaries() {
     tokio::time::sleep_until(next).await;
     // Although the first canary's answer would still be fresh.
     assert!(matches!(stage.poll(Trigger::Wake).await, Served::New(1)));
-    assert_eq!(stage.state(), State::Degraded);
+    assert_eq!(stage.state(), BreakerState::Degraded);
     assert_eq!(stage.guard.wake_at(), Some(Instant::now()));
     assert!(matches!(stage.poll(Trigger::Wake).await, Served::New(2)));
     assert_eq!(stage.guard.wake_at(), None);
@@ -236,7 +236,7 @@ async fn a_canary_is_never_retried() {
     tokio::time::sleep_until(stage.guard.wake_at().unwrap()).await;
     fails(&stage.poll(Trigger::Wake).await);
     assert_eq!(stage.attempts(), 6);
-    assert_eq!(stage.state(), State::CoolingDown);
+    assert_eq!(stage.state(), BreakerState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,8 +347,11 @@ async fn one_broken_endpoint_leaves_its_neighbour_alone() {
     for _ in 0..3 {
         stage.tick().await;
     }
-    assert_eq!(stage.state(), State::CoolingDown);
-    assert_eq!(neighbour.endpoint().breaker().state(), State::Healthy);
+    assert_eq!(stage.state(), BreakerState::CoolingDown);
+    assert_eq!(
+        neighbour.endpoint().breaker().state(),
+        BreakerState::Healthy
+    );
     assert_eq!(neighbour.endpoint().budget_tokens(), 10.0);
 }
 
@@ -379,7 +382,7 @@ async fn endpoints_are_bounded_named_once_and_forced_by_name() {
     );
     assert_eq!(stage.endpoints.registration_failures(), 2);
     assert!(stage.endpoints.force(&id, Force::Open, Instant::now()));
-    assert_eq!(stage.state(), State::CoolingDown);
+    assert_eq!(stage.state(), BreakerState::CoolingDown);
     assert!(
         !stage
             .endpoints

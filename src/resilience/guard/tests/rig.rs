@@ -102,7 +102,7 @@ impl Stage {
         self.script.attempts.lock().unwrap().len()
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> BreakerState {
         self.guard.endpoint().breaker().state()
     }
 

@@ -4,17 +4,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::component::State::{Degraded, Working};
+use crate::component::ComponentState::{Degraded, Working};
 use crate::component::{Health, Receiver as _};
-use crate::receivers::scrape::Settings;
-use crate::receivers::scrape::testing::{Recorder, controller};
-use crate::resilience::{EndpointId, Endpoints, Force, State};
+use crate::receivers::scrape::PollSettings;
+use crate::receivers::scrape::testing::{RecordingIntake, controller};
+use crate::resilience::{BreakerState, EndpointId, Endpoints, Force};
 use crate::settings::GuardConfig;
 use crate::yaml;
 
 struct Rig {
     script: Arc<Script>,
-    intake: Arc<Recorder>,
+    intake: Arc<RecordingIntake>,
     endpoints: Arc<Endpoints>,
     health: Health,
     seen: usize,
@@ -27,8 +27,11 @@ impl Rig {
     fn new(script: Arc<Script>, block: &str, change: impl FnOnce(&mut Config)) -> Self {
         let diagnostics = Diagnostics::new();
         let node = yaml::parse(block, &"test".into(), &diagnostics).unwrap();
-        let guard: GuardConfig = Value::root(&node, &diagnostics).read().unwrap();
-        let settings = guard.config.resolve(&Settings::default().written).unwrap();
+        let guard: GuardConfig = PlacedNode::root(&node, &diagnostics).read().unwrap();
+        let settings = guard
+            .config
+            .resolve(&PollSettings::default().written)
+            .unwrap();
         let context = BuildContext {
             guard: Some(Arc::new(settings)),
             ..bare()
@@ -36,10 +39,10 @@ impl Rig {
         let mut config = default_config();
         change(&mut config);
         let targets = config.targets("", &Access::new(&context, Arc::clone(&script) as _));
-        let (intake, health) = (Arc::new(Recorder::default()), Health::new());
+        let (intake, health) = (Arc::new(RecordingIntake::default()), Health::new());
         let receiver = controller(
             "betanet",
-            Settings::default(),
+            PollSettings::default(),
             Arc::clone(&intake),
             health.clone(),
             targets,
@@ -74,12 +77,12 @@ impl Rig {
             .collect()
     }
 
-    fn state(&self, path: &str) -> State {
+    fn state(&self, path: &str) -> BreakerState {
         let id = EndpointId::new("betanet", &format!("http://localhost:9000{path}"));
         self.endpoints.find(&id).unwrap().breaker().state()
     }
 
-    fn fail_everything(&self, reason: Reason) {
+    fn fail_everything(&self, reason: FailureReason) {
         for answer in self.script.answers.lock().unwrap().values_mut() {
             *answer = (0, Answer::Fails(reason));
         }
@@ -127,7 +130,7 @@ async fn an_outage_sends_nothing_until_it_ends_the_series_and_adds_nothing_twice
     assert_eq!(platform(whole).len(), 12);
     let mut answers = answered(&before);
 
-    rig.fail_everything(Reason::Refused);
+    rig.fail_everything(FailureReason::Refused);
     let down = rig.polls(280).await;
     // One may have been under way.
     answers += answered(&down);
@@ -139,7 +142,7 @@ async fn an_outage_sends_nothing_until_it_ends_the_series_and_adds_nothing_twice
     let last = down.last().unwrap();
     assert!(last["scrape_failures_total{reason=\"refused\"}"] >= 3.0);
     assert!(last["scrape_failures_total{reason=\"breaker\"}"] > 20.0);
-    assert_ne!(rig.state("/api/v1/metrics"), State::Healthy);
+    assert_ne!(rig.state("/api/v1/metrics"), BreakerState::Healthy);
 
     let after = rig.polls(60).await;
     let tombstones: Vec<&Series> = after.iter().filter(|poll| ended(poll)).collect();
@@ -156,7 +159,7 @@ async fn an_outage_sends_nothing_until_it_ends_the_series_and_adds_nothing_twice
     answers += answered(&back);
     let observed = last["betanet_message_latency_seconds"];
     assert_eq!(observed, answers as f64, "one observation an answer");
-    assert_eq!(rig.state("/api/v1/metrics"), State::Healthy);
+    assert_eq!(rig.state("/api/v1/metrics"), BreakerState::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +168,10 @@ async fn health_tells_of_the_breaker_of_the_worst_part() {
     rig.polls(60).await;
     let report = |rig: &Rig| rig.health.reports().remove(0);
     let seen = report(&rig);
-    assert_eq!((seen.state, seen.breaker), (Working, Some(State::Healthy)));
+    assert_eq!(
+        (seen.state, seen.breaker),
+        (Working, Some(BreakerState::Healthy))
+    );
     assert!(seen.health_score.unwrap() > 0.7);
 
     let id = EndpointId::new("betanet", "http://localhost:9000/api/v1/metrics");
@@ -173,7 +179,7 @@ async fn health_tells_of_the_breaker_of_the_worst_part() {
     let seen = report(&rig);
     assert_eq!(
         (seen.state, seen.breaker),
-        (Degraded, Some(State::CoolingDown))
+        (Degraded, Some(BreakerState::CoolingDown))
     );
     rig.polls(30).await;
     assert_eq!(report(&rig).state, Degraded, "the other parts answer");
@@ -181,7 +187,10 @@ async fn health_tells_of_the_breaker_of_the_worst_part() {
     assert!(rig.endpoints.force(&id, Force::Reset, Instant::now()));
     rig.polls(30).await;
     let seen = report(&rig);
-    assert_eq!((seen.state, seen.breaker), (Working, Some(State::Healthy)));
+    assert_eq!(
+        (seen.state, seen.breaker),
+        (Working, Some(BreakerState::Healthy))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,15 +200,16 @@ async fn a_canary_is_sent_to_its_own_path_and_its_answer_is_used() {
         config.dialect = Dialect::V1;
     });
     rig.polls(20).await;
-    rig.script.set(METRICS, 0, Answer::Fails(Reason::Timeout));
-    while rig.state(METRICS) != State::CoolingDown {
+    rig.script
+        .set(METRICS, 0, Answer::Fails(FailureReason::Timeout));
+    while rig.state(METRICS) != BreakerState::CoolingDown {
         rig.polls(1).await;
     }
     rig.script.speak_v1();
     rig.script.asked();
     // From the first canary's answer on: a tick before the second finds it fresh.
     let mut answers = false;
-    while rig.state(METRICS) != State::Degraded {
+    while rig.state(METRICS) != BreakerState::Degraded {
         let polls = rig.polls(1).await;
         for poll in polls {
             answers |= poll.contains_key("betanet_messages_total");
@@ -216,7 +226,7 @@ async fn a_canary_is_sent_to_its_own_path_and_its_answer_is_used() {
     // A cooldown of 21 to 39 s has this many ticks.
     let others = count("/api/v1/nodes/status");
     assert!((1..=4).contains(&others), "{others}");
-    assert_ne!(rig.state("/api/v1/nodes/status"), State::CoolingDown);
+    assert_ne!(rig.state("/api/v1/nodes/status"), BreakerState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +237,7 @@ async fn what_is_summed_follows_from_the_instances_that_answer() {
         let url = text.parse().unwrap();
         config
             .endpoints
-            .push(super::super::super::Endpoint { text, url });
+            .push(super::super::super::InstanceEndpoint { text, url });
     });
     let network = |polls: &[Series], name: &str| {
         let told = polls.iter().rev();
@@ -266,12 +276,12 @@ async fn a_wake_that_the_pipelines_have_no_room_for_is_not_repeated_in_haste() {
         config.dialect = Dialect::V1;
     });
     rig.polls(20).await;
-    rig.fail_everything(Reason::Refused);
+    rig.fail_everything(FailureReason::Refused);
     // All of them, or what was admitted before still retries.
-    let paths = Part::V1.map(|part| part.path());
+    let paths = ServicePath::V1.map(|part| part.path());
     while paths
         .iter()
-        .any(|path| rig.state(path) != State::CoolingDown)
+        .any(|path| rig.state(path) != BreakerState::CoolingDown)
     {
         rig.polls(1).await;
     }

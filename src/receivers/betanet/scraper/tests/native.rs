@@ -13,7 +13,11 @@ async fn a_value_comes_from_the_best_part_that_answers() {
     script.set("/status", 0, Answer::Body(status));
     let mut scraper = scraper(&script, |config| {
         config.dialect = Dialect::Native;
-        config.parts = vec![Part::Mixnodes, Part::Metrics, Part::Status];
+        config.parts = vec![
+            ServicePath::Mixnodes,
+            ServicePath::Metrics,
+            ServicePath::Status,
+        ];
     });
     let told = async |scraper: &mut Box<dyn Scraper>| -> Series {
         let (scrape, found) = polled(scraper).await;
@@ -33,7 +37,7 @@ async fn a_value_comes_from_the_best_part_that_answers() {
         ("betanet_packets_processed", 40.0),
     ];
     expect(&told(&mut scraper).await, &by_mixnodes);
-    script.set("/mixnodes", 0, Answer::Fails(Reason::Timeout));
+    script.set("/mixnodes", 0, Answer::Fails(FailureReason::Timeout));
     let by_metrics = [
         ("betanet_connected_peers", 4.0),
         ("betanet_connections", 3.0),

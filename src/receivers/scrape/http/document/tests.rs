@@ -11,10 +11,10 @@ use crate::telemetry::Telemetry;
 const URL: &str = "http://user-less:9000/part";
 
 /// Answers as it was told last.
-struct Script(Mutex<Result<&'static str, FetchError>>);
+struct Script(Mutex<Result<&'static str, AttemptError>>);
 
 impl Fetch for Script {
-    fn fetch<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+    fn fetch<'a>(&'a self, _: &'a FetchRequest) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
         let answer = self.0.lock().unwrap().clone();
         Box::pin(async move {
             sleep(Duration::from_millis(5)).await;
@@ -38,12 +38,12 @@ impl Rig {
             ..BuildContext::standalone("test".parse().unwrap(), Telemetry::off())
         };
         let script = Arc::new(Script(Mutex::new(Ok("hello"))));
-        let request = Request {
+        let request = FetchRequest {
             url: URL.parse().unwrap(),
             accept: "*/*",
         };
         let read = |body: &[u8]| match body {
-            b"garbage" => Err(FetchError::new(Reason::Parse, "garbage")),
+            b"garbage" => Err(AttemptError::new(FailureReason::Parse, "garbage")),
             text => Ok(String::from_utf8(text.to_vec()).unwrap()),
         };
         let document = Access::new(&context, Arc::clone(&script) as _).document(request, read);
@@ -65,14 +65,14 @@ impl Rig {
         Self::new(Some(config), Endpoints::new(10, Default::default()))
     }
 
-    async fn ask(&mut self, answer: Result<&'static str, FetchError>) -> Told<String> {
+    async fn ask(&mut self, answer: Result<&'static str, AttemptError>) -> Told<String> {
         *self.script.0.lock().unwrap() = answer;
         // Past the ttl of the last one.
         advance(Duration::from_secs(11)).await;
         self.document.ask(Trigger::Tick).await
     }
 
-    async fn failure(&mut self, answer: Result<&'static str, FetchError>) -> Failure {
+    async fn failure(&mut self, answer: Result<&'static str, AttemptError>) -> PartFailure {
         match self.ask(answer).await {
             Told::Nothing(failure) => failure,
             told => panic!("{told:?}"),
@@ -87,76 +87,84 @@ impl Rig {
 #[tokio::test(start_paused = true)]
 async fn every_failure_means_the_right_thing_to_the_guard_and_to_the_series() {
     let transport = Outcome::Transport(Transport::Other);
-    let cases: [(FetchError, Outcome, Reason); 15] = [
+    let cases: [(AttemptError, Outcome, FailureReason); 15] = [
         (
-            FetchError::new(Reason::Refused, "x"),
+            AttemptError::new(FailureReason::Refused, "x"),
             transport,
-            Reason::Refused,
+            FailureReason::Refused,
         ),
         (
-            FetchError::new(Reason::Reset, "x"),
+            AttemptError::new(FailureReason::Reset, "x"),
             transport,
-            Reason::Reset,
+            FailureReason::Reset,
         ),
-        (FetchError::new(Reason::Dns, "x"), transport, Reason::Dns),
-        (FetchError::new(Reason::Tls, "x"), transport, Reason::Tls),
         (
-            FetchError::new(Reason::Timeout, "x"),
+            AttemptError::new(FailureReason::Dns, "x"),
+            transport,
+            FailureReason::Dns,
+        ),
+        (
+            AttemptError::new(FailureReason::Tls, "x"),
+            transport,
+            FailureReason::Tls,
+        ),
+        (
+            AttemptError::new(FailureReason::Timeout, "x"),
             Outcome::Timeout,
-            Reason::Timeout,
+            FailureReason::Timeout,
         ),
         (
-            FetchError::new(Reason::Parse, "x"),
+            AttemptError::new(FailureReason::Parse, "x"),
             Outcome::Malformed,
-            Reason::Parse,
+            FailureReason::Parse,
         ),
         (
-            FetchError::new(Reason::Limit, "x"),
+            AttemptError::new(FailureReason::Limit, "x"),
             Outcome::TooLarge,
-            Reason::Limit,
+            FailureReason::Limit,
         ),
         (
-            FetchError::status(408, "x"),
+            AttemptError::status(408, "x"),
             Outcome::Timeout,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(429, "x"),
+            AttemptError::status(429, "x"),
             Outcome::Throttled,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(404, "x"),
+            AttemptError::status(404, "x"),
             Outcome::ClientError,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(302, "x"),
+            AttemptError::status(302, "x"),
             Outcome::ClientError,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(500, "x"),
+            AttemptError::status(500, "x"),
             Outcome::ServerError,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(502, "x"),
+            AttemptError::status(502, "x"),
             Outcome::Unavailable,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError::status(504, "x"),
+            AttemptError::status(504, "x"),
             Outcome::Unavailable,
-            Reason::Status,
+            FailureReason::Status,
         ),
         (
-            FetchError {
+            AttemptError {
                 local: true,
-                ..FetchError::new(Reason::Limit, "x")
+                ..AttemptError::new(FailureReason::Limit, "x")
             },
             Outcome::Local,
-            Reason::Limit,
+            FailureReason::Limit,
         ),
     ];
     for (error, outcome, reason) in cases {
@@ -188,7 +196,10 @@ async fn every_failure_means_the_right_thing_to_the_guard_and_to_the_series() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_a_failure_of_the_attempt() {
     let mut rig = Rig::guarded();
-    assert_eq!(rig.failure(Ok("garbage")).await.reason, Reason::Parse);
+    assert_eq!(
+        rig.failure(Ok("garbage")).await.reason,
+        FailureReason::Parse
+    );
     assert!(matches!(rig.ask(Ok("text")).await, Told::New(text) if text == "text"));
     assert!(matches!(rig.document.ask(Trigger::Tick).await, Told::Same));
 }
@@ -196,13 +207,13 @@ async fn what_cannot_be_read_is_a_failure_of_the_attempt() {
 #[tokio::test(start_paused = true)]
 async fn advice_keeps_everybody_away_and_a_rejection_says_what_came_before() {
     let mut rig = Rig::guarded();
-    let throttled = FetchError {
+    let throttled = AttemptError {
         retry_after: Some(Duration::from_secs(60)),
-        ..FetchError::status(429, "answered 429")
+        ..AttemptError::status(429, "answered 429")
     };
     rig.failure(Err(throttled)).await;
     let rejected = rig.failure(Ok("hello")).await;
-    assert_eq!(rejected.reason, Reason::Breaker);
+    assert_eq!(rejected.reason, FailureReason::Breaker);
     assert_eq!(
         rejected.message,
         "rejected by the circuit breaker (retry_after) after: answered 429"
@@ -249,9 +260,13 @@ async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
     assert!(matches!(rig.ask(Ok("hello")).await, Told::New(_)));
     for _ in 0..10 {
         let failure = rig
-            .failure(Err(FetchError::new(Reason::Refused, "x")))
+            .failure(Err(AttemptError::new(FailureReason::Refused, "x")))
             .await;
-        assert_eq!(failure.reason, Reason::Refused, "nothing gives it up");
+        assert_eq!(
+            failure.reason,
+            FailureReason::Refused,
+            "nothing gives it up"
+        );
     }
     assert_eq!(
         rig.context.endpoints.registration_failures(),
@@ -262,7 +277,7 @@ async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
 
 #[tokio::test(start_paused = true)]
 async fn series_end_once_at_once_without_a_guard_and_past_the_staleness_with_one() {
-    let refused = || Err(FetchError::new(Reason::Refused, "x"));
+    let refused = || Err(AttemptError::new(FailureReason::Refused, "x"));
     let mut bare = Rig::new(None, Endpoints::new(10, Default::default()));
     let mut guarded = Rig::guarded();
     for rig in [&mut bare, &mut guarded] {
@@ -298,13 +313,16 @@ async fn a_guard_that_is_told_to_stop_says_nothing_of_its_endpoint() {
 async fn a_large_answer_is_read_where_it_holds_no_worker() {
     struct Size(usize);
     impl Fetch for Size {
-        fn fetch<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        fn fetch<'a>(
+            &'a self,
+            _: &'a FetchRequest,
+        ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
             Box::pin(async { Ok(vec![b'x'; self.0]) })
         }
     }
     let context = BuildContext::standalone("test".parse().unwrap(), Telemetry::off());
     for (size, elsewhere) in [(LARGE, false), (LARGE + 1, true)] {
-        let request = Request {
+        let request = FetchRequest {
             url: URL.parse().unwrap(),
             accept: "*/*",
         };

@@ -7,12 +7,12 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::net::pki::Pki;
 use crate::net::{ClientTls, ServerTls};
-use crate::yaml::{Diagnostics, FromValue, Value, parse};
+use crate::yaml::{Diagnostics, FromValue, PlacedNode, parse};
 
 fn read<T: FromValue>(yaml: &str) -> T {
     let diagnostics = Diagnostics::new();
     let node = parse(yaml, &Arc::from("test"), &diagnostics).unwrap();
-    let value = Value::root(&node, &diagnostics).read();
+    let value = PlacedNode::root(&node, &diagnostics).read();
     value.unwrap_or_else(|| panic!("{yaml}: {:?}", diagnostics.problems()))
 }
 
@@ -44,15 +44,15 @@ async fn serve(tls: ServerTls) -> (Url, JoinSet<()>) {
 
 /// Asks a server with one block of keys as a client with the other. `{dir}` is where the
 /// certificates are.
-async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, FetchError> {
+async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, AttemptError> {
     let dir = pki.dir().display().to_string();
     let (url, _tasks) = serve(read(&server.replace("{dir}", &dir))).await;
-    let config = HttpConfig {
+    let config = HttpClientConfig {
         tls: read::<ClientTls>(&client.replace("{dir}", &dir)),
-        ..HttpConfig::default()
+        ..HttpClientConfig::default()
     };
     let client = Client::new(&config, Duration::from_secs(10), [&url]).unwrap();
-    let request = Request { url, accept: "*/*" };
+    let request = FetchRequest { url, accept: "*/*" };
     client.fetch(&request).await
 }
 
@@ -104,7 +104,7 @@ async fn a_server_that_proves_what_is_asked_is_read() {
 async fn without_proof_the_reason_is_tls_and_says_what_is_wrong() {
     let pki = Pki::new();
     let f = async |server: &str, client: &str, words: &str| {
-        let message = failed(ask(&pki, server, client).await, Reason::Tls);
+        let message = failed(ask(&pki, server, client).await, FailureReason::Tls);
         let expected = message.starts_with("TLS failed: ") && message.contains(words);
         assert!(expected, "{server} {client}: {message}");
     };
@@ -155,9 +155,9 @@ fn a_file_that_is_none_is_named_with_its_key() {
     let url = Url::parse("https://localhost/").unwrap();
     let f = |client: &str, expected: &str| {
         let dir = pki.dir().display().to_string();
-        let config = HttpConfig {
+        let config = HttpClientConfig {
             tls: read::<ClientTls>(&client.replace("{dir}", &dir)),
-            ..HttpConfig::default()
+            ..HttpClientConfig::default()
         };
         let outcome = Client::new(&config, Duration::from_secs(1), [&url]);
         let message = format!("{:#}", outcome.unwrap_err());
