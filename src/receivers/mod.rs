@@ -1,11 +1,11 @@
-//! Where data enters.
+//! The components through which data enters the agent: `betanet`, `node` and `otlp`.
 //!
-//! A pull receiver is a [`scrape::Scraper`] for each of its endpoints; the controller in
-//! [`scrape`] owns everything that is alike for all of them.
+//! A pull receiver implements one [`scrape::Scraper`] per endpoint. The controller in [`scrape`]
+//! does the rest for all of them: it decides when to poll, and writes the series about the polls.
 //!
-//! **Architecture Invariant:** receivers import `component`, `pdata`, `resilience`,
-//! `window`, `telemetry`, `server`, `exposition` and `yaml`. None imports another; what pull
-//! receivers share is in `scrape`.
+//! **Architecture Invariant:** receivers import what `docs/architecture.md` lists for components,
+//! never `config` or `pipeline`. No receiver imports another; what the pull receivers share is in
+//! `scrape`.
 
 pub mod betanet;
 pub mod node;

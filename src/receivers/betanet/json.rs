@@ -1,4 +1,4 @@
-//! Reads JSON that a stranger wrote, as a whole or element by element.
+//! Parses the JSON answers of a server: a whole body, or a list element by element.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -7,11 +7,11 @@ use crate::receivers::scrape::FailureReason;
 use crate::receivers::scrape::http::AttemptError;
 use crate::steps;
 
-/// Reads all of a text. The error says where it isn't as expected, and never shows it.
+/// Parses the whole body. The error names line and column and doesn't quote the body.
 pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, AttemptError> {
     steps::count(body.len());
     serde_json::from_slice(body).map_err(|error| {
-        // Its own words show what was found.
+        // serde's own message quotes the value that it found.
         garbage(format!(
             "not the expected JSON, at line {} column {}",
             error.line(),
@@ -20,21 +20,21 @@ pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, AttemptE
     })
 }
 
-/// A failure to understand an answer.
+/// An answer that can't be read: a failure with the reason `parse`.
 pub(super) fn garbage(message: impl Into<String>) -> AttemptError {
     AttemptError::new(FailureReason::Parse, message)
 }
 
-/// The elements of a JSON list, each as its own text, so that one that isn't as expected
-/// spoils no other. serde alone can't go on after an error within a list.
+/// The elements of a JSON list, each as its own text: an element that can't be read doesn't cost
+/// the others. serde alone can't go on after an error within a list.
 #[derive(Debug, Clone)]
 pub(super) struct Elements<'a> {
-    /// What follows the last element, from the bracket or comma before the next one on.
+    /// What is left to read: from the opening bracket, or the comma after the last element, on.
     rest: &'a [u8],
 }
 
 impl<'a> Elements<'a> {
-    /// Of a text that is JSON throughout, and a list.
+    /// Fails unless the whole body is valid JSON and a list.
     pub(super) fn of(body: &'a [u8]) -> Result<Self, AttemptError> {
         let IgnoredAny = json(body)?;
         let rest = body.trim_ascii();

@@ -10,26 +10,27 @@
 //!     collection_interval: 15s   # and the other keys of `scrape` and of `scrape::http`
 //! ```
 //!
-//! The parts of an instance (v1 has three paths) are asked at once and fail independently:
-//! whatever answered is used, and what only a part that failed would have told is absent,
-//! never 0. Native asks `/mixnodes` alone, because the server that is out there hangs for
-//! ever on the other two, and then on everything; detection doesn't touch them either.
-//! Where several parts know a value, it comes from the first of mixnodes, metrics, status
-//! that answers and tells it. Their counts of packets may differ a little: where another part takes over
-//! and counts less, but more than half, the counter stands still until that is made up.
+//! The parts of an instance (v1 has three paths) are requested at the same time and fail
+//! independently. A value that only a failed part reports is absent, never 0. In native, only
+//! `/mixnodes` is requested by default, and the detection of the dialect requests nothing else:
+//! the Betanet server in use never answers the other two paths, and after such a request it
+//! answers nothing at all. A value that several parts report is taken from the first of mixnodes,
+//! metrics, status that answers and reports it. The parts may count packets a little differently:
+//! when another part takes over and its count is lower, but more than half, the counter keeps its
+//! value until the new count passes it.
 //!
-//! An entry of `/mixnodes` that can't be used is left out alone and counted in
-//! `scrape_entries_rejected_total`: with the reason `limit` one whose id is longer than
-//! 1 KiB, with `parse` one that isn't as expected (a negative count, no id) or whose id an
-//! earlier entry has. A list in which no entry can be used is a part that failed.
+//! An entry of `/mixnodes` that can't be used is left out, and counted in
+//! `scrape_entries_rejected_total`: with the reason `limit` if its id is longer than 1 KiB, with
+//! `parse` if it can't be read (a negative count, no id) or if an earlier entry has its id. A
+//! list in which no entry can be used is a failed part.
 //!
-//! Which dialect an instance speaks is remembered once one of its paths has answered, until
-//! all of them answer 404. Where that is native, v1 is looked for again after a breaker has
-//! been open, since it may be another server that came back.
+//! The dialect of an instance is known once one of its paths has answered, until all of them
+//! answer 404. If it is native, v1 is tried again after the breaker of a path has been open,
+//! since another server may have started there.
 //!
-//! With `resilience` each path has a guard of its own. A part that fails sends nothing; its
-//! series keep showing what they showed, until they end past `max_staleness`, or at once
-//! without a guard. What is summed follows from the parts and instances that answer.
+//! With `resilience` each path has a guard of its own. For a part that fails no points are sent;
+//! its series keep their last points until `max_staleness` is over, and end at once without a
+//! guard. The sums below cover only the parts and instances that answer.
 //!
 //! Metrics, each point with `betanet.instance`:
 //!
@@ -51,10 +52,10 @@
 //! gauges `betanet_network_{connected_peers,mixnode_active}` over the instances whose last
 //! poll gave data, and `betanet_network_instances_{fresh,expected}`.
 //!
-//! Cumulative values are set as reported: one lower than the last is a restart, and begins
-//! a new start time. Sums over mixnodes and instances add what each has grown by, so that
-//! they never fall because somebody restarted or left; the gauges show the plain sums. A
-//! mixnode that leaves the list ends its own series with a tombstone.
+//! Cumulative values are written as reported. A value lower than the last one means that the
+//! counter restarted, and gives it a new start time. The sums over mixnodes and instances add up
+//! by how much each one grew, so that they don't fall when one restarts or leaves; the gauges
+//! show the plain sums. The series of a mixnode that leaves the list end with a tombstone.
 
 mod json;
 mod network;
@@ -93,17 +94,17 @@ pub const FACTORY: ReceiverFactory = ReceiverFactory {
     configure: |value| Some(Box::new(Config::read(value)?)),
 };
 
-/// Where an instance is asked when nothing is written.
+/// Used when `endpoints` is not written.
 const DEFAULT_ENDPOINT: &str = "http://localhost:9000";
 
-/// How an instance is asked.
+/// `dialect`: which paths of an instance are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     /// v1, or native where v1's paths don't exist.
     Auto,
     /// `/api/v1/...`.
     V1,
-    /// What the Betanet HTTP server itself serves.
+    /// The paths that the Betanet HTTP server itself serves.
     Native,
 }
 
@@ -112,17 +113,17 @@ enum Dialect {
 struct Config {
     endpoints: Vec<InstanceEndpoint>,
     dialect: Dialect,
-    /// Of native, at least one.
+    /// The parts requested in the native dialect; never empty.
     parts: Vec<ServicePath>,
     max_mixnodes: usize,
     scrape: PollSettings,
     http: HttpClientConfig,
 }
 
-/// One instance.
+/// One element of `endpoints`.
 #[derive(Debug)]
 struct InstanceEndpoint {
-    /// As it is written.
+    /// The URL as the user wrote it.
     text: String,
     url: Url,
 }

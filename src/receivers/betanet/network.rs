@@ -1,5 +1,5 @@
-//! All instances of one receiver together: sums that don't fall because one of them
-//! restarts or can't be reached. Pure.
+//! The sums over all instances of one receiver. They don't fall when an instance restarts or
+//! can't be reached. Pure.
 
 use std::time::SystemTime;
 
@@ -7,15 +7,15 @@ use super::reading::InstanceReading;
 use super::state::{ForeignCounter, Instance, set};
 use crate::receivers::scrape::SetBack;
 
-/// What is summed over the instances as a counter.
+/// One counter summed over the instances.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sum {
-    /// When the first instance told a value; none before.
+    /// When an instance first reported a value; `None` before that.
     pub(super) start: Option<SystemTime>,
     pub(super) total: u64,
 }
 
-/// One instance, as it adds to the sums.
+/// What is remembered of one instance for the sums.
 #[derive(Debug, Default)]
 struct Member {
     seen: [Option<ForeignCounter>; 4],
@@ -43,7 +43,7 @@ impl BetanetNetwork {
         }
     }
 
-    /// Takes what an instance's last poll found out; nothing when it gave no data.
+    /// Takes the result of an instance's poll; `None` if the poll gave no data.
     pub(super) fn update(
         &mut self,
         member: usize,
@@ -72,7 +72,8 @@ impl BetanetNetwork {
         }
     }
 
-    /// Each member tells it; a start that was moved lies in the future no more.
+    /// Every instance's scraper calls this, so the sums see it several times: a start that was
+    /// moved no longer lies in the future and isn't moved again.
     pub(super) fn clock_set_back(&mut self, member: usize, by: &SetBack) {
         let seen = self.members.get_mut(member).map(|member| &mut member.seen);
         for counter in seen.into_iter().flatten().flatten() {
@@ -91,12 +92,12 @@ impl BetanetNetwork {
         self.members.iter().filter(|member| member.fresh).count() as u64
     }
 
-    /// Over the fresh instances; absent where none of them tells.
+    /// The sum over the fresh instances; `None` if none of them reports it.
     pub(super) fn peers(&self) -> Option<u64> {
         self.over_fresh(|member| member.peers)
     }
 
-    /// Over the fresh instances; absent where none of them tells.
+    /// The sum over the fresh instances; `None` if none of them reports it.
     pub(super) fn active(&self) -> Option<u64> {
         self.over_fresh(|member| member.active)
     }

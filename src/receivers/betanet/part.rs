@@ -1,4 +1,4 @@
-//! The paths under which a Betanet service can be asked.
+//! The paths of a Betanet service that the receiver requests.
 
 /// One path of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,11 +1,11 @@
-//! What a Betanet service has told, whichever path told it. Pure.
+//! The values that a Betanet service has reported, whichever path reported them. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::part::ServicePath;
 
-/// What was found out; what nobody told is absent. Cheap to clone.
+/// The values reported; one that no path reported is `None`. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct InstanceReading {
     pub(super) peers: Option<u64>,
@@ -18,9 +18,9 @@ pub(super) struct InstanceReading {
     pub(super) latency_ms: Option<f64>,
     pub(super) connections: Option<u64>,
     pub(super) mixnodes: Option<Arc<[Mixnode]>>,
-    /// Entries of the list that couldn't be used.
+    /// Entries of the list of mixnodes that couldn't be used.
     pub(super) rejected: Rejected,
-    /// Which part told the packets, once the answers of all are put together.
+    /// Which part reported the packets, once the answers of all parts are joined.
     pub(super) packets_by: Option<ServicePath>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Rejected {
 }
 
 impl InstanceReading {
-    /// Takes what is absent here from another.
+    /// Fills the values that are absent here from `other`.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             peers: self.peers.or(other.peers),
@@ -53,7 +53,7 @@ impl InstanceReading {
         }
     }
 
-    /// What is here and not in another.
+    /// The values that are present here and absent in `other`.
     pub(super) fn minus(&self, other: &Self) -> Self {
         let nodes = match (&self.mixnodes, &other.mixnodes) {
             (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) => None,
@@ -87,7 +87,7 @@ impl InstanceReading {
 }
 
 impl Mixnode {
-    /// What is told here and not in another; `None` where that is nothing.
+    /// The values that are present here and absent in `other`; `None` if there are none.
     fn minus(&self, other: &Self) -> Option<Self> {
         let left = Self {
             id: self.id.clone(),

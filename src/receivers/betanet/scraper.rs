@@ -1,4 +1,4 @@
-//! Asks one instance: which dialect it speaks, and each part on its own.
+//! Polls one instance: finds out its dialect, and requests each part by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,7 @@ use crate::receivers::scrape::http::{Document, Told};
 use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper, SetBack};
 use crate::resilience::{Endpoint, Trigger};
 
-/// One instance, as the controller polls it.
+/// Polls one instance for the controller.
 pub(super) struct BetanetScraper {
     /// The endpoint as configured.
     name: String,
@@ -24,38 +24,38 @@ pub(super) struct BetanetScraper {
     v1: Vec<PathSource>,
     native: Vec<PathSource>,
     max_mixnodes: usize,
-    /// Which dialect the instance was found to speak.
+    /// The dialect that the instance was found to speak; `None` while unknown.
     found: Option<Dialect>,
-    /// Whose parts were asked last.
+    /// The dialect whose parts were requested last.
     spoken: Dialect,
-    /// Whether the next tick looks for v1 again, since somebody else may have come back.
+    /// Whether the next tick tries v1 again: another server may have started there.
     probes: bool,
     state: Instance,
-    /// What has points now that haven't been ended.
+    /// The values whose series have points and haven't been ended.
     shown: InstanceReading,
-    /// All instances together, where there are several, and which of them this is.
+    /// The sums over all instances, if there are several, and the index of this one in them.
     network: Option<(usize, Arc<Mutex<BetanetNetwork>>)>,
 }
 
-/// One path of the instance.
+/// One path of the instance, and how its last request went.
 pub(super) struct PathSource {
     part: ServicePath,
     document: Document<InstanceReading>,
     standing: Standing,
     /// The answer whose series haven't been ended.
     last: Option<InstanceReading>,
-    /// Whether its breaker was open after it was asked last.
+    /// Whether its breaker was open after the last request.
     given_up: bool,
 }
 
-/// What came of asking last.
+/// How the last request of a path ended.
 enum Standing {
     Unasked,
     Answers,
     Fails(PartFailure),
 }
 
-/// What came of asking the parts of one dialect.
+/// How the requests to the parts of one dialect ended.
 struct Round {
     dialect: Dialect,
     answers: Vec<(ServicePath, InstanceReading)>,
@@ -90,7 +90,7 @@ impl BetanetScraper {
         }
     }
 
-    /// Asks the parts of the dialect that is spoken, and finds out which one that is.
+    /// Requests the parts of the dialect that the instance speaks, and finds out which that is.
     async fn ask(&mut self, trigger: Trigger, now: Instant) -> Round {
         let dialect = match (self.dialect, trigger) {
             (Dialect::Auto, Trigger::Wake) => self.spoken,
@@ -104,7 +104,7 @@ impl BetanetScraper {
         if self.dialect == Dialect::Auto {
             match dialect {
                 Dialect::Native if self.native.iter().all(PathSource::is_unknown) => {
-                    // Another server now: the next poll probes.
+                    // It may be another server now: the next poll tries v1.
                     self.found = None;
                 }
                 Dialect::Native => {}
@@ -113,7 +113,8 @@ impl BetanetScraper {
                     self.found = Some(Dialect::Native);
                     round = self.ask_in(Dialect::Native, Trigger::Tick, now).await;
                 }
-                // A probe that decided nothing is made again, until breakers have seen enough.
+                // The attempt with v1 gave no decision: repeat it at the next tick, until the
+                // breakers of all v1 paths are open.
                 _ if self.found == Some(Dialect::Native) => {
                     let given_up = |source: &PathSource| source.document.is_given_up();
                     self.probes = !self.v1.iter().all(given_up);
@@ -127,7 +128,7 @@ impl BetanetScraper {
         round
     }
 
-    /// Asks those that are due at once, so that it takes as long as the slowest.
+    /// Requests the parts that are due at the same time: it takes as long as the slowest.
     async fn ask_in(&mut self, dialect: Dialect, trigger: Trigger, now: Instant) -> Round {
         let sources = self.sources_mut(dialect);
         let asked = sources.iter_mut().map(async |source| {
@@ -155,9 +156,9 @@ impl BetanetScraper {
         round
     }
 
-    /// What follows from how the parts stand now: whose server it is may be asked again
-    /// when it comes back, and nobody watches over the paths of a dialect that it doesn't
-    /// speak.
+    /// After the requests: if a breaker that was open has closed again, another server may have
+    /// started there, so the next tick tries v1. Once the dialect is known, the endpoints of the
+    /// other dialect's paths are removed.
     fn look_back(&mut self) {
         let mut came_back = false;
         let sources = self.sources_mut(self.spoken);
@@ -192,14 +193,14 @@ impl BetanetScraper {
         }
     }
 
-    /// Puts together what the parts told, of those that `counts`.
+    /// Joins the last answers of the parts that `counts` selects.
     fn join(&self, counts: impl Fn(&PathSource) -> bool) -> InstanceReading {
         let told = self.sources().iter().filter(|source| counts(source));
         let told = told.filter_map(|source| Some((source.part, source.last.clone()?)));
         join(told.collect(), &self.standing())
     }
 
-    /// What the parts said that answered when they were asked last.
+    /// The answers of the parts that answered their last request.
     fn standing(&self) -> Vec<(ServicePath, &InstanceReading)> {
         let answering = self.sources().iter().filter(|source| source.answers());
         let told = answering.filter_map(|source| Some((source.part, source.last.as_ref()?)));
@@ -298,7 +299,7 @@ impl PathSource {
         }
     }
 
-    /// Asks for it, and gives an answer that is new.
+    /// Requests the path, and returns its answer if that is a new one.
     async fn ask(&mut self, trigger: Trigger) -> Option<InstanceReading> {
         let told = self.document.ask(trigger).await;
         match told {
@@ -322,7 +323,7 @@ impl PathSource {
         matches!(self.standing, Standing::Answers)
     }
 
-    /// Whether the server says that there is no such path.
+    /// Whether the server answered 404.
     fn is_unknown(&self) -> bool {
         matches!(&self.standing, Standing::Fails(failure) if failure.status == Some(404))
     }
@@ -335,8 +336,8 @@ impl PathSource {
     }
 }
 
-/// Whether the server knows none of these paths. Only the server itself can say so: that it
-/// can't be reached decides nothing, and a part whose breaker is open says nothing.
+/// Whether the server knows none of these paths. Only an answer of 404 shows that: a failed
+/// connection proves nothing, and neither does a part whose breaker is open.
 fn speaks_another(sources: &[PathSource]) -> bool {
     sources.iter().any(PathSource::is_unknown)
         && sources.iter().all(|source| match &source.standing {
@@ -347,9 +348,9 @@ fn speaks_another(sources: &[PathSource]) -> bool {
         })
 }
 
-/// Puts answers together. What several parts know comes from the best of those that stand
-/// and know it, also where only others were asked this time, so that it doesn't jump
-/// between them.
+/// Joins answers. A value that several parts report is taken from the first part, in the order of
+/// [`ServicePath`], that answers and reports it; also if this poll requested only later parts, so
+/// that the value doesn't alternate between the counts of two parts.
 fn join(
     mut answers: Vec<(ServicePath, InstanceReading)>,
     standing: &[(ServicePath, &InstanceReading)],
@@ -369,7 +370,7 @@ fn join(
         })
 }
 
-/// Sums are whole after every update, so a panic elsewhere spoils nothing.
+/// No update can panic halfway, so a poisoned lock still holds correct sums.
 fn lock(network: &Mutex<BetanetNetwork>) -> std::sync::MutexGuard<'_, BetanetNetwork> {
     network.lock().unwrap_or_else(PoisonError::into_inner)
 }

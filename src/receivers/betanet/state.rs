@@ -1,5 +1,5 @@
-//! What is remembered of one instance from poll to poll, so that totals never fall because
-//! somebody restarted or left. Pure.
+//! What is remembered of one instance from poll to poll, so that its totals don't fall when it or
+//! a mixnode restarts, or a mixnode leaves. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
@@ -13,15 +13,15 @@ pub(super) const LATENCY_BOUNDS: [f64; 11] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 
-/// A cumulative value that somebody else counts.
+/// A cumulative value that the Betanet service counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ForeignCounter {
-    /// When its counting began, as far as is known: when it was first seen, or, after it
-    /// went backwards, when it was last seen before.
+    /// When the counting began, as far as is known: when the value was first seen, or, after it
+    /// fell, the last time that it was seen before the fall.
     pub(super) start: SystemTime,
-    /// As it is shown.
+    /// The value that is written.
     pub(super) value: u64,
-    /// As it was last told, which is less while the value is held.
+    /// The value that was last reported; lower than `value` while that is held.
     told: u64,
     seen: SystemTime,
 }
@@ -36,8 +36,8 @@ impl ForeignCounter {
         }
     }
 
-    /// Sets the value as it is now, and returns by how much it has grown. A value lower
-    /// than the last began anew at 0 in between.
+    /// Sets the value, and returns by how much it has grown. A value that is lower than the last
+    /// one is a counter that began anew at 0 in between.
     fn set(&mut self, value: u64, time: SystemTime) -> u64 {
         let held = self.told < self.value;
         let growth = if held && value >= self.told && value < self.value {
@@ -60,8 +60,8 @@ impl ForeignCounter {
         by.correct(&mut self.seen);
     }
 
-    /// Prepares for values that somebody else tells, who may have counted a little less: the
-    /// value is held until theirs passes it.
+    /// Prepares for values reported by another part, which may have counted a little less:
+    /// `value` is held until the reported value passes it.
     fn hand_over(&mut self, value: Option<u64>) {
         if let Some(value) = value
             && value < self.value
@@ -72,7 +72,7 @@ impl ForeignCounter {
     }
 }
 
-/// Sets a counter that may not have been seen before, and returns its growth.
+/// Sets a counter, creating it at its first value, and returns its growth.
 pub(super) fn set(
     counter: &mut Option<ForeignCounter>,
     value: Option<u64>,
@@ -96,14 +96,14 @@ pub(super) struct MixnodeCounters {
     pub(super) dropped: Option<ForeignCounter>,
 }
 
-/// The mixnodes of one instance: those present, and those that left, because one that
-/// comes back may go on counting where it was.
+/// The mixnodes of one instance: those listed now, and those that left, since one that comes back
+/// may go on counting where it was.
 #[derive(Debug, Default)]
 pub(super) struct Mixnodes {
     present: HashMap<String, MixnodeCounters>,
-    /// With the number under which each left.
+    /// The counters of those that left, each with the number of its departure.
     left: HashMap<String, (u64, MixnodeCounters)>,
-    /// Who left, in that order.
+    /// Their ids by number of departure.
     order: BTreeMap<u64, String>,
     departures: u64,
     processed: u64,
@@ -111,9 +111,8 @@ pub(super) struct Mixnodes {
 }
 
 impl Mixnodes {
-    /// Takes the list as it is now. As many that left are remembered as there may be
-    /// mixnodes; whom this forgets is new when he comes back, and all that he has counted
-    /// is added again.
+    /// Takes the new list. At most `limit` mixnodes that left are remembered. One that was
+    /// forgotten and comes back counts as new: all that it has counted is added again.
     fn update(&mut self, list: &[Mixnode], time: SystemTime, limit: usize) {
         let mut before = std::mem::take(&mut self.present);
         for entry in list {
@@ -144,17 +143,17 @@ impl Mixnodes {
         Some(node)
     }
 
-    /// The counters of a node that is present, or left.
+    /// The counters of a mixnode that is listed now or is remembered.
     pub(super) fn node(&self, id: &str) -> Option<&MixnodeCounters> {
         let left = || self.left.get(id).map(|(_, node)| node);
         self.present.get(id).or_else(left)
     }
 }
 
-/// Observations of latency.
+/// A histogram of the latencies that the instance reported.
 #[derive(Debug, Default)]
 pub(super) struct LatencyObservations {
-    /// When the first was made; none before.
+    /// When the first latency was observed; `None` before that.
     pub(super) start: Option<SystemTime>,
     pub(super) buckets: [u64; LATENCY_BOUNDS.len() + 1],
     pub(super) sum: f64,
@@ -171,14 +170,14 @@ impl LatencyObservations {
     }
 }
 
-/// One instance.
+/// The counters of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
     pub(super) messages: Option<ForeignCounter>,
     pub(super) dropped: Option<ForeignCounter>,
     pub(super) transmitted: Option<ForeignCounter>,
     pub(super) received: Option<ForeignCounter>,
-    /// Which part told the packets last.
+    /// Which part last reported the packets.
     packets_by: Option<ServicePath>,
     pub(super) mixnodes: Mixnodes,
     pub(super) latency: LatencyObservations,
@@ -206,7 +205,7 @@ impl Instance {
         }
     }
 
-    /// Takes what a poll found out.
+    /// Takes the values of one poll.
     pub(super) fn update(
         &mut self,
         reading: &InstanceReading,
@@ -216,7 +215,7 @@ impl Instance {
         let (mut processed, mut dropped) = (reading.processed, reading.dropped);
         if let Some(list) = &reading.mixnodes {
             self.mixnodes.update(list, time, max_mixnodes);
-            // Not the plain sums, which fall when somebody leaves.
+            // The plain sums of the list would fall when a mixnode leaves.
             processed = processed.map(|_| self.mixnodes.processed);
             dropped = dropped.map(|_| self.mixnodes.dropped);
         }

@@ -1,5 +1,6 @@
-//! Reads the seven metrics that the native server shows as Prometheus text. Strict about
-//! those, and about the format; other metrics are skipped.
+//! Reads the seven metrics that the native server serves as Prometheus text. A line that isn't in
+//! the format, or a bad value of one of the seven, fails the whole text; other metrics are
+//! skipped.
 
 use super::reading::InstanceReading;
 use crate::receivers::scrape::text::{Line, Sample, lines};
@@ -13,7 +14,7 @@ const COUNT_NAMES: [&str; 5] = [
 ];
 const AMOUNT_NAMES: [&str; 2] = ["betanet_avg_latency_ms", "betanet_uptime_seconds"];
 
-/// Reads the text, or says what is wrong with it, with the line.
+/// Reads the text. The error says what is wrong, and in which line.
 pub(super) fn read(body: &[u8]) -> Result<InstanceReading, String> {
     let text = std::str::from_utf8(body).map_err(|_| "not UTF-8".to_owned())?;
     let mut counts = [None; COUNT_NAMES.len()];

@@ -1,9 +1,8 @@
 //! Reads what a Betanet service answers. Pure: bytes in, an [`InstanceReading`] out.
 //!
-//! Fields may be absent or null; one of another type, a negative count and an answer
-//! without any field that is known make the whole answer worthless. In the list of mixnodes
-//! they make their entry worthless, and the others are read. Errors name the place and
-//! never show the body.
+//! A field may be absent or null. A field of another type, a negative count, or an answer without
+//! any known field fails the whole answer; in the list of mixnodes only their entry. Errors name
+//! the place and never quote the body.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -20,11 +19,12 @@ use crate::receivers::scrape::FailureReason;
 use crate::receivers::scrape::http::AttemptError;
 use crate::steps;
 
-/// Longest id of a mixnode, in bytes.
+/// The longest id of a mixnode that is used, in bytes.
 const MAX_ID: usize = 1024;
 
 impl ServicePath {
-    /// Reads this part's answer; more than `max_mixnodes` are a failure.
+    /// Reads this path's answer. A list of more than `max_mixnodes` fails with the reason
+    /// `limit`.
     pub(super) fn read(
         self,
         body: &[u8],
@@ -128,9 +128,9 @@ struct ListEntry {
     avg_latency_ms: Option<NonNegative>,
 }
 
-/// Reads the list of mixnodes. An entry that can't be used is rejected alone, and counted:
-/// one that isn't as expected or whose id was there before as `parse`, one with too long an
-/// id as `limit`. A list in which no entry can be used tells nothing, and fails.
+/// Reads the list of mixnodes. An entry that can't be used is left out and counted: as `parse` if
+/// it can't be read or an earlier entry has its id, as `limit` if its id is too long. A list in
+/// which no entry can be used fails.
 fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, AttemptError> {
     let entries = Elements::of(body)?;
     let listed = entries.clone().count();
@@ -147,7 +147,7 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, Attempt
             Err(_) => rejected.parse += 1,
         }
     }
-    // Two entries of one id would be one series with two values: the first counts.
+    // Two entries of one id would be one series with two values, so only the first is used.
     let mut ids = HashSet::with_capacity(mixnodes.len());
     let first: Vec<bool> = mixnodes
         .iter()
@@ -193,7 +193,7 @@ impl From<ListEntry> for Mixnode {
     }
 }
 
-/// A mixnode's id in the set of those that were there before.
+/// An id in the set of the ids that were read before.
 #[derive(PartialEq, Eq)]
 struct Id<'a>(&'a str);
 
@@ -204,7 +204,8 @@ impl Hash for Id<'_> {
     }
 }
 
-/// The sum over the nodes that tell; 0 without nodes, absent where no node tells.
+/// The sum over the mixnodes that report it: 0 for an empty list, `None` if no mixnode of the
+/// list reports it.
 fn sum(mixnodes: &[Mixnode], value: impl Fn(&Mixnode) -> Option<u64>) -> Option<u64> {
     if mixnodes.is_empty() {
         return Some(0);
@@ -215,8 +216,8 @@ fn sum(mixnodes: &[Mixnode], value: impl Fn(&Mixnode) -> Option<u64>) -> Option<
         .reduce(u64::saturating_add)
 }
 
-/// Over the active nodes, weighted by what they processed: a node that idles says little
-/// about how long a message takes. The plain mean where none has processed anything.
+/// The mean over the active mixnodes, weighted by the packets that they processed, since an idle
+/// mixnode says little about how long a message takes. The plain mean if none has processed any.
 fn mean_latency(mixnodes: &[Mixnode]) -> Option<f64> {
     let told: Vec<(f64, f64)> = mixnodes
         .iter()
@@ -225,7 +226,7 @@ fn mean_latency(mixnodes: &[Mixnode]) -> Option<f64> {
         .collect();
     let weights: f64 = told.iter().map(|(_, weight)| weight).sum();
     let mean = if weights > 0.0 {
-        // Shares first, so that no product overflows.
+        // Weights are made shares first, so that no product overflows.
         told.iter()
             .map(|(latency, weight)| latency * (weight / weights))
             .sum()
@@ -247,7 +248,7 @@ fn amount(value: Option<NonNegative>) -> Option<f64> {
     value.map(|NonNegative(amount)| amount)
 }
 
-/// A whole number that isn't negative, however it is written: some encoders write `5.0`.
+/// A whole number that isn't negative, also when it is written like `5.0`.
 struct WholeNumber(u64);
 
 impl<'de> Deserialize<'de> for WholeNumber {
@@ -265,7 +266,7 @@ impl<'de> Deserialize<'de> for WholeNumber {
     }
 }
 
-/// A number that isn't negative.
+/// A finite number that isn't negative.
 struct NonNegative(f64);
 
 impl<'de> Deserialize<'de> for NonNegative {
@@ -277,7 +278,7 @@ impl<'de> Deserialize<'de> for NonNegative {
     }
 }
 
-/// Reads a JSON number that isn't negative, whole where it can.
+/// Reads a number that isn't negative: `Ok` if it is written as a whole number, else `Err`.
 struct JsonNumber;
 
 impl Visitor<'_> for JsonNumber {
@@ -300,7 +301,7 @@ impl Visitor<'_> for JsonNumber {
     }
 }
 
-/// An id or a state: any text, or a whole number as text.
+/// An id or a state: a text, or a whole number that is taken as its digits.
 struct JsonText(String);
 
 impl<'de> Deserialize<'de> for JsonText {

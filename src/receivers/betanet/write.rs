@@ -1,6 +1,6 @@
-//! The names, types and labels under which all of it leaves. Dashboards and alerts of the
-//! platform use these names, so they are written in full, with `_total` and units, and come
-//! out of any translation as they are here.
+//! Writes an instance's values as metrics. The platform's dashboards and alerts use these names,
+//! so they are written in full, with `_total` and unit, and no translation of the prometheus
+//! exporter changes them.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::pdata::writer::{
     NewNumberPoint,
 };
 
-/// Writes one instance: what `reading` found out, as `instance` remembers it.
+/// Writes one instance: the values in `reading`, with the totals and starts from `instance`.
 pub(super) fn instance(
     out: &mut MetricsWriter,
     time: SystemTime,
@@ -73,7 +73,7 @@ pub(super) fn instance(
         latency,
     );
 
-    // A counter that this poll didn't set has no new point.
+    // A counter that this poll didn't report gets no new point.
     let told = |value: Option<u64>, counter: Option<ForeignCounter>| value.and(counter);
     let messages = told(reading.processed, instance.messages);
     w.counter(
@@ -127,7 +127,7 @@ pub(super) fn instance(
     }
 }
 
-/// Writes what belongs to all instances of a receiver together.
+/// Writes the sums over all instances of a receiver.
 pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &BetanetNetwork) {
     let mut w = DocumentWriter { out, time };
     let counters = [
@@ -184,7 +184,7 @@ pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &Betan
     );
 }
 
-/// A series for each mixnode.
+/// A metric that has a series for each mixnode.
 struct PerNode {
     name: &'static str,
     unit: &'static str,
@@ -193,7 +193,7 @@ struct PerNode {
 }
 
 enum DocumentValue {
-    /// Whether this poll told it, and what is remembered of it.
+    /// Whether this poll reported it, and the counter that is remembered.
     Counter(
         fn(&Mixnode) -> Option<u64>,
         fn(&MixnodeCounters) -> Option<ForeignCounter>,
@@ -209,7 +209,7 @@ impl PerNode {
         }
     }
 
-    /// The start time, of a counter, and the value.
+    /// The start time (of a counter only) and the value.
     fn read(
         &self,
         mixnode: &Mixnode,
@@ -324,7 +324,7 @@ impl DocumentWriter<'_> {
     ) {
         self.out.number(NewNumberPoint {
             attributes,
-            // The wall clock may have been set back.
+            // The start may lie after the time if the wall clock was set back.
             start: start.map(|start| start.min(self.time)),
             time: self.time,
             value,
@@ -339,7 +339,7 @@ fn labels<'a>(instance: &'a str, mixnode: &'a str) -> [Attribute<'a>; 2] {
     ]
 }
 
-/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
 fn int(count: u64) -> NewNumber {
     i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

@@ -1,4 +1,4 @@
-//! What the user writes.
+//! The configuration of `node`.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
 use crate::yaml::{FromValue, PlacedNode};
 
-/// Patterns in one list.
+/// The most patterns in one list.
 const MAX_PATTERNS: usize = 64;
-/// What a list of patterns may take once it is compiled, in bytes.
+/// The most bytes that one list of patterns may take once compiled.
 const MAX_COMPILED: usize = 1 << 20;
 
 #[derive(Debug, Clone)]
@@ -29,11 +29,11 @@ pub(super) struct Config {
     pub(super) http: HttpClientConfig,
 }
 
-/// Another node.
+/// One element of `targets`.
 #[derive(Debug, Clone)]
 pub(super) struct TargetConfig {
     pub(super) node_id: String,
-    /// As it is written.
+    /// The URL as the user wrote it.
     pub(super) text: String,
     pub(super) url: Url,
 }
@@ -78,7 +78,7 @@ impl FromValue for NodeId {
 
 fn read_targets(value: &PlacedNode<'_>) -> Option<Vec<TargetConfig>> {
     let items = value.items()?;
-    // All are read before the first wrong one counts, so that every problem is told.
+    // Read every element before rejecting any, so that each problem is reported.
     let read: Vec<Option<TargetConfig>> = items.iter().map(PlacedNode::read).collect();
     let mut targets: Vec<TargetConfig> = Vec::new();
     for (item, target) in items.iter().zip(read) {
@@ -118,7 +118,7 @@ impl FromValue for TargetConfig {
     }
 }
 
-/// Which of the host's parts are read, by name.
+/// Which filesystems, disks or interfaces are read, by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NameFilter {
     include: Option<RegexSet>,
@@ -126,9 +126,8 @@ pub(super) struct NameFilter {
 }
 
 impl NameFilter {
-    /// Whether a part is read that would be or not be `by_default`. What is included by
-    /// name needs no default, so that a filesystem or interface which is left out
-    /// otherwise can be asked for.
+    /// Whether the part `name` is read: if `include` is written, when it matches, else when
+    /// `by_default` says so; and in either case only if `exclude` doesn't match.
     pub(super) fn admits(&self, name: &str, by_default: bool) -> bool {
         let included = match &self.include {
             Some(include) => include.is_match(name),
@@ -189,7 +188,7 @@ fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Regex
         .build()
 }
 
-/// The last line of the error: those before it draw the pattern.
+/// The last line of the error; the lines before it draw the pattern.
 fn plain(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a reading means: metrics in the semantic conventions, and the summary.
+//! Turns readings of the host into metrics of the semantic conventions and the summary.
 //!
 //! Pure: readings and times come in, metrics go out.
 
@@ -20,10 +20,10 @@ use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::SetBack;
 
-/// What the kernel counts in.
+/// The units in which the kernel counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
-    /// Ticks in a second.
+    /// Ticks per second.
     pub(super) ticks: u64,
     /// Bytes in a page of memory.
     pub(super) page: u64,
@@ -42,23 +42,23 @@ impl Scale {
     }
 }
 
-/// The host as its readings show it over time.
+/// What is remembered of the host from reading to reading.
 #[derive(Debug)]
 pub(super) struct Host {
     semconv: Semconv,
     scale: Scale,
-    /// The counters of the last reading, and when that was.
+    /// The last reading, and when it was made.
     previous: Option<(Now, HostReading)>,
-    /// Whether the host started anew after the last reading, which then says nothing of
-    /// the interval.
+    /// Whether the host restarted after the last reading. Then no difference between the two is
+    /// meaningful.
     restarted: bool,
-    /// When the host and the agent started, by the first reading: the host's own idea of
-    /// it moves with its clock.
+    /// When the host and the agent started, taken from the first reading: the host's boot time
+    /// moves with its clock.
     booted: Option<SystemTime>,
     started: Option<SystemTime>,
     /// By the processor's number.
     cpus: Epochs<u32, { CPU_MODES.len() }>,
-    /// The processors of which an interval is shown.
+    /// The processors whose utilization has a series.
     utilized: BTreeSet<u32>,
     /// Of disks and interfaces, by name.
     disks: Epochs<String, 9>,
@@ -99,7 +99,7 @@ impl Host {
         self.interfaces.clock_set_back(by);
     }
 
-    /// Takes the counters from which the first differences are made.
+    /// Takes the counters that the first reading's differences are made from.
     pub(super) fn baseline(&mut self, reading: HostReading, now: Now) {
         self.previous = Some((now, reading));
     }
@@ -146,9 +146,9 @@ impl Host {
         summary
     }
 
-    /// The filesystems whose series end here, because the host lists them no longer or they
-    /// don't answer: what they last answered says nothing of now. They are all kept where
-    /// the list itself can't be read for once.
+    /// The filesystems whose series end here: those that the host no longer lists, and those that
+    /// don't answer, since their last values say nothing about now. If the list itself can't be
+    /// read, no series ends.
     fn ended(&mut self, reading: &HostReading) -> Vec<Mount> {
         let shown = reading.filesystems.iter().map(|shown| shown.mount.clone());
         let shown: BTreeSet<Mount> = shown.collect();
@@ -160,7 +160,7 @@ impl Host {
         before.difference(&self.mounts).cloned().collect()
     }
 
-    /// The last reading, unless the host started anew since.
+    /// The last reading, unless the host has restarted since.
     fn comparable(&self) -> Option<&(Now, HostReading)> {
         self.previous.as_ref().filter(|_| !self.restarted)
     }
@@ -200,8 +200,8 @@ impl Host {
     }
 }
 
-/// Bytes since the last reading, over the interfaces that both have; none where one of
-/// them counts less than it did.
+/// Bytes since the last reading, summed over the interfaces that are in both; `None` if a counter
+/// of one of them fell.
 fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option<[u64; 2]> {
     let mut sums = [0_u64; 2];
     let mut any = false;

@@ -1,28 +1,28 @@
-//! When the counting of each counter began, and what it is shown as meanwhile.
+//! When each of the host's counters began, and which value is written for it.
 //!
-//! The host's counters begin when it starts. Some of them step back a little and go on: the
-//! time that a processor idles, and what a driver sums up over queues that come and go. A
-//! fall of less than half is taken for such a step, and the last value is held until the
-//! counter passes it. One that falls further (an interface that was replaced) has begun
-//! anew, and says so by its start time, so that nobody sees a rate in the fall. So has each
-//! when the host itself started anew.
+//! The host's counters begin when it starts. Some of them fall a little and go on: a processor's
+//! idle time, and the counters that a driver sums over queues that come and go. When a counter
+//! falls by less than half, its last value is written until it passes that. When it falls further
+//! (an interface was replaced), it began anew: it gets a new start time, so that no consumer
+//! computes a rate across the fall. When the host itself restarts, all of its counters begin
+//! anew.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::receivers::scrape::SetBack;
 
-/// How much less than the time between two readings a host may have been up for by its own
-/// account and still be taken for the same: readings are late at times, and clocks drift.
+/// By how many seconds a host's uptime may have grown less than the time between two readings
+/// without being taken for a restart: readings come late, and clocks drift.
 const SLACK: f64 = 60.0;
 
-/// The starts of groups of `N` counters, by what they belong to.
+/// The start times of groups of `N` counters, by their owner (a processor, a disk, an interface).
 #[derive(Debug)]
 pub(super) struct Epochs<K, const N: usize> {
     groups: BTreeMap<K, CounterGroup<N>>,
 }
 
-/// What a group of counters is shown as.
+/// The values and start times that are written for a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counted<const N: usize> {
     pub(super) values: [u64; N],
@@ -32,7 +32,7 @@ pub(super) struct Counted<const N: usize> {
 #[derive(Debug)]
 struct CounterGroup<const N: usize> {
     counted: Counted<N>,
-    /// Whether this reading has it.
+    /// Whether the current reading has the group.
     seen: bool,
 }
 
@@ -43,9 +43,8 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
         }
     }
 
-    /// Takes what was read of a group's counters. Those that are new or began anew began at
-    /// `since`: the start of the host at the first reading, and at later ones the time of
-    /// the last.
+    /// Takes the counters of a group as read. A counter that is new or began anew gets the start
+    /// `since`: the host's start at the first reading, the time of the last reading later.
     pub(super) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
         let group = self.groups.entry(owner).or_insert_with(|| CounterGroup {
             counted: Counted {
@@ -79,7 +78,7 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
         }
     }
 
-    /// Lets every counter begin anew: the host did.
+    /// Resets every counter to 0, starting at `since`: the host restarted.
     pub(super) fn restart(&mut self, since: SystemTime) {
         for group in self.groups.values_mut() {
             group.counted = Counted {
@@ -89,8 +88,8 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
         }
     }
 
-    /// Takes out the groups that this reading didn't have, with their start times, so that
-    /// their series can end: what comes back under the name is something new.
+    /// Takes out the groups that the current reading didn't have, with their start times, so that
+    /// their series can end. A group that comes back later is a new one.
     pub(super) fn take_gone(&mut self) -> Vec<(K, [SystemTime; N])> {
         self.groups
             .extract_if(.., |_, group| !std::mem::take(&mut group.seen))
@@ -99,23 +98,23 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
     }
 }
 
-/// What a host says of its own start.
+/// What a host reports about its own start.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Boot {
-    /// When it was, in seconds since the Unix epoch by the host's clock, which may be set.
+    /// The boot time in seconds since the Unix epoch, by the host's clock, which may be set.
     pub(super) time: Option<f64>,
-    /// How long ago it was, in seconds.
+    /// The uptime in seconds.
     pub(super) uptime: Option<f64>,
 }
 
 impl Boot {
-    /// Whether the host started anew between two readings. That its boot time has changed
-    /// is no proof: it moves with the clock of a host that goes on.
+    /// Whether the host restarted between two readings. A changed boot time alone is no proof: it
+    /// also moves when the clock is set.
     pub(super) fn is_after(&self, last: &Self, between: Duration) -> bool {
         match (last.uptime, self.uptime) {
             (Some(last), Some(now)) if now > last => now + SLACK < last + between.as_secs_f64(),
             (Some(last), Some(now)) if now < last => true,
-            // The seconds of a boot time are rounded, now up and now down.
+            // Boot times are rounded to seconds, sometimes up and sometimes down.
             _ => matches!((last.time, self.time), (Some(last), Some(now)) if now > last + 1.0),
         }
     }
@@ -149,7 +148,7 @@ mod tests {
         f([502, 6], 80, [502, 6], [70, 80]);
         f([0, 0], 90, [0, 0], [90, 90]);
         f([u64::MAX, 1], 100, [u64::MAX, 1], [90, 90]);
-        // One of 32 bits that was full, and isn't any more.
+        // A 32-bit counter that overflowed.
         f(
             [u64::from(u32::MAX), 1],
             110,
@@ -181,9 +180,9 @@ mod tests {
         let up = |uptime: f64| boot(Some(1000.0), Some(uptime));
         f(up(600.0), up(615.0), 15, false);
         f(up(600.0), up(30.0), 15, true);
-        // Its clock was set.
+        // The clock was set.
         f(up(600.0), boot(Some(4600.0), Some(615.0)), 15, false);
-        // It was down for a while, and has been up for longer than before.
+        // The host was down for a while, and its uptime is longer than before.
         f(up(10.0), boot(Some(3000.0), Some(1500.0)), 3600, true);
         f(
             boot(Some(1000.0), None),

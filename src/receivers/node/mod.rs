@@ -6,42 +6,42 @@
 //!     node_id: fog-7             # default: the host's name
 //!     semconv: v1                # v1 | v0 (as the Collector's hostmetrics) | both
 //!     root_path: /               # where the host's files are, such as /hostfs in a container
-//!     filesystems: {include: [], exclude: [/boot.*]}   # by mount point
-//!     disks: {include: [], exclude: []}                # by name
+//!     filesystems: {exclude: [/boot.*]}                # by mount point
+//!     disks: {exclude: [dm-.*]}                        # by name
 //!     networks: {include: [eth.*], exclude: []}        # by interface
 //!     targets:                   # other nodes, each by its node_exporter
 //!       - {node_id: node-2, url: http://node-2:9100/metrics}
 //!     collection_interval: 15s   # and the other keys of `scrape` and its HTTP client
 //! ```
 //!
-//! Patterns are regular expressions that match a whole name, at most 64 in a list. Left
-//! out unless `include` names them are virtual filesystems (but the overlay at `/`, which
-//! is all that a container sees), filesystems behind a network or a program, partitions
-//! and loop devices, and the interface `lo`.
+//! Patterns are regular expressions that must match the whole name; a list has at most 64. With
+//! `include`, only the names that it matches are read (none, if the list is empty). Without
+//! `include`, these are left out: virtual filesystems (except an overlay at `/`, the only one
+//! that a container sees), filesystems behind a network or a program, partitions, loop devices,
+//! and the interface `lo`. Names that `exclude` matches are never read.
 //!
-//! What the host doesn't show is absent, never 0: a container with half a `/proc` gives
-//! the other half. Where `root_path` says that the host's files are elsewhere, the files of
-//! a namespace (networks, sockets, mounts) are those of its `proc/1`; where that can't be
-//! looked into, as with hidepid, they are failed parts with the reason `refused`.
+//! A value that the host doesn't offer is absent, never 0; a container in which half of `/proc`
+//! is missing gives the other half. If `root_path` isn't `/`, the files of a namespace (networks,
+//! sockets, mounts) are those of the host's `proc/1`. If `proc/1` can't be read, as with hidepid,
+//! these parts fail with the reason `refused`.
 //!
-//! Files and filesystems are read on threads of their own, since any of them may hang. One
-//! that doesn't answer within `timeout` is a failed part with the reason `timeout`, holds up
-//! nobody else, and isn't asked again before it answers. At most 6 files, 2 filesystems on
-//! disks and 4 behind a network may hang, in all receivers of the process together; of
-//! what more is to be read each is a failed part with the reason `limit`.
+//! Files and filesystems are read on threads of their own, since any of them may hang. One that
+//! doesn't answer within `timeout` fails with the reason `timeout`, delays no other, and isn't
+//! read again until it has answered. All receivers of the process together let at most 6 files, 2
+//! filesystems on disks and 4 behind a network hang; further reads of that kind fail with the
+//! reason `limit`.
 //!
-//! A disk, filesystem, interface or processor that is listed no longer ends its series with
-//! a tombstone; a file that can't be read for once ends none. A filesystem that fails or
-//! hangs ends them, too. One that may not be asked is absent, which the log says once, and
-//! so is one that a later mount hides.
-//! At most 512 disks, interfaces and filesystems each are read; more count as a failed
-//! part with the reason `limit`.
+//! When a disk, filesystem, interface or processor is no longer listed, its series end with a
+//! tombstone; so do those of a filesystem that fails or hangs. A file that can't be read for once
+//! ends no series. A filesystem that the agent has no permission to query is absent, and logged
+//! once; one that is hidden by a later mount is absent. At most 512 disks, interfaces and
+//! filesystems each are read; with more, the part fails with the reason `limit`.
 //!
-//! Metrics: `system.*` and `process.*` as the semantic conventions have them, and the
-//! platform's gauges `node_cpu_usage`, `node_memory_usage`, `node_disk_usage`,
-//! `node_network_io`, `system_uptime` and `system_total_nodes` with the label `node_id`.
-//! A target gives these gauges of its node from the exporter's own names, and nothing else.
-//! `docs/node.md` lists all with unit, attributes and source.
+//! Metrics: `system.*` and `process.*` as the semantic conventions define them, and the
+//! platform's gauges `node_cpu_usage`, `node_memory_usage`, `node_disk_usage`, `node_network_io`,
+//! `system_uptime` and `system_total_nodes` with the label `node_id`. A target gives only these
+//! gauges, computed from its node_exporter's metrics. `docs/node.md` lists all with unit,
+//! attributes and source.
 
 mod config;
 mod emit;
@@ -136,7 +136,7 @@ impl Config {
         self.node_id.clone().unwrap_or_else(host_name)
     }
 
-    /// This host, and the other nodes.
+    /// One scrape target for this host and one for each other node.
     fn scraped(&self, context: &BuildContext, access: &Arc<Access>) -> Vec<Target> {
         let node_id = self.node_id();
         let mut local = Local::new(self, node_id.clone(), BlockingThreads::shared());
@@ -184,26 +184,26 @@ fn host_name() -> String {
     names.nodename().to_string_lossy().into_owned()
 }
 
-/// How long the first counters may take. Later ones would belong to another moment than the
-/// one that they are taken for.
+/// How long reading the first counters may take. Later ones would be too young for the time that
+/// they are recorded with.
 const BASELINE: Duration = Duration::from_millis(500);
 
 /// Reads this host.
 struct Local {
     reader: HostReader,
     threads: Arc<BlockingThreads>,
-    /// What was asked for and has not been read yet.
+    /// The files and filesystems whose last read hasn't ended.
     outstanding: Outstanding,
     host: Host,
     node_id: String,
-    /// What has points now that haven't been ended.
+    /// The gauges that have points and haven't been ended.
     shown: NodeSummary,
     timeout: Duration,
-    /// Whether each of the other nodes answered last time.
+    /// For each other node, whether its last poll succeeded.
     others: Vec<Arc<AtomicBool>>,
-    /// Reads the counters from which the first differences are made.
+    /// The task that reads the first counters, and when it began.
     baseline: Option<(Now, JoinHandle<HostReading>)>,
-    /// The filesystems that may not be asked, which was said.
+    /// The filesystems that have been logged as not permitted.
     denied: BTreeSet<Mount>,
 }
 
@@ -227,7 +227,7 @@ impl Local {
         Inquiry::new(&self.threads, &self.outstanding, deadline)
     }
 
-    /// Says once of each filesystem that it may not be asked.
+    /// Logs once for each filesystem that the agent may not query it.
     fn tell_denied(&mut self, denied: Vec<Mount>, listed: Option<&[Mount]>) {
         if let Some(listed) = listed {
             let listed: BTreeSet<&Mount> = listed.iter().collect();
@@ -242,8 +242,8 @@ impl Local {
     }
 }
 
-/// Runs errands until each has come back or the deadline is over, and asks the filesystems
-/// that they find. Returns how many of those there were, too.
+/// Runs errands until all have ended or the deadline is over, and queries the filesystems that
+/// they find. Also returns how many filesystems that were.
 async fn gather(
     mut inquiry: Inquiry<ErrandResult>,
     errands: Vec<Errand>,
@@ -286,8 +286,8 @@ async fn gather(
 
 impl Scraper for Local {
     fn start(&mut self, now: Now) {
-        // Beside the controller, which waits for nobody here: a file that hangs must not
-        // keep others from being read, nor the agent from starting.
+        // On a task of its own, and the controller doesn't wait for it: a file that hangs must
+        // not delay other receivers or the start of the agent.
         let inquiry = self.inquiry(now.monotonic + BASELINE.min(self.timeout));
         let reader = self.reader.clone();
         let task = tokio::spawn(async move {
@@ -310,7 +310,7 @@ impl Scraper for Local {
         Box::pin(async move {
             if let Some((then, task)) = &mut self.baseline {
                 let then = *then;
-                // It has had half a second, and ends by itself.
+                // The task ends by itself, after half a second at most.
                 if let Ok(reading) = task.await {
                     self.host.baseline(reading, then);
                 }
@@ -325,8 +325,8 @@ impl Scraper for Local {
                 // Every part failed, or there is no part at all.
                 return Scrape::parts(failures.len(), failures);
             }
-            // A list that was read and gives no value has none; a file that can't be read
-            // for once has its last one.
+            // A gauge whose file was read, but gave no value, ends; a gauge whose file couldn't
+            // be read keeps its last point.
             let mut ended = NodeSummary {
                 cpu: self.shown.cpu.filter(|_| reading.cpus.is_some()),
                 disk: self.shown.disk.filter(|_| reading.mounts.is_some()),

@@ -1,4 +1,4 @@
-//! Writes one metric in the semantic conventions that are asked for.
+//! Writes metrics under the names of the configured semantic conventions.
 
 use std::time::SystemTime;
 
@@ -7,14 +7,14 @@ use crate::pdata::writer::{
 };
 use crate::yaml::{FromValue, PlacedNode};
 
-/// `semconv`: in which version's names the host is described.
+/// `semconv`: which version's names are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Semconv {
-    /// The current ones.
+    /// The current version.
     V1,
-    /// Those of 1.21 and before, which the Collector's `hostmetrics` uses.
+    /// Version 1.21, which the Collector's `hostmetrics` uses.
     V0,
-    /// Each series twice: sums over a metric's series then count double.
+    /// Both, so each series is written twice: a sum over all series of a metric counts double.
     Both,
 }
 
@@ -29,7 +29,7 @@ impl FromValue for Semconv {
     }
 }
 
-/// A metric, with its name in either version; an empty name for none.
+/// A metric with its name in either version; empty where the version has none.
 pub(super) struct PageMetric {
     pub(super) kind: MetricKind,
     pub(super) v1: &'static str,
@@ -38,8 +38,8 @@ pub(super) struct PageMetric {
     pub(super) description: &'static str,
 }
 
-/// One series, with its attributes in either version. Without attributes it is written
-/// once where the names agree. Without a value it ends here.
+/// One series, with its attributes in either version. A series without attributes is written once
+/// if the metric's names are the same in both. Without a value the series ends.
 pub(super) struct Row<'a> {
     pub(super) v1: Vec<Attribute<'a>>,
     pub(super) v0: Vec<Attribute<'a>>,
@@ -47,7 +47,7 @@ pub(super) struct Row<'a> {
     pub(super) value: Option<NewNumber>,
 }
 
-/// What is being written.
+/// Where the metrics of one reading go.
 pub(super) struct PageWriter<'w> {
     pub(super) out: &'w mut MetricsWriter,
     pub(super) time: SystemTime,
@@ -118,7 +118,7 @@ impl PageWriter<'_> {
     }
 }
 
-/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
 pub(super) fn int(count: u64) -> NewNumber {
     i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

@@ -1,7 +1,7 @@
 //! Reads the host's files and filesystems.
 //!
-//! Reading may block for ever, so it comes as errands that run on threads of their own; the
-//! interpretation is in [`super::emit`].
+//! A read may block for ever, so each is an [`Errand`] that runs on a thread of its own.
+//! [`super::emit`] interprets the results.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,11 +15,11 @@ use super::reading::{Filesystem, FilesystemRoom, HostReading};
 use super::threads::ReadKind;
 use crate::receivers::scrape::{FailureReason, PartFailure};
 
-/// Disks, interfaces and filesystems that are read, each; more are left out and counted
-/// as a failure with the reason `limit`.
+/// The most disks, interfaces and filesystems that are read, each. More are left out, and the
+/// part fails with the reason `limit`.
 pub(super) const MAX_PARTS: usize = 512;
 
-/// What is read, and from where.
+/// What is read of the host, and where its files are.
 #[derive(Clone)]
 pub(super) struct HostReader {
     root: Root,
@@ -29,49 +29,49 @@ pub(super) struct HostReader {
     ask_room: Arc<AskRoom>,
 }
 
-/// Asks the filesystem at a path for its room; none where it has none.
+/// Queries the size of the filesystem at a path; `None` if it has no blocks.
 pub(super) type AskRoom = dyn Fn(&Path) -> Result<Option<FilesystemRoom>, Errno> + Send + Sync;
 
-/// The parts of a reading that fail on their own, but filesystems.
+/// How many parts of a reading fail on their own, not counting filesystems.
 pub(super) const PARTS: usize = 9;
 
-/// One reading that may take for ever.
+/// One read of a file or filesystem, which may never end.
 pub(super) struct Errand {
     pub(super) kind: ReadKind,
-    /// What is read: no two errands of a reader have the same.
+    /// What is read; unique among the errands of a reader.
     pub(super) what: String,
-    /// The part that fails when it does.
+    /// The part that has failed if this errand fails.
     pub(super) part: String,
     pub(super) read: Box<dyn FnOnce() -> ErrandResult + Send>,
 }
 
-/// What an errand brought, to be put into the reading.
+/// Puts what an errand read into the reading.
 pub(super) type ErrandResult = Box<dyn FnOnce(&mut Gathering) + Send>;
 
-/// A reading as it comes together.
+/// A reading that is being put together.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     pub(super) reading: HostReading,
     pub(super) failures: Vec<PartFailure>,
-    /// The mounts that are still to be asked for their room.
+    /// The mounts whose size is still to be queried.
     pub(super) to_ask: Vec<Mount>,
-    /// The filesystems that may not be asked.
+    /// The filesystems that the agent has no permission to query.
     pub(super) denied: Vec<Mount>,
     connections: SocketCounts,
     connections_known: bool,
 }
 
 impl Gathering {
-    /// Takes down that a part failed: once, however many of its files do.
+    /// Records that a part failed; only the first failure of a part counts.
     pub(super) fn fail(&mut self, failure: PartFailure) {
         if self.failures.iter().all(|other| other.part != failure.part) {
             self.failures.push(failure);
         }
     }
 
-    /// What was gathered, and what failed.
+    /// The reading, and the parts that failed.
     pub(super) fn finish(mut self) -> (HostReading, Vec<PartFailure>) {
-        // A sum of which a part isn't known is none.
+        // If one of the socket files failed, the sum over them is unknown.
         let failed = self
             .failures
             .iter()
@@ -106,13 +106,13 @@ impl HostReader {
         }
     }
 
-    /// The same, with filesystems that answer otherwise.
+    /// The same reader with another function to query filesystems.
     #[cfg(test)]
     pub(super) fn asking(self, ask_room: Arc<AskRoom>) -> Self {
         Self { ask_room, ..self }
     }
 
-    /// Reads only the counters that differences are made from.
+    /// Errands for the counters that differences are made from.
     pub(super) fn counters(&self) -> Vec<Errand> {
         let Self {
             root,
@@ -159,15 +159,15 @@ impl HostReader {
         vec![cpus, disks, networks]
     }
 
-    /// Reads everything but filesystems: those are found as mounts that are still to be
-    /// asked with [`HostReader::room`].
+    /// Errands for everything but filesystems. The mounts that they find are to be queried with
+    /// [`HostReader::room`].
     pub(super) fn all(&self) -> Vec<Errand> {
         let root = &self.root;
         let own = Root::new("/");
         let mut errands = self.counters();
         let filter = self.filesystems.clone();
         let read = Root::read_namespaced;
-        // First, since filesystems follow from it.
+        // First, since the filesystems are queried after it.
         errands.insert(
             0,
             Errand::of(
@@ -242,7 +242,7 @@ impl HostReader {
                 },
             ));
         }
-        // Always its own, also where the host's files are elsewhere.
+        // Always the agent's own process, also if `root_path` is elsewhere.
         let parse = Process::parse;
         errands.push(errand(
             &own,
@@ -260,7 +260,7 @@ impl HostReader {
             part: "process".to_owned(),
             read: Box::new(|| {
                 let entries = std::fs::read_dir("/proc/self/fd").ok();
-                // The directory that is being read is one of them.
+                // One of the entries is the descriptor of the directory that is being read.
                 let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
                 Box::new(move |to: &mut Gathering| to.reading.descriptors = count)
             }),
@@ -268,8 +268,8 @@ impl HostReader {
         errands
     }
 
-    /// Asks a filesystem for its room. One that isn't reached from here, or has none, is
-    /// absent; so is one that may not be asked, which is said apart.
+    /// Queries the size of a filesystem. It is absent if its path doesn't exist here, it has no
+    /// blocks, or permission is denied; the last is recorded in [`Gathering::denied`].
     pub(super) fn room(&self, mount: Mount) -> Errand {
         let path = self.root.host_path(&mount.path);
         let ask_room = Arc::clone(&self.ask_room);
@@ -299,8 +299,8 @@ impl HostReader {
 }
 
 impl Errand {
-    /// Reads and parses a file; what is there is handed on. What simply isn't there is no
-    /// failure: a container has no counters of disks, and is well all the same.
+    /// Reads and parses a file. A file that doesn't exist is no failure, since containers lack
+    /// some: its values are absent.
     fn of<T: Send + 'static>(
         root: &Root,
         file: &'static str,
@@ -334,7 +334,7 @@ impl Errand {
     }
 }
 
-/// An errand for a file of text. Names in it may be any bytes.
+/// An errand for a text file. Bytes that aren't UTF-8 become U+FFFD.
 fn errand<T: Send + 'static>(
     root: &Root,
     file: &'static str,
@@ -347,7 +347,7 @@ fn errand<T: Send + 'static>(
     Errand::of(root, file, part, read, parse, put)
 }
 
-/// As many as are read; more are a failure.
+/// The first [`MAX_PARTS`] items; if there are more, the part fails.
 fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut Gathering) -> Vec<T> {
     if items.len() > MAX_PARTS {
         let message = format!("{} found, {MAX_PARTS} read", items.len());
@@ -373,8 +373,8 @@ fn room(path: &Path) -> Result<Option<FilesystemRoom>, Errno> {
     Ok((room.total > 0).then_some(room))
 }
 
-/// Whether a disk's counters are its own and not those of a partition, which its disk
-/// counts too, nor of a file or memory that stands in for a disk.
+/// Whether it is a disk, and neither a partition (whose I/O its disk counts too) nor a loop
+/// device, a RAM disk or a drive for removable media.
 fn is_whole_disk(name: &str) -> bool {
     let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if letters == name {

@@ -1,8 +1,8 @@
-//! One reading of the host: everything that its files and filesystems say at a moment.
+//! One reading of the host: the values of its files and filesystems at one moment.
 
 use super::proc::{Cpus, Disk, Interface, Memory, Mount, Process, SocketCounts};
 
-/// What was read. What can't be read is none, and what isn't there none or empty.
+/// What was read. A value is `None` if its file couldn't be read or doesn't exist.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct HostReading {
     pub(super) cpus: Option<Cpus>,
@@ -12,18 +12,18 @@ pub(super) struct HostReading {
     pub(super) disks: Option<Vec<Disk>>,
     pub(super) interfaces: Option<Vec<Interface>>,
     pub(super) connections: Option<SocketCounts>,
-    /// The filesystems that are mounted and counted.
+    /// The mounted filesystems that the configuration selects.
     pub(super) mounts: Option<Vec<Mount>>,
     /// Those of them that answered.
     pub(super) filesystems: Vec<Filesystem>,
     pub(super) process: Option<Process>,
-    /// File descriptors that the agent holds.
+    /// The agent's open file descriptors.
     pub(super) descriptors: Option<u64>,
 }
 
 impl HostReading {
-    /// Whether nothing of the host was found in it. Lists that could be read and are empty
-    /// say nothing about the host, and nor does the agent.
+    /// Whether no value of the host is in it. Lists that could be read and are empty, and values
+    /// of the agent's own process, don't count.
     pub(super) fn is_empty(&self) -> bool {
         let mut rest = self.clone();
         rest.disks = rest.disks.filter(|disks| !disks.is_empty());
@@ -34,20 +34,20 @@ impl HostReading {
     }
 }
 
-/// A mounted filesystem and its room in bytes.
+/// A mounted filesystem and its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filesystem {
     pub(super) mount: Mount,
     pub(super) room: FilesystemRoom,
 }
 
-/// The room of a filesystem in bytes.
+/// The size of a filesystem in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FilesystemRoom {
     pub(super) total: u64,
-    /// Free for everybody.
+    /// Free for every user.
     pub(super) available: u64,
-    /// Free for the superuser alone.
+    /// Free for the superuser only.
     pub(super) reserved: u64,
 }
 

@@ -1,5 +1,4 @@
-//! Another node, as its node_exporter shows it: the summary alone, from the exporter's
-//! own names.
+//! Another node: the summary gauges, computed from the metrics of its node_exporter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,22 +19,22 @@ use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};
 use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper};
 use crate::resilience::{Endpoint, Trigger};
 
-/// Asks one node_exporter.
+/// Polls one node_exporter.
 pub(super) struct Remote {
     node_id: String,
     page: Document<Arc<RemotePage>>,
-    /// Whether it answered last time, for whoever counts the nodes.
+    /// Whether the last poll succeeded; read by [`super::Local`] to count the nodes.
     answered: Arc<AtomicBool>,
-    /// Why it didn't.
+    /// Why the last poll failed.
     failure: Option<PartFailure>,
-    /// The last page and when it came, which differences are made from.
+    /// The last page and when it arrived; differences are made from it.
     previous: Option<(Instant, Arc<RemotePage>)>,
-    /// What has points now that haven't been ended.
+    /// The gauges that have points and haven't been ended.
     shown: NodeSummary,
 }
 
 impl Remote {
-    /// Which keeps `answered` up to date.
+    /// Sets `answered` after each poll.
     pub(super) fn new(
         node_id: String,
         page: Document<Arc<RemotePage>>,
@@ -51,7 +50,7 @@ impl Remote {
         }
     }
 
-    /// Ends what has been shown and isn't any more.
+    /// Ends the gauges that had points and aren't in `shown`.
     fn end(&mut self, shown: NodeSummary, now: Now, out: &mut MetricsWriter) {
         let ended = std::mem::replace(&mut self.shown, shown).minus(&shown);
         if ended != NodeSummary::default() {
@@ -79,7 +78,7 @@ impl Scraper for Remote {
                 self.failure = None;
                 match told {
                     Told::New(page) => {
-                        // Retries may have taken most of the interval.
+                        // Retries may have delayed the answer by most of the interval.
                         let at = now.monotonic + begun.elapsed();
                         let summary = page.summary(self.previous.as_ref(), at);
                         summary.write(&self.node_id, now.wall, out);
@@ -107,7 +106,7 @@ impl Scraper for Remote {
     }
 }
 
-/// Reads what a node_exporter answers.
+/// Reads the page of a node_exporter.
 pub(super) fn read(
     body: &[u8],
     filesystems: &NameFilter,
@@ -121,7 +120,7 @@ pub(super) fn read(
     }
 }
 
-/// What rates are made from.
+/// The counters that rates are made from.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Counters {
     /// Seconds, by processor and mode.
@@ -130,7 +129,7 @@ pub(super) struct Counters {
     network: BTreeMap<String, [Option<f64>; 2]>,
 }
 
-/// What one page says.
+/// The values of one page.
 #[derive(Debug, Default)]
 pub(super) struct RemotePage {
     counters: Counters,
@@ -153,7 +152,7 @@ impl RemotePage {
             let Line::Sample(sample) = line? else {
                 continue;
             };
-            // Every number that is read here counts or measures something.
+            // All values that are used are counts or sizes, so neither negative nor infinite.
             if !(sample.value.is_finite() && sample.value >= 0.0) {
                 continue;
             }
@@ -207,7 +206,7 @@ impl RemotePage {
             .memory_total
             .zip(self.memory_available)
             .and_then(|(total, available)| percent(total - available, total));
-        // Nothing can be told of an interval in which the node started anew.
+        // If the node restarted in between, no difference is meaningful.
         let previous = previous
             .filter(|(at, last)| !self.boot().is_after(&last.boot(), now.duration_since(*at)));
         NodeSummary {
@@ -235,7 +234,7 @@ impl RemotePage {
         }
     }
 
-    /// Percent of the room in use.
+    /// Percent of the filesystems' space that is in use.
     fn disk(&self) -> Option<f64> {
         let mut usage = Usage::default();
         for (mount, bytes) in &self.filesystems {
@@ -248,12 +247,12 @@ impl RemotePage {
 }
 
 impl Counters {
-    /// Percent of the time in which the processors had work since `last`; none when a
-    /// counter went backwards.
+    /// Percent of the time since `last` in which the processors weren't idle; `None` if a counter
+    /// fell.
     fn busy(&self, last: &Counters) -> Option<f64> {
         let (mut idle, mut all) = (0.0, 0.0);
         for (key, seconds) in &self.cpu {
-            // A processor that is new has no interval yet.
+            // A processor that appeared since then has no difference yet.
             let Some(before) = last.cpu.get(key) else {
                 continue;
             };
@@ -271,7 +270,7 @@ impl Counters {
         percent((all - idle).max(0.0), all)
     }
 
-    /// Bytes received and transmitted since `last`; none when a counter went backwards.
+    /// Bytes received and transmitted since `last`; `None` if a counter fell.
     fn bytes(&self, last: &Counters) -> Option<[f64; 2]> {
         let mut sums = [0.0; 2];
         let mut any = false;

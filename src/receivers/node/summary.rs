@@ -1,5 +1,5 @@
-//! The platform's summary gauges, which a dashboard shows for every node alike, wherever
-//! they come from. They have no unit, or their Prometheus names would gain a suffix.
+//! The platform's summary gauges, which its dashboards show for every node, local or not. They
+//! have no unit, because the prometheus exporter would append it to their names.
 
 use std::time::SystemTime;
 
@@ -7,25 +7,25 @@ use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
 };
 
-/// What is known of one node; what isn't is absent.
+/// The gauges of one node; an unknown one is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct NodeSummary {
-    /// Percent of the processors' time, over the interval.
+    /// Percent of the interval in which the processors weren't idle.
     pub(super) cpu: Option<f64>,
-    /// Percent of the memory.
+    /// Percent of the memory in use.
     pub(super) memory: Option<f64>,
-    /// Percent of the room of the filesystems that are counted.
+    /// Percent of the selected filesystems' space in use.
     pub(super) disk: Option<f64>,
     /// Bytes per second over the interval, received and transmitted.
     pub(super) network: Option<[f64; 2]>,
     /// Seconds since the node started.
     pub(super) uptime: Option<f64>,
-    /// Nodes of which something is known.
+    /// Nodes whose last poll succeeded, this one included.
     pub(super) nodes: Option<u64>,
 }
 
 impl NodeSummary {
-    /// What is here and not in another.
+    /// The gauges that are present here and absent in `other`.
     pub(super) fn minus(self, other: &Self) -> Self {
         fn minus<T>(mine: Option<T>, theirs: Option<T>) -> Option<T> {
             mine.filter(|_| theirs.is_none())
@@ -40,7 +40,7 @@ impl NodeSummary {
         }
     }
 
-    /// What is here, and else in another.
+    /// The gauges that are present here, and for the rest those of `other`.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             cpu: self.cpu.or(other.cpu),
@@ -119,7 +119,7 @@ impl NodeSummary {
     }
 }
 
-/// Part of whole in percent; none where there is no whole.
+/// `part` in percent of `whole`; `None` if `whole` is 0 or the result isn't within 0 to 100.
 pub(super) fn percent(part: f64, whole: f64) -> Option<f64> {
     let percent = 100.0 * part / whole;
     (whole > 0.0 && (0.0..=100.0).contains(&percent)).then_some(percent)

@@ -21,7 +21,7 @@ mod life;
 mod machine;
 mod trouble;
 
-/// What a test compares: a small host of round numbers.
+/// The files of a small host with round numbers.
 const FILES: [(&str, &str); 9] = [
     (
         "stat",
@@ -53,7 +53,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A host without files yet.
+    /// A host that has no files yet.
     fn empty(change: impl FnOnce(&mut Config)) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("proc/1/net")).unwrap();
@@ -88,7 +88,7 @@ impl Fixture {
         fixture
     }
 
-    /// Where a file of the host is: those of a namespace belong to its first process.
+    /// The path of a host's file; the files of a namespace are below `proc/1`.
     fn path(&self, file: &str) -> PathBuf {
         let proc = self.root.path().join("proc");
         match file.starts_with("net/") || file == "mounts" {
@@ -114,7 +114,7 @@ impl Fixture {
         rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
     }
 
-    /// Lets a file that hangs come back, with nothing in it.
+    /// Ends the hang: the read gets an empty file.
     fn release(&self, file: &str) {
         drop(
             fs::OpenOptions::new()
@@ -128,7 +128,7 @@ impl Fixture {
         self.start_beside(&[]).await;
     }
 
-    /// Starts until the first counters are read.
+    /// Starts, and waits until the first counters are read.
     async fn start_beside(&mut self, hanging: &[&str]) {
         self.node.start(self.now);
         let done = |node: &Local| {
@@ -150,8 +150,8 @@ impl Fixture {
         self.poll_beside(&[]).await
     }
 
-    /// Polls ten seconds later, beside readings that hang. The paused clock stands still
-    /// while any other is under way.
+    /// Polls ten seconds later while the reads in `hanging` hang. The paused clock doesn't move
+    /// while any other read is running.
     async fn poll_beside(&mut self, hanging: &[&str]) -> (Batch, Scrape) {
         let ten = Duration::from_secs(10);
         tokio::time::advance(ten).await;
@@ -163,7 +163,8 @@ impl Fixture {
         let threads = Arc::clone(&self.node.threads);
         let mut scraping = self.node.scrape(self.now, Trigger::Tick, &mut out);
         let scrape = loop {
-            // Before and after it is looked for answers: none came, and none is on its way.
+            // Checked before and after looking for an answer: no answer is there, and none will
+            // come.
             let quiet = threads.only(|what| hanging.contains(&what));
             tokio::select! {
                 biased;
@@ -314,7 +315,7 @@ async fn both_conventions_are_the_one_and_the_other() {
         for (file, text) in FILES {
             fixture.set(file, text);
         }
-        // The root's filesystem is another one in each fixture.
+        // The filesystem behind the temporary directory differs from fixture to fixture.
         fixture.remove("mounts");
         fixture.start().await;
         all.push(fixture.series().await);

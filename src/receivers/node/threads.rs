@@ -1,12 +1,11 @@
-//! Threads for readings that may never come back.
+//! Threads for reads that may never end.
 //!
-//! To open or read a file may take for ever (a FIFO, a `/proc` that a program serves, a
-//! server that is gone), and nothing can interrupt it. So readings have threads of their
-//! own. One of them does all readings in turn, as long as each is done at once. One that
-//! takes longer than [`PATIENCE`] keeps its thread, and another thread goes on with the
-//! rest; when a reading that hung comes back, its thread ends. No thread is ever waited
-//! for, and there are never more of them than [`LIMITS`] allows, however many receivers
-//! there are.
+//! Opening or reading a file may block for ever (a FIFO, a `/proc` that a program serves, a
+//! server that is down), and nothing can interrupt it. So reads have threads of their own. One
+//! thread does all reads in turn as long as each ends quickly. A read that takes longer than
+//! [`PATIENCE`] keeps its thread, and another thread goes on with the rest; when a read that hung
+//! ends, its thread ends too. No code waits for a thread to end, and all receivers together have
+//! at most as many threads as [`LIMITS`] adds up to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -15,26 +14,26 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a reading may keep those behind it waiting.
+/// How long one read may delay those behind it before another thread starts.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How many readings of each [`ReadKind`] may be under way. Kinds have limits of their own, so
-/// that servers which hang leave the files of the host readable. lxcfs alone serves five
-/// of the files.
+/// How many reads of each [`ReadKind`] may run at once. Each kind has its own limit, so that
+/// servers which hang don't keep the host's files from being read. lxcfs alone serves five of the
+/// files.
 const LIMITS: [usize; 3] = [6, 2, 4];
 
-/// What is read.
+/// What a read reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadKind {
     /// A file under `/proc`.
     File,
-    /// The room of a filesystem on a disk.
+    /// The size of a filesystem on a disk.
     Disk,
-    /// The room of a filesystem behind a network or a program.
+    /// The size of a filesystem behind a network or a program.
     Network,
 }
 
-/// The threads that read.
+/// The threads that do the reads, and their queue.
 #[derive(Debug, Default)]
 pub(super) struct BlockingThreads {
     state: Mutex<ThreadsState>,
@@ -44,12 +43,12 @@ pub(super) struct BlockingThreads {
 #[derive(Debug, Default)]
 struct ThreadsState {
     queue: VecDeque<Job>,
-    /// By [`ReadKind`], the readings under way.
+    /// For each [`ReadKind`], the reads that are running.
     running: [Vec<Arc<str>>; LIMITS.len()],
     threads: usize,
-    /// Threads that wait for work: one at most.
+    /// Threads that wait for work: at most one.
     idle: usize,
-    /// Those of them that were told to look, and haven't yet.
+    /// Threads that were notified of work and haven't woken yet.
     called: usize,
     inquiries: u64,
 }
@@ -85,7 +84,7 @@ impl ThreadsState {
 }
 
 impl BlockingThreads {
-    /// Those that all receivers of the process share.
+    /// The threads that all receivers of the process share.
     pub(super) fn shared() -> Arc<Self> {
         static SHARED: LazyLock<Arc<BlockingThreads>> = LazyLock::new(Arc::default);
         Arc::clone(&SHARED)
@@ -99,7 +98,7 @@ impl BlockingThreads {
         }
     }
 
-    /// Has another thread look for work, unless one is about to.
+    /// Starts or wakes a thread if a read can run and no thread is about to take it.
     fn reinforce(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         let runnable = state.queue.iter().any(|job| state.is_runnable(job));
@@ -127,7 +126,7 @@ impl BlockingThreads {
         let begun = std::thread::Builder::new()
             .name("foghorn-reader".to_owned())
             .spawn(move || threads.work());
-        // Without a thread the readings are late.
+        // If no thread could be started, the reads end at their deadline.
         if begun.is_ok() {
             state.threads += 1;
         }
@@ -159,7 +158,7 @@ impl BlockingThreads {
         }
     }
 
-    /// Takes an inquiry's readings out of the queue, and tells which.
+    /// Takes an inquiry's reads out of the queue, and returns which they were.
     fn withdraw(&self, inquiry: u64) -> BTreeSet<Arc<str>> {
         let mut state = lock(&self.state);
         let (mine, others) = std::mem::take(&mut state.queue)
@@ -171,7 +170,7 @@ impl BlockingThreads {
         mine.into_iter().map(|job| Arc::clone(&job.what)).collect()
     }
 
-    /// Whether nothing goes on but readings that a test lets hang.
+    /// Whether every running read is one that `hangs` names.
     #[cfg(test)]
     pub(super) fn only(&self, hangs: impl Fn(&str) -> bool) -> bool {
         let state = lock(&self.state);
@@ -185,7 +184,7 @@ impl BlockingThreads {
     }
 }
 
-/// Counts a thread as long as it lives, also if a reading panics.
+/// Counts a thread while it lives, also if a read panics.
 struct Alive<'a>(&'a BlockingThreads);
 
 impl Drop for Alive<'_> {
@@ -194,7 +193,7 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// Counts a reading as long as it is under way.
+/// Counts a read while it runs.
 struct RunningRead<'a>(&'a BlockingThreads, ReadKind, Arc<str>);
 
 impl Drop for RunningRead<'_> {
@@ -207,10 +206,10 @@ impl Drop for RunningRead<'_> {
     }
 }
 
-/// What somebody reads, by name, that has not been read yet: each is asked once at a time.
+/// The reads of one receiver that haven't ended, by name: none is started twice.
 pub(super) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
 
-/// Keeps a reading among those outstanding until it is done or given up.
+/// Removes a read from the outstanding ones when it has ended or was withdrawn.
 struct OutstandingRead(Outstanding, Arc<str>);
 
 impl Drop for OutstandingRead {
@@ -219,29 +218,29 @@ impl Drop for OutstandingRead {
     }
 }
 
-/// Readings that are asked for together and have until a deadline.
+/// Reads that were requested together and share a deadline.
 pub(super) struct Inquiry<T> {
     threads: Arc<BlockingThreads>,
     outstanding: Outstanding,
     number: u64,
     deadline: Instant,
     sender: UnboundedSender<(Arc<str>, T)>,
-    /// As many at most as were asked for.
+    /// Not bounded, but holds at most one answer per read.
     answers: UnboundedReceiver<(Arc<str>, T)>,
-    /// What was asked for and not told yet, and whether it hung before already.
+    /// The reads that `next` hasn't returned, and whether each already hung before this inquiry.
     open: BTreeMap<Arc<str>, bool>,
-    /// What no thread has begun with by the deadline.
+    /// The reads that no thread had started by the deadline.
     withdrawn: BTreeSet<Arc<str>>,
 }
 
-/// What came of a reading.
+/// How a read ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadingAnswer<T> {
-    /// It is done.
+    /// It returned this.
     Told(T),
-    /// It hangs.
+    /// It has not ended by the deadline, or still hangs from an earlier inquiry.
     Late,
-    /// No thread was free for it, because too many others hang.
+    /// No thread started it by the deadline, because too many other reads hang.
     NotBegun,
 }
 
@@ -268,7 +267,7 @@ impl<T: Send + 'static> Inquiry<T> {
         }
     }
 
-    /// Has `what` read, unless the last reading of it still hangs.
+    /// Requests the read `what`, unless an earlier one of that name still hangs.
     pub(super) fn ask(
         &mut self,
         kind: ReadKind,
@@ -290,15 +289,16 @@ impl<T: Send + 'static> Inquiry<T> {
             read: Box::new(move || {
                 let told = read();
                 drop(asked);
-                // Nobody listens any more after the deadline.
+                // After the deadline nobody receives it.
                 let _ = sender.send((what, told));
             }),
         });
     }
 
-    /// The next reading that is done, or is late by now; none when all were told.
+    /// The next read that has ended or is late; `None` after all have been returned. Waits until
+    /// the deadline at most.
     ///
-    /// Cancel safe: an answer is lost only with the inquiry.
+    /// Cancel safe: an answer stays in the channel until a later call takes it.
     pub(super) async fn next(&mut self) -> Option<(Arc<str>, ReadingAnswer<T>)> {
         let hung = self.open.iter().find(|(_, hangs)| **hangs);
         if let Some(what) = hung.map(|(what, _)| Arc::clone(what)) {
@@ -335,7 +335,7 @@ impl<T> Drop for Inquiry<T> {
     }
 }
 
-/// Every change under these locks is whole, so a panic elsewhere spoils nothing.
+/// No change under these locks can panic halfway, so a poisoned lock still holds correct state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,35 +1,36 @@
-//! How full filesystems are together, each room counted once.
+//! How full filesystems are together, counting shared space once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proc::Mount;
 use super::summary::percent;
 
-/// Adds up the room of filesystems. Bind mounts show the same room again, and the datasets of
-/// a ZFS pool share what is free: there, what they use adds up, and the free room counts
-/// once.
+/// Adds up the sizes of filesystems. Bind mounts report the same filesystem again. The datasets
+/// of a ZFS pool share the pool's free space: their used space is added up, and the free space
+/// counts once.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
-    /// Used and free room, by what the room belongs to.
+    /// Used and free bytes, by device (by pool for ZFS).
     rooms: BTreeMap<String, [f64; 2]>,
     datasets: BTreeSet<String>,
 }
 
 impl Usage {
-    /// Adds a filesystem: what is used, and what is free for everybody. What is reserved
-    /// for the superuser is nobody's room, as `df` has it.
+    /// Adds a filesystem: the bytes in use, and those free for every user. As in `df`, space that
+    /// is reserved for the superuser counts as neither.
     pub(super) fn add(&mut self, mount: &Mount, used: f64, available: f64) {
         if mount.kind == "zfs" {
             if self.datasets.insert(mount.device.clone()) {
                 let pool = mount.device.split('/').next().unwrap_or_default();
                 let room = self.rooms.entry(format!("zfs {pool}")).or_default();
                 room[0] += used;
-                // A dataset with a quota has less free than its pool.
+                // A dataset with a quota reports less free space than its pool has.
                 room[1] = room[1].max(available);
             }
             return;
         }
-        // Only a path or a share names a device; `overlay` and its like name a kind.
+        // Only a path (`/dev/vda`) or a share (`host:/x`) identifies a device. Names such as
+        // `overlay` don't, so there the mount point does.
         let device = match mount.device.contains(['/', ':']) {
             true => &mount.device,
             false => &mount.mount_point,
@@ -38,7 +39,7 @@ impl Usage {
         room.or_insert([used, available]);
     }
 
-    /// Percent in use; none where there is no room.
+    /// Percent in use; `None` if the filesystems have no space at all.
     pub(super) fn percent(&self) -> Option<f64> {
         let sum = |part: usize| self.rooms.values().map(|room| room[part]).sum::<f64>();
         let (used, available) = (sum(0), sum(1));

@@ -1,12 +1,12 @@
-//! Reads a request's body under its limits, and inflates it.
+//! Receives the body of a request within its limits, and inflates it.
 //!
-//! Two bounds hold at every moment, whatever the sender does: neither the encoded nor the
-//! decoded size exceeds the protocol's limit by more than one step, and what is decoded has
-//! been admitted before the next step is taken. A body that comes in one piece and isn't
+//! Two bounds hold at every moment, whatever the sender does. Neither the encoded nor the decoded
+//! size exceeds the protocol's limit by more than one step. And the room for decoded bytes is
+//! admitted before the next step is inflated. A body that arrives in one piece and isn't
 //! compressed is passed on without a copy.
 //!
-//! A large body is inflated in a [`Lane`], since 20 MiB would hold the worker for 0.1 s. It
-//! goes there, and is given up after the portion in which its sender left.
+//! A large body is inflated in a [`Lane`], since 20 MiB would occupy the worker for 0.1 s. If its
+//! sender disconnects, inflating stops after the current portion.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -21,34 +21,36 @@ use super::rejection::RequestRejection;
 use crate::component::{Admission, Intake, Origin};
 use crate::lane::Lane;
 
-/// A body decoded as far as its compression goes, and the room it takes up.
+/// A body that has been received, and its admission. Its bytes are inflated once [`inflate`] has
+/// returned it.
 pub(super) struct ReceivedBody {
-    /// The decoded bytes.
+    /// The bytes.
     pub(super) bytes: Bytes,
-    /// Room for them in every pipeline that they will pass.
+    /// The room for them in every pipeline that takes the signal.
     pub(super) admission: Box<dyn Admission>,
 }
 
-/// How a body is compressed.
+/// The compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContentEncoding {
-    /// Not at all.
+    /// No compression.
     None,
-    /// RFC 1952, any number of members.
+    /// RFC 1952, with any number of members.
     Gzip,
-    /// RFC 8878, any number of frames.
+    /// RFC 8878, with any number of frames.
     Zstd,
 }
 
 impl ContentEncoding {
-    /// Reads the value of `Content-Encoding` or `grpc-encoding`.
+    /// Reads the value of `Content-Encoding` or `grpc-encoding`; fails with any other than gzip,
+    /// zstd or none.
     pub(super) fn from_header(value: Option<&[u8]>) -> Result<Self, RequestRejection> {
-        // Content codings have no case (RFC 9110, 8.4.1).
+        // Content codings are case-insensitive (RFC 9110, 8.4.1).
         let coding = value.unwrap_or_default();
         let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
         match () {
             () if coding.is_empty() || is("identity") => Ok(Self::None),
-            // Its older name.
+            // `x-gzip` is an older name of gzip.
             () if is("gzip") || is("x-gzip") => Ok(Self::Gzip),
             () if is("zstd") => Ok(Self::Zstd),
             () => Err(RequestRejection::UnsupportedCompression),
@@ -56,38 +58,39 @@ impl ContentEncoding {
     }
 }
 
-/// The largest window of a zstd frame, as a power of two: the 8 MiB that RFC 8878 asks of
-/// every decoder. Without a bound, a frame of a few bytes can ask for 2 GiB.
+/// The largest window of a zstd frame, as a power of two: 8 MiB, which RFC 8878 asks every
+/// decoder to support. Without a bound, a frame of a few bytes can demand 2 GiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// How much is inflated at a time.
+/// How many bytes are inflated before the limits are checked again.
 const STEP: usize = 64 * 1024;
 
-/// The largest body that is inflated on the worker, compressed or not. That takes up to a
-/// millisecond; to pass less to a thread would cost usual requests more than it saves others.
+/// The largest body that is inflated on the worker, in bytes, both compressed and inflated. That
+/// takes up to a millisecond; for smaller bodies the way to a thread would cost more than it
+/// saves.
 const INLINE: usize = 4 * STEP;
 
-/// How much is inflated in the lane before the next body has its turn.
+/// How many bytes are inflated before checking whether the sender is still there.
 const PORTION: usize = 16 * STEP;
 
-/// How long a sender without a deadline waits for room, where `block_on_overflow` asks for
-/// it, and how long one with a later deadline does.
+/// The longest that a sender waits for room if a destination has `block_on_overflow`. A sender
+/// with a later deadline, or none, waits this long.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What bounds a body.
+/// The bounds of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyLimits {
-    /// Bytes, compressed or not.
+    /// The most bytes, both as received and inflated.
     pub(super) size: u64,
-    /// From the admission of the request to the last byte.
+    /// From the admission of the request to the last byte of its body.
     pub(super) time: Duration,
 }
 
-/// Reads a body as it travels. `announced` reads from its beginning how long it will be,
-/// where the protocol says so there. `patience` is how long the sender waits for room, where
-/// a destination's `block_on_overflow` asks for that.
+/// Receives a body as it was sent, still compressed. `announced` reads the whole length from the
+/// first bytes, for a protocol that states it there. `patience` is how long the sender would wait
+/// for room; it applies only if a destination has `block_on_overflow`.
 ///
-/// Cancel safe: dropping the future gives back what was admitted.
+/// Cancel safe: dropping the future releases what was admitted.
 pub(super) async fn receive<B>(
     body: B,
     limits: BodyLimits,
@@ -144,7 +147,7 @@ where
             first = data;
         } else {
             if joined.is_empty() {
-                // Room for all of it at once: growing would copy, and leave room unused.
+                // Reserved at once: a growing buffer would copy, and end up too large.
                 let announced = announced(&first).unwrap_or(0);
                 let most = usize::try_from(limit).unwrap_or(usize::MAX);
                 joined.reserve(expected.max(announced).min(most).max(received));
@@ -164,14 +167,14 @@ where
     })
 }
 
-/// Inflates what was received, to at most `limit` bytes; in `lane` if it is large.
+/// Inflates a received body to at most `limit` bytes; in `lane` if it is large.
 ///
-/// A large body has its thread to its end, so that no more windows and half-made bodies are
-/// there than the lane has threads. One that looks small and isn't begins again there, for the
-/// same reason.
+/// A large body occupies a thread of the lane until it is done, so that there are no more zstd
+/// windows and unfinished bodies than the lane has threads. For the same reason a body that turns
+/// out large only while it is inflated is begun again in the lane.
 ///
-/// Cancel safe: dropping the future gives back what was admitted, after the portion that is
-/// being inflated.
+/// Cancel safe: dropping the future releases what was admitted, once the current portion is
+/// inflated.
 pub(super) async fn inflate(
     received: ReceivedBody,
     compression: ContentEncoding,
@@ -199,7 +202,7 @@ pub(super) async fn inflate(
     let inflated = lane.run(move || {
         let mut inflation = Inflation::new(bytes, compression, limit, room)?;
         while !inflation.inflate(PORTION)? {
-            // Nobody waits for the rest of what a sender left behind.
+            // The sender has disconnected, so nobody waits for the rest.
             if waits.strong_count() == 0 {
                 return Err(RequestRejection::Interrupted);
             }
@@ -211,11 +214,11 @@ pub(super) async fn inflate(
     inflated
 }
 
-/// What has been admitted so far.
+/// The room that has been admitted for a body.
 struct BodyRoom {
     admission: Box<dyn Admission>,
     covered: usize,
-    /// Until when to wait for more, where that may help.
+    /// Until when to wait for more room; `None` to be refused at once.
     patience: Option<Instant>,
 }
 
@@ -236,7 +239,7 @@ impl BodyRoom {
         })
     }
 
-    /// Sees to it that `size` bytes are admitted, and waits for their room.
+    /// Makes sure that `size` bytes are admitted, waiting for room until `deadline`.
     async fn cover_until(
         &mut self,
         size: usize,
@@ -250,7 +253,7 @@ impl BodyRoom {
         Ok(())
     }
 
-    /// Sees to it that `size` bytes are admitted.
+    /// Makes sure that `size` bytes are admitted; fails at once if there is no room.
     fn cover(&mut self, size: usize) -> Result<(), RequestRejection> {
         if let Some(missing) = size
             .checked_sub(self.covered)
@@ -304,7 +307,8 @@ impl Inflation {
         }
     }
 
-    /// Inflates so many bytes more, a multiple of a step, and says whether those were the last.
+    /// Inflates `portion` bytes more, a multiple of [`STEP`], and returns whether the end was
+    /// reached.
     fn inflate(&mut self, portion: usize) -> Result<bool, RequestRejection> {
         for _ in 0..portion / STEP {
             let read = (&mut self.decoder)
@@ -328,6 +332,6 @@ fn corrupt(error: io::Error) -> RequestRejection {
 }
 
 #[cfg(test)]
-// Named, since the fuzz target takes this file in from elsewhere.
+// With a path, since the fuzz target includes this file from another directory.
 #[path = "body/tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What the user may choose about the OTLP receiver.
+//! The configuration of the OTLP receiver.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,17 +12,17 @@ use crate::settings::collector;
 use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode};
 use crate::yaml::{is_empty, is_zero};
 
-/// Connections at a time. The Collector takes any number of them.
+/// Connections at a time. The Collector has no limit.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// A valid `otlp`: at least one protocol.
+/// A valid `otlp`, with at least one protocol.
 #[derive(Debug)]
 pub(super) struct OtlpConfig {
     pub(super) grpc: Option<GrpcServerConfig>,
     pub(super) http: Option<HttpServerConfig>,
 }
 
-/// What both protocols have.
+/// The keys that both protocols have.
 #[derive(Debug, Clone)]
 pub(super) struct PortConfig {
     pub(super) listener: ListenerConfig,
@@ -47,29 +47,29 @@ pub(super) struct HttpServerConfig {
     pub(super) cors: Option<Cors>,
 }
 
-/// Where each signal is posted to.
+/// The path of each signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SignalPaths([(Signal, String); 3]);
 
-/// Pings that find out whether a silent client is still there.
+/// Pings that detect a client that is gone, and the largest age of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServerKeepalive {
-    /// After so much silence.
+    /// A ping is sent after this much silence.
     pub(super) time: Duration,
-    /// How long the client may take to answer.
+    /// How long the client may take to answer the ping.
     pub(super) timeout: Duration,
-    /// A connection that is older is asked to go, so that clients spread anew.
+    /// An older connection is closed gracefully, so that clients spread over servers again.
     pub(super) max_age: Option<Duration>,
-    /// How long it may take to go.
+    /// How long such a connection may take to finish its calls.
     pub(super) max_age_grace: Option<Duration>,
 }
 
-/// What a port that is taken means.
+/// What to do if another program uses the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfTaken {
     /// The agent doesn't start.
     Fail,
-    /// It warns and does without the protocol.
+    /// The agent warns, and starts without this protocol.
     Skip,
 }
 
@@ -83,7 +83,8 @@ impl FromValue for OtlpConfig {
             return value.error(missing);
         };
         let mut fields = protocols.fields()?;
-        // A protocol without keys is served with the defaults, so null is not absent here.
+        // A protocol that is written without keys is served with the defaults, so null doesn't
+        // mean absent.
         let grpc = fields
             .value("grpc")
             .map(|value| value.read::<GrpcServerConfig>());
@@ -94,7 +95,7 @@ impl FromValue for OtlpConfig {
         if grpc.is_none() && http.is_none() {
             return protocols.error("no protocol is listed: use grpc, http or both");
         }
-        // A protocol that is written and wrong makes the whole wrong.
+        // An invalid protocol makes the whole receiver invalid.
         let (grpc, http) = (
             grpc.map_or(Some(None), |c| c.map(Some)),
             http.map_or(Some(None), |c| c.map(Some)),
@@ -107,7 +108,7 @@ impl FromValue for OtlpConfig {
 }
 
 impl PortConfig {
-    /// Reads the keys of both; `size` is how large a body may be.
+    /// Reads the keys that both protocols have; `size` is the limit of a body in bytes.
     fn from_fields(fields: &mut Fields<'_>, port: u16, size: u64) -> Option<Self> {
         let listener = ListenerConfig::from_fields(fields, Some(loopback(port)));
         let max_connections = fields.within("max_connections", MAX_CONNECTIONS, 1..=65_536);
@@ -171,7 +172,7 @@ impl FromValue for HttpServerConfig {
 }
 
 impl SignalPaths {
-    /// The signal that a path takes.
+    /// The signal that is posted to this path.
     pub(super) fn signal(&self, path: &str) -> Option<Signal> {
         let found = self.0.iter().find(|(_, known)| known == path);
         found.map(|(signal, _)| *signal)
@@ -253,7 +254,7 @@ impl FromValue for ServerKeepalive {
     }
 }
 
-/// An age, where 0 stands for none.
+/// A duration; `None` if it is 0 or not written.
 fn age(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
     let age: Option<Duration> = fields.optional(key);
     age.filter(|age| !age.is_zero())

@@ -1,5 +1,4 @@
-//! What scripts of other sites may do: cross-origin resource sharing, for browsers that send
-//! telemetry.
+//! Cross-origin resource sharing: which web pages may send telemetry from a browser.
 //!
 //! ```yaml
 //! cors:
@@ -9,8 +8,8 @@
 //!   max_age: 7200                 # seconds for which a browser needn't ask again
 //! ```
 //!
-//! Without origins nothing of it is answered. It keeps honest browsers from reading and
-//! sending; it is no authentication, which is `auth`.
+//! Without `allowed_origins` no header of it is sent. It restricts only browsers, which obey it;
+//! to authenticate senders, use `auth`.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{
@@ -24,15 +23,16 @@ use hyper::{Method, Response, StatusCode};
 use crate::component::Body;
 use crate::yaml::{FromValue, PlacedNode};
 
-/// Headers that a page may send whatever is configured: JSON needs `content-type`.
+/// Headers that a page may always send; JSON needs `content-type`.
 const ALWAYS: [&str; 3] = ["accept", "content-type", "x-requested-with"];
 
-/// Who may ask from elsewhere, and with which headers.
+/// The configuration of `cors`, with at least one allowed origin.
 #[derive(Debug, Clone)]
 pub(super) struct Cors {
     origins: Vec<Pattern>,
     headers: AllowedHeaders,
-    /// As the header says it; none exposes nothing beyond the safe ones.
+    /// The value of `Access-Control-Expose-Headers`; `None` exposes only those that browsers
+    /// consider safe.
     exposed: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
 }
@@ -43,7 +43,7 @@ enum AllowedHeaders {
     These(Vec<HeaderName>),
 }
 
-/// An origin in lower case, or what stands before and after its `*`.
+/// An allowed origin in lower case, or the texts before and after its `*`.
 #[derive(Debug, Clone)]
 enum Pattern {
     Any,
@@ -52,7 +52,7 @@ enum Pattern {
 }
 
 impl Cors {
-    /// Answers a browser that asks before it sends; none if that isn't one that asks.
+    /// Answers a preflight request; `None` if the request isn't one.
     pub(super) fn preflight(&self, method: &Method, asked: &HeaderMap) -> Option<Response<Body>> {
         if method != Method::OPTIONS || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
@@ -69,7 +69,8 @@ impl Cors {
         let wanted = asked.get(ACCESS_CONTROL_REQUEST_HEADERS);
         let posts =
             asked.get(ACCESS_CONTROL_REQUEST_METHOD) == Some(&HeaderValue::from_static("POST"));
-        // Without these headers a browser refuses on its own, and says why.
+        // Without the headers below the browser doesn't send the request, and tells its developer
+        // why.
         if !(posts && self.headers.admit(wanted) && self.allow(asked, headers)) {
             return Some(response);
         }
@@ -86,7 +87,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Lets the page that sent a request read its answer.
+    /// Adds the headers that let the page read the answer to its request.
     pub(super) fn mark(&self, asked: &HeaderMap, headers: &mut HeaderMap) {
         headers.insert(VARY, HeaderValue::from_static("origin"));
         if self.allow(asked, headers)
@@ -108,7 +109,7 @@ impl Cors {
             .iter()
             .any(|allowed| matches!(allowed, Pattern::Any))
         {
-            // Browsers take no credentials along to everybody's friend.
+            // With `*` browsers send no credentials along.
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             return true;
         }
@@ -171,7 +172,7 @@ impl FromValue for Pattern {
     }
 }
 
-/// The name of a header, or `*`.
+/// A header name, or `None` for `*`.
 struct Name(Option<HeaderName>);
 
 impl FromValue for Name {
@@ -186,7 +187,7 @@ impl FromValue for Name {
     }
 }
 
-/// `cors`; none where no origin is allowed.
+/// The value of `cors`; `None` if no origin is allowed.
 pub(super) struct CorsKey(pub(super) Option<Cors>);
 
 impl FromValue for CorsKey {

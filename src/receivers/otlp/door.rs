@@ -1,4 +1,4 @@
-//! What stands behind a listener, whatever is spoken there.
+//! What both protocols check a request against, and where they hand it over.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use super::body;
 use super::ingest::Ingest;
 use crate::server::Credentials;
 
-/// The way in, and what a request must have to pass. Cheap to clone.
+/// The pipelines, credentials and limits of one listener. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) ingest: Arc<Ingest>,
-    /// What a request must carry, if anything.
+    /// The credentials that a request must carry; `None` if it needs none.
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) limits: body::BodyLimits,
 }
 
 impl Door {
-    /// Whether the headers carry what they must.
+    /// Whether the headers carry the required credentials.
     pub(super) async fn admits(&self, headers: &HeaderMap) -> bool {
         match &self.credentials {
             None => true,

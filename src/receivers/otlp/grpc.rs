@@ -1,8 +1,8 @@
 //! OTLP over gRPC: one unary call per request.
 //!
-//! gRPC's framing is five bytes before the message and a status in the trailers, so it is
-//! written here, over HTTP/2 and raw bytes: the message is never decoded into owned structs
-//! on its way in, and the status of every refusal is ours to choose.
+//! gRPC's framing is five bytes before the message and a status in the trailers. It is
+//! implemented here on top of HTTP/2, so that the message is never decoded into owned structs and
+//! each refusal has exactly the status that the protocol asks for.
 
 use std::time::Duration;
 
@@ -29,16 +29,16 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// Bytes before each message: a compression flag and the length.
+/// Bytes before each message: a flag for compression, and the length.
 const PREFIX: usize = 5;
 
-/// Answers one call.
+/// Answers one call. Cancel safe: dropping the future releases what was admitted.
 pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
     if request.method() != Method::POST || !is_grpc(request.headers()) {
-        // Not gRPC at all, so a gRPC status would mean nothing to the sender.
+        // The sender doesn't speak gRPC, so it wouldn't understand a gRPC status.
         return status_only(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, HeaderMap::new());
     }
     let signal = signal_of(request.uri().path());
@@ -50,7 +50,7 @@ where
     };
     door.ingest.count(signal, &outcome);
     match outcome {
-        // An empty export response is an empty message.
+        // The frame of an empty message, which is an export response without rejections.
         Ok(_) => respond(Bytes::from_static(&[0; PREFIX])),
         Err(rejection) => reject(&rejection),
     }
@@ -92,14 +92,14 @@ where
     door.ingest.take(signal, Encoding::Protobuf, inflated).await
 }
 
-/// The length of the whole frame, by its prefix.
+/// The length of the whole frame, read from its prefix.
 fn announced(framed: &[u8]) -> Option<usize> {
     let [_, length @ ..] = framed.first_chunk::<PREFIX>()?;
     let length = u32::from_be_bytes(*length);
     usize::try_from(length).ok()?.checked_add(PREFIX)
 }
 
-/// Takes the one message of a unary call out of its frame.
+/// Takes the message of a unary call out of its frame, with whether it is compressed.
 fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), RequestRejection> {
     if framed.len() < PREFIX {
         return Err(RequestRejection::Malformed(
@@ -134,7 +134,7 @@ fn signal_of(path: &str) -> Option<Signal> {
     })
 }
 
-/// `application/grpc`, alone or followed by `+proto` or a parameter.
+/// Accepts `application/grpc`, alone or followed by `+proto` or parameters.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let value = headers
         .get(CONTENT_TYPE)
@@ -145,7 +145,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     }
 }
 
-/// How long the sender waits for its answer, if it says so: up to eight digits and a unit.
+/// Reads `grpc-timeout` (up to eight digits and a unit); `None` if it is absent or invalid.
 fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -162,7 +162,7 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// A message and the status OK.
+/// An answer with this message and status OK.
 fn respond(message: Bytes) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
@@ -172,7 +172,7 @@ fn respond(message: Bytes) -> Response<Body> {
     response
 }
 
-/// A status without a message, all of it in the headers.
+/// An answer without a message, with the status in the headers.
 fn reject(rejection: &RequestRejection) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, GRPC);
@@ -196,7 +196,7 @@ fn status_only(status: http::StatusCode, headers: HeaderMap) -> Response<Body> {
     response
 }
 
-/// gRPC's encoding of status messages: printable ASCII but `%` as it is.
+/// Encodes a status message: printable ASCII other than `%` stays as it is.
 fn percent_encode(message: &str) -> String {
     let mut encoded = String::with_capacity(message.len());
     for byte in message.bytes() {

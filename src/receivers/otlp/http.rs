@@ -15,14 +15,14 @@ use super::rejection::RequestRejection;
 use crate::component::Body;
 use crate::pdata::Signal;
 
-/// What is served: the door, where it is, and to whose scripts it opens.
+/// What one HTTP listener serves: its door, its paths, and which web pages may use it.
 pub(super) struct ReceiverSite {
     pub(super) door: Door,
     pub(super) paths: SignalPaths,
     pub(super) cors: Option<Cors>,
 }
 
-/// Answers one request.
+/// Answers one request. Cancel safe: dropping the future releases what was admitted.
 pub(super) async fn answer<B>(request: Request<B>, site: &ReceiverSite) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
@@ -30,7 +30,7 @@ where
     let Some(cors) = &site.cors else {
         return respond(request, site).await;
     };
-    // Before the credentials: a browser asks without them.
+    // Before the credentials are checked: browsers send preflight requests without them.
     if let Some(response) = cors.preflight(request.method(), request.headers()) {
         return response;
     }
@@ -63,7 +63,7 @@ where
         None => Err(RequestRejection::UnsupportedContentType),
     };
     door.ingest.count(Some(signal), &outcome);
-    // A sender whose content type means nothing is told in the protocol's main encoding.
+    // A sender with an unknown content type is answered in protobuf.
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match outcome {
         Ok(TakenShare::All) => accepted(encoding),
@@ -73,7 +73,7 @@ where
 }
 
 impl Door {
-    /// A status in the encoding that the sender speaks, with advice where a retry can help.
+    /// An answer with a status in the sender's encoding, and `Retry-After` if a retry can help.
     fn reject(&self, rejection: &RequestRejection, encoding: Encoding) -> Response<Body> {
         let body = match encoding {
             Encoding::Protobuf => rejection.status(),
@@ -82,7 +82,7 @@ impl Door {
         let mut response = with_type(rejection.http_status(), encoding, body.into());
         let headers = response.headers_mut();
         if let Some(delay) = rejection.retry_after() {
-            // Whole seconds, rounded up: never earlier than advised.
+            // Rounded up to whole seconds, so that no sender comes back too early.
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
@@ -99,7 +99,8 @@ impl Door {
                     headers.insert(header::WWW_AUTHENTICATE, challenge);
                 }
             }
-            // What is left of the body would be read as the next request.
+            // The connection closes, since the rest of the body would be read as the next
+            // request.
             RequestRejection::TooLarge { .. }
             | RequestRejection::TooSlow
             | RequestRejection::Interrupted => {
@@ -130,7 +131,7 @@ where
     door.ingest.take(signal, encoding, inflated).await
 }
 
-/// The encoding that a content type names; parameters such as a charset don't matter.
+/// The encoding that a content type names; its parameters are ignored.
 fn encoding_of(content_type: Option<&HeaderValue>) -> Option<Encoding> {
     let essence = content_type?.to_str().ok()?.split(';').next()?.trim();
     if essence.eq_ignore_ascii_case("application/x-protobuf") {
@@ -151,7 +152,7 @@ fn accepted(encoding: Encoding) -> Response<Body> {
     with_type(StatusCode::OK, encoding, empty)
 }
 
-/// The warning of a partial success, in JSON, the only encoding whose keys may mean nothing.
+/// A partial success that warns. Always JSON, since only JSON can have unknown keys throughout.
 fn unrecognised() -> Response<Body> {
     let body = Bytes::from_static(
         br#"{"partialSuccess":{"errorMessage":"nothing in this request was recognised: are its keys those of OTLP, and is it sent to the path of its signal?"}}"#,

@@ -1,4 +1,4 @@
-//! What both protocols do with a request once its body is there.
+//! Decodes the body of a request and hands it to the pipelines, for both protocols.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::component::{Admission, BuildContext, Intake};
 use crate::lane::Lane;
 use crate::pdata::{Batch, Signal, json};
 
-/// How the message in a body is written.
+/// The encoding of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// Protocol buffers.
@@ -23,34 +23,35 @@ pub(super) enum Encoding {
     Json,
 }
 
-/// One protocol's way into the pipelines.
+/// Hands the requests of one protocol to the pipelines, and counts them.
 pub(super) struct Ingest {
-    /// Where large bodies are inflated and decoded.
+    /// Runs the inflating and decoding of large bodies.
     pub(super) lane: Lane,
     intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     requests: Counter<u64>,
     receiver: KeyValue,
     transport: KeyValue,
-    /// The attributes of an accepted request, made once.
+    /// The attributes of the counter for accepted requests, prepared once.
     accepted: BTreeMap<Signal, [KeyValue; 4]>,
-    /// When the log last said that nothing was recognised. Std: the section reads a clock.
+    /// When the log last said that nothing was recognised. A std mutex, since nothing is awaited
+    /// while it is locked.
     told: Mutex<Option<Instant>>,
 }
 
-/// How much of a request was taken.
+/// How much of a request was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TakenShare {
-    /// All that its sender meant.
+    /// All of it.
     All,
-    /// Nothing: it has keys, but none that lead to an item.
+    /// None: it has keys, but none that leads to an item.
     Unrecognised,
 }
 
-/// Requests in which nothing is recognised are logged at most this often.
+/// How often the log may say that nothing was recognised in a request.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 impl Ingest {
-    /// The way of `transport` (`grpc` or `http`) into these pipelines.
+    /// For the pipelines in `context`; `transport` is `grpc` or `http`.
     pub(super) fn new(
         context: &BuildContext,
         lane: Lane,
@@ -78,7 +79,7 @@ impl Ingest {
         ingest
     }
 
-    /// The pipelines of a signal.
+    /// The pipelines that take this signal.
     pub(super) fn intake(&self, signal: Signal) -> Result<&dyn Intake, RequestRejection> {
         match self.intakes.get(&signal) {
             Some(intake) => Ok(intake.as_ref()),
@@ -86,7 +87,8 @@ impl Ingest {
         }
     }
 
-    /// Decodes a request and hands it over. Resolves once the sender may forget it.
+    /// Decodes a request and hands it to the pipelines. Resolves when the sender may be told that
+    /// its data was accepted.
     pub(super) async fn take(
         &self,
         signal: Signal,
@@ -98,7 +100,7 @@ impl Ingest {
             self.tell_unrecognised(signal);
             return Ok(TakenShare::Unrecognised);
         };
-        // Room for what reading an irregular request will take.
+        // Reading an irregular request will take more memory than its bytes.
         match batch.weight() - batch.size() {
             0 => {}
             more => admission.grow(more)?,
@@ -107,7 +109,7 @@ impl Ingest {
         Ok(TakenShare::All)
     }
 
-    /// Says, once a minute at most, that senders send what nobody here can read.
+    /// Logs, once a minute at most, that a request had only unknown keys.
     fn tell_unrecognised(&self, signal: Signal) {
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +123,7 @@ impl Ingest {
         }
     }
 
-    /// Counts a request by what became of it.
+    /// Counts a request by its outcome.
     pub(super) fn count(
         &self,
         signal: Option<Signal>,
@@ -154,8 +156,8 @@ impl Ingest {
 }
 
 impl Encoding {
-    /// The largest body that is decoded on the worker, in bytes. That takes up to a
-    /// millisecond; protocol buffers are only looked through.
+    /// The largest body that is decoded on the worker, in bytes. That takes up to a millisecond;
+    /// protobuf is only checked, JSON is translated.
     fn inline(self) -> usize {
         match self {
             Self::Protobuf => 1024 * 1024,
@@ -164,8 +166,8 @@ impl Encoding {
     }
 }
 
-/// Decodes a body, in `lane` if it is large, and gives back its room. No batch if nothing in
-/// it was recognised.
+/// Decodes a body, in `lane` if it is large, and returns its admission with it. The batch is
+/// `None` if nothing in the body was recognised.
 async fn decode(
     lane: &Lane,
     signal: Signal,
@@ -173,7 +175,8 @@ async fn decode(
     admitted: ReceivedBody,
 ) -> Result<(Option<Batch>, Box<dyn Admission>), RequestRejection> {
     let small = admitted.bytes.len() <= encoding.inline();
-    // It holds the room of the body: what a sender that has left still occupies counts.
+    // The closure owns the admission: if the sender disconnects, the body's room stays taken
+    // until the work ends.
     let work = move || {
         let batch = match encoding {
             Encoding::Protobuf => Some(Batch::decode(signal, admitted.bytes)?),
@@ -224,7 +227,7 @@ mod tests {
         let json = |size: usize| [br#"{"resourceMetrics":[]}"#.to_vec(), vec![b' '; size]].concat();
         f(Encoding::Json, json(200 * 1024), true).await;
         f(Encoding::Json, json(300 * 1024), false).await;
-        // A resource without metrics in two bytes.
+        // Two bytes that encode a resource without metrics.
         let protobuf = |size: usize| [0x0a, 0x00].repeat(size / 2);
         f(Encoding::Protobuf, protobuf(1000 * 1024), true).await;
         f(Encoding::Protobuf, protobuf(1100 * 1024), false).await;

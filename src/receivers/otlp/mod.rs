@@ -1,4 +1,4 @@
-//! `otlp`: takes metrics, traces and logs from whatever speaks OTLP.
+//! `otlp`: accepts metrics, traces and logs from senders that speak OTLP.
 //!
 //! ```yaml
 //! receivers:
@@ -23,18 +23,18 @@
 //!         if_taken: fail
 //! ```
 //!
-//! Both take the keys of a listener as well (`tls`, `auth`, `allow_insecure_bind`). HTTP
-//! takes protobuf and JSON on `/v1/metrics`, `/v1/traces` and `/v1/logs`; both take gzip and
-//! zstd. Admission comes before decoding, and a refused sender is told when to come back
-//! (`Retry-After`, `RetryInfo`). What was taken keeps its bytes, unknown fields included.
-//! Scripts of other sites may send where `cors` allows their origins.
+//! Both protocols have the keys of a listener as well (`tls`, `auth`, `allow_insecure_bind`).
+//! HTTP accepts protobuf and JSON on `/v1/metrics`, `/v1/traces` and `/v1/logs`; both accept gzip
+//! and zstd. Room for a request is admitted before it is decoded; a sender for which there is
+//! none is told when to come back (`Retry-After`, `RetryInfo`). Accepted data keeps its bytes,
+//! unknown fields included. Web pages may send from the origins that `cors` allows.
 //!
 //! While connections beyond `max_connections` are refused, `/health` shows the listener as
-//! degraded and the log says so once a minute. A listener takes no more than a quarter of
-//! the file descriptors that the process may open.
+//! degraded, and the log says so once a minute. A listener accepts at most a quarter of the file
+//! descriptors that the process may open.
 //!
 //! Metrics: `foghorn_otlp_requests_total{receiver,transport,signal,outcome}`, those of every
-//! listener, and `otelcol_receiver_*`. The outcome is `accepted`, `unrecognised` (JSON with keys
+//! listener, and `otelcol_receiver_*`. `outcome` is `accepted`, `unrecognised` (JSON with keys
 //! none of which leads to an item; logged once a minute), or why the request was refused.
 
 mod body;
@@ -74,8 +74,8 @@ pub const FACTORY: ReceiverFactory = ReceiverFactory {
     configure: |value| Some(Box::new(value.read::<OtlpConfig>()?)),
 };
 
-/// How many large bodies are inflated or decoded at a time, for both protocols. More would
-/// take more processors than the agent's workers have.
+/// How many large bodies are inflated or decoded at a time, for both protocols together. More
+/// would need more processors than the agent's workers have.
 const THREADS: usize = 2;
 
 impl ReceiverConfig for OtlpConfig {
@@ -114,7 +114,7 @@ impl ReceiverConfig for OtlpConfig {
     }
 }
 
-/// The receiver: up to two listeners.
+/// The running receiver, with up to two listeners.
 struct Otlp {
     context: BuildContext,
     ports: Vec<Port>,
@@ -146,7 +146,8 @@ impl Receiver for Otlp {
     fn run(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             join_all(self.ports.into_iter().map(|port| port.serve(&stop))).await;
-            // One that has given all its ports away ends with the agent, too.
+            // A receiver whose ports were all taken waits here, since a component must not end
+            // before the agent does.
             stop.cancelled().await;
         })
     }
@@ -156,7 +157,7 @@ fn is_taken(error: &BindError) -> bool {
     matches!(error, BindError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
 }
 
-/// The one line about the protocols that go without a port, if any do.
+/// One log line about the protocols whose ports were taken; `None` if there are none.
 fn without(id: &ComponentId, taken: &[(&str, SocketAddr)]) -> Option<String> {
     let (protocol, _) = taken.first()?;
     let each: Vec<String> = taken

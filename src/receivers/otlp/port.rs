@@ -1,4 +1,4 @@
-//! One protocol's listener, and what is done with its connections.
+//! The listener of one protocol, and how its connections are served.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,38 +18,39 @@ use crate::component::{BuildContext, Reporter, Subject};
 use crate::net::Streams;
 use crate::server::{AcceptLimits, Beyond, BindError, Listening, Opening, ServerStream};
 
-/// How long connections may take to end when the agent stops: bodies that are complete are
-/// answered in it, and the others end.
+/// How long connections may take to end when the agent stops. Requests whose body is complete are
+/// answered within it; others are cut off.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a client of HTTP/2 begins with, in bytes.
+/// The length of the text with which an HTTP/2 client begins, in bytes.
 const PREFACE: usize = 24;
 
-/// Windows and frames that let a request of a thousand points travel without a pause, and
-/// bound what one connection can make us hold before it is admitted.
+/// HTTP/2 windows and frame size: large enough that a request of a thousand points arrives
+/// without waiting, and small enough to bound what one connection can send before it is admitted.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const FRAME_SIZE: u32 = 256 * 1024;
 
-/// The headers of one request, in bytes.
+/// The largest headers of one request, in bytes.
 const HEADER_LIST: u32 = 16 * 1024;
 
-/// What is spoken on a port.
+/// The protocol of a port, with its configuration.
 pub(super) enum Protocol {
     Grpc(GrpcServerConfig),
     Http(HttpServerConfig),
 }
 
-/// One protocol's listener, and the way in behind it.
+/// The listener of one protocol.
 pub(super) struct Port {
     pub(super) protocol: Protocol,
     pub(super) ingest: Arc<Ingest>,
-    /// Once it is bound, with its line on the board of what works.
+    /// The bound socket, and the reporter of its line in `/health`; `None` before binding, and if
+    /// the port is taken.
     pub(super) listening: Option<(Listening, Reporter)>,
 }
 
 impl OtlpConfig {
-    /// What is configured, in the order of its ports.
+    /// The configured protocols, gRPC first.
     pub(super) fn protocols(&self) -> impl Iterator<Item = Protocol> {
         let grpc = self.grpc.clone().map(Protocol::Grpc);
         let http = self.http.clone().map(Protocol::Http);
@@ -66,7 +67,7 @@ impl Protocol {
         }
     }
 
-    /// Its name for people.
+    /// Its name in messages.
     pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Grpc(_) => "OTLP/gRPC",
@@ -74,7 +75,7 @@ impl Protocol {
         }
     }
 
-    /// What both have.
+    /// The keys that both protocols have.
     pub(super) fn port(&self) -> &PortConfig {
         match self {
             Self::Grpc(config) => &config.port,
@@ -91,7 +92,7 @@ impl Protocol {
 }
 
 impl Port {
-    /// Binds the listener, and puts it on the board of what works.
+    /// Binds the listener, and adds its line to `/health`.
     pub(super) async fn bind(&mut self, context: &BuildContext) -> Result<(), BindError> {
         let protocol = self.protocol.name();
         let owner = format!("protocols::{protocol}::endpoint");
@@ -107,7 +108,7 @@ impl Port {
         Ok(())
     }
 
-    /// Serves until `stop`, if it is bound.
+    /// Serves until `stop` is cancelled; returns at once if no port was bound.
     pub(super) async fn serve(self, stop: &CancellationToken) {
         let Some((listening, reporter)) = self.listening else {
             return;
@@ -151,7 +152,7 @@ async fn serve_grpc(
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             let mut connection = streams.of(connection);
             let grace = tokio::select! {
-                // A client that breaks the protocol has been told so by HTTP/2 itself.
+                // If the client broke the protocol, hyper has answered it.
                 () = &mut connection => return,
                 () = stop.cancelled() => None,
                 () = come_of_age(keepalive) => keepalive.max_age_grace,
@@ -159,14 +160,14 @@ async fn serve_grpc(
             if let Some(connection) = connection.connection() {
                 connection.graceful_shutdown();
             }
-            // What is cut short here, the client sends again.
+            // The client sees that its call was cut off, and sends it again.
             let _ = timeout(grace.unwrap_or(Duration::MAX), connection).await;
         }
     };
     listening.serve_opened(PREFACE, limits, stop, serve).await;
 }
 
-/// HTTP/2 within its bounds.
+/// An HTTP/2 server with its limits.
 fn http2(config: &GrpcServerConfig, streams: Streams) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
     builder
@@ -181,7 +182,7 @@ fn http2(config: &GrpcServerConfig, streams: Streams) -> http2::Builder<Streams>
     builder
 }
 
-/// Resolves when a connection has become too old, if it ever does.
+/// Resolves when the connection has reached `max_age`; never if there is none.
 async fn come_of_age(keepalive: ServerKeepalive) {
     match keepalive.max_age {
         Some(age) => sleep(age).await,

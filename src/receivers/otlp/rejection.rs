@@ -1,8 +1,8 @@
-//! Why a request was not taken, and how each protocol says so.
+//! Why a request was refused, and the answer in each protocol.
 //!
-//! The OTLP specification tells senders which answers to retry. So what can work later is
-//! 503 or `UNAVAILABLE` with advice on how long to wait, and what never will is another 4xx
-//! or a code that no client retries.
+//! The OTLP specification says which answers a sender retries. So a refusal that may pass is 503
+//! or `UNAVAILABLE` with a time to wait, and one that won't is another 4xx or a code that no
+//! client retries.
 
 use std::time::Duration;
 
@@ -12,34 +12,34 @@ use crate::component::Refusal;
 use crate::pdata::status::RpcStatus;
 use crate::pdata::{Malformed, Signal, json};
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RequestRejection {
-    /// The pipelines have no room at the moment.
+    /// The pipelines have no room for it now.
     #[error("no room: {0}")]
     Refused(#[from] Refusal),
-    /// More bytes than the protocol's limit allows.
+    /// It has more bytes than the protocol's limit allows.
     #[error("the request is larger than {limit} bytes, which is the limit here")]
     TooLarge { limit: u64 },
-    /// Not the protocol that it claims to be.
+    /// It isn't valid in the protocol that it claims to use.
     #[error("{0}")]
     Malformed(String),
-    /// Compressed in a way that isn't spoken here.
+    /// Its compression is neither gzip nor zstd.
     #[error("the compression is unknown: use gzip, zstd or none")]
     UnsupportedCompression,
-    /// No OTLP content type.
+    /// Its content type isn't one of OTLP.
     #[error("the content type is not application/x-protobuf or application/json")]
     UnsupportedContentType,
     /// The credentials are missing or wrong.
     #[error("the credentials are missing or wrong")]
     Unauthenticated,
-    /// The sender ended the request halfway.
+    /// The sender ended the connection before the body was complete.
     #[error("the request ended before its body was complete")]
     Interrupted,
-    /// The body didn't arrive in time.
+    /// The body didn't arrive within `body_timeout`.
     #[error("the body did not arrive in time")]
     TooSlow,
-    /// This signal stands in no pipeline.
+    /// No pipeline takes this signal from this receiver.
     #[error("no pipeline takes {0} from this receiver")]
     UnconfiguredSignal(Signal),
     /// A gRPC method other than the three exports.
@@ -60,7 +60,7 @@ impl From<Malformed> for RequestRejection {
 }
 
 impl RequestRejection {
-    /// The `reason` label of the counter of refused requests.
+    /// The value of the `outcome` label of `foghorn_otlp_requests_total`.
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason,
@@ -76,7 +76,7 @@ impl RequestRejection {
         }
     }
 
-    /// How long the sender should wait, where waiting can help.
+    /// How long the sender should wait; `None` if waiting doesn't help.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => Some(refusal.retry_after),
@@ -84,7 +84,7 @@ impl RequestRejection {
         }
     }
 
-    /// The status of an HTTP answer.
+    /// The HTTP status of the answer.
     pub(super) fn http_status(&self) -> StatusCode {
         match self {
             Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -99,11 +99,11 @@ impl RequestRejection {
         }
     }
 
-    /// The code of a gRPC answer.
+    /// The gRPC code of the answer.
     pub(super) fn grpc_code(&self) -> u32 {
         match self {
             Self::Refused(_) => code::UNAVAILABLE,
-            // Without RetryInfo no client retries it.
+            // Clients retry this code only if a `RetryInfo` comes with it.
             Self::TooLarge { .. } => code::RESOURCE_EXHAUSTED,
             Self::Malformed(_) | Self::UnsupportedContentType => code::INVALID_ARGUMENT,
             Self::UnsupportedCompression | Self::UnconfiguredSignal(_) | Self::UnknownMethod => {
@@ -115,13 +115,13 @@ impl RequestRejection {
         }
     }
 
-    /// The answer as JSON, in the mapping of `google.rpc.Status`.
+    /// The answer in JSON, as a `google.rpc.Status`.
     pub(super) fn json_status(&self) -> Vec<u8> {
         let status = serde_json::json!({ "code": self.grpc_code(), "message": self.to_string() });
         status.to_string().into_bytes()
     }
 
-    /// The answer as an encoded `google.rpc.Status`, with a `RetryInfo` where waiting helps.
+    /// The answer in protobuf, as a `google.rpc.Status`; with a `RetryInfo` if waiting helps.
     pub(super) fn status(&self) -> Vec<u8> {
         RpcStatus {
             code: self.grpc_code(),
@@ -132,7 +132,7 @@ impl RequestRejection {
     }
 }
 
-/// The codes of gRPC that this receiver answers with.
+/// The gRPC codes that this receiver answers with.
 mod code {
     pub(super) const CANCELLED: u32 = 1;
     pub(super) const INVALID_ARGUMENT: u32 = 3;

@@ -1,15 +1,15 @@
-//! What a wall clock that is set back means for the starts of counters.
+//! Corrects the start times of counters after the wall clock was set back.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::component::Now;
 
-/// A clock that is merely slewed loses less than this between two polls.
+/// A clock that NTP merely slows down loses less than this between two polls.
 const LEAST: Duration = Duration::from_millis(500);
 
-/// A wall clock that was set back. A start that lies in its future is moved by as much, so that
-/// it stays as long ago as it was; one that doesn't stays where it is, since each start that
-/// moves looks like a counter that began anew.
+/// A wall clock that was set back. A start time that now lies in the future is moved back by the
+/// same amount, so that it stays as long ago as it was. Other start times aren't moved, since a
+/// consumer takes a changed start for a counter that began anew.
 #[derive(Debug, Clone, Copy)]
 pub struct SetBack {
     by: Duration,
@@ -17,14 +17,15 @@ pub struct SetBack {
 }
 
 impl SetBack {
-    /// By how much the clock was set back between two readings of both clocks, if it was.
+    /// By how much the clock was set back between two readings of both clocks; `None` if it
+    /// wasn't.
     pub fn between(before: Now, now: Now) -> Option<Self> {
         let passed = now.monotonic.saturating_duration_since(before.monotonic);
         let by = (before.wall + passed).duration_since(now.wall).ok()?;
         (by >= LEAST).then_some(Self { by, wall: now.wall })
     }
 
-    /// Moves a start that lies in the future.
+    /// Moves `start` back if it lies in the future.
     pub fn correct(&self, start: &mut SystemTime) {
         if *start > self.wall {
             let moved = start.checked_sub(self.by).unwrap_or(UNIX_EPOCH);

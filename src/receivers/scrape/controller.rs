@@ -1,5 +1,5 @@
-//! Runs the polls of a pull receiver: one task, which sleeps until the next of its
-//! endpoints is due, by its ticks or because a guard asks for it.
+//! Runs the polls of a pull receiver. One task sleeps until the next endpoint is due: at its
+//! ticks, or earlier when a guard asks for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,27 +21,30 @@ use crate::component::{
 use crate::pdata::writer::{Attribute, MetricsWriter};
 use crate::resilience::{self, ActiveTask, ActiveTasks, Endpoint, Trigger};
 
-/// How long a wake that came to nothing is not repeated.
+/// How long to wait before repeating an early poll after which the scraper still asks for the
+/// same time.
 const REST: Duration = Duration::from_secs(1);
 
-/// What a first poll is taken to need in bytes; later ones, what the last one needed.
+/// Bytes that the first poll is admitted with; later polls are admitted with the size of the last
+/// one.
 const FIRST_GUESS: u64 = 4096;
 
 /// One endpoint of a pull receiver.
 pub struct Target {
-    /// As configured, without credentials: it becomes `service.instance.id`.
+    /// The endpoint as configured, without credentials; written as `service.instance.id`.
     pub endpoint: String,
-    /// Where it is, which decides when it is polled.
+    /// Whether it is on this machine, which decides when it is polled.
     pub reach: Reach,
-    /// Further attributes of its resource.
+    /// Further attributes of the resource of its series.
     pub resource: Vec<(&'static str, String)>,
-    /// What a user can do when it fails, such as `point it elsewhere with BETANET_URL`.
+    /// What the user can do when a poll fails, appended to the log line, such as `point it
+    /// elsewhere with BETANET_URL`.
     pub advice: String,
-    /// What asks it.
+    /// Polls the endpoint.
     pub scraper: Box<dyn Scraper>,
 }
 
-/// Where a source is.
+/// Where an endpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// On this machine, read by system calls.
@@ -50,12 +53,12 @@ pub enum Reach {
     Remote,
 }
 
-/// A pull receiver: its endpoints, polled on one schedule.
+/// A running pull receiver: polls all of its endpoints.
 pub struct Controller {
     id: ComponentId,
     settings: PollSettings,
-    /// How long a remote endpoint's series may stay without a new point before their
-    /// tombstones come.
+    /// How long a remote endpoint's series may stay without a new point before they end with
+    /// tombstones.
     staleness: Duration,
     intake: Arc<dyn Intake>,
     health: Health,
@@ -65,7 +68,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// A receiver that polls `targets` and hands what they give to `intake`.
+    /// A receiver that polls `targets` and hands the metrics to `intake`.
     pub fn new(
         context: &BuildContext,
         settings: PollSettings,
@@ -112,7 +115,7 @@ impl Controller {
 
 impl Receiver for Controller {
     fn start(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
-        // A source that isn't there yet is no reason not to start.
+        // An endpoint that can't be reached doesn't keep the agent from starting.
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -131,7 +134,7 @@ impl Receiver for Controller {
                     Reach::Remote => self.staleness,
                 };
                 let mut poller = Poller {
-                    // One poll may be skipped, and the next be late.
+                    // One tick may be skipped, and the poll after it may take until its timeout.
                     keep: staleness + 2 * self.settings.interval + self.settings.timeout,
                     scope: format!("foghorn/{}", self.id.kind()),
                     reporter: self
@@ -155,7 +158,7 @@ impl Receiver for Controller {
     }
 }
 
-/// The agent's own counters of one receiver.
+/// The agent's own counters for one receiver.
 #[derive(Debug, Clone)]
 struct Instruments {
     scraped: Counter<u64>,
@@ -182,7 +185,7 @@ impl Instruments {
     }
 }
 
-/// One endpoint and what is known of its polls.
+/// One endpoint, and what is remembered of its polls.
 struct Poller {
     id: ComponentId,
     target: Target,
@@ -191,15 +194,16 @@ struct Poller {
     instruments: Instruments,
     reporter: Reporter,
     tally: Tally,
-    /// When it polled last, and before that when it was started.
+    /// When the last poll began; before the first, when the controller started.
     polled: Now,
     /// The parts that failed in the last poll.
     failing: BTreeSet<String>,
-    /// Bytes that the next poll will need, judged by the last.
+    /// Bytes that the next poll will be admitted with: those of the last one.
     expected: u64,
-    /// Counts this one among those that poll.
+    /// Counts this poller among the running ones while it lives.
     _polling: ActiveTask,
-    /// How long nobody need forget a series that gets no new point.
+    /// How long consumers should keep a series without a new point; its own tombstone comes
+    /// earlier.
     keep: Duration,
 }
 
@@ -209,7 +213,8 @@ impl Poller {
         let mut rested = tick;
         loop {
             let guards = self.target.scraper.guards();
-            // Before anything is looked at, so that no change falls in between.
+            // Before the next wake is computed, so that no change of a breaker is missed in
+            // between.
             let changed = changed(&guards);
             let wake = self.target.scraper.wake_at();
             let (due, trigger) = match wake {
@@ -226,7 +231,7 @@ impl Poller {
             let now = Instant::now();
             match trigger {
                 Trigger::Tick => tick = schedule.next(now),
-                // It came to nothing, such as one that the pipelines had no room for.
+                // The poll changed nothing, for example because the pipelines had no room.
                 Trigger::Wake if self.target.scraper.wake_at() == wake => rested = now + REST,
                 Trigger::Wake => {}
             }
@@ -234,7 +239,8 @@ impl Poller {
     }
 
     async fn poll(&mut self, trigger: Trigger, stop: &CancellationToken) {
-        // Before anything is asked: what can't be taken isn't worth a request.
+        // Admission comes before the request, so that no endpoint is polled for data that would
+        // be dropped.
         let mut admission = match self.intake.try_admit(Origin::Pull, self.expected) {
             Ok(admission) => admission,
             Err(refusal) => return self.skipped(refusal.reason),
@@ -283,7 +289,7 @@ impl Poller {
             return self.skipped(refusal.reason);
         }
         self.expected = size;
-        // What was admitted is finished even when the agent stops now.
+        // Once admitted, the batch is handed over even if the agent stops now.
         admission.accept(batch).await;
     }
 
@@ -299,10 +305,10 @@ impl Poller {
         out.scope(&self.scope, env!("CARGO_PKG_VERSION"));
     }
 
-    /// A poll that the pipelines had no room for.
+    /// Records a poll for which the pipelines had no room.
     fn skipped(&mut self, reason: &'static str) {
         if reason == "shutdown" {
-            // Admission closes a moment before we are told to stop.
+            // Admission closes a moment before the receivers are told to stop.
             return;
         }
         let failure = PartFailure::new(
@@ -317,9 +323,10 @@ impl Poller {
         self.report(&Scrape::whole(Err(failure)));
     }
 
-    /// Tells people when parts begin to fail and when all work again; not every poll.
+    /// Logs when parts begin to fail and when all work again, not at every poll, and reports to
+    /// `/health`.
     fn report(&mut self, scrape: &Scrape) {
-        // Its parts come and go, as far as a source speaks another dialect.
+        // The guards change when a source is found to speak another dialect.
         self.reporter.guarded_by(self.target.scraper.guards());
         let failing: BTreeSet<String> = scrape
             .failing()
@@ -351,10 +358,11 @@ impl Poller {
     }
 }
 
-/// Resolves when the breaker before one of the parts is changed by somebody else: an operator,
-/// or a canary that passed at a sibling. The poller's own attempts are over when it waits.
+/// Resolves when an operator, or a canary of another endpoint on the same host, changes one of
+/// the breakers. The poller's own requests are over while it waits here.
 fn changed(guards: &[Arc<Endpoint>]) -> impl Future<Output = ()> {
-    // Here and not below: a change counts from this call on, not from the first poll.
+    // Not in the async block: changes must count from this call on, and not from the first poll
+    // of the future.
     let changes: Vec<_> = guards
         .iter()
         .map(|guard| Box::pin(guard.changed()))
@@ -367,7 +375,7 @@ fn changed(guards: &[Arc<Endpoint>]) -> impl Future<Output = ()> {
     }
 }
 
-/// What failed in one line: parts that fail alike are named together.
+/// The failures in one line; parts with the same message are named together.
 fn summary<'a>(failures: impl Iterator<Item = &'a PartFailure>) -> String {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for failure in failures {

@@ -1,27 +1,28 @@
-//! Why a source, or a part of it, gave no data.
+//! Why an endpoint, or a part of it, gave no data.
 
 use std::fmt;
 
-/// The kinds of failure. A closed set, so that the label it becomes is bounded.
+/// The reasons of failures: a closed set, so that the label `reason` has few values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureReason {
-    /// Nothing listens there, or it can't be reached.
+    /// The connection was refused, or there is no route to the host.
     Refused,
-    /// The connection ended before the answer did.
+    /// The connection ended before the answer was complete.
     Reset,
-    /// The host name has no address.
+    /// The host name couldn't be resolved.
     Dns,
-    /// No trusted connection could be made.
+    /// The TLS handshake failed.
     Tls,
-    /// No answer in time.
+    /// The answer wasn't complete in time.
     Timeout,
-    /// An answer with another status than 2xx.
+    /// The status of the answer wasn't 2xx.
     Status,
-    /// An answer that isn't what it should be.
+    /// The answer couldn't be read.
     Parse,
-    /// A bound of ours: the answer was too large, or the memory limit refused the scrape.
+    /// A limit of the agent: the answer was too large, or the pipelines refused the scrape, or a
+    /// file, thread or name lookup wasn't available.
     Limit,
-    /// The circuit breaker let no request through.
+    /// The circuit breaker rejected the request.
     Breaker,
 }
 
@@ -65,13 +66,13 @@ impl fmt::Display for FailureReason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part}: {message}")]
 pub struct PartFailure {
-    /// What was asked, such as `/mixnodes`.
+    /// What was requested, such as the path `/mixnodes`.
     pub part: String,
     /// The kind of failure.
     pub reason: FailureReason,
-    /// The status of an answer that wasn't 2xx.
+    /// The HTTP status, if it wasn't 2xx.
     pub status: Option<u16>,
-    /// What happened, in words, without credentials or body.
+    /// What happened, in words; without credentials and body.
     pub message: String,
 }
 

@@ -1,26 +1,27 @@
-//! What every pull receiver has in common: when it polls, what it reports about its polls,
-//! and how it asks over HTTP. A pull receiver itself is a [`Scraper`] and nothing more.
+//! What all pull receivers share: when they poll, the series about their polls, and the HTTP
+//! client. A pull receiver itself implements only [`Scraper`].
 //!
 //! ```yaml
 //! collection_interval: 15s   # 100ms to 24h
-//! initial_delay: 500ms       # default: within 1 s, at a place hashed from the endpoint
+//! initial_delay: 500ms       # default: within 1 s, hashed from the endpoint; 1 s for this host
 //! timeout: 5s                # of one request, 1ms to 10m
 //! ```
 //!
-//! Every endpoint is polled on a phase of its own, hashed from its name and the host's, so
-//! that neither the endpoints of one agent nor the agents of a fleet act in step. A tick
-//! that comes while a poll is still running is skipped, never made up for.
+//! The polls of a remote endpoint come at a phase of the interval that is hashed from its name
+//! and the host's, so that neither the endpoints of one agent nor many agents poll at the same
+//! moment. Polls of this host come at whole intervals after the first one, which is after 1 s. If
+//! a poll is still running at a tick, that tick is skipped and not made up for.
 //!
-//! With `resilience` in a pipeline of the receiver, every URL has a guard ([`http::Document`]):
-//! its breaker, retries and cache. A poll asks for what the guards let pass, and each of them
-//! may have its part of the endpoint polled beside the ticks, for a canary above all. A part
-//! that fails sends nothing: its series stay as they are, until past `max_staleness` they
-//! end with a tombstone each. Without a guard they end at once.
+//! With `resilience` in a pipeline of the receiver, every URL has a guard ([`http::Document`]): a
+//! breaker, retries and a cache. A poll requests only what the guards allow. A guard may also
+//! have its part polled between the ticks, mostly for a canary. For a part that fails no points
+//! are sent; its series keep their last points, and end with a tombstone each once
+//! `max_staleness` is over. Without a guard they end at once.
 //!
-//! Of text in Prometheus's format a line has at most 128 labels, a name 1,024 bytes and a
-//! label's value 4,096; what goes beyond fails its part with the reason `limit`.
+//! In Prometheus's text format a line may have 128 labels, a name 1,024 bytes and a label's value
+//! 4,096. A text that exceeds these fails its part with the reason `limit`.
 //!
-//! Metrics, for each endpoint, on the resource `service.name` = the receiver's id,
+//! Metrics, for each endpoint, on a resource with `service.name` = the receiver's id and
 //! `service.instance.id` = the endpoint as configured:
 //!
 //! | name | type | meaning |
@@ -33,7 +34,8 @@
 //! | `scrape_entries_rejected_total{reason}` | counter | entries that were left out of lists; sources with lists only |
 //!
 //! Own metrics: `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}`. How many
-//! points a part that failed would have given is unknown: each counts one as errored.
+//! points a failed part would have given is unknown, so each failed part counts as one errored
+//! point.
 
 mod clock;
 mod controller;
@@ -59,19 +61,21 @@ use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
 use crate::resilience::{Endpoint, Trigger};
 
-/// Asks one endpoint.
+/// Polls one endpoint.
 pub trait Scraper: Send {
-    /// Called once when the controller starts, before the first delay. A scraper whose
+    /// Called once when the controller starts, before the first poll's delay. A scraper whose
     /// values are differences reads its first counters here.
     fn start(&mut self, _now: Now) {}
 
-    /// Asks the endpoint once and writes what it answered, as of `now`. A tick asks for all
-    /// of it, a wake for what [`Scraper::wake_at`] was about.
+    /// Polls the endpoint once and writes its values to `out` with the time `now`. After a tick
+    /// it requests all parts, after a wake only those that [`Scraper::wake_at`] named.
     ///
-    /// `out` stands in the endpoint's resource and scope: an implementation writes metrics,
-    /// and starts neither. A part that fails leaves its metrics out. The future applies the
-    /// timeout of its requests itself, since parts that fail independently each have one.
+    /// The endpoint's resource and scope have already been written to `out`: an implementation
+    /// writes metrics only. A part that fails leaves its metrics out. The future applies the
+    /// timeout of its requests itself, since each part has its own.
     ///
+    /// The controller drops the future when the agent stops, and with it whatever has been
+    /// written.
     /// Dropped when the agent stops; what was written until then is dropped with it.
     fn scrape<'a>(
         &'a mut self,
@@ -80,33 +84,33 @@ pub trait Scraper: Send {
         out: &'a mut MetricsWriter,
     ) -> BoxFuture<'a, Scrape>;
 
-    /// Told before a scrape when the wall clock was set back since the last one: starts of
-    /// counters that the scraper remembers would lie in the future.
+    /// Called before a scrape if the wall clock was set back since the last one. The scraper
+    /// corrects the start times that it remembers, which would lie in the future.
     fn clock_set_back(&mut self, _by: &SetBack) {}
 
-    /// When it wants to be polled beside the ticks: a canary is due, an advice runs out, or
-    /// series are to end. May lie in the past.
+    /// When it wants to be polled between ticks: a canary is due, the wait that an endpoint
+    /// advised is over, or series must end. May lie in the past.
     fn wake_at(&self) -> Option<Instant> {
         None
     }
 
-    /// What stands before the endpoint or each of its parts, as far as they have been asked.
+    /// The guarded endpoints, one for each part that has been requested.
     fn guards(&self) -> Vec<Arc<Endpoint>> {
         Vec::new()
     }
 
-    /// Writes what belongs to no single endpoint, after every poll: starts a resource and
-    /// scope of its own.
+    /// Writes metrics that belong to no single endpoint, after every poll. An implementation
+    /// writes their resource and scope itself.
     fn write_shared(&mut self, _now: Now, _receiver: &ComponentId, _out: &mut MetricsWriter) {}
 }
 
-/// What came of one poll, beside the metrics.
+/// The result of one poll, apart from the metrics.
 #[derive(Debug)]
 pub struct Scrape {
     /// 1, or the number of parts.
     parts: usize,
     failures: Vec<PartFailure>,
-    /// Of parts that weren't asked this time, and failed when they were.
+    /// Parts that this poll didn't request, and that failed when they were last requested.
     earlier: Vec<PartFailure>,
     has_parts: bool,
     idle: bool,
@@ -115,7 +119,7 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Of a source that answers as a whole.
+    /// The result of an endpoint without parts.
     pub fn whole(outcome: Result<(), PartFailure>) -> Self {
         Self {
             parts: 1,
@@ -127,8 +131,8 @@ impl Scrape {
         }
     }
 
-    /// Of a source with parts that fail independently: how many there are, and those that
-    /// were asked and gave no data.
+    /// The result of an endpoint with parts that fail independently: how many there are, and
+    /// those that were requested and failed.
     pub fn parts(parts: usize, failures: Vec<PartFailure>) -> Self {
         Self {
             parts,
@@ -140,19 +144,19 @@ impl Scrape {
         }
     }
 
-    /// The same, when others weren't asked this time but gave no data when they were.
+    /// Adds the parts that this poll didn't request and that failed when they were last
+    /// requested.
     pub fn beside(self, earlier: Vec<PartFailure>) -> Self {
         Self { earlier, ..self }
     }
 
-    /// The same, when nothing was asked at all, and series were ended at most.
+    /// Marks a poll that requested nothing, and at most ended series.
     pub fn idle(self) -> Self {
         Self { idle: true, ..self }
     }
 
-    /// The same, of a source with lists, from which so many entries were left out because
-    /// they couldn't be used. A reason is counted from the first poll that names it, with 0
-    /// or more.
+    /// Adds how many entries of lists were left out because they couldn't be used. A reason that
+    /// is named has a series from then on, also with 0.
     pub fn rejecting(self, entries: impl IntoIterator<Item = (FailureReason, u64)>) -> Self {
         let rejected = entries.into_iter().collect();
         Self { rejected, ..self }
@@ -163,12 +167,12 @@ impl Scrape {
         self.failing().count() < self.parts
     }
 
-    /// The parts that were asked and gave none, and why.
+    /// The parts that this poll requested and that failed.
     pub fn failures(&self) -> &[PartFailure] {
         &self.failures
     }
 
-    /// All parts of which there is no data, and why.
+    /// All parts that failed when they were last requested.
     pub fn failing(&self) -> impl Iterator<Item = &PartFailure> {
         self.failures.iter().chain(&self.earlier)
     }

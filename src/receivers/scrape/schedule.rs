@@ -1,4 +1,4 @@
-//! When an endpoint is polled.
+//! Computes when an endpoint is polled.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::RangeInclusive;
@@ -10,32 +10,33 @@ use crate::component::Now;
 use crate::resilience::{self, PollConfig};
 use crate::yaml::{Fields, GoDuration, PlacedNode};
 
-/// What `collection_interval` may be.
+/// The range of `collection_interval`.
 const INTERVALS: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
 
-/// What `timeout` may be.
+/// The range of `timeout`.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(600);
 
-/// Remote endpoints are polled first within this time.
+/// The longest default of `initial_delay`.
 const FIRST_POLL_WITHIN: Duration = Duration::from_secs(1);
 
-/// When and how long a receiver polls, within their ranges.
+/// How often and how long a receiver polls; each value is within its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollSettings {
     /// `collection_interval`: from one poll to the next.
     pub interval: Duration,
-    /// `initial_delay`: from the start to the first poll, where it is written.
+    /// `initial_delay`: from the start to the first poll; `None` if it isn't written.
     pub initial_delay: Option<Duration>,
     /// `timeout`, of one request.
     pub timeout: Duration,
-    /// Which of them are written and right, for the guard whose keys depend on them.
+    /// The keys that are written and valid. A guard's own keys are checked against them.
     pub written: PollConfig,
 }
 
 impl PollSettings {
-    /// Reads the controller's keys among a receiver's own. A default gives way to a written
-    /// key; two written keys that cross are an error.
+    /// Reads the controller's keys among a receiver's own. `timeout` may not be longer than
+    /// `collection_interval`: if only one of them is written, the other's default is adapted to
+    /// it; if both are, that is an error.
     pub fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
         let interval = fields
@@ -48,7 +49,7 @@ impl PollSettings {
             timeout: fields.within("timeout", default.timeout, TIMEOUTS),
             written: PollConfig::default(),
         };
-        // What is wrong has been said, and isn't judged beside other keys as well.
+        // An invalid value has been reported, and isn't compared with other keys as well.
         let right = |value: &Option<PlacedNode<'_>>, read: Duration| {
             let written = value.as_ref().and_then(PlacedNode::read::<Duration>);
             written.filter(|written| *written == read)
@@ -74,8 +75,8 @@ impl PollSettings {
         settings
     }
 
-    /// The pace of a receiver that is guarded: the guard's, in which its own keys are
-    /// contained.
+    /// The settings of a receiver with a guard: the guard's interval and timeout, which were
+    /// computed from the receiver's keys too.
     pub fn guarded_by(self, guard: &resilience::Settings) -> Self {
         Self {
             interval: guard.interval(),
@@ -96,7 +97,7 @@ impl Default for PollSettings {
     }
 }
 
-/// The moments that fix an endpoint's polls.
+/// The times of an endpoint's polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Schedule {
     /// The first poll.
@@ -107,8 +108,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// For a source on this machine, which has no neighbours to keep out of the way of:
-    /// after 1 s, so that differences have something to span, then at whole intervals.
+    /// For this host: the first poll after 1 s, so that there is an interval for differences,
+    /// then at whole intervals.
     pub(super) fn local(settings: &PollSettings, now: Now) -> Self {
         let delay = settings
             .initial_delay
@@ -121,9 +122,9 @@ impl Schedule {
         }
     }
 
-    /// For a source elsewhere: soon, then on the endpoint's phase of the wall clock. The
-    /// second poll comes between half an interval and one and a half after the first, so
-    /// that nobody is asked twice in a row because of the phase.
+    /// For a remote endpoint: the first poll within 1 s, then at the endpoint's phase of the wall
+    /// clock. The second poll comes between a half and one and a half intervals after the first,
+    /// so that it never follows too closely.
     pub(super) fn remote(settings: &PollSettings, endpoint: &str, host: &str, now: Now) -> Self {
         let hash = spread(endpoint, host);
         let delay = settings
@@ -140,8 +141,7 @@ impl Schedule {
         }
     }
 
-    /// The next poll after `now`. What was missed is gone: a late poll would only follow
-    /// the one that made it late.
+    /// The next poll after `now`. Ticks that have passed are skipped.
     pub(super) fn next(&self, now: Instant) -> Instant {
         let Some(late) = now.checked_duration_since(self.second) else {
             return self.second;
@@ -152,7 +152,7 @@ impl Schedule {
     }
 }
 
-/// How long after `from` the wall clock next stands at `phase` of the interval.
+/// How long after `from` the wall clock next is at `phase` of the interval.
 fn until_phase(from: SystemTime, interval: Duration, phase: Duration) -> Duration {
     let interval = interval.as_nanos().max(1);
     let from = from
@@ -163,15 +163,15 @@ fn until_phase(from: SystemTime, interval: Duration, phase: Duration) -> Duratio
     Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
 }
 
-/// The share of `whole` that a hash picks, evenly from 0 up to it.
+/// The fraction of `whole` that a hash picks, evenly from 0 up to it.
 fn part_of(whole: Duration, hash: u64) -> Duration {
     let nanos = (whole.as_nanos() * u128::from(hash)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// The same on every start of an agent, and different for its endpoints and its peers.
+/// A hash that is the same at every start, and differs between endpoints and between hosts.
 fn spread(endpoint: &str, host: &str) -> u64 {
-    // Fixed: only configured names are hashed here, never input from outside.
+    // A fixed seed will do: only configured names are hashed.
     let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
     hasher.write(host.as_bytes());
     hasher.write_u8(0xff);
@@ -207,7 +207,7 @@ mod tests {
                 gap >= interval / 2 && gap < interval * 3 / 2,
                 "{gap:?} of {interval:?}"
             );
-            // Another start, another time: the same phase of the wall clock.
+            // Another start at another time gives the same phase of the wall clock.
             let later = Now {
                 monotonic: now.monotonic + Duration::from_millis(4_321),
                 wall: now.wall + Duration::from_millis(4_321),

@@ -1,4 +1,4 @@
-//! The series that describe the polls of one endpoint.
+//! The series about the polls of one endpoint.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,15 +8,15 @@ use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
 };
 
-/// Failures so far, by reason.
+/// The failures of an endpoint since the start, by reason.
 #[derive(Debug)]
 pub(super) struct Tally {
     counts: [u64; FailureReason::ALL.len()],
     start: SystemTime,
-    /// Whether reasons that never occurred are written as 0, so that the first failure is
-    /// an increase. A source on this machine has too few ways to fail for that.
+    /// Whether reasons that haven't occurred are written as 0, so that the first failure shows as
+    /// an increase. Not for this host, where most reasons can't occur.
     from_zero: bool,
-    /// Entries that were left out of lists; no reason before one was named.
+    /// Entries left out of lists; empty until a scrape names a reason.
     rejected: BTreeMap<FailureReason, u64>,
 }
 
@@ -35,7 +35,8 @@ impl Tally {
     }
 
     pub(super) fn count(&mut self, reason: FailureReason) {
-        // `FailureReason::ALL` lists the reasons as they are declared.
+        // The index is the reason's position in `FailureReason::ALL`, which lists them as
+        // declared.
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count += 1;
         }
@@ -48,7 +49,7 @@ impl Tally {
     }
 }
 
-/// Writes the scrape series of a poll at `time` into the endpoint's resource and scope.
+/// Writes the scrape series of a poll at `time`, into the endpoint's resource and scope.
 pub(super) fn write(
     out: &mut MetricsWriter,
     time: SystemTime,
@@ -119,7 +120,7 @@ pub(super) fn write(
     );
 }
 
-/// Writes a counter with a series for each reason; without one, nothing.
+/// Writes a counter with a series for each reason; nothing if there is no reason.
 fn by_reason(
     out: &mut MetricsWriter,
     name: &str,
@@ -148,7 +149,7 @@ fn by_reason(
     }
 }
 
-/// A count as OTLP has it; above 2^63, where it has none, the nearest double.
+/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
 fn int(count: u64) -> NewNumber {
     i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for what surrounds a pull receiver, shared by the tests of all of them.
+//! Stand-ins that the tests of all pull receivers share.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ mod samples;
 
 pub(crate) use samples::Series;
 
-/// An intake that keeps what it is given, and refuses when it is told to.
+/// An intake that keeps the batches it is given, or refuses them if the test says so.
 #[derive(Debug, Default)]
 pub(crate) struct RecordingIntake {
     batches: Arc<Mutex<Vec<Batch>>>,
@@ -64,7 +64,7 @@ impl Admission for RecordingRoom {
     }
 }
 
-/// A controller that nothing else hangs on.
+/// A controller with a context of its own.
 pub(crate) fn controller(
     id: &str,
     settings: PollSettings,
@@ -83,7 +83,7 @@ pub(crate) fn controller(
     ))
 }
 
-/// Reads a batch back by prost.
+/// Decodes a batch with prost.
 pub(crate) fn series(batch: &Batch) -> Series {
     samples::read(batch.parts().iter().map(|part| part.bytes().as_ref()))
 }

@@ -1,26 +1,26 @@
-//! Reads the Prometheus text format, version 0.0.4, line by line and strictly: what isn't
-//! in the format is an error with its line, never a series that is silently lost.
+//! Reads the Prometheus text format, version 0.0.4, line by line and strictly: a line that isn't
+//! in the format is an error that names it, so that no series is lost silently.
 //!
-//! Names are the classic ones of ASCII letters, digits, `_` and `:`.
+//! Metric and label names are the classic ones of ASCII letters, digits, `_` and `:`.
 //!
 //! A line has at most [`MAX_LABELS`] labels, a name [`MAX_NAME`] bytes and a label's value
-//! [`MAX_VALUE`] bytes, so that reading takes time in proportion to the text.
+//! [`MAX_VALUE`] bytes, so that reading takes time proportional to the text.
 
 use std::borrow::Cow;
 
 use super::FailureReason;
 use crate::steps;
 
-/// How many labels a line may have. The exporters of Prometheus have some twenty at most.
+/// The most labels of a line. Prometheus's own exporters use some twenty.
 pub const MAX_LABELS: usize = 128;
 
-/// How many bytes a name may have, of a metric or a label.
+/// The longest name of a metric or label, in bytes.
 pub const MAX_NAME: usize = 1024;
 
-/// How many bytes a label's value may have, as it is written.
+/// The longest value of a label, in bytes as written, escapes included.
 pub const MAX_VALUE: usize = 4096;
 
-/// One line that says something. Comments and empty lines say nothing.
+/// A line with a value or metadata; other comments and empty lines give none.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line<'a> {
     /// `# TYPE name type`
@@ -34,7 +34,7 @@ pub enum Line<'a> {
     Help {
         /// The metric family.
         name: &'a str,
-        /// The text, escapes and all.
+        /// The text as written, with its escapes.
         text: &'a str,
     },
     /// A value.
@@ -44,9 +44,9 @@ pub enum Line<'a> {
 /// One value of one series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
-    /// The metric's name, with `_bucket` and the like.
+    /// The metric's name, with suffixes such as `_bucket`.
     pub name: &'a str,
-    /// The labels as they stand, each name once, values unescaped.
+    /// The labels in their order, no name twice, with unescaped values.
     pub labels: Vec<(&'a str, Cow<'a, str>)>,
     /// The value.
     pub value: f64,
@@ -55,22 +55,22 @@ pub struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// A label's value; empty where there is no such label, which is the same.
+    /// A label's value; empty if there is no such label, which Prometheus treats as the same.
     pub fn label(&self, name: &str) -> &str {
         let found = self.labels.iter().find(|(label, _)| *label == name);
         found.map_or("", |(_, value)| value)
     }
 }
 
-/// Where a text isn't in the format, or beyond a limit, and why.
+/// A line that isn't in the format or exceeds a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct MalformedText {
-    /// From 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// What is wrong, without the text.
+    /// What is wrong; doesn't quote the line.
     pub what: &'static str,
-    /// `Parse`, or `Limit`.
+    /// `Parse` if it isn't in the format, `Limit` if it exceeds a limit.
     pub reason: FailureReason,
 }
 
@@ -98,8 +98,8 @@ impl From<&'static str> for LineFault {
     }
 }
 
-/// The lines of a text that say something. After an error the rest can still be read, but
-/// who is strict stops.
+/// The values and metadata of a text. After an error the iterator goes on with the next line; a
+/// strict caller stops there.
 pub fn lines(text: &str) -> impl Iterator<Item = Result<Line<'_>, MalformedText>> {
     (1..).zip(text.split('\n')).filter_map(|(line, content)| {
         parse(content)
@@ -109,7 +109,7 @@ pub fn lines(text: &str) -> impl Iterator<Item = Result<Line<'_>, MalformedText>
 }
 
 fn parse(line: &str) -> Result<Option<Line<'_>>, LineFault> {
-    // A carriage return is tolerated, since servers on other systems end lines with it.
+    // A carriage return is accepted, since servers on other systems end lines with it.
     let line = line.strip_suffix('\r').unwrap_or(line);
     let line = line.trim_start_matches(BLANKS);
     if let Some(comment) = line.strip_prefix('#') {
@@ -122,7 +122,7 @@ fn parse(line: &str) -> Result<Option<Line<'_>>, LineFault> {
     let rest = rest.trim_start_matches(BLANKS);
     let (labels, rest) = match rest.strip_prefix('{') {
         Some(inside) => take_labels(inside)?,
-        // Without labels only blanks separate the value from the name.
+        // Without labels, a blank must separate the value from the name.
         None if rest.len() + name.len() == line.len() => {
             return Err("expected a blank or labels".into());
         }
@@ -177,10 +177,10 @@ fn comment_line(comment: &str) -> Result<Option<Line<'_>>, LineFault> {
     }
 }
 
-/// Names and unescaped values.
+/// Names with unescaped values.
 type ParsedLabels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
-/// The labels and what follows their closing brace.
+/// Reads the labels, and returns them with the text after the closing brace.
 fn take_labels(mut rest: &str) -> Result<(ParsedLabels<'_>, &str), LineFault> {
     let mut labels = ParsedLabels::new();
     loop {
@@ -207,7 +207,7 @@ fn take_labels(mut rest: &str) -> Result<(ParsedLabels<'_>, &str), LineFault> {
         let (value, after) = take_quoted(quoted)?;
         labels.push((name, value));
         rest = after.trim_start_matches(BLANKS);
-        // A comma may also stand after the last label.
+        // A comma is allowed after the last label too.
         match rest.strip_prefix(',') {
             Some(after) => rest = after,
             None if rest.starts_with('}') => {}
@@ -216,10 +216,10 @@ fn take_labels(mut rest: &str) -> Result<(ParsedLabels<'_>, &str), LineFault> {
     }
 }
 
-/// A value without its escapes, and what follows the closing quote.
+/// Reads a quoted value, and returns it unescaped with the text after the closing quote.
 fn take_quoted(text: &str) -> Result<(Cow<'_, str>, &str), LineFault> {
     let mut unescaped: Option<String> = None;
-    // Where the part begins that isn't copied yet.
+    // Where the part begins that hasn't been copied to `unescaped` yet.
     let mut copied = 0;
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {

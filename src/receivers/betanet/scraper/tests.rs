@@ -20,12 +20,12 @@ const MIXNODES: &str = r#"[
      "packets_dropped": 2, "uptime_seconds": 12, "avg_latency_ms": 2.0},
     {"id": "m-2", "status": "inactive", "packets_processed": 10, "packets_dropped": 1}]"#;
 
-/// Answers by path after a while, and remembers what it was asked.
+/// A client that answers each path as the test says, after a delay, and counts the requests.
 #[derive(Default)]
 struct Script {
     answers: Mutex<BTreeMap<&'static str, (u64, Answer)>>,
     asked: Mutex<Vec<String>>,
-    /// A host that refuses whatever it is asked.
+    /// The host whose requests are all refused.
     down: Mutex<Option<&'static str>>,
 }
 
@@ -87,7 +87,7 @@ impl Fetch for Script {
     }
 }
 
-/// A receiver that nothing guards.
+/// The context of a receiver without `resilience`.
 fn bare() -> BuildContext {
     BuildContext::standalone("betanet".parse().unwrap(), Telemetry::off())
 }
@@ -104,7 +104,7 @@ fn default_config() -> Config {
     Config::read(&PlacedNode::root(&empty, &Diagnostics::new())).unwrap()
 }
 
-/// An instance with a default configuration except for these fields.
+/// The scrapers of a receiver whose configuration is the default but for these fields.
 fn scrapers(
     script: &Arc<Script>,
     context: &BuildContext,

@@ -70,7 +70,7 @@ fn a_part_that_takes_over_and_counts_a_little_less_makes_no_restart() {
     f(40, ServicePath::Metrics, 5010, 5010, 10);
     f(50, ServicePath::Mixnodes, 5020, 5020, 10);
     f(60, ServicePath::Status, 4000, 5020, 10);
-    // What falls while nobody takes over has begun anew.
+    // A lower count from the same part is a restart.
     f(70, ServicePath::Status, 3999, 3999, 60);
     f(80, ServicePath::Mixnodes, 1000, 1000, 70);
     f(90, ServicePath::Mixnodes, 0, 0, 80);
@@ -114,7 +114,7 @@ fn as_many_that_left_are_remembered_as_there_may_be_mixnodes() {
         let known = &instance.mixnodes;
         assert!(known.left.len() <= 3 && known.order.len() == known.left.len());
     }
-    // One of the last to leave goes on; one that is forgotten is added again.
+    // A mixnode that is remembered goes on; one that was forgotten is added again.
     instance.update(&list(&[("98-b", 2)]), at(100), 3);
     assert_eq!(instance.messages.unwrap().value, 201);
     instance.update(&list(&[("0-a", 1)]), at(101), 3);

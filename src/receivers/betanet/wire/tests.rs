@@ -223,7 +223,7 @@ fn an_entry_that_can_not_be_used_is_rejected_alone_and_counted() {
     }
 }
 
-/// The worst lists that were thought of, about `size` bytes of each.
+/// Lists that cost most to read, of about `size` bytes each.
 fn worst_lists(size: usize) -> Vec<(&'static str, String)> {
     let list = |entry: &dyn Fn(usize) -> String| {
         let mut text = String::from("[");
@@ -307,7 +307,7 @@ const PARTS: [ServicePath; 6] = [
     ServicePath::Status,
 ];
 
-/// Texts that are nearly what is expected.
+/// Texts that resemble an answer.
 fn nearly() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
         "{",

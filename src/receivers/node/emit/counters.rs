@@ -1,4 +1,4 @@
-//! Metrics of what the host counts: processors, disks, interfaces and the agent itself.
+//! Metrics from the host's counters: processors, disks, interfaces, and the agent's process.
 
 use std::time::SystemTime;
 
@@ -28,7 +28,7 @@ impl Host {
         for (number, ticks) in &cpus.each {
             let Counted { values, starts } = self.cpus.take(*number, *ticks, since);
             let passed = last.and_then(|last| passed(ticks_of(last, *number)?, ticks));
-            // Between counters that stepped back there is no interval.
+            // If a counter fell, there is no interval to compute the utilization of.
             let ended = passed.is_none() && self.utilized.remove(number);
             if passed.is_some() {
                 self.utilized.insert(*number);
@@ -108,7 +108,7 @@ impl Host {
         reading: &HostReading,
         since: SystemTime,
     ) {
-        /// Name, unit, description, place among a direction's counters, what it counts in.
+        /// Name, unit, description, index among a direction's counters, unit of the counter.
         const METRICS: [(&str, &str, &str, usize, In); 4] = [
             (
                 "system.disk.io",
@@ -208,7 +208,7 @@ impl Host {
         reading: &HostReading,
         since: SystemTime,
     ) {
-        /// The two names, unit, description, the interface's attribute in v1.
+        /// The names in v1 and v0, unit, description, and the interface's attribute in v1.
         const METRICS: [(&str, &str, &str, &str, &str); 4] = [
             (
                 "system.network.io",
@@ -375,10 +375,10 @@ fn ticks_of(cpus: &Cpus, number: u32) -> Option<&[u64; CPU_MODES.len()]> {
     found.map(|(_, ticks)| ticks)
 }
 
-/// What a counter of the kernel counts in.
+/// The unit of a kernel's counter.
 #[derive(Clone, Copy)]
 enum In {
-    /// So many of the metric's units.
+    /// This many of the metric's units.
     Units(u64),
     /// Thousandths of a second.
     Millis,

@@ -1,4 +1,4 @@
-//! Metrics of what the host has at a moment: memory, filesystems, sockets and load.
+//! Metrics of momentary values: memory, filesystems, sockets and load.
 
 use super::super::page::{PageMetric, PageWriter, Row, int};
 use super::super::proc::{Mount, TCP_STATES};
@@ -10,7 +10,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
     let Some(memory) = &reading.memory else {
         return;
     };
-    // The state in v1 and in v0; an empty name where the version has none.
+    // The state's name in v1 and in v0; empty where that version has none.
     let states = [
         ("used", "used", memory.used()),
         ("free", "free", memory.free),
@@ -101,7 +101,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
     );
 }
 
-/// Writes the filesystems of a reading, and the end of those in `gone`.
+/// Writes the filesystems of a reading, and ends the series of those in `gone`.
 pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading, gone: &[Mount]) {
     let mut usage = Vec::new();
     let mut utilization = Vec::new();

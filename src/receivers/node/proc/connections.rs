@@ -1,4 +1,4 @@
-//! How many sockets there are, from `/proc/net/tcp` and its siblings.
+//! The numbers of sockets, from `/proc/net/tcp` and its siblings.
 
 /// The states of TCP in the order of the kernel's numbers, from 1: the name in the
 /// semantic conventions, and the older name.
@@ -19,7 +19,7 @@ pub(in super::super) const TCP_STATES: [(&str, &str); 11] = [
 /// Sockets by transport and state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct SocketCounts {
-    /// By [`TCP_STATES`].
+    /// In the order of [`TCP_STATES`].
     pub(in super::super) tcp: [u64; TCP_STATES.len()],
     pub(in super::super) udp: u64,
 }
@@ -37,7 +37,7 @@ impl SocketCounts {
         }
     }
 
-    /// Adds sockets that were counted apart.
+    /// Adds the counts of another file.
     pub(in super::super) fn add(&mut self, other: &Self) {
         for (count, more) in self.tcp.iter_mut().zip(other.tcp) {
             *count += more;
@@ -51,7 +51,7 @@ impl SocketCounts {
     }
 }
 
-/// The fourth field of each line but the heading, a hexadecimal number.
+/// The state of each socket: the fourth field of each line but the heading, in hexadecimal.
 fn states(text: &str) -> impl Iterator<Item = u8> {
     text.lines().filter_map(|line| {
         let field = line.split_ascii_whitespace().nth(3)?;

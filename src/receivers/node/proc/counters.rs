@@ -17,23 +17,23 @@ pub(in super::super) const CPU_MODES: [(&str, &str); 8] = [
 const IDLE: usize = 3;
 const IOWAIT: usize = 4;
 
-/// Ticks that a processor spent in each of [`CPU_MODES`]. The time of guests is in `user`
-/// and `nice` already.
+/// Ticks that a processor spent in each of [`CPU_MODES`]. `user` and `nice` already include the
+/// time of guests.
 pub(in super::super) type Ticks = [u64; CPU_MODES.len()];
 
-/// `/proc/stat`.
+/// The contents of `/proc/stat`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Cpus {
     /// All processors together.
     pub(in super::super) total: Option<Ticks>,
-    /// Each by its number.
+    /// By processor number.
     pub(in super::super) each: Vec<(u32, Ticks)>,
     /// When the host started, in seconds since the Unix epoch.
     pub(in super::super) boot: Option<u64>,
 }
 
 impl Cpus {
-    /// None where the text has no line for any processor.
+    /// `None` if the text has no line for a processor.
     pub(in super::super) fn parse(text: &str) -> Option<Self> {
         let mut cpus = Self::default();
         for line in text.lines() {
@@ -54,14 +54,13 @@ impl Cpus {
     }
 }
 
-/// How many ticks passed in each mode; none when a counter went backwards or nothing
-/// passed.
+/// The ticks that passed in each mode; `None` if a counter fell or no tick passed.
 pub(in super::super) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
     let mut passed = Ticks::default();
     for (mode, passed) in passed.iter_mut().enumerate() {
         *passed = match after[mode].checked_sub(before[mode]) {
             Some(ticks) => ticks,
-            // The kernel documents that this one falls at times.
+            // The kernel documents that iowait may fall.
             None if mode == IOWAIT => 0,
             None => return None,
         };
@@ -69,7 +68,7 @@ pub(in super::super) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
     (total(&passed) > 0).then_some(passed)
 }
 
-/// The part of the time in which a processor had work, from 0 to 1.
+/// The share of the ticks that wasn't idle, from 0 to 1.
 pub(in super::super) fn busy(passed: &Ticks) -> f64 {
     let idle = passed[IDLE].saturating_add(passed[IOWAIT]);
     let total = total(passed);
@@ -92,7 +91,7 @@ pub(in super::super) struct Disk {
     pub(in super::super) busy_ms: u64,
 }
 
-/// `/proc/diskstats`; lines that can't be read are left out.
+/// Parses `/proc/diskstats`; lines that can't be parsed are left out.
 pub(in super::super) fn disks(text: &str) -> Vec<Disk> {
     text.lines()
         .filter_map(|line| {
@@ -117,11 +116,11 @@ pub(in super::super) struct Interface {
     pub(in super::super) directions: [[u64; 4]; 2],
 }
 
-/// `/proc/net/dev`; the headings and lines that can't be read are left out.
+/// Parses `/proc/net/dev`; the headings and lines that can't be parsed are left out.
 pub(in super::super) fn interfaces(text: &str) -> Vec<Interface> {
     text.lines()
         .filter_map(|line| {
-            // The colon that ends the name is the last: an alias has one of its own.
+            // The last colon ends the name: the name of an alias contains one.
             let (name, counters) = line.rsplit_once(':')?;
             let mut fields = counters.split_ascii_whitespace();
             let received = numbers(&mut fields)?;

@@ -1,6 +1,6 @@
-//! `/proc/meminfo`.
+//! The contents of `/proc/meminfo`.
 
-/// Bytes; what the file doesn't have is none.
+/// In bytes; a line that the file lacks is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Memory {
     pub(in super::super) total: Option<u64>,
@@ -13,7 +13,7 @@ pub(in super::super) struct Memory {
 }
 
 impl Memory {
-    /// None where nothing is known.
+    /// `None` if the file has none of these lines.
     pub(in super::super) fn parse(text: &str) -> Option<Self> {
         let mut memory = Self::default();
         for line in text.lines() {
@@ -35,8 +35,8 @@ impl Memory {
         (memory != Self::default()).then_some(memory)
     }
 
-    /// What applications hold: all but what is available to new ones. Kernels before 3.14
-    /// don't estimate that; there it is what is neither free nor cache.
+    /// Memory that isn't available to new applications. Kernels before 3.14 don't report what is;
+    /// there it is the memory that is neither free nor cache.
     pub(in super::super) fn used(&self) -> Option<u64> {
         let total = self.total?;
         if let Some(available) = self.available {
@@ -53,7 +53,7 @@ impl Memory {
     }
 }
 
-/// `  123 kB`, or a plain number of bytes.
+/// Parses ` 123 kB`, or a plain number of bytes.
 fn bytes(text: &str) -> Option<u64> {
     let mut fields = text.split_ascii_whitespace();
     let number: u64 = fields.next()?.parse().ok()?;

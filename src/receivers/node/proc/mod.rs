@@ -1,8 +1,8 @@
-//! What the kernel's text files under `/proc` say.
+//! Parses the kernel's text files under `/proc`.
 //!
-//! Each file is read by a parser of its own, which takes what it can from any text and
-//! never panics. The crate procfs was tried and rejected: it gives up a whole file when
-//! one field is missing, and a container's `/proc` is partly missing as a rule.
+//! Each file has its own parser, which takes what it can from any text and never panics. The
+//! crate procfs was tried and rejected: it fails a whole file if one field is missing, and in
+//! containers parts of `/proc` usually are.
 
 mod connections;
 mod counters;
@@ -24,27 +24,26 @@ pub(super) use memory::Memory;
 pub(super) use mounts::{Mount, mounts};
 pub(super) use own::Process;
 
-/// The largest file that is read: some 100,000 sockets.
+/// The largest file that is read, in bytes: enough for some 100,000 sockets.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Where the host's files are: `/`, or where they are mounted in a container.
+/// The directory of the host's files: `/`, or where a container mounts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root(PathBuf);
 
-/// Why a file gave nothing.
+/// Why a file couldn't be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    /// It isn't there, or not for us, which is normal in containers.
+    /// It doesn't exist, or permission is denied; both are normal in containers.
     #[error("not there")]
     Absent,
-    /// The host's first process isn't for us to look at, and the agent's own view is not
-    /// the host's.
+    /// `/proc/1` of the host can't be read. The agent's own file would show another namespace.
     #[error("/proc/1 of the host can't be looked into")]
     Hidden,
-    /// It is larger than any that makes sense.
+    /// It is larger than [`MAX_FILE`].
     #[error("larger than {} MiB", MAX_FILE >> 20)]
     TooLarge,
-    /// It is there and can't be read.
+    /// Reading it failed otherwise.
     #[error("{0}")]
     Io(io::Error),
 }
@@ -54,7 +53,7 @@ impl Root {
         Self(path.into())
     }
 
-    /// A path of the host, such as a mount point, as it is reached from here.
+    /// Where a path of the host, such as a mount point, is found by the agent.
     pub(super) fn host_path(&self, path: &[u8]) -> PathBuf {
         let start = path.iter().position(|byte| *byte != b'/');
         let relative = start.map_or(&[][..], |start| &path[start..]);
@@ -70,15 +69,15 @@ impl Root {
         })
     }
 
-    /// Reads a file that shows every process its own namespace: that of the host's first
-    /// process, and of nobody else, when the host's `/proc` is mounted elsewhere.
+    /// Reads a file that depends on the namespace of the reader. If the host's `/proc` is mounted
+    /// elsewhere, it reads that of the host's process 1, and never its own.
     pub(super) fn read_namespaced(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         if self.0 == Path::new("/") {
             return self.read(file);
         }
         let path = self.0.join("proc/1").join(file);
-        // With hidepid the process itself isn't there, or may not be looked into. A file
-        // that is missing beside others isn't known to the kernel.
+        // With hidepid, the directory of process 1 doesn't exist or can't be read. If the
+        // directory exists and only the file doesn't, this kernel has no such file.
         let missing = || path.parent().is_some_and(|folder| folder.is_dir());
         read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound if missing() => ReadError::Absent,
@@ -107,13 +106,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `/proc/loadavg`: 1, 5 and 15 minutes.
+/// Parses `/proc/loadavg`: the load over 1, 5 and 15 minutes.
 pub(super) fn load(text: &str) -> Option<[f64; 3]> {
     let mut fields = text.split_ascii_whitespace().map(finite);
     Some([fields.next()??, fields.next()??, fields.next()??])
 }
 
-/// `/proc/uptime`: seconds since the host started.
+/// Parses `/proc/uptime`: seconds since the host started.
 pub(super) fn uptime(text: &str) -> Option<f64> {
     finite(text.split_ascii_whitespace().next()?)
 }

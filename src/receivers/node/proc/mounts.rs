@@ -1,4 +1,4 @@
-//! `/proc/mounts`.
+//! The contents of `/proc/mounts`.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 pub(in super::super) struct Mount {
     /// What is mounted, such as `/dev/vda`.
     pub(in super::super) device: String,
-    /// As it is shown: bytes that are no UTF-8 stand as U+FFFD.
+    /// For display: bytes that aren't UTF-8 are replaced by U+FFFD.
     pub(in super::super) mount_point: String,
-    /// The mount point as it is.
+    /// The mount point's bytes.
     pub(in super::super) path: Vec<u8>,
     /// Its type, such as `ext4`.
     pub(in super::super) kind: String,
     pub(in super::super) read_only: bool,
 }
 
-/// Filesystems without blocks of their own, or whose blocks are memory or belong to
+/// Types of filesystems that have no blocks of their own, or whose blocks are memory or belong to
 /// another filesystem.
 const VIRTUAL: [&str; 34] = [
     "autofs",
@@ -55,7 +55,7 @@ const VIRTUAL: [&str; 34] = [
     "aufs",
 ];
 
-/// Filesystems whose server may hang, and a statvfs with it.
+/// Types of filesystems whose server may hang, which lets a statvfs hang too.
 const NETWORK: [&str; 17] = [
     "9p",
     "afs",
@@ -77,15 +77,15 @@ const NETWORK: [&str; 17] = [
 ];
 
 impl Mount {
-    /// Whether it has no disk room of its own. The root of a container is an overlay, and
-    /// the only room that the container sees.
+    /// Whether it takes no space on a disk of its own. An overlay at `/` counts as a disk: it is
+    /// the root of a container, and the only filesystem that the container sees.
     pub(in super::super) fn is_virtual(&self) -> bool {
         VIRTUAL.contains(&self.kind.as_str())
             && !(self.kind == "overlay" && self.mount_point == "/")
     }
 
-    /// Whether asking it may take for ever. A program stands behind FUSE (but not behind
-    /// `fuseblk`, which is a disk).
+    /// Whether querying it may block for ever. FUSE filesystems are served by a program;
+    /// `fuseblk` is one too, but has a disk behind it, and counts as one.
     pub(in super::super) fn may_hang(&self) -> bool {
         NETWORK.contains(&self.kind.as_str())
             || self.kind == "fuse"
@@ -93,9 +93,9 @@ impl Mount {
     }
 }
 
-/// `/proc/mounts`; lines that can't be read are left out, and so are mounts that a later one
-/// hides: at the same point, or above it. A later one at `/` hides only what was there: what
-/// an initial root filesystem mounts is moved into the root that comes after it.
+/// Parses `/proc/mounts`. Lines that can't be parsed are left out, and so are mounts that a later
+/// one hides, at the same point or above it. A later mount at `/` hides only the one at `/`: the
+/// mounts of an initial root filesystem are moved into the root that follows it.
 pub(in super::super) fn mounts(text: &[u8]) -> Vec<Mount> {
     let mut seen: BTreeMap<Vec<u8>, (usize, Mount)> = BTreeMap::new();
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -118,7 +118,7 @@ pub(in super::super) fn mounts(text: &[u8]) -> Vec<Mount> {
                 .any(|option| option == b"ro"),
         };
         if path != b"/" {
-            // `0` follows the slash.
+            // `0` is the byte after `/`.
             let below = [&path[..], b"/"].concat()..[&path[..], b"0"].concat();
             let hidden: Vec<Vec<u8>> = seen.range(below).map(|(path, _)| path.clone()).collect();
             for path in hidden {
@@ -136,7 +136,7 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Blanks and backslashes stand as `\040` and the like.
+/// Decodes `\040` and the like, which stand for blanks and backslashes.
 fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -2,13 +2,13 @@
 
 use super::numbers;
 
-/// Resources that a process holds.
+/// Resources that the process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Process {
     /// Ticks in user and in system mode.
     pub(in super::super) ticks: [u64; 2],
     pub(in super::super) threads: u64,
-    /// When it started, in ticks since the host did.
+    /// When it started, in ticks after the start of the host.
     pub(in super::super) started: u64,
     /// Address space in bytes.
     pub(in super::super) virtual_bytes: u64,
@@ -17,7 +17,7 @@ pub(in super::super) struct Process {
 }
 
 impl Process {
-    /// `/proc/self/stat`.
+    /// Parses `/proc/self/stat`.
     pub(in super::super) fn parse(text: &str) -> Option<Self> {
         // The name stands in parentheses and may hold blanks and parentheses.
         let (_, fields) = text.rsplit_once(')')?;

@@ -178,7 +178,7 @@ fn loads_and_uptime_are_finite() {
     assert_eq!(uptime("-1 1"), None);
 }
 
-/// Everything that reads text.
+/// Runs every parser on the text.
 fn parse_all(text: &str) {
     let _ = Cpus::parse(text);
     let _ = Memory::parse(text).map(|memory| memory.used());

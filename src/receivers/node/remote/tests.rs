@@ -15,7 +15,7 @@ use crate::telemetry::Telemetry;
 #[path = "../../../../tests/support/peers.rs"]
 mod peers;
 
-/// Answers with what a test has written.
+/// A client that answers with the text that the test has set.
 struct Script(Arc<Mutex<String>>);
 
 impl Fetch for Script {
@@ -211,7 +211,7 @@ async fn a_guarded_node_is_shown_as_it_was_and_ends_past_the_staleness() {
     assert!(series.is_empty(), "ended once");
 }
 
-/// Ends with the test.
+/// A node_exporter process, killed at the end of the test.
 struct Exporter(Child);
 
 impl Drop for Exporter {
@@ -239,14 +239,14 @@ async fn a_real_node_exporter_is_read_as_its_host_is() {
         .find(|line| line.contains("Listening on"))
         .and_then(|line| Some(line.rsplit_once("address=")?.1.to_owned()))
         .unwrap();
-    // It dies of the next line that it can't write, so the pipe is read to its end.
+    // The process exits if it can't write to its log, so the pipe is read to its end.
     std::thread::spawn(move || lines.for_each(drop));
     let url = format!("http://{address}/metrics");
     let parsed = Url::parse(&url).unwrap();
     let timeout = Duration::from_secs(10);
     let client = Client::new(&HttpClientConfig::default(), timeout, [&parsed]).unwrap();
     let mut node = Node::new(Arc::new(client), &url);
-    // Until the processors have done something between two answers.
+    // Repeat until the processors' counters have changed between two answers.
     let found = loop {
         let (found, scrape) = node.poll().await;
         assert_eq!(scrape.failures(), []);

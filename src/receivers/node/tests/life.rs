@@ -1,4 +1,4 @@
-//! What series do when what they tell of begins anew, goes and comes back.
+//! The series of counters, disks and interfaces that restart, disappear and return.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn counters_that_fall_begin_a_new_epoch_and_no_negative_value() {
     );
 }
 
-/// One processor and one interface that have been at work for long.
+/// One processor and one interface with large counts.
 const BUSY: [(&str, &str); 3] = [
     (
         "stat",
@@ -103,7 +103,7 @@ async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
         Some(true),
     )
     .await;
-    // Held, and the rates are ended.
+    // The counters are held, and the rates end.
     f(
         700_850,
         1000,
@@ -113,7 +113,7 @@ async fn counters_that_step_back_a_little_are_held_until_they_are_passed() {
         Some(false),
     )
     .await;
-    // Between two values that are both below it there is an interval again.
+    // Two values in a row below the held one give an interval again.
     f(
         700_880,
         1000,
@@ -156,8 +156,8 @@ async fn a_host_with_a_new_boot_time_begins_every_counter_anew() {
     assert!(rate.is_none_or(|rate| rate.is_nan()), "{rate:?}");
 }
 
-/// The series that a poll ends, without those of the summary: what they follow from may be
-/// gone, or have no interval.
+/// The series that a poll ends, without those of the summary, which end when one of the values
+/// that they are computed from is missing.
 fn ended(series: &Series) -> Vec<&str> {
     let ended = series.iter().filter(|(_, value)| value.is_nan());
     let ended = ended.filter(|(key, _)| !key.starts_with("node_"));

@@ -1,4 +1,4 @@
-//! Against this machine, as code of its own reads it.
+//! Compares with this machine, whose files the tests parse independently.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::receivers::node::proc::Cpus;
 
-/// Percent of the time with work between two texts of `/proc/stat`, by code of its own.
+/// Percent of the time that wasn't idle between two texts of `/proc/stat`.
 fn independent_cpu(before: &str, after: &str) -> f64 {
     let line = |text: &str| -> Vec<f64> {
         let line = text.lines().find(|line| line.starts_with("cpu ")).unwrap();
@@ -52,7 +52,7 @@ async fn the_summary_agrees_with_an_independent_reading_of_this_machine() {
     fixture.set("stat", &stat);
     fixture.set("net/dev", &dev);
     fixture.start().await;
-    // Until enough ticks have passed to tell busy from idle.
+    // Wait until enough ticks have passed to distinguish busy from idle.
     let later = loop {
         let text = real("stat").unwrap();
         let ticks = |text: &str| {
@@ -121,6 +121,6 @@ async fn this_machine_is_read_whole() {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs_f64();
-    // This fixture's wall clock stands in 1970, so the boot is after it.
+    // The fixture's wall clock is in 1970, so the boot time lies after it.
     assert!(uptime > 0.0 && booted <= now);
 }

@@ -1,4 +1,4 @@
-//! Files and filesystems that hang, fail, or aren't what they seem to be.
+//! Files and filesystems that hang, fail, or are hidden.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::receivers::node::reading::FilesystemRoom;
 
-/// What hangs in a poll, of a host of which all the rest is read.
+/// The failures of a poll in which everything else is read.
 fn late(scrape: &Scrape) -> Vec<(&str, FailureReason)> {
     let failures = scrape.failures().iter();
     failures
@@ -97,7 +97,7 @@ async fn a_host_of_which_everything_hangs_is_down_and_holds_few_threads() {
     }
 }
 
-/// A host whose filesystems answer as a test says, by their place.
+/// A host whose filesystems answer what the test says, by mount point.
 fn rooms(
     fixture: &mut Fixture,
     mounts: impl AsRef<[u8]>,
@@ -127,7 +127,7 @@ fn with_used(used: u64) -> Result<FilesystemRoom, Errno> {
     })
 }
 
-/// Used bytes by mount point, and NaN where the series ends.
+/// Used bytes by mount point; NaN if the series ends.
 fn used(series: &Series) -> Vec<(&str, f64)> {
     let used = series.iter().filter_map(|(key, value)| {
         let rest = key.strip_prefix("system.filesystem.usage{")?;
@@ -273,7 +273,7 @@ async fn a_mount_that_another_hides_is_absent() {
 async fn the_agents_own_namespace_never_passes_for_the_hosts() {
     let mut fixture = Fixture::new();
     let proc = fixture.root.path().join("proc");
-    // What a container shows of itself, while hidepid hides the host's first process.
+    // The container's own files, which are visible while hidepid hides the host's process 1.
     fs::rename(proc.join("1/net"), proc.join("net")).unwrap();
     fs::rename(proc.join("1/mounts"), proc.join("mounts")).unwrap();
     fs::remove_dir(proc.join("1")).unwrap();

@@ -5,14 +5,14 @@ use tokio::time::advance;
 
 use super::*;
 
-/// Waits for the next answer. The paused clock stands still while a reading is under
-/// way that doesn't hang.
+/// Waits for the next answer. The paused clock doesn't move while a read is running that doesn't
+/// hang.
 async fn next(inquiry: &mut Inquiry<u32>) -> Option<(String, ReadingAnswer<u32>)> {
     let threads = Arc::clone(&inquiry.threads);
     let told = inquiry.next();
     tokio::pin!(told);
     loop {
-        // Before and after it is looked for answers: none came, and none is on its way.
+        // Checked before and after looking for an answer: no answer is there, and none will come.
         let only_hangs = || threads.only(|what| what.starts_with("hangs"));
         let quiet = only_hangs();
         tokio::select! {
@@ -91,7 +91,7 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
     }
     let mut again = inquiry(&threads, &outstanding);
     again.ask(ReadKind::File, "hangs", || 3);
-    // It hangs no more, so the clock stands still for it.
+    // It no longer hangs, so the clock doesn't move while it runs.
     let told = again.next();
     tokio::pin!(told);
     let told = loop {

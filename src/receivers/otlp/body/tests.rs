@@ -15,7 +15,7 @@ use crate::pdata::Batch;
 const MIB: usize = 1024 * 1024;
 const PACKED: [ContentEncoding; 2] = [ContentEncoding::Gzip, ContentEncoding::Zstd];
 
-/// Gives room up to a bound, and counts what it gave.
+/// An intake that gives room up to a bound, and counts what it gave.
 struct Counting {
     given: Arc<AtomicU64>,
     bound: u64,
@@ -38,7 +38,7 @@ impl Admission for Counting {
     }
 }
 
-/// A body that was received, and how much room it is given beyond.
+/// A received body, and how much more room it may be given.
 fn received(
     plain: &[u8],
     compression: ContentEncoding,
@@ -110,7 +110,7 @@ async fn a_body_of_usual_size_is_inflated_on_the_worker() {
             }
         }
     }
-    // Compressed it is large already, though nothing comes of it.
+    // Large when compressed, although it inflates to nothing.
     let (member, _) = received(&[], ContentEncoding::Gzip, u64::MAX);
     let (mut many, _) = received(&[], ContentEncoding::None, u64::MAX);
     many.bytes = member.bytes.repeat(INLINE / member.bytes.len() + 1).into();
@@ -142,10 +142,10 @@ async fn a_sender_that_leaves_costs_a_portion_at_most_and_its_room_comes_back() 
     let (received, given) = received(&vec![7; 20 * MIB], ContentEncoding::Gzip, u64::MAX);
     let begun = inflate(received, ContentEncoding::Gzip, u64::MAX, &lane).now_or_never();
     assert!(begun.is_none());
-    // The one thread is free once the portion has ended.
+    // The only thread is free once the portion is done.
     lane.run(|| ()).await;
     assert!(given.load(Ordering::Relaxed) <= (INLINE + PORTION) as u64);
-    // Its other owner, the admission, goes with what the thread returned to nobody.
+    // The admission, its other owner, is dropped with the result that nobody receives.
     while Arc::strong_count(&given) > 1 {
         yield_now().await;
     }

@@ -9,7 +9,7 @@ use crate::component::ComponentState;
 use crate::pdata::writer::{MetricDescriptor, MetricKind, NewNumber, NewNumberPoint};
 use crate::resilience::{EndpointId, Endpoints, Force};
 
-/// Takes so long for each poll, then answers as the script says.
+/// A scraper that takes `takes` for each poll, then returns what the script says.
 struct Scripted {
     polls: Arc<Mutex<Vec<Instant>>>,
     takes: Duration,
@@ -212,7 +212,7 @@ async fn a_refused_admission_skips_the_scrape_and_is_counted() {
     assert_eq!(series["scrape_failures_total{reason=\"limit\"}"], 1.0);
 }
 
-/// Asks a breaker for each poll, and answers as the rig's script says.
+/// A scraper that asks a breaker before each poll, then returns what the script says.
 struct Guarded {
     inner: Scripted,
     endpoint: Arc<Endpoint>,

@@ -1,4 +1,4 @@
-//! Tells the ways apart in which a request fails on its way.
+//! Finds the reason of a failed request.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use super::AttemptError;
 use crate::net::LookupError;
 use crate::receivers::scrape::FailureReason;
 
-/// Classifies an error by the causes it was made of, outermost first.
+/// Classifies an error by itself and its causes, outermost first.
 pub(super) fn error(error: &reqwest::Error) -> AttemptError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut innermost: &dyn Error = error;
@@ -18,8 +18,9 @@ pub(super) fn error(error: &reqwest::Error) -> AttemptError {
         if let Some(lookup) = error_now.downcast_ref::<LookupError>() {
             return unresolved(lookup);
         }
-        // A server says that it doesn't like our certificate after the handshake is over, when
-        // its answer is due. An `io::Error` hides what it wraps from `source`.
+        // A server that rejects the client's certificate says so only after the handshake, when
+        // the answer is due: then the TLS error is wrapped in an `io::Error`, whose `source`
+        // doesn't return it.
         let wrapped = error_now
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
@@ -41,7 +42,8 @@ pub(super) fn error(error: &reqwest::Error) -> AttemptError {
         }
         cause = error_now.source();
     }
-    // What is left of connecting is TLS; what is left of a body is its compression.
+    // A connecting error that is none of the above is one of TLS; one of a body is a wrong
+    // compression.
     if error.is_connect() {
         AttemptError::new(FailureReason::Tls, format!("TLS failed: {innermost}"))
     } else if error.is_decode() || error.is_body() {
@@ -64,10 +66,11 @@ fn unresolved(error: &LookupError) -> AttemptError {
     }
 }
 
-/// Classifies by what the system said, if that says anything.
+/// Classifies an error of the system; `None` if its kind says nothing about the reason.
 fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
     use io::ErrorKind as Kind;
-    // EMFILE and ENFILE, which have no kind: it is us, not them.
+    // ENFILE and EMFILE have no `ErrorKind`. They are this machine's fault and not the
+    // endpoint's.
     if matches!(error.raw_os_error(), Some(23 | 24)) {
         let message = "too many open files in this process or on this machine";
         return Some(AttemptError {
@@ -83,7 +86,7 @@ fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
         | Kind::AddrNotAvailable
         | Kind::PermissionDenied => FailureReason::Refused,
         Kind::TimedOut => FailureReason::Timeout,
-        // The only one who reads while connecting is TLS, and so it reports what it reads.
+        // During connecting only the TLS handshake reads, so this is its error.
         Kind::InvalidData | Kind::UnexpectedEof if connecting => {
             return Some(AttemptError::new(
                 FailureReason::Tls,

@@ -14,10 +14,10 @@ use reqwest::header::HeaderValue;
 use crate::net::{ClientTls, Renewable};
 use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, Secret};
 
-/// What `max_body_size` may be.
+/// The range of `max_body_size`.
 const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize(1 << 10)..=ByteSize(1 << 30);
 
-/// How to ask, whatever the URL.
+/// The configuration of a [`super::Client`].
 #[derive(Debug, Clone)]
 pub struct HttpClientConfig {
     /// `auth`.
@@ -26,39 +26,39 @@ pub struct HttpClientConfig {
     pub tls: ClientTls,
     /// `follow_redirects`.
     pub redirects: Redirects,
-    /// `max_body_size`, in bytes, decoded.
+    /// `max_body_size`: the largest body after decompression, in bytes.
     pub max_body: u64,
 }
 
-/// Whether a redirect is followed.
+/// Whether redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redirects {
-    /// A redirect is a failure.
+    /// A redirect is a failed request.
     None,
-    /// Where it stays with the scheme, host and port that were asked.
+    /// Up to five redirects are followed, if scheme, host and port stay the same.
     SameOrigin,
 }
 
-/// Who we are.
+/// How the client authenticates itself.
 #[derive(Debug, Clone)]
 pub enum ClientAuthConfig {
     /// `Authorization: Bearer`.
     Bearer(Credential),
     /// `Authorization: Basic`.
     Basic {
-        /// The name.
+        /// The user's name.
         username: String,
-        /// The password.
+        /// The user's password.
         password: Credential,
     },
 }
 
-/// A secret, or the file that holds it.
+/// A secret, or the path of the file that contains it.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// Written in the configuration.
+    /// The secret, written in the configuration.
     Inline(Secret),
-    /// In a file, without the white space around it.
+    /// A file with the secret; white space around it is ignored.
     File(PathBuf),
 }
 
@@ -89,9 +89,13 @@ impl Default for HttpClientConfig {
 }
 
 impl ClientAuthConfig {
-    /// The value of the `Authorization` header. Files are looked at for every request, since
-    /// tokens are rotated; one that can't be read is used as it was, and the server tells
-    /// when it has expired.
+    /// The value of the `Authorization` header. The file is checked for changes at every request,
+    /// since tokens are rotated. If it can't be read, the last token is used; the server will
+    /// reject that once it has expired.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read at the start, or its text can't stand in a header.
     pub(super) fn authorization(&self) -> anyhow::Result<Renewable<HeaderValue>> {
         let (Self::Bearer(credential)
         | Self::Basic {
@@ -133,7 +137,7 @@ impl Credential {
         }
     }
 
-    /// Reads `key` or `key_file`, of which one may be written.
+    /// Reads `key` or `file_key`; both at once are an error.
     fn from_fields(
         fields: &mut Fields<'_>,
         key: &'static str,
@@ -150,8 +154,8 @@ impl Credential {
     }
 }
 
-/// Reads an `http` or `https` URL without credentials, query and fragment, and gives it
-/// back with the text as it was written.
+/// Reads an `http` or `https` URL without credentials, query and fragment. Returns the text as
+/// written, and the URL.
 pub fn parse_endpoint(value: &PlacedNode<'_>) -> Option<(String, Url)> {
     const WANTED: &str = "a URL such as http://localhost:9000";
     let text: String = value.read()?;
@@ -159,7 +163,7 @@ pub fn parse_endpoint(value: &PlacedNode<'_>) -> Option<(String, Url)> {
         return value.error(format_args!("expected {WANTED}, found `{text}`"));
     };
     if !url.username().is_empty() || url.password().is_some() {
-        // The message must not show them.
+        // The message must not quote the credentials.
         return value.error("credentials don't belong in a URL: use `auth`");
     }
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -190,7 +194,7 @@ impl FromValue for ClientAuthConfig {
         let basic = fields.value("basic").filter(|value| !value.is_null());
         fields.finish();
         let basic = match basic {
-            // What is wrong with it has been said.
+            // An invalid `basic` has been reported by its reader.
             Some(basic) => Some(basic.read::<BasicAuth>()?),
             None => None,
         };

@@ -1,7 +1,7 @@
-//! One document that a receiver asks for again and again, and the guard of its URL.
+//! One URL that a receiver requests again and again, with its guard.
 //!
-//! Every GET of every pull receiver is the attempt of a [`Document`]. Reading the answer
-//! belongs to the attempt, because only an answer that could be read is a success.
+//! All requests of all pull receivers are attempts of a [`Document`]. Reading the answer is part
+//! of the attempt, since an answer that can't be read is a failure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,60 +17,62 @@ use crate::resilience::{
     self, Endpoint, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger,
 };
 
-/// How a receiver gets at its documents: its client, and what they are guarded by.
+/// What the documents of one receiver share: the client, the threads, and the settings of the
+/// guard.
 pub struct Access {
     fetch: Arc<dyn Fetch>,
-    /// Where large answers are read.
+    /// Runs the reading of large answers.
     lane: Lane,
     guarding: Option<GuardParts>,
 }
 
-/// What a guard is made of.
+/// What is needed to make a guard.
 struct GuardParts {
     component: ComponentId,
     endpoints: Arc<Endpoints>,
     settings: Arc<resilience::Settings>,
 }
 
-/// One document. Its endpoint is registered when it is first asked for, so that what
-/// nobody asks for is on no page.
+/// One URL and its last answer. Its endpoint is registered at the first request, so that
+/// `/breakers` and the metrics don't show URLs that were never requested.
 pub struct Document<T> {
     access: Arc<Access>,
     request: Arc<FetchRequest>,
     read: Arc<ReadBody<T>>,
-    /// None while nobody has asked.
+    /// `None` before the first request.
     watch: Option<DocumentWatch<T>>,
-    /// What the last attempt that failed came to, since a rejection says little by itself.
+    /// The error of the last failed attempt; added to the message when the breaker rejects, which
+    /// by itself doesn't say why.
     cause: Option<String>,
 }
 
 type ReadBody<T> = dyn Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync;
 
-/// What stands between the document and those who ask for it.
+/// How requests are made: with a guard or without.
 enum DocumentWatch<T> {
-    /// All of it.
+    /// Through a guard.
     Guarded(Guard<T>),
-    /// The timeout of the client and nothing else: what fails is absent at once.
+    /// Without a guard: only the client's timeout applies, and a failure ends the series at once.
     Bare {
-        /// The last answer, for as long as its series haven't been ended.
+        /// The last answer, until its series have ended.
         last: Option<T>,
         failed: bool,
     },
 }
 
-/// What was told when a document was asked for.
+/// The result of asking for a document.
 #[derive(Debug)]
 pub enum Told<T> {
-    /// An answer that nobody has used yet.
+    /// A new answer, to be sent on.
     New(T),
-    /// That the last answer is young enough. Nothing is sent on: its points have been.
+    /// The last answer is still fresh enough. Nothing is to be sent: its points have been.
     Same,
-    /// Nothing.
+    /// No answer.
     Nothing(PartFailure),
 }
 
 impl Access {
-    /// By `fetch`, guarded as the receiver that is being built is.
+    /// Requests are made by `fetch`, and guarded if the receiver that is being built is.
     pub fn new(context: &BuildContext, fetch: Arc<dyn Fetch>) -> Arc<Self> {
         let guarding = context.guard.as_ref().map(|settings| GuardParts {
             component: context.id.clone(),
@@ -84,7 +86,7 @@ impl Access {
         })
     }
 
-    /// A document that `read` reads.
+    /// A document whose answers `read` reads.
     pub fn document<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
         request: FetchRequest,
@@ -112,8 +114,7 @@ impl Access {
         match guarding.endpoints.guard(id, settings) {
             Ok(guard) => DocumentWatch::Guarded(guard),
             Err(error) => {
-                // Counted by the registry. An endpoint that is asked without a guard is
-                // still better than one that isn't asked.
+                // The registry counts it. Requests without a guard are better than none.
                 warn!("{error}: it is asked without a guard");
                 bare
             }
@@ -128,9 +129,10 @@ impl GuardParts {
 }
 
 impl<T: Clone + Send + Sync + 'static> Document<T> {
-    /// Asks for it, as far as its guard lets that happen.
+    /// Requests the document, if the guard allows it.
     ///
-    /// Cancel safe, as [`Guard::poll`] is. Doesn't return once the agent ends.
+    /// Cancel safe, as [`Guard::poll`] is. Once the guards have been told to stop, it never
+    /// returns.
     pub async fn ask(&mut self, trigger: Trigger) -> Told<T> {
         let watch = self
             .watch
@@ -170,8 +172,8 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                 Told::New(answer)
             }
             Served::Fresh { .. } => Told::Same,
-            // Guards are told to stop a moment before the pollers. Nothing was learned of the
-            // endpoint, so there is nothing to say until the poller ends too.
+            // The guards stop a moment before the pollers do. This says nothing about the
+            // endpoint, so wait until the poller is dropped.
             served if matches!(served.failure(), Some(resilience::Failure::Shutdown)) => {
                 std::future::pending().await
             }
@@ -181,7 +183,8 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// Why a poll would ask for it now: `trigger` is why the poll happens.
+    /// Whether a poll should request the document now, and with which trigger; `trigger` is the
+    /// poll's own.
     pub fn due(&self, trigger: Trigger, now: Instant) -> Option<Trigger> {
         let Some(DocumentWatch::Guarded(guard)) = &self.watch else {
             return (trigger == Trigger::Tick).then_some(trigger);
@@ -194,7 +197,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// When it is due beside the regular polls, or its series are.
+    /// When it should be requested between ticks, or its series must end.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.watch {
             Some(DocumentWatch::Guarded(guard)) => guard.wake_at(),
@@ -202,7 +205,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// The endpoint that its guard stands before, once it has been asked.
+    /// The guarded endpoint, once the document has been requested.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.watch {
             Some(DocumentWatch::Guarded(guard)) => Some(guard.endpoint()),
@@ -210,7 +213,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// Whether the series made of the last answer end now. Says so once.
+    /// Whether the series of the last answer end now; true once per answer.
     pub fn ends(&mut self, now: Instant) -> bool {
         match &mut self.watch {
             Some(DocumentWatch::Guarded(guard)) => guard.expire(now).is_some(),
@@ -219,8 +222,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// Whether its breaker has it rejected, or is about to find out whether that still
-    /// makes sense.
+    /// Whether its breaker is open or half-open.
     pub fn is_given_up(&self) -> bool {
         match &self.watch {
             Some(DocumentWatch::Guarded(guard)) => matches!(
@@ -231,7 +233,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// Takes it off the registry of endpoints: it won't be asked for, or only much later.
+    /// Removes its endpoint from the registry: it won't be requested again, or only much later.
     pub fn retire(&mut self) {
         if let Some(DocumentWatch::Guarded(guard)) = self.watch.take()
             && let Some(guarding) = &self.access.guarding
@@ -276,7 +278,7 @@ impl<T> fmt::Debug for Document<T> {
 }
 
 impl AttemptError {
-    /// What it means to a guard.
+    /// Translates the failure for the guard.
     fn into_guarded(self) -> resilience::FetchError {
         let outcome = match (self.status, self.reason) {
             (Some(status), _) => Outcome::of_http_status(status),
@@ -300,7 +302,7 @@ impl AttemptError {
     }
 }
 
-/// An answer of so many bytes is read within a millisecond; larger ones hold no worker.
+/// The largest answer that is read on the worker, in bytes: that takes up to a millisecond.
 const LARGE: usize = 64 * 1024;
 
 async fn attempt<T: Send + 'static>(
@@ -315,7 +317,7 @@ async fn attempt<T: Send + 'static>(
     access.lane.run(move || read(&body)).await
 }
 
-/// What a guard's failure was in the words of the scrape series.
+/// Translates a guard's failure back into the reason of the scrape series.
 fn reason(error: &resilience::FetchError) -> FailureReason {
     if error.status.is_some() {
         return FailureReason::Status;
@@ -325,7 +327,7 @@ fn reason(error: &resilience::FetchError) -> FailureReason {
         Outcome::Transport(Transport::Reset | Transport::Other) => FailureReason::Reset,
         Outcome::Transport(Transport::Dns) => FailureReason::Dns,
         Outcome::Transport(Transport::Tls) => FailureReason::Tls,
-        // Cancelled: the deadline of the poll came before the timeout of the request.
+        // `Cancelled`: the deadline of the poll came before the timeout of the request.
         Outcome::Timeout | Outcome::Cancelled => FailureReason::Timeout,
         Outcome::TooLarge | Outcome::Local => FailureReason::Limit,
         Outcome::Success

@@ -1,4 +1,4 @@
-//! How pull receivers ask over HTTP.
+//! The HTTP client of pull receivers.
 //!
 //! ```yaml
 //! auth:                          # one of
@@ -13,10 +13,10 @@
 //! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
 //! ```
 //!
-//! Connections are not kept: there are servers that answer one request, close without
-//! saying so, and hang when they are asked at the wrong moment, and to tell a connection
-//! that went stale from a request that killed its server takes a second request. A poll
-//! every few seconds doesn't miss them. Proxies of the environment are not used.
+//! Each request uses a new connection. Some servers answer one request, close without saying so,
+//! and hang if the next request comes at the wrong moment; a client that keeps connections needs
+//! a second request to find out whether the connection or the server failed. At one poll every
+//! few seconds a new connection costs little. Proxies named by the environment are not used.
 
 mod classify;
 mod config;
@@ -37,37 +37,42 @@ use crate::net::{Names, Renewable, Resolver, share_for_connecting};
 use crate::resilience::retry_after;
 use crate::yaml::{ByteSize, GoDuration};
 
-/// Asks for one document and gives back its decoded body.
+/// Requests a URL and returns its decompressed body.
 pub trait Fetch: Send + Sync {
-    /// Makes one wire attempt, which is what a guard counts. Cancel safe: dropping the future closes the connection.
+    /// Makes one request, which is what a guard counts. Cancel safe: dropping the future closes
+    /// the connection.
+    ///
+    /// # Errors
+    ///
+    /// When no answer with status 2xx and a body within the limit arrives in time.
     fn fetch<'a>(
         &'a self,
         request: &'a FetchRequest,
     ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>>;
 }
 
-/// What is asked for. The URL is also what a breaker, a budget and a cache go by.
+/// What is requested. Breaker, budget and cache belong to the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchRequest {
-    /// Where; without credentials.
+    /// The URL, without credentials.
     pub url: Url,
-    /// The media types that can be read, as in `Accept`.
+    /// The value of `Accept`: the media types that can be read.
     pub accept: &'static str,
 }
 
-/// Why an attempt gave nothing.
+/// Why a request gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AttemptError {
     /// The kind of failure.
     pub reason: FailureReason,
-    /// The status of an answer that wasn't 2xx.
+    /// The HTTP status, if it wasn't 2xx.
     pub status: Option<u16>,
-    /// How long to wait, as the endpoint advises.
+    /// How long to wait before the next request, if the endpoint said so.
     pub retry_after: Option<Duration>,
-    /// Whether it is a fault of this machine, which says nothing about the endpoint.
+    /// Whether the cause is on this machine, so that it says nothing about the endpoint.
     pub local: bool,
-    /// What happened, in words, without URL, credentials and body.
+    /// What happened, in words; without URL, credentials and body.
     pub message: String,
 }
 
@@ -83,7 +88,7 @@ impl AttemptError {
         }
     }
 
-    /// An answer with another status than 2xx.
+    /// The failure of an answer whose status isn't 2xx.
     pub fn status(status: u16, message: impl Into<String>) -> Self {
         Self {
             status: Some(status),
@@ -102,13 +107,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client as configured, for these URLs: without one that is `https`, no trusted
-    /// roots are loaded, which take a megabyte or more. `timeout` is of one request, from
-    /// looking up the name to the end of the body.
+    /// Makes a client for these URLs. Trusted roots take a megabyte or more, so they are loaded
+    /// only if one of the URLs is `https`. `timeout` is that of one request, from the name lookup
+    /// to the end of the body.
     ///
     /// # Errors
     ///
-    /// When a file that the configuration names can't be read or isn't what it should be.
+    /// When a file that the configuration names can't be read or is invalid.
     pub fn new<'u>(
         config: &HttpClientConfig,
         timeout: Duration,
@@ -129,8 +134,8 @@ impl Client {
             reqwest::Client::builder()
                 .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
                 .dns_resolver(Arc::new(names.clone()))
-                // Shared by the addresses of a host, so that one that swallows leaves time
-                // for the next.
+                // Divided among the addresses of a host, so that time is left for the second
+                // address if the first one doesn't answer.
                 .connect_timeout(share_for_connecting(timeout))
                 .no_proxy()
                 .referer(false)
@@ -144,7 +149,7 @@ impl Client {
             let tls = &config.tls;
             tls.renewable(move |tls| Ok(builder().tls_backend_preconfigured(tls).build()?))?
         } else {
-            // An empty list of roots, so that none are loaded.
+            // No `https` URL: an empty list keeps the roots from being loaded.
             let client = builder().tls_certs_only([]).build()?;
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
@@ -169,7 +174,7 @@ impl Client {
             builder = builder.header(AUTHORIZATION, authorization.current().await);
         }
         let mut response = builder.send().await.map_err(|e| classify::error(&e))?;
-        // Before the body is read: it may be endless.
+        // Checked before the body is read, which may be endless.
         let status = response.status();
         if !status.is_success() {
             return Err(AttemptError {
@@ -181,7 +186,8 @@ impl Client {
             return Err(self.too_large());
         }
         let mut body = Vec::new();
-        // Chunks come decoded and a few KiB at a time, so that a bomb is stopped in time.
+        // Chunks are decompressed a few KiB at a time, so a decompression bomb is noticed at the
+        // limit.
         while let Some(chunk) = response.chunk().await.map_err(|e| classify::error(&e))? {
             if (body.len() + chunk.len()) as u64 > self.max_body {
                 return Err(self.too_large());
@@ -216,7 +222,7 @@ impl Fetch for Client {
     }
 }
 
-/// Follows up to five redirects that stay with the server that was asked.
+/// Follows up to five redirects that keep scheme, host and port.
 fn follow_same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let same = attempt
         .previous()
@@ -229,7 +235,7 @@ fn follow_same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
-/// How long the endpoint wants to be left alone.
+/// The wait that the endpoint asks for in `Retry-After`.
 fn advice(response: &Response) -> Option<Duration> {
     let header = |name| response.headers().get(name)?.to_str().ok();
     retry_after::parse(header(RETRY_AFTER)?, header(DATE), SystemTime::now())

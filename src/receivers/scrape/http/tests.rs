@@ -13,8 +13,8 @@ use super::*;
 
 mod tls;
 
-/// Listens on loopback and lets `answer` deal with each connection whose request head has
-/// been read. Everything ends when the set is dropped.
+/// Listens on loopback and hands each connection to `answer` once the head of the request has
+/// been read. All tasks end when the set is dropped.
 async fn server<F>(answer: fn(TcpStream, String) -> F) -> (Url, JoinSet<()>)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -29,7 +29,7 @@ where
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") && head.len() < 4096 {
                     match stream.read_u8().await {
-                        // A TLS handshake.
+                        // The first byte of a TLS handshake.
                         Ok(0x16) if head.is_empty() => break,
                         Ok(byte) => head.push(byte),
                         Err(_) => break,
@@ -43,7 +43,7 @@ where
 }
 
 async fn send(mut stream: TcpStream, head: &str, body: &[u8]) {
-    // A client that hangs up early is what some tests are about.
+    // Some tests have a client that closes the connection early.
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = stream.write_all(body).await;
 }
@@ -106,7 +106,7 @@ async fn the_answer_is_cut_short() {
 
 #[tokio::test]
 async fn the_name_has_no_address() {
-    // A label of more than 63 characters is refused without asking anyone.
+    // A label of more than 63 characters is refused without a query.
     let url = Url::parse(&format!("http://{}.invalid/", "x".repeat(64))).unwrap();
     failed(ask(&url).await, FailureReason::Dns);
 }

@@ -1,4 +1,4 @@
-//! What the guards make of outages: an instance behind the controller, on a paused clock.
+//! Outages of an instance with guards, polled by the controller on a paused clock.
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ impl Rig {
         }
     }
 
-    /// What every poll of the next seconds gave.
+    /// The series of each poll within the next seconds.
     async fn polls(&mut self, seconds: u64) -> Vec<Series> {
         sleep(Duration::from_secs(seconds)).await;
         let batches = self.intake.batches();
@@ -107,7 +107,7 @@ fn platform(series: &Series) -> Series {
     own.map(|(key, value)| (key.clone(), *value)).collect()
 }
 
-/// How many polls told a latency.
+/// How many polls reported a latency.
 fn answered(polls: &[Series]) -> usize {
     let told = |poll: &&Series| {
         let latency = poll.get("betanet_latency");
@@ -132,7 +132,7 @@ async fn an_outage_sends_nothing_until_it_ends_the_series_and_adds_nothing_twice
 
     rig.fail_everything(FailureReason::Refused);
     let down = rig.polls(280).await;
-    // One may have been under way.
+    // One request may have been in flight when the server failed.
     answers += answered(&down);
     assert!(down.len() >= 18, "the ticks go on: {}", down.len());
     for poll in &down[1..] {
@@ -277,7 +277,7 @@ async fn a_wake_that_the_pipelines_have_no_room_for_is_not_repeated_in_haste() {
     });
     rig.polls(20).await;
     rig.fail_everything(FailureReason::Refused);
-    // All of them, or what was admitted before still retries.
+    // Wait for all paths: the path that was admitted first may still be retrying.
     let paths = ServicePath::V1.map(|part| part.path());
     while paths
         .iter()

@@ -10,7 +10,7 @@ use crate::telemetry::Telemetry;
 
 const URL: &str = "http://user-less:9000/part";
 
-/// Answers as it was told last.
+/// A client that gives the answer that the test has set.
 struct Script(Mutex<Result<&'static str, AttemptError>>);
 
 impl Fetch for Script {
@@ -67,7 +67,7 @@ impl Rig {
 
     async fn ask(&mut self, answer: Result<&'static str, AttemptError>) -> Told<String> {
         *self.script.0.lock().unwrap() = answer;
-        // Past the ttl of the last one.
+        // Longer than the ttl of the last answer.
         advance(Duration::from_secs(11)).await;
         self.document.ask(Trigger::Tick).await
     }

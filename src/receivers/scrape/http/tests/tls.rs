@@ -1,4 +1,4 @@
-//! Round trips over TLS, and what is said where there is none.
+//! Requests over TLS, and the errors of handshakes that fail.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn read<T: FromValue>(yaml: &str) -> T {
     value.unwrap_or_else(|| panic!("{yaml}: {:?}", diagnostics.problems()))
 }
 
-/// Answers `ok` to whoever gets through the handshake.
+/// A server that answers `ok` to every client that completes the handshake.
 async fn serve(tls: ServerTls) -> (Url, JoinSet<()>) {
     let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"http/1.1"]).unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -32,7 +32,7 @@ async fn serve(tls: ServerTls) -> (Url, JoinSet<()>) {
                     let _ = stream.write_all(answer).await;
                     let _ = stream.shutdown().await;
                 }
-                // Until the client has gone: a reset could overtake the alert.
+                // Read until the client has closed: a reset could arrive before the alert.
                 Err((_, mut stream)) => {
                     while stream.read(&mut [0; 1024]).await.is_ok_and(|n| n > 0) {}
                 }
@@ -42,8 +42,8 @@ async fn serve(tls: ServerTls) -> (Url, JoinSet<()>) {
     (Url::parse(&format!("https://{address}/")).unwrap(), tasks)
 }
 
-/// Asks a server with one block of keys as a client with the other. `{dir}` is where the
-/// certificates are.
+/// Requests a server that has the keys `server` with a client that has the keys `client`. `{dir}`
+/// stands for the directory of the certificates.
 async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, AttemptError> {
     let dir = pki.dir().display().to_string();
     let (url, _tasks) = serve(read(&server.replace("{dir}", &dir))).await;
