@@ -1,8 +1,8 @@
-//! Where data leaves the agent.
+//! The components through which data leaves the agent: `prometheus`, `otlp_grpc`, `otlp_http`,
+//! `file` and `debug`.
 //!
-//! **Architecture Invariant:** an exporter imports `pdata`, `component`, `resilience`,
-//! `window`, `telemetry`, `server`, `exposition` and `yaml`, never another exporter and
-//! never `pipeline`.
+//! **Architecture Invariant:** exporters import what `docs/architecture.md` lists for components,
+//! never `config` or `pipeline`. No exporter imports another.
 
 pub mod debug;
 pub mod file;

@@ -1,9 +1,9 @@
-//! One line a batch.
+//! `verbosity: basic`: one line per batch.
 
 use crate::pdata::protocol::{Field, Message, Scalar, Visitor, visit};
 use crate::pdata::{Batch, Signal};
 
-/// Such as `metrics, 1 resource, 2 metrics, 5 data points`.
+/// The line of a batch, such as `metrics, 1 resource, 2 metrics, 5 data points`.
 pub(super) fn summary(batch: &Batch) -> String {
     let mut count = Count::default();
     for part in batch.parts() {

@@ -1,6 +1,6 @@
-//! Everything that is there, as an indented tree in the protocol's names.
+//! `verbosity: detailed`: every field, as an indented tree with the protocol's names.
 //!
-//! Driven by the table of the protocol, so that nothing can be forgotten here.
+//! It follows the table of the protocol, so no field can be missing here.
 
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::pdata::Batch;
 use crate::pdata::protocol::{Field, FieldKind, Message, Presence, Scalar, Visitor, visit};
 
-/// Appends the batch.
+/// Appends the batch to `out`.
 pub(super) fn write(batch: &Batch, out: &mut String) {
     for part in batch.parts() {
         let mut tree = Tree {
@@ -24,12 +24,12 @@ pub(super) fn write(batch: &Batch, out: &mut String) {
 
 struct Tree<'o> {
     out: &'o mut String,
-    /// The open fields, each with how many of its values were begun.
+    /// The fields that enclose the current one, each with how many of its values were begun.
     open: Vec<(&'static Field, usize)>,
     indent: usize,
-    /// How many `AnyValue`s are open: those are written on one line.
+    /// How many `AnyValue`s enclose the current one: those are written on one line.
     inline: usize,
-    /// Whether a value stands right before, on the same line.
+    /// Whether the next value on this line needs a comma before it.
     comma: bool,
 }
 
@@ -156,7 +156,7 @@ impl Tree<'_> {
                     self.push(format_args!("{byte:02x}"));
                 }
             }
-            // Quoted and escaped: a terminal obeys control characters.
+            // Quoted and escaped, since control characters would act on the terminal.
             (_, Scalar::Bytes(text)) => {
                 self.push(format_args!("{:?}", String::from_utf8_lossy(text)));
             }
@@ -167,7 +167,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Begins a line.
+    /// Writes an indented line.
     fn line(&mut self, text: impl Display) {
         for _ in 0..self.indent {
             self.out.push_str("  ");

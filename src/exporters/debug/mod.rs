@@ -1,4 +1,4 @@
-//! Prints what passes, for people.
+//! Prints data for people to read.
 //!
 //! ```yaml
 //! exporters:
@@ -11,14 +11,13 @@
 //!     use_internal_logger: true  # the Collector's; false without output_paths means stdout
 //! ```
 //!
-//! `basic` is one line a batch, `normal` one line a data point, span or log record,
-//! `detailed` everything that is there. The keys and their defaults are the Collector's.
-//! Batches that the sampling leaves out are delivered all the same; the next line that is
-//! printed says how many they were.
+//! `basic` prints one line per batch, `normal` one line per data point, span or log record,
+//! `detailed` every field. The keys and their defaults are the Collector's. Batches that the
+//! sampling leaves out count as delivered; the next line that is printed says how many they were.
 //!
-//! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`. What can't
-//! be printed, because the terminal is gone, is dropped with the reason `write_failed`, and
-//! what finds no room in `queue_bytes`, because the terminal is slow, with `queue_full`.
+//! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`. Batches that
+//! can't be printed, because the terminal is closed, are dropped with the reason `write_failed`;
+//! those for which `queue_bytes` has no room, because the terminal is slow, with `queue_full`.
 
 mod basic;
 mod detailed;
@@ -156,7 +155,7 @@ struct Debug {
     sampler: Sampler,
     queue_bytes: u64,
     outputs: Vec<Box<dyn io::Write + Send>>,
-    /// Batches that the sampling left out since the last line.
+    /// Batches that the sampling has left out since the last line.
     skipped: u64,
 }
 
@@ -203,7 +202,7 @@ impl Sink for Debug {
         let text = self.text(&batch, now);
         let mut written = true;
         for output in &mut self.outputs {
-            // In one call, so that the lines of others can't come between ours.
+            // In one call, so that no other thread's output comes in between.
             written &= output
                 .write_all(text.as_bytes())
                 .and_then(|()| output.flush())

@@ -1,6 +1,6 @@
-//! One line a data point, span or log record, in the Collector's form.
+//! `verbosity: normal`: one line per data point, span or log record, as the Collector prints it.
 //!
-//! Reads owned structs: this runs at the pace of a terminal, and only when asked for.
+//! It decodes into prost's structs: it runs only if configured, and no faster than a terminal.
 
 use std::fmt::{self, Write as _};
 
@@ -19,7 +19,7 @@ use prost::Message as _;
 
 use crate::pdata::{Batch, Signal};
 
-/// Appends the batch.
+/// Appends the batch to `out`.
 pub(super) fn write(batch: &Batch, out: &mut String) {
     for part in batch.parts() {
         let bytes = part.bytes().clone();
@@ -40,7 +40,7 @@ pub(super) fn write(batch: &Batch, out: &mut String) {
     }
 }
 
-// Writing to a string can't fail, so the results are let go here and below.
+// Writing to a string can't fail, so the results are ignored here and below.
 
 fn metrics(out: &mut String, request: &ExportMetricsServiceRequest) {
     for (i, resource) in request.resource_metrics.iter().enumerate() {
@@ -136,7 +136,7 @@ fn histogram_value(point: &HistogramDataPoint) -> String {
 
 fn exponential_value(point: &ExponentialHistogramDataPoint) -> String {
     let mut text = moments(point.count, point.sum, point.min, point.max);
-    // A bucket's bounds are powers of 2^(2^-scale).
+    // The bounds of a bucket are powers of 2^(2^-scale).
     let bound = |index: f64| (index * (-f64::from(point.scale)).exp2()).exp2();
     if let Some(buckets) = &point.negative {
         for (i, count) in buckets.bucket_counts.iter().enumerate().rev() {
@@ -250,7 +250,7 @@ impl fmt::Display for Schema<'_> {
     }
 }
 
-/// Attributes with a space before each.
+/// Attributes, with a space before each.
 struct Spaced<'a>(&'a [KeyValue]);
 
 impl fmt::Display for Spaced<'_> {
@@ -262,7 +262,7 @@ impl fmt::Display for Spaced<'_> {
     }
 }
 
-/// Attributes with something between them.
+/// Attributes, with this text between them.
 struct List<'a>(&'a [KeyValue], &'a str);
 
 impl fmt::Display for List<'_> {
@@ -285,7 +285,7 @@ struct ValueText<'a>(&'a AnyValue);
 impl fmt::Display for ValueText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.value {
-            // Escaped: a terminal obeys control characters.
+            // Escaped, since control characters would act on the terminal.
             Some(Value::StringValue(text)) => write!(f, "{}", text.escape_debug()),
             Some(Value::BoolValue(flag)) => write!(f, "{flag}"),
             Some(Value::IntValue(number)) => write!(f, "{number}"),

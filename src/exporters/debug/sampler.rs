@@ -1,5 +1,5 @@
-//! Which batches are printed: the first few of each second, then each so many-th, as the
-//! Collector's logger has it.
+//! Decides which batches are printed: the first `sampling_initial` of each second, then every
+//! `sampling_thereafter`-th, as the Collector's logger does.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Sampler {
     initial: u64,
-    /// 0 for none.
+    /// 0 prints no more in that second.
     thereafter: u64,
     second: Option<Instant>,
     seen: u64,

@@ -10,7 +10,7 @@ use crate::pdata::writer::{
 };
 use crate::settings::LOCAL_QUEUE;
 
-/// A terminal that a test can look at.
+/// A terminal whose contents the test can read.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Writes OTLP as JSON lines into a file: one request a line, in the order of arrival.
+//! Writes OTLP as lines of JSON into a file, one request per line, in the order of arrival.
 //!
 //! ```yaml
 //! exporters:
@@ -16,22 +16,22 @@
 //!       localtime: false       # rotated files are named by UTC
 //! ```
 //!
-//! The keys are the Collector's, and a rotated file is named as the Collector names it:
-//! `telemetry-2026-11-21T12-00-00.000.jsonl`. With `rotation` a file that is there at
-//! start is continued, also as in the Collector. A file that another program moves away
-//! or truncates (logrotate with or without `copytruncate`) is begun anew.
+//! The keys are the Collector's, and rotated files are named as the Collector names them:
+//! `telemetry-2026-11-21T12-00-00.000.jsonl`. With `rotation` a file that exists at the start is
+//! continued, as in the Collector. If another program moves the file away or truncates it
+//! (logrotate with or without `copytruncate`), the exporter begins a new one.
 //!
-//! A reader never meets half a line in the middle of the file: a write that fails is
-//! taken back, or, where that fails too, ended by a line break. What a failed write held
-//! is dropped and counted with the reason `write_failed`; one log line marks the beginning
-//! and one the end of such an outage. Where a full file can't be rotated, writing to it
-//! fails: the disk's room was promised to somebody else.
+//! No incomplete line is left in the middle of the file: after a failed write the file is
+//! truncated to its length before it or, if that fails too, the next write begins with a line
+//! break. The items of a failed write are dropped and counted with the reason `write_failed`; the
+//! log has one line when writing begins to fail and one when it works again. If a full file can't
+//! be rotated, writing fails too, so that the file doesn't exceed its size.
 //!
-//! A disk that is slower than what comes holds up nobody: what finds no room in
-//! `queue_bytes` is dropped and counted with the reason `queue_full`. Only senders whose data
-//! goes to local exporters and nowhere else are slowed down, by up to 100 ms a request.
+//! A slow disk delays no other exporter: requests for which `queue_bytes` has no room are dropped
+//! and counted with the reason `queue_full`. Only senders whose data goes to local exporters
+//! alone are slowed down, by up to 100 ms per request.
 //!
-//! Up to 256 KiB and one request wait in memory for the flush; a crash loses them.
+//! Up to 256 KiB and one request wait in memory for the next flush; a crash loses them.
 //!
 //! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`.
 
@@ -64,7 +64,7 @@ pub const FACTORY: ExporterFactory = ExporterFactory {
     configure: |value| Some(Box::new(Config::read(value)?)),
 };
 
-/// What waits in memory before it is written regardless of `flush_interval`.
+/// How many bytes wait in memory before they are written regardless of `flush_interval`.
 const BUFFER: usize = 256 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,12 +128,12 @@ struct FileSink {
     id: ComponentId,
     config: Config,
     output: Option<OutputFile>,
-    /// Whole lines that wait to be written, and the items in them.
+    /// Whole lines that haven't been written, and the number of items in them.
     lines: Vec<u8>,
     items: u64,
     /// When the lines must be written.
     due: Option<Instant>,
-    /// Items lost since writing last worked.
+    /// Items lost since writing began to fail; `None` while it works.
     outage: Option<u64>,
 }
 
@@ -179,7 +179,7 @@ impl FileSink {
             }
         }
         self.lines.clear();
-        // One huge request shall not hold its memory for ever.
+        // Don't keep the memory that one huge request needed.
         self.lines.shrink_to(2 * BUFFER);
         self.items = 0;
     }

@@ -1,4 +1,4 @@
-//! The file: whole lines in, whole lines on disk.
+//! The open file. Each write appends whole lines, or leaves the file so that the next one can.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,20 +8,20 @@ use std::time::SystemTime;
 
 use super::rotation::Rotation;
 
-/// An open file that only ever gains whole lines.
+/// An open file to which whole lines are appended.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     path: PathBuf,
-    /// Whether its folder is made where there is none, at every opening.
+    /// Whether to create missing parent directories whenever the file is opened.
     create_directory: bool,
     file: File,
     rotation: Option<Rotation>,
-    /// Whether the file may end within a line.
+    /// Whether the file may end with an incomplete line.
     torn: bool,
 }
 
 impl OutputFile {
-    /// Opens or creates the file, and empties it unless `append`.
+    /// Opens or creates the file, and truncates it unless `append`.
     pub(super) fn open(
         path: PathBuf,
         create_directory: bool,
@@ -48,19 +48,19 @@ impl OutputFile {
         })
     }
 
-    /// Appends whole lines, in the next file if this one would get too large.
+    /// Appends whole lines; to a new file if the current one would exceed its size.
     ///
     /// # Errors
     ///
-    /// When any step fails. None of the lines is then in the file, or the file ends with
-    /// a part of them, which the next write separates from its own.
+    /// When any step fails. Then none of the lines is in the file, or the file ends with an
+    /// incomplete one; the next write puts a line break before its own.
     pub(super) fn write(&mut self, lines: &[u8], now: SystemTime) -> io::Result<()> {
         let mut metadata = self.file.metadata()?;
         if self.moved_away(&metadata) {
             self.begin()?;
             metadata = self.file.metadata()?;
         }
-        // Taken from the file each time: another program may have truncated it.
+        // Asked each time, since another program may have truncated the file.
         let mut size = metadata.len();
         if let Some(rotation) = self.rotation
             && metadata.is_file()
@@ -82,7 +82,8 @@ impl OutputFile {
         })
     }
 
-    /// Removes what the rotation no longer keeps. Failing costs room on the disk, but no data.
+    /// Removes the rotated files that `rotation` no longer keeps. If that fails, they take space,
+    /// but no data is lost.
     fn prune(&self, now: SystemTime) {
         if let Some(rotation) = self.rotation
             && let Err(error) = rotation.prune(&self.path, now)
@@ -107,7 +108,8 @@ impl OutputFile {
     }
 }
 
-/// Every write goes to the end, wherever another program has put that.
+/// Opened for appending: each write goes to the current end of the file, also after another
+/// program truncated it.
 fn open(path: &std::path::Path, create_directory: bool) -> io::Result<File> {
     if create_directory && let Some(parent) = path.parent() {
         let created = std::fs::create_dir_all(parent);
@@ -122,13 +124,13 @@ fn open(path: &std::path::Path, create_directory: bool) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Two writers would take back each other's lines.
+/// Locks the file, since two writers would truncate each other's lines.
 fn lock(file: &File) -> io::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::Error::other(
             "another exporter or another agent writes to this file",
         )),
-        // Some network filesystems have no locks.
+        // Some network filesystems have no locks; the file is then used without one.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }

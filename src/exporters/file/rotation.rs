@@ -1,4 +1,4 @@
-//! When a file is full: what it is renamed to, and which of the renamed are kept.
+//! Renames full files, and removes the renamed ones that are too old or too many.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -6,14 +6,14 @@ use std::{fs, io};
 
 use crate::yaml::PlacedNode;
 
-/// `rotation`.
+/// The value of `rotation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rotation {
-    /// How large a file may get, unless a single flush is larger.
+    /// The largest size of a file, unless a single flush is larger.
     pub(super) max_bytes: u64,
-    /// How many rotated files are kept; 0 for all.
+    /// How many rotated files are kept; 0 keeps all.
     pub(super) max_backups: u64,
-    /// How long they are kept; 0 days for ever.
+    /// How many days rotated files are kept; 0 keeps them for ever.
     pub(super) max_days: u64,
 }
 
@@ -42,7 +42,7 @@ impl Rotation {
     pub(super) fn move_aside(self, path: &Path, now: SystemTime) -> io::Result<()> {
         let mut time = now;
         let mut target = backup(path, time);
-        // A second one in this millisecond takes the next.
+        // If a file of this millisecond exists already, take the next millisecond.
         while target.try_exists()? {
             time += Duration::from_millis(1);
             target = backup(path, time);
@@ -73,7 +73,7 @@ impl Rotation {
     }
 }
 
-/// `dir/name-2026-11-21T12-00-00.000.ext`
+/// The path of a rotated file: `dir/name-2026-11-21T12-00-00.000.ext`.
 fn backup(path: &Path, time: SystemTime) -> PathBuf {
     let (stem, extension) = parts(path);
     let time = humantime::format_rfc3339_millis(time).to_string();
@@ -81,7 +81,7 @@ fn backup(path: &Path, time: SystemTime) -> PathBuf {
     path.with_file_name(format!("{stem}-{time}{extension}"))
 }
 
-/// The rotated files beside the file, with the times in their names.
+/// The rotated files in the directory of the file, with the times in their names.
 fn backups(path: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let (stem, extension) = parts(path);
     let directory = match path.parent() {
@@ -104,7 +104,7 @@ fn backups(path: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     Ok(found)
 }
 
-/// The name in two, the dot with the second.
+/// Splits the name before the dot of its extension.
 fn parts(path: &Path) -> (String, String) {
     let stem = path.file_stem().unwrap_or_default();
     let extension = path
@@ -116,7 +116,8 @@ fn parts(path: &Path) -> (String, String) {
     )
 }
 
-/// Reads `2026-11-21T12-00-00.000`, and nothing else: a file of another name isn't ours.
+/// Parses `2026-11-21T12-00-00.000` and no other form: files with other names aren't the
+/// exporter's.
 fn time(text: &str) -> Option<SystemTime> {
     let (date, clock) = text.split_once('T')?;
     if text.len() != "2026-11-21T12-00-00.000".len() {

@@ -31,7 +31,7 @@ impl Bench {
         Self::over("", change)
     }
 
-    /// With a file that already holds `content`.
+    /// A sink whose file contains `content` at the start.
     fn over(content: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config {
@@ -67,7 +67,7 @@ impl Bench {
         self.sink.consume(batch, self.now, &mut self.lost);
     }
 
-    /// Lets the flush interval pass.
+    /// Advances the time by the flush interval.
     fn wait(&mut self) {
         self.now.monotonic += self.sink.config.flush_interval;
         self.now.wall += self.sink.config.flush_interval;
@@ -94,7 +94,7 @@ impl Bench {
     }
 }
 
-/// Two points of a gauge whose description takes about `size` bytes.
+/// A batch with two points of a gauge whose description has about `size` bytes.
 fn batch(size: usize) -> Batch {
     let mut writer = MetricsWriter::new();
     writer.resource(&[]);
@@ -194,7 +194,7 @@ async fn a_line_that_a_crash_cut_off_is_ended_first() {
 #[tokio::test(start_paused = true)]
 async fn a_full_file_is_rotated_and_only_so_many_are_kept() {
     let mut bench = Bench::new(|config| config.rotation = Some(ROTATION));
-    // Each flush is larger than half of the limit.
+    // Each flush is larger than half the limit.
     for _ in 0..5 {
         bench.consume(batch(600 << 10));
         bench.wait();
@@ -229,7 +229,7 @@ async fn a_file_that_was_moved_away_is_begun_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_write_is_counted_and_the_next_one_tried() {
-    // The device that is always full.
+    // Writing to `/dev/full` always fails for lack of space.
     let mut bench = Bench::new(|config| config.path = "/dev/full".into());
     bench.consume(batch(0));
     bench.consume(batch(0));

@@ -1,10 +1,10 @@
-//! What a peer's answer means for the request that it answers, and for the breaker.
+//! Interprets a peer's answer: what to do with the request, and what to report to the breaker.
 //!
-//! The OTLP specification says which statuses a sender retries. Two things go beyond it.
-//! Peers that find a request too large say so in different ways, of which one is a status
-//! that the specification lists as retryable, so they are told apart by their message: the
-//! request is then split. And a failure without any status from the peer is transport, and
-//! can be retried whatever the library calls it.
+//! The OTLP specification says which statuses a sender retries. Two rules are added here. Peers
+//! that find a request too large say so with different statuses, one of which the specification
+//! lists as retryable; such an answer is recognised by its message, and the request is split. And
+//! a failure without a status from the peer is one of transport, and is retried whatever name the
+//! library gives it.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -18,8 +18,7 @@ use crate::pdata::status::RpcStatus;
 use crate::resilience::outcome::{of_push_grpc, of_push_http};
 use crate::resilience::{Outcome, Retry, Transport, retry_after};
 
-/// What an HTTP status other than 2xx means.
-/// `reason` is why, in the peer's words, or empty.
+/// Interprets an HTTP status other than 2xx. `reason` is the peer's explanation, or empty.
 pub(super) fn http_error(status: u16, headers: &HeaderMap, reason: &str) -> ExportError {
     let message = match reason {
         "" => format!("the peer answered HTTP {status}"),
@@ -33,7 +32,7 @@ pub(super) fn http_error(status: u16, headers: &HeaderMap, reason: &str) -> Expo
     ExportError::new(remedy, outcome, message).advised(advice(headers, SystemTime::now()))
 }
 
-/// What a gRPC status other than OK means. `details` is the decoded value of
+/// Interprets a gRPC status other than OK. `details` is the decoded value of
 /// `grpc-status-details-bin`.
 pub(super) fn grpc_error(code: u32, text: &str, details: &[u8], secrets: &Secrets) -> ExportError {
     let name = CODES
@@ -53,21 +52,20 @@ pub(super) fn grpc_error(code: u32, text: &str, details: &[u8], secrets: &Secret
         .advised(advice.map(|advice| advice.min(retry_after::LONGEST)))
 }
 
-/// A page for people instead of an answer of OTLP: what stands before the peer, such as a
-/// portal that wants somebody to log in, has answered in its place. Nobody took the request,
-/// and once that is mended it goes through.
+/// An HTML page instead of an OTLP answer. It comes from something before the peer, such as a
+/// portal that wants a login. The peer hasn't taken the request, so it is retried.
 pub(super) fn page(status: u16) -> ExportError {
     let message = format!("HTTP {status} came with an HTML page, so no OTLP peer answered");
     ExportError::new(Remedy::Retry, Outcome::Unavailable, message)
 }
 
-/// The peer began to answer and never said how the request ended. It may have taken it, so
-/// that it can't be sent again.
+/// The peer began to answer, and the answer ended before the gRPC status. The peer may have taken
+/// the request, so it isn't sent again.
 pub(super) fn unconfirmed(outcome: Outcome, message: impl Into<String>) -> ExportError {
     ExportError::new(Remedy::Unconfirmed, outcome, message)
 }
 
-/// The same because of an error on the way.
+/// The same, because of an error of the connection.
 pub(super) fn broken_off(error: &(dyn Error + 'static)) -> ExportError {
     let message = format!(
         "the answer broke off before its status: {}",
@@ -94,7 +92,7 @@ pub(super) fn transport(error: &(dyn Error + 'static)) -> ExportError {
     ExportError::new(Remedy::Retry, Outcome::of_error(error), describe(error))
 }
 
-/// There is no connection to send on.
+/// No connection could be made.
 pub(super) fn undialled(error: &DialError) -> ExportError {
     match error {
         DialError::Lookup(lookup) => unresolved(lookup),
@@ -116,18 +114,18 @@ fn unresolved(error: &LookupError) -> ExportError {
     ExportError::new(Remedy::Retry, outcome, error.to_string())
 }
 
-/// The peer took longer than it may.
+/// No answer came within the timeout.
 pub(super) fn timed_out(limit: Duration) -> ExportError {
     let message = format!("no answer within {limit:?}");
     ExportError::new(Remedy::Retry, Outcome::Timeout, message)
 }
 
-/// The request can't be made, whoever it is for.
+/// The request can't be built, for any peer.
 pub(super) fn unsendable(error: impl ToString) -> ExportError {
     ExportError::new(Remedy::None, Outcome::Local, error.to_string())
 }
 
-/// Reads `Retry-After`, a date of which is measured against the answer's own.
+/// Reads `Retry-After`. If it is a date, it is compared with the answer's own `Date`.
 fn advice(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     retry_after::parse(text(RETRY_AFTER)?, text(DATE), wall)
@@ -140,7 +138,7 @@ fn remedy(retry: Retry) -> Remedy {
     }
 }
 
-/// An error with what caused it: hyper's own text is often only "connection error".
+/// The error with its causes: hyper's own message is often only "connection error".
 fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -154,7 +152,7 @@ fn describe(error: &dyn Error) -> String {
 const RESOURCE_EXHAUSTED: u32 = 8;
 const OUT_OF_RANGE: u32 = 11;
 
-/// The names of gRPC's codes, by number.
+/// The names of the gRPC codes, by number.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -175,9 +173,9 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// Whether a status that peers use for several things is about the size of the message:
-/// grpc-go says "larger than max", tonic "message length too large", Foghorn "is larger
-/// than", grpc-java "exceeds maximum size".
+/// Whether the text of a status that has several uses is about the size of the message. grpc-go
+/// says "larger than max", tonic "message length too large", Foghorn "is larger than", grpc-java
+/// "exceeds maximum size".
 fn is_about_size(text: &str) -> bool {
     ["larger than", "too large", "exceeds maximum"]
         .iter()
@@ -247,7 +245,8 @@ mod tests {
     fn a_request_that_is_too_large_is_split_whatever_the_peer_calls_it() {
         let f = |code: u32, text: &str| {
             let error = grpc_error(code, text, b"", &Secrets::default());
-            // The peer is well: the breaker has nothing to hold against it.
+            // A request that is too large says nothing against the peer, so the breaker doesn't
+            // count it as a failure.
             assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
         };
         f(
@@ -273,7 +272,7 @@ mod tests {
             let headers = headers(&[(RETRY_AFTER, "9")]);
             let error = http_error(status, &headers, "");
             assert_eq!((error.remedy, error.outcome), (remedy, outcome), "{status}");
-            // Whatever becomes of this request, the peer wants a pause.
+            // Also if the request isn't retried, the peer asked for a pause.
             assert_eq!(error.retry_after, Some(Duration::from_secs(9)));
         };
         f(429, Remedy::Retry, Throttled);

@@ -1,10 +1,9 @@
-//! Reads the body of a peer's answer: as much as can matter, by its content type.
+//! Reads the body of a peer's answer by its content type.
 //!
-//! A body says what a partial success rejected, or why a request was refused. OTLP writes both
-//! in protobuf or JSON, whichever the request was in, but peers and the proxies before them
-//! answer as they like: in JSON to protobuf, in plain text, or with a page for people. What
-//! can't be read never changes what the status said, because the peer has taken the request
-//! and would get it twice; it is only said aloud.
+//! A body says what a partial success rejected, or why a request was refused. OTLP encodes both
+//! like the request, in protobuf or JSON; but peers, and the proxies before them, also answer
+//! protobuf with JSON, plain text or an HTML page. A body that can't be read is only logged and
+//! never makes a success a failure: the peer has taken the request, and would get it twice.
 
 use std::time::Duration;
 
@@ -18,25 +17,25 @@ use tokio::time::{Instant, timeout_at};
 use crate::pdata::status::RpcStatus;
 use crate::yaml::Secret;
 
-/// How much of an answer is kept: it holds a status and perhaps a partial success.
+/// How many bytes of an answer are kept: enough for a status and a partial success.
 pub(super) const MAX_KEPT: usize = 64 * 1024;
 
-/// How much of a peer's text is shown, in characters.
+/// How many characters of a peer's text are logged.
 const MAX_SHOWN: usize = 200;
 
-/// An answer as far as it was read.
+/// The part of an answer's body that was kept.
 #[derive(Debug, Default)]
 pub(super) struct AnswerBody {
     form: Form,
     bytes: Vec<u8>,
-    /// Whether `bytes` are all of it.
+    /// Whether `bytes` is the whole body.
     whole: bool,
 }
 
-/// What the peer says that its body is.
+/// What the content type says about the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Form {
-    /// Nothing is said.
+    /// There is no content type.
     #[default]
     Unsaid,
     Protobuf,
@@ -50,21 +49,23 @@ enum Form {
 pub(super) enum End<E> {
     /// The peer ended it.
     Complete,
-    /// The connection or the stream broke.
+    /// The connection or the stream failed.
     Broken(E),
-    /// It was longer than what is waited for, in bytes or in time.
+    /// It exceeded the longest size or the deadline.
     Endless,
 }
 
-/// What was read of an answer.
+/// The result of reading an answer.
 pub(super) struct ReadAnswer<E> {
     pub(super) bytes: Vec<u8>,
     pub(super) trailers: Option<HeaderMap>,
     pub(super) end: End<E>,
 }
 
-/// Reads to the end and keeps the first `MAX_KEPT` bytes. Gives up after `longest` bytes, and
-/// at `deadline`.
+/// Reads the body to its end, and keeps the first [`MAX_KEPT`] bytes. Stops after `longest`
+/// bytes, or at `deadline`.
+///
+/// Cancel safe: dropping the future ends the stream.
 pub(super) async fn read<B>(body: B, longest: usize, deadline: Instant) -> ReadAnswer<B::Error>
 where
     B: hyper::body::Body<Data = Bytes>,
@@ -97,23 +98,23 @@ where
     }
 }
 
-/// When to stop waiting for the rest of an answer that has begun. That is shortly before the
-/// attempt's own timeout, which would take the answer for none and send the request again.
+/// When to stop reading an answer that has begun: shortly before the attempt's own timeout, which
+/// would treat it as no answer and send the request again.
 pub(super) fn deadline(begun: Instant, timeout: Duration) -> Instant {
     begun + timeout - timeout / 10
 }
 
-/// What a peer that took the request says beside the status.
+/// What the answer of a peer that took the request says beside the status.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Acceptance {
     /// Items that the peer rejected in a partial success.
     pub(super) rejected: u64,
-    /// What it says about that, or what is odd about the answer.
+    /// The peer's message about that, or what is unusual about the answer.
     pub(super) remark: Option<String>,
 }
 
 impl AnswerBody {
-    /// A body by the content type of its answer.
+    /// A body, interpreted by the content type of its answer.
     pub(super) fn new(headers: &HeaderMap, bytes: Vec<u8>, whole: bool) -> Self {
         let form = headers.get(CONTENT_TYPE).map(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
@@ -132,9 +133,9 @@ impl AnswerBody {
         }
     }
 
-    /// The message of a gRPC answer, which stands behind `prefix` bytes.
+    /// The message of a gRPC answer, which comes after a frame header of `prefix` bytes.
     pub(super) fn of_grpc(mut bytes: Vec<u8>, prefix: usize) -> Self {
-        // The length says whether more than was kept belongs to it.
+        // The frame's length says whether the message is longer than what was kept.
         let length = bytes.get(1..prefix).map_or(0, |length| {
             let fold = |sum: usize, byte: &u8| sum.saturating_mul(256) + usize::from(*byte);
             length.iter().fold(0, fold)
@@ -147,14 +148,14 @@ impl AnswerBody {
         }
     }
 
-    /// Whether it is a page for people: a login, or the notice of a proxy. A home-made peer
-    /// may say `text/html` of its "ok", so the first character has to agree.
+    /// Whether it is an HTML page, such as a login or a proxy's notice. A simple peer may label
+    /// its plain "ok" as `text/html`, so the first character must be `<`, too.
     pub(super) fn is_page(&self) -> bool {
         let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         self.form == Form::Html && first == Some(&b'<')
     }
 
-    /// Reads the answer of a peer that took the request.
+    /// Reads the body of an answer with a status of success.
     pub(super) fn acceptance(&self, secrets: &Secrets) -> Acceptance {
         let odd = |remark: &str| Acceptance {
             rejected: 0,
@@ -178,7 +179,7 @@ impl AnswerBody {
         }
     }
 
-    /// Why the peer refused a request, fit for a log line; empty where it says nothing.
+    /// Why the peer refused a request, for the log; empty if the body doesn't say.
     pub(super) fn reason(&self, secrets: &Secrets) -> String {
         let text = || String::from_utf8_lossy(&self.bytes);
         let reason = match self.form {
@@ -192,7 +193,7 @@ impl AnswerBody {
             Form::Html | Form::Other => Some(text().into_owned()),
             Form::Unsaid => match RpcStatus::decode(&self.bytes) {
                 Some(status) => Some(status.message),
-                // Text that isn't marked as such; other bytes would only be noise.
+                // Text without a content type; bytes that aren't text are of no use in the log.
                 None => std::str::from_utf8(&self.bytes).ok().map(str::to_owned),
             },
         };
@@ -200,21 +201,22 @@ impl AnswerBody {
     }
 }
 
-/// The headers of every request, which a peer may repeat in its answer.
+/// The values of the headers of every request. A peer may repeat them in its answer, and the log
+/// must not show them.
 #[derive(Debug, Default)]
 pub(super) struct Secrets(Vec<Secret>);
 
 impl Secrets {
-    /// Every value, and what stands behind `Bearer` and the like.
+    /// Takes every value, and of values such as `Bearer x` also the last word.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let texts = headers.values().filter_map(|value| value.to_str().ok());
         let values = texts.flat_map(|text| [text, text.rsplit(' ').next().unwrap_or(text)]);
-        // A shorter one stands in many words by chance.
+        // Shorter values occur by chance within other words.
         let values = values.filter(|text| text.len() >= 4).map(Secret::new);
         Self(values.collect())
     }
 
-    /// A peer's text, fit for a log line: on one line, short, and without what is secret.
+    /// Makes a peer's text fit for the log: one line, short, with secrets replaced.
     pub(super) fn shorten(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {
@@ -237,13 +239,14 @@ impl Secrets {
     }
 }
 
-/// What a terminal obeys without showing it: marks of direction, joiners, line separators.
+/// Characters that a terminal acts on without showing them: marks of direction, joiners, line
+/// separators.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The count and message of a partial success in JSON; no count and no message where it has
-/// none, and nothing where it isn't JSON.
+/// The count and message of a partial success in JSON: 0 and empty if there is none, `None` if
+/// the body isn't JSON.
 fn partial_of_json(bytes: &[u8]) -> Option<(u64, String)> {
     let answer: Value = serde_json::from_slice(bytes).ok()?;
     let find = |value: &Value, names: &[&str]| {
@@ -262,7 +265,7 @@ fn partial_of_json(bytes: &[u8]) -> Option<(u64, String)> {
             "rejected_log_records",
         ],
     );
-    // JSON writes numbers of 64 bits as text.
+    // The JSON mapping writes 64-bit numbers as strings.
     let rejected = match &rejected {
         Value::String(text) => text.parse().unwrap_or(0),
         number => number.as_u64().unwrap_or(0),
@@ -271,8 +274,8 @@ fn partial_of_json(bytes: &[u8]) -> Option<(u64, String)> {
     Some((rejected, message.as_str().unwrap_or_default().to_owned()))
 }
 
-/// The same of protobuf. Where the bytes are only the beginning, what is in them counts: the
-/// message is what makes answers long, and the count most often stands before it.
+/// The same for protobuf. If only the beginning of the body was kept, its fields are used all the
+/// same: answers are long because of their message, and the count usually comes before it.
 fn partial_of_protobuf(bytes: &[u8], whole: bool) -> Option<(u64, String)> {
     let partial = match (ExportResponse::decode(bytes), whole) {
         (Ok(response), _) => response.partial_success.unwrap_or_default(),
@@ -283,9 +286,9 @@ fn partial_of_protobuf(bytes: &[u8], whole: bool) -> Option<(u64, String)> {
     Some((rejected, partial.error_message))
 }
 
-/// A partial success whose end is missing.
+/// Reads a partial success whose end is missing.
 fn beginning(mut bytes: &[u8]) -> Option<PartialSuccess> {
-    /// The keys of the fields: number and wire type.
+    /// The keys of fields: number and wire type.
     const PARTIAL: u64 = 0x0a;
     const REJECTED: u64 = 0x08;
     const MESSAGE: u64 = 0x12;
@@ -312,7 +315,7 @@ fn decode_varint(bytes: &mut &[u8]) -> Option<u64> {
     prost::encoding::decode_varint(bytes).ok()
 }
 
-/// `Export{Metrics,Trace,Logs}ServiceResponse`, which differ in names only.
+/// `Export{Metrics,Trace,Logs}ServiceResponse`, which differ only in names.
 #[derive(Clone, PartialEq, Message)]
 struct ExportResponse {
     #[prost(message, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! Where a gRPC exporter connects to, and the connecting.
+//! Connects to the destination of a gRPC exporter.
 
 use std::io;
 use std::sync::Arc;
@@ -20,23 +20,28 @@ use crate::component::{ExportError, Remedy};
 use crate::net::{ClientTls, Renewable, Resolver, dial};
 use crate::resilience::Outcome;
 
-/// A destination that can be connected to.
+/// A destination, and how to connect to it.
 pub(super) struct Destination {
     target: OtlpTarget,
-    /// What the peer is called, where that isn't where it is.
+    /// The peer's name in requests and certificates, if it isn't the host.
     authority: Option<Authority>,
     tls: Option<(Renewable<TlsConnector>, ServerName<'static>)>,
     proxy: Option<Proxy>,
     resolver: Resolver,
 }
 
-/// A connected socket, with TLS or without.
+/// A connected socket, with TLS or without it.
 pub(super) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for T {}
 
 impl Destination {
-    /// Reads the certificates that the connection needs, if it needs any.
+    /// Reads the certificates, if the connection uses TLS.
+    ///
+    /// # Errors
+    ///
+    /// When a file can't be read, the peer's name is none that a certificate can contain, or the
+    /// proxy of the environment can't be used.
     pub(super) fn new(
         target: OtlpTarget,
         authority: Option<Authority>,
@@ -78,7 +83,8 @@ impl Destination {
             .build()
     }
 
-    /// Resolves the name and connects until `deadline`, through a proxy where there is one.
+    /// Resolves the name and connects until `deadline`, through the proxy if there is one. Cancel
+    /// safe: dropping the future closes the socket.
     pub(super) async fn connect(
         &self,
         deadline: Instant,
@@ -102,9 +108,10 @@ impl Destination {
         }
     }
 
-    /// Makes of a connected socket what carries HTTP/2.
+    /// Makes a connected socket ready for HTTP/2: asks the proxy for a tunnel, and does the TLS
+    /// handshake.
     async fn open(&self, mut socket: TcpStream) -> io::Result<Box<dyn ClientStream>> {
-        // A request is one write: waiting for more only delays it.
+        // A request is one write, so waiting for more data (Nagle) would only delay it.
         socket.set_nodelay(true)?;
         if let Some(proxy) = &self.proxy {
             proxy.tunnel(&mut socket, &self.target).await?;
@@ -116,7 +123,7 @@ impl Destination {
         Ok(Box::new(connector.connect(name.clone(), socket).await?))
     }
 
-    /// The error, with whom it is about: the proxy is nobody that the exporter's name names.
+    /// Adds the proxy to the message, since the exporter's endpoint doesn't name it.
     fn named(&self, mut error: ExportError) -> ExportError {
         if let Some(proxy) = &self.proxy {
             error.message = format!(
@@ -150,7 +157,7 @@ mod tests {
         f(Some("fog.example:1"), "http://fog.example:1/x");
     }
 
-    /// A destination whose name has these addresses.
+    /// A destination whose host name has these addresses.
     fn named(port: u16, addresses: &'static [[u8; 4]]) -> Destination {
         let target = OtlpTarget::parse(&format!("http://fog.example:{port}")).unwrap();
         let resolver = Resolver::with(move |name| {

@@ -1,5 +1,5 @@
-//! Sends a batch as one gRPC call, over one HTTP/2 connection that is made when it is
-//! needed, and made anew, with the name resolved anew, once it has failed.
+//! Sends a batch as a gRPC call. All calls of a signal share one HTTP/2 connection. It is made at
+//! the first call; after a failure the next call resolves the name again and makes a new one.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,31 +25,31 @@ use crate::net::{Streams, share_for_connecting};
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{Outcome, Transport};
 
-/// Windows and frames that let a request of a thousand points travel without a pause.
+/// HTTP/2 windows and frame size, large enough that a request of a thousand points is sent
+/// without waiting.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const FRAME_SIZE: u32 = 256 * 1024;
 
-/// The status stands behind the message, so an answer is read to its end, however little of it
-/// is kept. What is longer than this has no end that is waited for.
+/// The most bytes of an answer that are read. The gRPC status comes after the message, so an
+/// answer is read to its end, although only the first bytes are kept.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// The headers and trailers of an answer. A status brings a message that its writer didn't
-/// shorten for us.
+/// The largest headers or trailers of an answer. A peer may put a long message beside the status.
 const LONGEST_HEADERS: u32 = 256 * 1024;
 
-/// How the exporter is set up; see the module of the component for the keys.
+/// How the exporter is set up; the keys are described in [`super`].
 pub(super) struct GrpcSettings {
     pub(super) endpoint: Destination,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
-    /// How long an attempt may take.
+    /// How long one attempt may take.
     pub(super) timeout: Duration,
-    /// Pings on an idle connection find out that the peer is gone.
+    /// Pings that detect a peer that is gone.
     pub(super) keepalive: Option<ClientKeepalive>,
 }
 
-/// `keepalive`.
+/// The value of `keepalive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientKeepalive {
     pub(super) time: Duration,
@@ -57,20 +57,21 @@ pub(super) struct ClientKeepalive {
     pub(super) permit_without_stream: bool,
 }
 
-/// The exporter.
+/// Exports one signal over gRPC.
 pub(super) struct Grpc {
     settings: GrpcSettings,
     uris: BTreeMap<Signal, Uri>,
     /// The headers of every request.
     headers: HeaderMap,
-    /// The connection that the next call uses. A std mutex: it is held for a clone.
+    /// The connection for the next call; `None` before the first and after a failure. A std
+    /// mutex, since it is only locked to clone.
     connection: Mutex<Option<SendRequest<BodyChunks>>>,
     partial: partial::RejectionLog,
     secrets: Secrets,
 }
 
 impl Grpc {
-    /// Fails where the endpoint can't stand in a URI.
+    /// Fails if the endpoint can't be part of a URI.
     pub(super) fn new(
         settings: GrpcSettings,
         partial: partial::RejectionLog,
@@ -110,7 +111,7 @@ impl Grpc {
             }
         };
         let (head, body) = response.into_parts();
-        // A status without a message stands in the headers.
+        // A status without a message comes in the headers.
         if let Some(status) = head.headers.get(GRPC_STATUS) {
             return self.conclude(status, &head.headers, &AnswerBody::default());
         }
@@ -127,7 +128,7 @@ impl Grpc {
         let whole = matches!(read.end, End::Complete);
         let text = AnswerBody::new(&head.headers, read.bytes, whole);
         if head.status != hyper::StatusCode::OK {
-            // A proxy that knows nothing of gRPC.
+            // The answer comes from a proxy that doesn't speak gRPC.
             let reason = text.reason(&self.secrets);
             return Err(answer::http_error(
                 head.status.as_u16(),
@@ -151,7 +152,7 @@ impl Grpc {
         })
     }
 
-    /// What the peer's status, and the message that came with it, say.
+    /// Interprets the peer's gRPC status and the message before it.
     fn conclude(
         &self,
         status: &HeaderValue,
@@ -178,7 +179,7 @@ impl Grpc {
         let body = payload::grpc(batch, self.settings.compression).map_err(answer::unsendable)?;
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        // Cloned, not built: a request of ten points costs little more than its head.
+        // Cloned rather than built, since that costs more than a small request itself.
         let uri = self.uris.get(&batch.signal()).cloned();
         *request.uri_mut() = uri.unwrap_or_default();
         *request.headers_mut() = self.headers.clone();
@@ -187,7 +188,7 @@ impl Grpc {
 }
 
 impl Grpc {
-    /// The connection that is there, or a new one.
+    /// The present connection, or a new one if that is closed.
     async fn connection(&self) -> Result<SendRequest<BodyChunks>, ExportError> {
         let present = self.slot().clone();
         if let Some(mut connection) = present
@@ -215,8 +216,8 @@ impl Grpc {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| answer::transport(&error))?;
-        // It ends when the last handle to the connection is dropped, or with the peer; what
-        // it fails with, the calls on it are told.
+        // The task ends when the last handle of the connection is dropped, or with the
+        // connection. Calls on it get its error.
         tokio::spawn(streams.of(driver));
         *self.slot() = Some(connection.clone());
         Ok(connection)
@@ -233,8 +234,8 @@ impl Grpc {
     }
 }
 
-/// Lets go of the connection when a call is given up before it has an answer: a peer that
-/// hangs once is asked on a new one. Calls that are under way keep theirs.
+/// Drops the connection from the slot when a call is cancelled before its answer, so that the
+/// next call makes a new one: this peer may hang. Other calls that run on it go on.
 struct HangUp<'a>(&'a Grpc);
 
 impl Drop for HangUp<'_> {
@@ -268,13 +269,13 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// Base64 as gRPC writes it in binary headers: padded or not.
+/// Base64 of binary gRPC headers, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Bytes before a message in an answer.
+/// The length of the frame header before a message.
 const PREFIX: usize = 5;
 
 fn path(signal: Signal) -> &'static str {

@@ -1,4 +1,4 @@
-//! `headers`: what the user adds to every request.
+//! `headers`: what the user adds to each request.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::yaml::{FromValue, PlacedNode, Secret};
 
-/// Header names and values; every value is a secret.
+/// Header names and values. Every value is treated as a secret.
 pub(super) struct Headers(pub(super) HeaderMap);
 
-/// Headers that say how the bytes of one request or connection are to be read. A value that
-/// the user writes would contradict what is sent: a peer believes `content-length: 5` and
-/// takes the rest for another request.
+/// Headers that describe the bytes of a request or connection. A value from the configuration
+/// would contradict what is sent: with `content-length: 5` the peer would take the rest of the
+/// body for another request.
 const FRAMING: [&str; 14] = [
     "connection",
     "content-encoding",

@@ -1,4 +1,4 @@
-//! Sends a batch as one HTTP request in protobuf.
+//! Sends a batch as an HTTP request in protobuf.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use crate::component::{Delivered, ExportError, Exporter};
 use crate::net::{Names, Renewable};
 use crate::pdata::{Batch, Signal};
 
-/// How the exporter is set up; see the module of the component for the keys.
+/// How the exporter is set up; the keys are described in [`super`].
 #[derive(Debug, Clone)]
 pub(super) struct HttpSettings {
-    /// Where each signal goes.
+    /// The URL of each signal.
     pub(super) urls: BTreeMap<Signal, PushUrl>,
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
     pub(super) timeout: Duration,
 }
 
-/// The exporter.
+/// Exports one signal over HTTP.
 pub(super) struct Http {
     settings: HttpSettings,
     client: Renewable<Client>,
@@ -36,7 +36,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// `names` is what the client looks names up by.
+    /// `names` is the resolver that the client uses.
     pub(super) fn new(
         settings: HttpSettings,
         client: Renewable<Client>,
@@ -79,7 +79,7 @@ impl Http {
         let mut response = sent.map_err(|error| self.transport(error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        // The status has come: whatever happens to the body, it doesn't change that.
+        // The status is known, and a body that breaks off doesn't change it.
         let deadline = body::deadline(begun, self.settings.timeout);
         let read = body::read(reqwest::Body::from(response), body::MAX_KEPT, deadline).await;
         let whole = matches!(read.end, End::Complete);
@@ -98,7 +98,7 @@ impl Http {
         Ok(self.partial.note(acceptance))
     }
 
-    /// reqwest's own text names the URL, which may hold a secret in its query.
+    /// The error must not contain the URL, which reqwest adds: its query may hold a secret.
     fn transport(&self, error: reqwest::Error) -> ExportError {
         let before_it = error.is_connect();
         let mut failure = if error.is_timeout() && !before_it {

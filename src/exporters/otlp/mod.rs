@@ -1,4 +1,4 @@
-//! `otlp_grpc` and `otlp_http`: push metrics, traces and logs to whatever takes OTLP.
+//! `otlp_grpc` and `otlp_http`: push metrics, traces and logs to a peer that takes OTLP.
 //!
 //! ```yaml
 //! exporters:
@@ -19,25 +19,29 @@
 //!     max_idle_conns_per_host: 10    # also idle_conn_timeout, disable_keep_alives
 //! ```
 //!
-//! `headers` adds to every request, but for what says how its bytes are to be read, such as
-//! `content-length` and `content-type`: the exporter writes that itself.
+//! `headers` adds headers to each request, except those that describe its bytes, such as
+//! `content-length` and `content-type`: these are the exporter's own, and an error in the
+//! configuration.
 //!
-//! A batch leaves as it is held, encoded: without compression nothing is copied. What the
-//! peer rejects in a partial success is counted by the ledger and logged once a minute. A
-//! request is sent again only where no answer to it had begun, or the answer asks for it: a 2xx
-//! counts whatever becomes of its body, and a gRPC answer whose status never comes is dropped
-//! with the reason `unconfirmed`. 64 KiB of an answer are read, of any message behind it up to
-//! 16 MiB are skipped. The
-//! HTTP exporter honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the
-//! proxy of `HTTPS_PROXY` for a tunnel, but for loopback and what `NO_PROXY` lists.
+//! A batch is sent as it is kept, encoded: without compression nothing is copied. Items that the
+//! peer rejects in a partial success are counted in the ledger and logged once a minute. A
+//! request is sent again only if no answer to it had begun, or if the answer asks for that. An
+//! HTTP status of 2xx is a success even if the body breaks off; but an HTML page comes from
+//! something before the peer, and the request is retried. A gRPC answer that ends without a
+//! status is dropped with the reason `unconfirmed`. At most 64 KiB of an answer are kept; a gRPC
+//! answer is read up to 16 MiB, since its status comes last. The HTTP exporter uses the proxies
+//! of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the proxy of
+//! `HTTPS_PROXY` for a tunnel, except to loopback and the hosts in `NO_PROXY`.
 //!
-//! The addresses of a name are tried one beside the other: in gRPC the next 250 ms after the one
-//! before, in HTTP the other family after 300 ms, while those of one family share 0.9 of the
-//! `timeout`. A name or a connection that takes longer than 0.9 of it has failed.
+//! The addresses of a name are tried in parallel: in gRPC each starts 250 ms after the one
+//! before; in HTTP the second family (IPv4 or IPv6) starts after 300 ms, and the addresses of one
+//! family share 0.9 of the `timeout`. A lookup or connection that takes longer than 0.9 of it has
+//! failed.
 //!
-//! Each signal has its own queue, breaker and order, so that one that the peer doesn't take
-//! holds up no other; what may wait is bounded for all of them together. A breaker's name is
-//! `endpoint`, or the signal's own where that is written, with the signal beside it.
+//! Each signal has its own queue, breaker and order, so that a signal that the peer doesn't take
+//! delays no other; the size of the queues is bounded for all signals together. A breaker is
+//! named by `endpoint`, or by the signal's own endpoint if that is written, and has the label
+//! `signal`.
 //!
 //! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`, and
 //! those of every endpoint, `circuit_breaker_*`.
@@ -96,32 +100,32 @@ pub const HTTP: ExporterFactory = ExporterFactory {
     configure: |value| Some(Box::new(value.read::<HttpExporterConfig>()?)),
 };
 
-/// How the agent calls itself.
+/// The value of `User-Agent`.
 const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
 
-/// A valid `otlp_grpc`.
+/// A valid configuration of `otlp_grpc`.
 #[derive(Debug)]
 struct GrpcExporterConfig {
     target: OtlpTarget,
-    /// What the peer is called instead of its host, also in its certificate.
+    /// Replaces the host in requests and in the check of the certificate.
     authority: Option<Authority>,
     common: CommonKeys,
     keepalive: Option<ClientKeepalive>,
 }
 
-/// A valid `otlp_http`.
+/// A valid configuration of `otlp_http`.
 #[derive(Debug)]
 struct HttpExporterConfig {
-    /// What names the destination: `endpoint`, or without it the first signal's.
+    /// The name of the destination: `endpoint`, or else that of the first signal with its own.
     endpoint: String,
-    /// The destinations of the signals that have one of their own.
+    /// The endpoints of signals that have their own.
     own_endpoints: BTreeMap<Signal, String>,
     urls: BTreeMap<Signal, PushUrl>,
     connections: Connections,
     common: CommonKeys,
 }
 
-/// The keys that both have.
+/// The keys that both exporters have.
 #[derive(Debug)]
 struct CommonKeys {
     headers: HeaderMap,
@@ -214,7 +218,7 @@ impl FromValue for HttpExporterConfig {
 
 impl ExporterConfig for GrpcExporterConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
-        // A connection for each signal: an attempt that is given up ends its connection.
+        // Each signal has its own connection, since cancelling an attempt ends its connection.
         let remotes = context
             .signals
             .iter()
@@ -259,13 +263,14 @@ impl ExporterConfig for HttpExporterConfig {
             let client = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .dns_resolver(Arc::new(lookup.clone()))
-                // Shared by the addresses of a host, so that one that swallows leaves time
-                // for the next.
+                // Divided among the addresses of a host, so that time is left for the second
+                // address if the first one doesn't answer.
                 .connect_timeout(share_for_connecting(timeout))
                 .redirect(reqwest::redirect::Policy::none());
             connections.apply(client)
         };
-        // One with other certificates is another client, since connections belong to it.
+        // After a change of certificates a new client is made, since the connections belong to
+        // it.
         let client = if self
             .urls
             .values()
@@ -274,7 +279,7 @@ impl ExporterConfig for HttpExporterConfig {
             let tls = &self.common.tls;
             tls.renewable(move |tls| Ok(builder()?.tls_backend_preconfigured(tls).build()?))?
         } else {
-            // Reading the system's authorities costs memory, and nobody will show one.
+            // Without an `https` URL, don't load the system's authorities, which take memory.
             let client = builder()?.tls_certs_only([]).build()?;
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
@@ -308,14 +313,14 @@ impl ExporterConfig for HttpExporterConfig {
     }
 }
 
-/// The connections of `otlp_http`.
+/// How `otlp_http` connects.
 #[derive(Debug, Clone, Default)]
 struct Connections {
-    /// Whom to ask instead of the peers, and instead of what the environment says.
+    /// A proxy that replaces those of the environment.
     proxy: Option<Secret>,
-    /// How many are kept for a peer while they have nothing to do.
+    /// How many idle connections to a peer are kept; `None` for no bound.
     max_idle: Option<usize>,
-    /// For how long.
+    /// How long an idle connection is kept.
     idle_timeout: Option<Duration>,
 }
 
@@ -323,7 +328,7 @@ impl Connections {
     fn from_fields(fields: &mut Fields<'_>) -> Self {
         let per_host: Option<usize> = fields.optional("max_idle_conns_per_host");
         let in_all: Option<usize> = fields.optional("max_idle_conns");
-        // Both have 0 for no bound.
+        // In both keys 0 means no bound.
         let bounds = [per_host, in_all].into_iter().flatten();
         let max_idle = bounds.filter(|bound| *bound > 0).min();
         let never_kept = fields.or("disable_keep_alives", false);
@@ -365,10 +370,10 @@ impl Connections {
     }
 }
 
-/// What this exporter speaks.
+/// Why the HTTP/2 keys change nothing.
 const HTTP_1: &str = "HTTP/1.1 is spoken, one request at a time on each connection";
 
-/// The URL of a proxy, which may hold a password.
+/// Reads the URL of a proxy, which may contain a password.
 fn proxy_url(value: &PlacedNode<'_>) -> Option<Secret> {
     let secret = value.read::<Secret>()?;
     match Url::parse(secret.expose()) {
@@ -377,7 +382,7 @@ fn proxy_url(value: &PlacedNode<'_>) -> Option<Secret> {
     }
 }
 
-/// A host, with a port or without.
+/// A host with or without a port.
 struct AuthorityKey(Authority);
 
 impl FromValue for AuthorityKey {

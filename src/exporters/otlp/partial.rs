@@ -1,4 +1,4 @@
-//! Says that a peer rejects items, or answers oddly, once a minute however often it does.
+//! Logs, once a minute at most, that a peer rejected items or answered in an unusual way.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::body::Acceptance;
 use crate::component::{ComponentId, Delivered};
 
-/// The time between two lines about the same peer.
+/// The shortest time between two log lines of an exporter.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Collects what a peer rejected.
+/// Counts rejected items between two log lines.
 #[derive(Debug)]
 pub(super) struct RejectionLog {
     exporter: ComponentId,
@@ -32,7 +32,8 @@ impl RejectionLog {
         }
     }
 
-    /// Notes an answer, and says so when it is time to.
+    /// Records an answer, and logs it unless the last line was less than a minute ago. Returns
+    /// what the pipeline counts.
     pub(super) fn note(&self, Acceptance { rejected, remark }: Acceptance) -> Delivered {
         let delivered = Delivered { rejected };
         if rejected == 0 && remark.is_none() {

@@ -1,4 +1,4 @@
-//! A batch as the body of a request, with as few copies as its compression allows.
+//! Makes the body of a request from a batch, with as few copies as the compression allows.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::pdata::Batch;
 use crate::yaml::{FromValue, PlacedNode};
 
-/// How requests are compressed.
+/// The compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -21,7 +21,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// The name in `Content-Encoding` and `grpc-encoding`; none where nothing is said.
+    /// The value of `Content-Encoding` and `grpc-encoding`; `None` without compression.
     pub(super) fn header(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -42,9 +42,8 @@ impl FromValue for Compression {
     }
 }
 
-/// A body made of chunks that are sent one after the other. Large ones are not copied; small
-/// ones that stand next to each other leave as one, since each is a frame, and a write to
-/// the socket, of its own.
+/// A body in chunks that are sent one after another. Large chunks aren't copied. Small ones that
+/// follow one another are joined, since each chunk costs a frame and a write to the socket.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BodyChunks {
     chunks: VecDeque<Bytes>,
@@ -59,7 +58,7 @@ impl BodyChunks {
         }
     }
 
-    /// The next chunk, with the small ones behind it.
+    /// The next chunk, joined with small ones that follow it.
     fn next(&mut self) -> Option<Bytes> {
         let first = self.chunks.pop_front()?;
         let mut size = first.len();
@@ -125,7 +124,7 @@ pub(super) fn http(batch: &Batch, compression: Compression) -> io::Result<BodyCh
     Ok(body)
 }
 
-/// The batch as the one message of a gRPC call, in its frame.
+/// The batch as the one message of a gRPC call, with its frame header.
 pub(super) fn grpc(batch: &Batch, compression: Compression) -> io::Result<BodyChunks> {
     let mut body = BodyChunks::default();
     match compression {
@@ -137,7 +136,7 @@ pub(super) fn grpc(batch: &Batch, compression: Compression) -> io::Result<BodyCh
                 .for_each(|part| body.push(part.bytes().clone()));
         }
         _ => {
-            // The message's length is known only afterwards: leave room for the prefix.
+            // The length is known only after compressing, so space is left for the header.
             let mut framed = compress(batch, compression, vec![0; PREFIX])?;
             let prefix = prefix(1, (framed.len() - PREFIX) as u64)?;
             framed[..PREFIX].copy_from_slice(&prefix);
@@ -147,19 +146,19 @@ pub(super) fn grpc(batch: &Batch, compression: Compression) -> io::Result<BodyCh
     Ok(body)
 }
 
-/// Bytes before a gRPC message.
+/// The length of the frame header before a gRPC message.
 const PREFIX: usize = 5;
 
-/// Chunks shorter than this are joined: copying so little costs less than a frame.
+/// Chunks shorter than this are joined: copying them costs less than a frame each.
 const SMALL: usize = 16 * 1024;
 
-/// As far as they are joined.
+/// The length up to which chunks are joined.
 const JOINED: usize = 64 * 1024;
 
-/// Level 1 costs less than half of gzip's usual 6 and leaves about a tenth more bytes.
+/// Level 1 takes less than half the time of gzip's default 6, and gives about a tenth more bytes.
 const GZIP_LEVEL: u32 = 1;
 
-/// The flag of compression and the length in network order.
+/// A gRPC frame header: the flag for compression, and the length in network order.
 fn prefix(flag: u8, length: u64) -> io::Result<[u8; PREFIX]> {
     let length = u32::try_from(length)
         .map_err(|_| io::Error::other("a gRPC message can't be longer than 4 GiB"))?;
@@ -167,7 +166,7 @@ fn prefix(flag: u8, length: u64) -> io::Result<[u8; PREFIX]> {
     Ok([flag, a, b, c, d])
 }
 
-/// Appends the compressed parts to `out`.
+/// Appends the compressed parts of the batch to `out`.
 fn compress(batch: &Batch, compression: Compression, out: Vec<u8>) -> io::Result<Vec<u8>> {
     let parts = batch.parts().iter().map(|part| part.bytes());
     match compression {

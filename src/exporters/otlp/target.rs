@@ -1,4 +1,4 @@
-//! A destination as it is written.
+//! Parses the endpoint of a gRPC exporter.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use hyper::http;
 
 use crate::yaml::without_credentials;
 
-/// A destination as it is written: `host:port`, or a URL whose scheme says whether TLS.
+/// An endpoint: `host:port`, or a URL whose scheme decides about TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OtlpTarget {
     pub(super) host: String,
     pub(super) port: u16,
-    /// What the scheme says; none where there is no scheme.
+    /// Whether the scheme asks for TLS; `None` without a scheme.
     pub(super) tls: Option<bool>,
 }
 
 impl OtlpTarget {
-    /// Reads an endpoint; the error says what would be right.
+    /// Parses an endpoint. The error shows a valid one.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             let found = without_credentials(text);
@@ -60,7 +60,7 @@ impl OtlpTarget {
 }
 
 impl OtlpTarget {
-    /// The destination as a name, with the scheme if it has one.
+    /// The endpoint as a name, with the scheme if one was written.
     pub(super) fn endpoint(&self) -> String {
         match self.tls {
             Some(true) => format!("https://{self}"),

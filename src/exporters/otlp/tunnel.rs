@@ -1,12 +1,12 @@
-//! The way through an HTTP proxy that the environment names.
+//! Connects through the HTTP proxy that the environment names.
 //!
-//! `HTTPS_PROXY` and `NO_PROXY`, as in the Collector, whether the destination has TLS or not;
-//! never for loopback. The proxy is asked for a tunnel to the destination (CONNECT), in which
-//! TLS and HTTP/2 then run as they would without it.
+//! `HTTPS_PROXY` and `NO_PROXY` are read as by the Collector, whether the destination uses TLS or
+//! not; loopback never goes through a proxy. The proxy is asked for a tunnel to the destination
+//! (CONNECT), in which TLS and HTTP/2 run as they would without it.
 //!
-//! `hyper_util` has such a tunnel, too. It reads the proxy's answer by the buffer and drops what
-//! stands behind it, which without TLS is the destination's first frame; and its errors don't say
-//! what the proxy answered.
+//! `hyper_util` has such a tunnel too. It was rejected: it reads the proxy's answer into a buffer
+//! and drops the bytes after it, which without TLS are the destination's first frame; and its
+//! errors don't say what the proxy answered.
 
 use std::fmt;
 use std::io;
@@ -20,23 +20,23 @@ use tokio::net::TcpStream;
 
 use super::target::OtlpTarget;
 
-/// The longest head of an answer that is read.
+/// The longest head of a proxy's answer, in bytes.
 const LONGEST_HEAD: usize = 8192;
 
-/// A proxy. Its password, if it has one, is never shown.
+/// A proxy. Its password is never shown.
 pub(super) struct Proxy {
     pub(super) host: String,
     pub(super) port: u16,
-    /// The value of `Proxy-Authorization`.
+    /// The value of `Proxy-Authorization`, if the proxy's URL has credentials.
     pub(super) authorization: Option<Vec<u8>>,
 }
 
 impl Proxy {
-    /// The proxy for a destination, if there is one.
+    /// The proxy for a destination; `None` if it is reached directly.
     ///
     /// # Errors
     ///
-    /// When it is one that can't be spoken to.
+    /// When the proxy's URL isn't `http://` or has no host.
     pub(super) fn of(matcher: &Matcher, target: &OtlpTarget) -> anyhow::Result<Option<Self>> {
         let address: Option<IpAddr> = target.host.parse().ok();
         if target.host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
@@ -64,7 +64,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// When the proxy refuses, or answers with what isn't HTTP.
+    /// When the proxy refuses, or its answer isn't HTTP.
     pub(super) async fn tunnel(
         &self,
         socket: &mut TcpStream,
@@ -79,7 +79,7 @@ impl Proxy {
         request.extend_from_slice(b"\r\n");
         socket.write_all(&request).await?;
 
-        // Byte by byte: what follows the head is the destination's, and may come at once.
+        // Read byte by byte, since bytes after the head belong to the destination.
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() >= LONGEST_HEAD {
@@ -144,7 +144,7 @@ mod tests {
         assert!(Proxy::of(&matcher("https://proxy.example"), &target).is_err());
     }
 
-    /// What a proxy that answers so was asked, and what came of it.
+    /// The request that a proxy with this answer gets, and the result of the tunnel.
     async fn asked(proxy: &str, answer: &'static [u8]) -> (String, io::Result<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

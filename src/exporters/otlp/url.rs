@@ -1,4 +1,4 @@
-//! Where an HTTP exporter sends to.
+//! The URLs of the HTTP exporter.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use reqwest::Url;
 use crate::pdata::Signal;
 use crate::yaml::{FromValue, PlacedNode, without_credentials};
 
-/// An `http` or `https` URL without credentials. Its query may hold a key, so that nothing
-/// shows it.
+/// An `http` or `https` URL without credentials. Its `Debug` and `Display` leave out the query,
+/// which may contain a key.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PushUrl(Url);
 
@@ -18,12 +18,12 @@ impl PushUrl {
         Self(url)
     }
 
-    /// The URL itself, for the one place that sends to it.
+    /// The URL with its query, for sending.
     pub(super) fn expose(&self) -> &Url {
         &self.0
     }
 
-    /// What the destination is called in metrics, health and the log.
+    /// The name of the destination in metrics, `/health` and the log.
     pub(super) fn name(&self) -> String {
         let mut url = self.0.clone();
         url.set_query(None);
@@ -31,7 +31,7 @@ impl PushUrl {
         url.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// The path of a signal below the base, as the OTLP specification says.
+    /// The URL of a signal below this base, as the OTLP specification says.
     pub(super) fn append(&self, signal: Signal) -> Self {
         let mut url = self.0.clone();
         let base = self.0.path().trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! What the user writes.
+//! The configuration of `prometheus`.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ fn expiration(fields: &mut Fields<'_>) -> Option<Duration> {
     }
 }
 
-/// Labels by their translated names, each once.
+/// Reads `const_labels`, with translated names; two that become the same are an error.
 fn const_labels(fields: &mut Fields<'_>, namer: &Namer) -> Option<Vec<(String, String)>> {
     let Some(value) = fields.value("const_labels") else {
         return Some(Vec::new());

@@ -1,4 +1,4 @@
-//! From batches to the series of the page.
+//! Takes batches, and updates the series of the page.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -19,37 +19,37 @@ use crate::exposition::{Descriptor, Kind, Labels, SampleValue};
 use crate::pdata::view::{Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesId, SeriesMemo};
 
-/// What happened beside the points themselves, counted.
+/// How many conflicts were found, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Conflicts {
-    /// New series whose name belongs to a family of another kind.
+    /// New series whose family exists with another type; dropped.
     pub(super) kind: u64,
-    /// New series whose family says another unit.
+    /// New series whose family has another unit; shown under that.
     pub(super) unit: u64,
-    /// New series whose family says another help text.
+    /// New series whose family has another help text; shown under that.
     pub(super) help: u64,
-    /// Labels of new series that had to be renamed.
+    /// Labels of new series that were renamed to `exported_...`.
     pub(super) label: u64,
     /// Attributes left out of `target_info` because they are too long.
     pub(super) length: u64,
 }
 
-/// Keeps the page up to date with what arrives.
+/// Updates the page with each batch.
 #[derive(Debug)]
 pub(super) struct PageIngest {
     settings: Arc<PageSettings>,
     memo: SeriesMemo<SlotRef>,
     pub(super) store: Store,
-    /// By the encoded resource: its `target_info`, for what can have one.
+    /// The `target_info` of each encoded resource; `None` for a resource that has none.
     targets: HashMap<u128, Option<SlotRef>>,
-    /// By job and instance: whose `target_info` is shown.
+    /// The `target_info` that is shown for each job and instance.
     shown: HashMap<TargetLabels, SlotRef>,
     hash: [RandomState; 2],
     oldest: Option<Instant>,
     conflicts: Conflicts,
 }
 
-/// The path to a point.
+/// Where a point is in its batch, and how it is treated.
 struct PointPlace<'a> {
     resource: &'a ResourceMetrics<'a>,
     target: &'a mut Option<TargetLabels>,
@@ -57,12 +57,13 @@ struct PointPlace<'a> {
     metric: &'a Metric<'a>,
     shape: SuffixShape,
     mode: PointMode,
-    /// By how many nanoseconds points are behind whose clock was set back.
+    /// By how many nanoseconds a point must be older than its series before a clock that was set
+    /// back is considered; see [`SeriesState::apply`].
     back: u64,
 }
 
 impl PointPlace<'_> {
-    /// A point without a time has that of its arrival, by the agent's own clock.
+    /// 0 for a point without a time: it gets the agent's own time of arrival.
     #[inline]
     fn back_of(&self, point: &Point<'_>) -> u64 {
         match point.time_unix_nano() {
@@ -86,17 +87,18 @@ impl PageIngest {
         }
     }
 
-    /// Takes in a batch.
+    /// Takes a batch; points that can't be shown are discarded to `out` with a reason.
     pub(super) fn batch(&mut self, batch: &Batch, now: Now, out: &mut dyn Discards) {
         let arrived = now
             .wall
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as u64);
         for (resource, keep) in batch.resource_metrics_kept() {
-            // Whose source keeps them for longer counts as updated later by the difference.
+            // A series that its source keeps for longer than the expiration counts as updated
+            // later, by the difference.
             let updated = now.monotonic + keep.saturating_sub(self.settings.expiration);
             self.target_info(&resource, arrived, updated);
-            // A source that is polled here has its points stamped here, in order.
+            // A receiver that keeps series polls its source, and its points come in order.
             let back = match keep.is_zero() {
                 true => u64::try_from(self.settings.expiration.as_nanos()).unwrap_or(u64::MAX),
                 false => 0,
@@ -136,7 +138,7 @@ impl PageIngest {
         }
     }
 
-    /// Ends the series that were not updated for `metric_expiration`.
+    /// Ends the series that haven't been updated for `metric_expiration`.
     pub(super) fn expire(&mut self, now: Instant) {
         let Some(since) = now.checked_sub(self.settings.expiration) else {
             return;
@@ -158,12 +160,12 @@ impl PageIngest {
         }
     }
 
-    /// When the first series may expire.
+    /// When the oldest series expires; `None` if there are no series.
     pub(super) fn deadline(&self) -> Option<Instant> {
         Some(self.oldest? + self.settings.expiration)
     }
 
-    /// What was counted since the last call.
+    /// The conflicts since the last call.
     pub(super) fn take_conflicts(&mut self) -> Conflicts {
         std::mem::take(&mut self.conflicts)
     }
@@ -213,7 +215,7 @@ impl PageIngest {
         Ok(())
     }
 
-    /// Translates a point whose series isn't known, and gives it its place.
+    /// Shows a point whose series isn't on the page yet.
     #[cold]
     fn newcomer(
         &mut self,
@@ -292,8 +294,8 @@ impl PageIngest {
         added
     }
 
-    /// Shows what a resource says of itself, as long as it sends anything. A resource
-    /// without job or instance has no target, as in the Collector.
+    /// Shows the `target_info` of a resource, for as long as it sends anything. A resource
+    /// without job or instance has none, as in the Collector.
     fn target_info(&mut self, resource: &ResourceMetrics<'_>, arrived: u64, now: Instant) {
         let raw = resource.resource().raw();
         let [high, low] = self.hash.each_ref().map(|hash| hash.hash_one(raw));
@@ -313,7 +315,7 @@ impl PageIngest {
             self.conflicts.length += too_long;
             self.show_target(&target, &labels, arrived, now)
         });
-        // What sends ever new resources doesn't fill the memory.
+        // A bound for senders that send a new resource each time.
         if self.targets.len() >= self.settings.limits.lines {
             self.targets.clear();
         }
@@ -327,7 +329,7 @@ impl PageIngest {
         arrived: u64,
         now: Instant,
     ) -> Option<SlotRef> {
-        // One a target: a second would make every join with it ambiguous.
+        // Only one for a job and instance, since a second one would make joins ambiguous.
         if let Some(before) = self.shown.remove(target) {
             self.store.remove(before);
         }

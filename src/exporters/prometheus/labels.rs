@@ -1,4 +1,4 @@
-//! The labels of a series: from its point, its scope, its resource and the configuration.
+//! Makes the labels of a series from its point, its scope, its resource and the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use super::naming::SuffixShape;
 use crate::exposition::Labels;
 use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
 
-/// Attributes that identify a service, from which `job` and `instance` are made.
+/// The resource attributes from which `job` and `instance` are made.
 pub(super) const NAME: &str = "service.name";
 pub(super) const NAMESPACE: &str = "service.namespace";
 pub(super) const INSTANCE: &str = "service.instance.id";
 
-/// What a resource gives to all its series.
+/// The labels that a resource gives to all its series.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct TargetLabels {
-    /// `service.namespace/service.name`, or the name alone; empty for none.
+    /// `service.namespace/service.name`, or the name alone; empty if there is no name.
     pub(super) job: String,
-    /// `service.instance.id`; empty for none.
+    /// `service.instance.id`; empty if there is none.
     pub(super) instance: String,
 }
 
@@ -36,11 +36,11 @@ impl TargetLabels {
     }
 }
 
-/// The labels of a point's series, by name. The second value says how many of the point's
-/// own labels had to be renamed.
+/// The labels of a point's series, sorted by name, and how many of the point's own labels were
+/// renamed.
 ///
-/// Labels without a value are left out: to Prometheus they aren't there, so two series
-/// that differ in one would be the same.
+/// Labels with an empty value are left out: Prometheus treats them as absent, so two series that
+/// differ only in one would be the same.
 pub(super) fn of_point(
     settings: &PageSettings,
     resource: &Attributes<'_>,
@@ -71,7 +71,7 @@ pub(super) fn of_point(
             || is_internal(name)
     };
 
-    // By the keys as they were sent: that is the order in which colliding labels are joined.
+    // Sorted by the keys as sent, since the values of colliding labels are joined in that order.
     let mut own: BTreeMap<String, String> = BTreeMap::new();
     if settings.resource_labels {
         collect(&mut own, resource, |key| Some(key.to_owned()));
@@ -101,9 +101,9 @@ pub(super) fn of_point(
     (rendered(&labels), renamed)
 }
 
-/// The labels of a target's `target_info`: what the resource says of itself beyond `job`
-/// and `instance`. The second value says how many attributes were left out because they are
-/// longer than a text may be: a command line of many kilobytes is no reason to lose the rest.
+/// The labels of a target's `target_info`: `job`, `instance`, and the resource's other
+/// attributes. Attributes longer than `max_text_bytes`, such as a command line of many kilobytes,
+/// are left out; the second value counts them.
 pub(super) fn of_target(
     settings: &PageSettings,
     resource: &Attributes<'_>,
@@ -132,7 +132,7 @@ pub(super) fn of_target(
     (rendered(&labels), too_long.len() as u64)
 }
 
-/// Whether key and value of an attribute have so many bytes at most, as they were sent.
+/// Whether an attribute's key and value each have at most `most` bytes.
 pub(super) fn is_within(attribute: &KeyValue<'_>, most: usize) -> bool {
     let value = match attribute.value {
         Value::Str(text) => text.len(),
@@ -144,13 +144,13 @@ pub(super) fn is_within(attribute: &KeyValue<'_>, most: usize) -> bool {
     attribute.key.len() <= most && value <= most
 }
 
-/// Two underscores in front are for Prometheus's own use; parsers refuse them.
+/// Whether a name begins with two underscores: these are reserved, and parsers refuse some.
 pub(super) fn is_internal(name: &str) -> bool {
     name.starts_with("__")
 }
 
-/// Adds attributes under the keys that `rename` gives; a key that is there already stays,
-/// and of a key that comes twice the first counts.
+/// Adds attributes under the keys that `rename` gives. A key that is there already keeps its
+/// value, and of a key that occurs twice the first value is taken.
 fn collect(
     into: &mut BTreeMap<String, String>,
     attributes: &Attributes<'_>,

@@ -1,9 +1,9 @@
-//! How much a page may hold, in lines and in bytes.
+//! The limits of a page, in lines and in bytes.
 //!
-//! What bounds lines alone doesn't bound memory: a label can be as long as a request, a
-//! histogram writes its labels once for each bucket, and a help text is written on every page.
-//! So every text has a bound, and what a series and the whole page write. Names, keys, label
-//! values, help texts, units, and what resource and scope add weigh alike.
+//! A limit on lines alone doesn't bound memory: a label can be as long as a request, a histogram
+//! writes its labels once per bucket, and a help text is written on every page. So there are
+//! limits on each text, on the bytes of a series and on those of the page. They count names,
+//! keys, label values, help texts, units, and the texts of resource and scope.
 
 use super::PageSettings;
 use super::labels::{INSTANCE, NAME, NAMESPACE, is_within};
@@ -11,38 +11,38 @@ use super::reading::lines;
 use crate::exposition::{Descriptor, SampleValue};
 use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics};
 
-/// What the keys `max_series`, `max_text_bytes`, `max_series_bytes` and `max_page_bytes` say.
+/// The values of `max_series`, `max_text_bytes`, `max_series_bytes` and `max_page_bytes`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageLimits {
-    /// Lines of the page.
+    /// The most lines of the page.
     pub(super) lines: usize,
-    /// Bytes of one text as it was sent.
+    /// The most bytes of one text as it was sent.
     pub(super) text_bytes: usize,
-    /// Bytes that one series writes.
+    /// The most bytes that one series writes.
     pub(super) series_bytes: usize,
-    /// Bytes that all of them write, with what their families say of themselves.
+    /// The most bytes that all series write, with the metadata of their families.
     pub(super) page_bytes: usize,
 }
 
-/// What a line has beside name and labels: a suffix, a bucket's bound, and the value.
+/// Bytes of a line beside name and labels: a suffix, a bucket's bound, and the value.
 const LINE: usize = 32;
 
-/// What a series of this family writes, within a few bytes for each line.
+/// The bytes that a series of this family writes, accurate to a few bytes per line.
 pub(super) fn series_bytes(family: &str, text: &[u8], value: &SampleValue) -> usize {
     match value {
-        // Its text has the name already.
+        // The text of a number's series already contains the name.
         SampleValue::Number(_) => text.len() + LINE,
         _ => lines(value) * (family.len() + text.len() + LINE),
     }
 }
 
-/// What a family says of itself: its name, its help text and its unit, a line each, and that
-/// again in the memory beside the page.
+/// The bytes of a family's metadata lines (name, help, unit), and as much again for its entry in
+/// memory.
 pub(super) fn family_bytes(descriptor: &Descriptor) -> usize {
     4 * (descriptor.name.len() + LINE) + descriptor.help.len() + descriptor.unit.len()
 }
 
-/// The texts that a point would bring to the page.
+/// The texts that a point would add to the page.
 pub(super) struct Texts<'a> {
     pub(super) resource: &'a ResourceMetrics<'a>,
     pub(super) scope: &'a ScopeMetrics<'a>,
@@ -51,8 +51,7 @@ pub(super) struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Whether each of them is as short as `max_text_bytes` says. Decided before any of them
-    /// is copied.
+    /// Whether each of them has at most `max_text_bytes`. Checked before any of them is copied.
     pub(super) fn are_within(&self, settings: &PageSettings) -> bool {
         let most = settings.limits.text_bytes;
         let resource = self.resource.resource().attributes();

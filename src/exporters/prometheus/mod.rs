@@ -23,20 +23,20 @@
 //!     queue_bytes: 16MiB          # encoded, what may wait for the page; 64KiB to 1GiB
 //! ```
 //!
-//! Names, labels and types are translated as by the Collector's exporter of that name;
-//! `docs/prometheus.md` has the rules, and each difference with its reason. The page is
-//! valid whatever comes in: what would spoil it is dropped and counted.
+//! Names, labels and types are translated as by the Collector's `prometheus` exporter;
+//! `docs/prometheus.md` has the rules, and each difference with its reason. The page is always
+//! valid: points that would make it invalid are dropped and counted.
 //!
-//! Points end in the ledger as sent, or dropped with a reason: `unsupported` (Prometheus
-//! has no way to say it, or its name belongs to a metric of another type), `out_of_order`
-//! (older than what is shown, or a delta that was counted already), `cardinality` (the page
-//! has `max_series` lines, or `max_page_bytes`), `oversized` (a text of the point, its metric,
-//! its scope or its resource has more than `max_text_bytes`, or its series would write more
-//! than `max_series_bytes`). What `target_info` says of a resource goes without the attributes
-//! that are longer than a text may be.
+//! The ledger counts points as sent, or as dropped with a reason: `unsupported` (Prometheus has
+//! no form for it, or a metric of another type has its name), `out_of_order` (older than the
+//! shown one, or a delta that was counted already), `cardinality` (the page has `max_series`
+//! lines or `max_page_bytes`), `oversized` (a text of the point, its metric, its scope or its
+//! resource has more than `max_text_bytes`, or its series would write more than
+//! `max_series_bytes`). `target_info` leaves out a resource's attributes that are longer than
+//! `max_text_bytes`.
 //!
-//! Ingestion holds the lock for a batch, a page for a piece of 64 KiB at a time, so neither
-//! waits for the other longer than that.
+//! A batch locks the series while it is taken in, a page for 64 KiB at a time, so neither delays
+//! the other for longer.
 //!
 //! Metrics:
 //!
@@ -89,15 +89,15 @@ pub const FACTORY: ExporterFactory = ExporterFactory {
 /// The path of the page.
 const PATH: &str = "/metrics";
 
-/// A page is swept at most this many times per `metric_expiration`, so a series may outlive
-/// it by a sixteenth, unseen.
+/// How many times per `metric_expiration` expired series are removed at most. A series may stay
+/// for a sixteenth longer, but isn't shown.
 const SWEEPS: u32 = 16;
 
-/// What decides how the page looks.
+/// How series are translated and the page is written.
 #[derive(Debug, Clone)]
 struct PageSettings {
     namer: Namer,
-    /// Names are translated already.
+    /// With translated names.
     const_labels: Vec<(String, String)>,
     scope_labels: bool,
     resource_labels: bool,
@@ -108,7 +108,7 @@ struct PageSettings {
     limits: PageLimits,
 }
 
-/// The page, shared by the sink and whoever reads it.
+/// The page, shared by the sink and the requests that read it.
 type SharedIngest = Arc<Mutex<PageIngest>>;
 
 impl ExporterConfig for Config {
@@ -141,7 +141,7 @@ struct PrometheusSink {
     settings: Arc<PageSettings>,
     shared: SharedIngest,
     conflicts: Counter<u64>,
-    /// [`SWEEPS`] puts off the next one until then.
+    /// The next sweep isn't due before; see [`SWEEPS`].
     not_before: Option<Instant>,
 }
 
@@ -196,8 +196,7 @@ impl Sink for PrometheusSink {
             Listener::Agent => "",
             Listener::At(_) => "::endpoint",
         };
-        // The agent's own families have one page, and it is this one if it is where that
-        // page would be.
+        // The agent's own families are on the page at the agent's own listener.
         let own = (self.listener == Listener::Agent).then(|| self.context.telemetry.clone());
         self.context.routes.register(Route {
             listener: self.listener.clone(),
@@ -252,8 +251,8 @@ impl Sink for PrometheusSink {
     }
 }
 
-/// Every section leaves the page whole, or loses a point at worst, so a panic elsewhere is
-/// no reason to stop showing it.
+/// A panic under the lock costs one point at most and leaves the page valid, so a poisoned lock
+/// is used all the same.
 fn lock(shared: &SharedIngest) -> MutexGuard<'_, PageIngest> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

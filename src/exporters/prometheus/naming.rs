@@ -1,21 +1,21 @@
-//! OpenTelemetry's names in Prometheus's terms, as the Collector's exporter writes them.
+//! Translates OpenTelemetry's names to Prometheus's, as the Collector's exporter does.
 
-/// How names are translated; the Collector's `translation_strategy`.
+/// How names are translated: `translation_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Strategy {
     /// `http.server.duration` in `ms` becomes `http_server_duration_milliseconds`.
     #[default]
     UnderscoreEscapingWithSuffixes,
-    /// ... becomes `http_server_duration`.
+    /// `http.server.duration` in `ms` becomes `http_server_duration`.
     UnderscoreEscapingWithoutSuffixes,
-    /// ... becomes `http.server.duration_milliseconds`, in quotes on the page.
+    /// `http.server.duration` in `ms` becomes `http.server.duration_milliseconds`, in quotes.
     NoUtf8EscapingWithSuffixes,
-    /// ... stays `http.server.duration`.
+    /// `http.server.duration` in `ms` stays `http.server.duration`, in quotes.
     NoTranslation,
 }
 
 impl Strategy {
-    /// Every strategy by its name in configurations.
+    /// Every strategy with its name in configurations.
     pub(super) const ALL: [(&'static str, Self); 4] = [
         (
             "UnderscoreEscapingWithSuffixes",
@@ -47,7 +47,7 @@ impl Strategy {
     }
 }
 
-/// What a metric's suffix depends on beside its unit.
+/// The kind of a metric, which decides about its suffixes together with the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum SuffixShape {
     Gauge,
@@ -57,11 +57,11 @@ pub(super) enum SuffixShape {
     Summary,
 }
 
-/// Translates names.
+/// Translates names by the configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Namer {
     strategy: Strategy,
-    /// Goes before every metric name, with an underscore.
+    /// The prefix of every metric name; an underscore follows it.
     namespace: Option<String>,
 }
 
@@ -78,8 +78,8 @@ impl Namer {
         }
     }
 
-    /// A metric's name; none where it has none, or nothing but underscores or a counter's
-    /// suffix would be left of it.
+    /// The name of a metric on the page; `None` if its name is empty, or only underscores or a
+    /// counter's suffix would be left of it.
     pub(super) fn metric(&self, name: &str, unit: &str, shape: SuffixShape) -> Option<String> {
         if name.is_empty() {
             return None;
@@ -97,8 +97,8 @@ impl Namer {
         (usable && !translated.is_empty() && translated != "_total").then_some(translated)
     }
 
-    /// A label's name. Every character that Prometheus doesn't take becomes an underscore,
-    /// and a digit in front is preceded by `key_`.
+    /// The name of a label. Each character that Prometheus doesn't allow becomes an underscore,
+    /// and `key_` goes before a leading digit.
     pub(super) fn label(&self, key: &str) -> String {
         if key.is_empty() {
             return "_".to_owned();
@@ -123,7 +123,7 @@ impl Namer {
         }
     }
 
-    /// A unit in words, such as `meters_per_second`; empty for none.
+    /// A unit in words, such as `meters_per_second`; empty if there is none.
     pub(super) fn unit(&self, unit: &str) -> String {
         let (main, per) = words(unit);
         let parts = [cleaned(&main), cleaned(&per)];
@@ -135,7 +135,7 @@ impl Namer {
         parts.join("_")
     }
 
-    /// `target_info` in the exporter's namespace.
+    /// `target_info`, with the namespace before it.
     pub(super) fn target_info(&self) -> String {
         self.prefixed("target_info".to_owned())
     }
@@ -143,7 +143,7 @@ impl Namer {
     fn prefixed(&self, name: String) -> String {
         match &self.namespace {
             Some(namespace) => format!("{namespace}_{name}"),
-            // Two escapes of one character each, where a digit comes first.
+            // Without a namespace, a leading digit needs an underscore before it.
             None if self.strategy.escapes()
                 && name.starts_with(|first: char| first.is_ascii_digit()) =>
             {
@@ -183,7 +183,7 @@ impl Namer {
         if shape == SuffixShape::Counter {
             ends_with("total");
         }
-        // Gauges only: units of `1` on counters mean things counted, not ratios.
+        // For gauges only: on counters the unit `1` means things counted, not a ratio.
         if shape == SuffixShape::Gauge && unit == "1" {
             ends_with("ratio");
         }
@@ -213,7 +213,7 @@ fn is_metric_char(char: char) -> bool {
     char.is_ascii_alphanumeric() || char == ':'
 }
 
-/// The runs of characters that are kept.
+/// The parts of a text that consist of characters to keep.
 fn tokens(text: &str, keep: impl Fn(char) -> bool) -> Vec<String> {
     text.split(|char| !keep(char))
         .filter(|token| !token.is_empty())
@@ -221,8 +221,8 @@ fn tokens(text: &str, keep: impl Fn(char) -> bool) -> Vec<String> {
         .collect()
 }
 
-/// A page can't carry a NUL, not even in quotes, and two names that differ in it alone
-/// must be one before they get there.
+/// Replaces NUL, which a page can't contain even in quotes. Done here, so that two names that
+/// differ only in a NUL become one.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -240,8 +240,8 @@ fn without_suffix<'a>(name: &'a str, suffix: &str) -> &'a str {
         .unwrap_or(name)
 }
 
-/// A UCUM unit in words: what is measured, and what it is measured by (`per_second`).
-/// Annotations in braces say nothing about the unit.
+/// A UCUM unit in words: the unit itself, and the one after `/` (`per_second`). Annotations in
+/// braces are left out.
 fn words(unit: &str) -> (String, String) {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let named = |text: &str| {
@@ -296,7 +296,7 @@ fn words(unit: &str) -> (String, String) {
     (main, per)
 }
 
-/// Invalid characters as underscores, one for a run of them and none in front.
+/// Replaces each run of invalid characters by one underscore, and leaves out leading ones.
 fn cleaned(unit: &str) -> String {
     let mut cleaned = String::with_capacity(unit.len());
     for char in unit.chars() {
@@ -324,7 +324,7 @@ mod tests {
                 "{name} {unit}"
             );
         };
-        // The examples of OpenTelemetry's specification and of the Collector's translator.
+        // Examples of the OpenTelemetry specification and of the Collector's translator.
         f(
             "system.network.io",
             "By",

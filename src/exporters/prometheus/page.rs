@@ -1,7 +1,7 @@
 //! Answers scrapes: plans the page, then writes it piece by piece while it is sent.
 //!
-//! A page of 200,000 families takes half a second to make, on threads that may block. A
-//! client that reads slowly holds none of them, since each piece is asked for anew.
+//! A page of 200,000 families takes half a second, on threads that may block. A client that reads
+//! slowly occupies none of them, since each piece is made only when it is needed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -23,20 +23,20 @@ use crate::exposition::{self, Accepted, Chunks, Encoder, Family, FamilyNames, Fo
 use crate::lane::Lane;
 use crate::telemetry::Telemetry;
 
-/// Makes pages.
+/// Answers the requests for the page.
 pub(super) struct Pages {
     shared: SharedIngest,
     settings: Arc<PageSettings>,
-    /// Whose families stand on the page beside the pipeline's.
+    /// The agent's own metrics, if they are on this page.
     own: Option<Telemetry>,
-    /// Pages that are in the making share these threads, piece by piece.
+    /// The threads on which pieces are made, shared by all requests.
     lane: Lane,
 }
 
-/// Pieces of a page that are made at a time. More would take what ingestion needs.
+/// How many pieces are made at a time. More would take processors from the pipeline.
 const THREADS: usize = 2;
 
-/// Families that are planned while the lock is held.
+/// How many families are listed while the series are locked.
 const PLANNED_AT_ONCE: usize = 1024;
 
 impl Pages {
@@ -90,7 +90,7 @@ impl Handler for Pages {
     }
 }
 
-/// The pieces of a page whose first one is there already.
+/// The pieces of a page, after a first one that has been made.
 fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Frame<Bytes>> {
     let rest = stream::unfold(page, move |mut page| {
         let lane = lane.clone();
@@ -105,25 +105,25 @@ fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Fr
     stream::iter(first.map(Frame::data)).chain(rest)
 }
 
-/// A page in the making. Which families it has, and under which names, is decided at the
-/// beginning; what comes later stands on the next page.
+/// A page that is being written. Its families and their names are fixed at the beginning; later
+/// ones are left for the next page.
 pub(super) struct Page {
     shared: SharedIngest,
     parts: VecDeque<FamilyPart>,
     encoder: Option<Encoder>,
     chunks: Option<Chunks>,
-    /// Slots that came later are left out, and series that nobody updated since then.
+    /// Series created after this number are left out, and so are those not updated since `since`.
     born: u64,
     since: Option<Instant>,
 }
 
-/// A family to be written.
+/// A family that is to be written.
 struct FamilyPart {
     own: Option<Family>,
     shared: Option<FamilyRef>,
-    /// On this page.
+    /// The type that this page shows; OpenMetrics may differ from the family's own.
     kind: Kind,
-    /// Where to go on; none before the family's own lines are written.
+    /// The slot to continue with; `None` before the family's metadata is written.
     next: Option<usize>,
 }
 
@@ -147,7 +147,7 @@ impl Page {
         }
     }
 
-    /// The next piece; none at the end.
+    /// The next piece; `None` at the end.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
         let encoder = self.encoder.as_mut()?;
         while let Some(part) = self.parts.front_mut() {
@@ -170,7 +170,7 @@ impl Page {
 }
 
 impl FamilyPart {
-    /// Writes what fits into a piece; true once all is written.
+    /// Writes until the piece is full; true if the family is complete.
     fn write(
         &mut self,
         shared: &SharedIngest,
@@ -210,8 +210,8 @@ impl FamilyPart {
     }
 }
 
-/// The families that there are now, and by what later ones are told. Ingestion never waits
-/// for more than a slice of them.
+/// The families on the page now, and the number that tells later ones from them. The series are
+/// unlocked after every [`PLANNED_AT_ONCE`] families.
 fn families(shared: &SharedIngest) -> (Vec<FamilyRef>, u64) {
     let born = lock(shared).store.born();
     let mut families: Vec<FamilyRef> = Vec::new();
@@ -229,9 +229,9 @@ fn families(shared: &SharedIngest) -> (Vec<FamilyRef>, u64) {
     (families, born)
 }
 
-/// Decides what the page has: the agent's own families, and the pipeline's as far as their
-/// names are free. A family that both have is written once, under the agent's help, and
-/// with the agent's series where both have the same.
+/// Decides which families the page has: the agent's own, and those of the pipeline whose names
+/// are free. A family that both have is written once, with the agent's help; a series that both
+/// have is the agent's.
 fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<FamilyPart> {
     let mut own: HashMap<String, Family> = own
         .into_iter()

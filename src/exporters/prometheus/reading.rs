@@ -1,4 +1,4 @@
-//! A data point in terms of the exposition, and how it changes what a series shows.
+//! Reads data points, and decides how they change what a series shows.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::pdata::view::{
 
 use super::naming::SuffixShape;
 
-/// How the points of a metric follow one another.
+/// How a metric's points relate to earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PointMode {
-    /// Each says how things stand.
+    /// Each point is the current value.
     Latest,
-    /// Each says what came to the one before.
+    /// Each point is the change since the one before.
     Delta,
 }
 
-/// What a metric's points mean; none where Prometheus has no way to say it.
+/// How a metric's points are shown; `None` if Prometheus has no form for them.
 ///
-/// A falling total in deltas is refused as in the Collector: where one delta is lost, all
-/// that comes after would be wrong, and nothing would show it.
+/// Deltas of a sum that may fall are refused as by the Collector: if one were lost, all later
+/// totals would be wrong, and nothing would show that.
 pub(super) fn meaning(data: &Data<'_>) -> Option<(SuffixShape, PointMode)> {
     let mode = |temporality: &Temporality| match temporality {
         Temporality::Cumulative => Some(PointMode::Latest),
@@ -49,22 +49,22 @@ pub(super) fn meaning(data: &Data<'_>) -> Option<(SuffixShape, PointMode)> {
     }
 }
 
-/// A data point, read.
+/// A data point in the page's terms.
 #[derive(Debug)]
 pub(super) struct PointReading {
-    /// When it held, in nanoseconds since the Unix epoch.
+    /// The point's time, in nanoseconds since the Unix epoch.
     pub(super) time: u64,
-    /// When the counting began; 0 for unknown.
+    /// The start of the counting, likewise; 0 if unknown.
     pub(super) start: u64,
     pub(super) value: SampleValue,
     pub(super) exemplar: Option<Box<SampleExemplar>>,
 }
 
 impl PointReading {
-    /// Reads a point; `arrived` stands in for a time that it doesn't have. Bounds that
-    /// equal those of `like` are shared with it.
+    /// Reads a point. `arrived` replaces a missing time. Histogram bounds equal to `like` are
+    /// shared with it instead of copied.
     ///
-    /// None where the point says nothing, or contradicts itself.
+    /// `None` if the point has no value, or its buckets contradict each other.
     #[inline]
     pub(super) fn of(
         point: &Point<'_>,
@@ -85,8 +85,8 @@ impl PointReading {
                 SampleValue::Histogram(Box::new(histogram(point, like)?)),
                 None,
             ),
-            // The text formats have no native histograms. As from the Collector's page,
-            // count and sum are exact, and all observations lie in the infinite bucket.
+            // The text formats have no native histograms. As on the Collector's page, count and
+            // sum are exact, and all observations are in the infinite bucket.
             Point::ExponentialHistogram(point) => {
                 let histogram = Histogram {
                     bounds: shared(Vec::new(), like)?,
@@ -111,15 +111,15 @@ impl PointReading {
     }
 }
 
-/// What a series shows, and what decides which point may change it.
+/// What a series shows, and what decides which point may replace it.
 #[derive(Debug)]
 pub(super) struct SeriesState {
     pub(super) series: Series,
-    /// Time of the newest point, in nanoseconds since the Unix epoch.
+    /// The time of the newest point, in nanoseconds since the Unix epoch.
     time: u64,
-    /// Time of the last point that was too far behind it to be merely late; 0 for none.
+    /// The time of the last point that was too old to be merely late; 0 if there was none.
     past: u64,
-    /// Who sent it; two identities can come out as one series.
+    /// The identity that the shown point had in the stream; two identities may become one series.
     owner: Option<SeriesId>,
 }
 
@@ -142,7 +142,8 @@ impl SeriesState {
         }
     }
 
-    /// Whether something of this time may end the series. `back` is as in [`SeriesState::apply`].
+    /// Whether a tombstone with this time may end the series. `back` is as in
+    /// [`SeriesState::apply`].
     pub(super) fn may_end(&self, time: u64, back: u64) -> bool {
         let set_back = || back == 0 || self.is_far(time, back) && self.follows_past(time);
         time == 0 || time >= self.time || set_back()
@@ -156,9 +157,9 @@ impl SeriesState {
         self.past != 0 && time > self.past
     }
 
-    /// Whether a point is older than what is shown because its sender's clock was set back.
-    /// Of what is merely far behind, the second point in a row that rises shows that: one
-    /// alone is a late one, and those of a live sender between them say so, too.
+    /// Whether a point is older than the shown one because its sender's clock was set back. For
+    /// points that are merely far behind, the second one in a row with rising times shows that. A
+    /// single old point is a late one, and newer points in between show that the clock is right.
     #[cold]
     fn is_set_back(&mut self, time: u64, owner: Option<SeriesId>, back: u64) -> bool {
         if owner != self.owner {
@@ -175,21 +176,22 @@ impl SeriesState {
         follows
     }
 
-    /// Takes in a point.
+    /// Takes a point.
     ///
-    /// Latest: the newest time wins, and of two identities with one time the greater.
-    /// Delta: a point that begins at or after the end of the last one, or doesn't say where
-    /// it begins, is added; one that overlaps has been counted already. A gap is no reset, as
-    /// it is in the Collector: SDKs send nothing for an interval without events, and a
-    /// restart of the sender looks the same and needs nothing else.
+    /// Latest: the point with the newest time is shown; of two identities with the same time,
+    /// always the greater one. Delta: a point that begins at or after the end of the last one, or
+    /// has no start, is added; one that overlaps was counted already and is refused. A gap
+    /// between deltas is no reset, unlike in the Collector: SDKs send nothing for an interval
+    /// without events, and after a restart of the sender adding is right too.
     ///
-    /// A point may be behind because the clock that stamps it was set back. `back` says by how
-    /// many nanoseconds it must be behind for that: none for the agent's own points, which
-    /// come in order whatever the clock does.
+    /// A point may be older than the shown one because its clock was set back. That is considered
+    /// if it is older by more than `back` nanoseconds: 0 for points of the agent's own receivers,
+    /// which arrive in order.
     ///
     /// # Errors
     ///
-    /// `OutOfOrder` for what is older than what is shown, `Unsupported` for a delta that
+    /// `OutOfOrder` if the point is older than the shown one, `Unsupported` for a delta that is
+    /// negative or NaN.
     /// would let a counter fall.
     #[inline]
     pub(super) fn apply(
@@ -224,8 +226,8 @@ impl SeriesState {
                         self.series.value = sum;
                         None
                     }
-                    // What has overflowed, or has other buckets, begins anew, which scrapers
-                    // take for a reset.
+                    // The total overflowed or its buckets changed: it begins anew, which
+                    // Prometheus sees as a reset.
                     None => {
                         self.series.value = reading.value;
                         Some(reading.start)
@@ -247,7 +249,7 @@ impl SeriesState {
     }
 }
 
-/// Lines that a value takes on the page.
+/// How many lines a value takes on the page.
 pub(super) fn lines(value: &SampleValue) -> usize {
     match value {
         SampleValue::Number(_) => 1,
@@ -256,7 +258,7 @@ pub(super) fn lines(value: &SampleValue) -> usize {
     }
 }
 
-/// Adds a delta to a total; none where it overflows or the buckets are others.
+/// Adds a delta to a total; `None` if it overflows or the buckets differ.
 fn sum(total: &SampleValue, delta: &SampleValue) -> Option<SampleValue> {
     match (total, delta) {
         (SampleValue::Number(total), SampleValue::Number(delta)) => {
@@ -295,7 +297,7 @@ fn histogram(point: &HistogramPoint<'_>, like: Option<&Arc<Bounds>>) -> Option<H
     if counts.len() != bounds.len() + 1 {
         return None;
     }
-    // Some senders write the infinite bound, which is there without being written.
+    // Some senders write the infinite bound, which is implied.
     if bounds.last() == Some(&f64::INFINITY) {
         bounds.pop();
         let beyond = counts.pop()?;
@@ -338,13 +340,13 @@ fn shared(bounds: Vec<f64>, like: Option<&Arc<Bounds>>) -> Option<Arc<Bounds>> {
     }
 }
 
-/// Quantiles in order, each once; one that is no quantile has no place on a page.
+/// The quantiles in order, each once; those outside 0 to 1 are left out.
 fn summary(point: &SummaryPoint<'_>) -> Summary {
     let mut quantiles: Vec<(f64, f64)> = point
         .quantiles()
         .map(|at| (at.quantile, at.value))
         .filter(|(quantile, _)| (0.0..=1.0).contains(quantile))
-        // Minus zero is written as zero, so it has to be one here.
+        // -0 is written as 0, so both must be the same quantile.
         .map(|(quantile, value)| (quantile.abs(), value))
         .collect();
     quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -364,9 +366,9 @@ fn newest_exemplar(point: &NumberPoint<'_>) -> Option<Box<SampleExemplar>> {
         .map(Box::new)
 }
 
-/// Reads an exemplar. Its labels are the ids of its trace, as in the Collector: 63
-/// characters, where OpenMetrics allows 128. The attributes that the aggregation took from
-/// it would rarely fit beside them.
+/// Reads an exemplar. As in the Collector its labels are only the ids of its trace: 63
+/// characters, where OpenMetrics allows 128. The attributes that aggregation removed would rarely
+/// fit beside them.
 fn exemplar(view: &view::Exemplar<'_>) -> Option<SampleExemplar> {
     let value = view.value()?.as_f64();
     if value.is_nan() {
@@ -386,7 +388,7 @@ fn exemplar(view: &view::Exemplar<'_>) -> Option<SampleExemplar> {
     })
 }
 
-/// Nanoseconds as milliseconds; none for 0, which means unknown.
+/// Nanoseconds as milliseconds; `None` for 0, which means unknown.
 fn millis(nanos: u64) -> Option<i64> {
     (nanos != 0).then(|| (nanos / 1_000_000).cast_signed())
 }

@@ -1,6 +1,6 @@
-//! Entries that keep their place until they are removed.
+//! A list whose entries keep their index.
 
-/// A list in which removing an entry moves no other.
+/// A list in which removing an entry doesn't move the others.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     entries: Vec<Option<T>>,
@@ -17,7 +17,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Puts an entry into the first place that is free, and returns that.
+    /// Puts an entry at a free index, and returns that.
     pub(super) fn insert(&mut self, entry: T) -> usize {
         if let Some(index) = self.free.pop()
             && let Some(place) = self.entries.get_mut(index)
@@ -25,7 +25,7 @@ impl<T> Slots<T> {
             *place = Some(entry);
             return index;
         }
-        // Most families have one series or two, and a vector begins with room for four.
+        // A vector begins with room for four entries, but most families have one or two series.
         if self.entries.len() == self.entries.capacity() && self.entries.len() < 4 {
             self.entries.reserve_exact(self.entries.len().max(1));
         }
@@ -39,7 +39,7 @@ impl<T> Slots<T> {
         Some(entry)
     }
 
-    /// Gives back the room behind the last entry, once most of it is unused.
+    /// Frees the memory after the last entry once most of it is unused.
     pub(super) fn compact(&mut self) {
         let used = self.entries.iter().rposition(Option::is_some);
         let used = used.map_or(0, |last| last + 1);
@@ -61,7 +61,7 @@ impl<T> Slots<T> {
         self.entries.len() - self.free.len()
     }
 
-    /// One more than the greatest index in use, at least.
+    /// A bound above every index in use.
     pub(super) fn end(&self) -> usize {
         self.entries.len()
     }
@@ -76,13 +76,13 @@ impl<T> Slots<T> {
         self.entries.get_mut(index)?.as_mut()
     }
 
-    /// The entries from a place on, with their indices.
+    /// The entries at and after an index, each with its index.
     pub(super) fn from(&self, start: usize) -> impl Iterator<Item = (usize, &T)> {
         let places = self.entries.iter().enumerate().skip(start);
         places.filter_map(|(index, place)| Some((index, place.as_ref()?)))
     }
 
-    /// Every entry.
+    /// All entries.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().flatten()
     }
@@ -103,7 +103,7 @@ mod tests {
         slots.compact();
         assert_eq!((slots.len(), slots.get(3)), (1, Some(&3)));
         assert!(slots.entries.capacity() < 10 && slots.free.capacity() < 10);
-        // Places that are free are found again, and those that are gone are not.
+        // Free indices are used again; those that `compact` removed aren't.
         let places: Vec<usize> = (0..5).map(|entry| slots.insert(entry)).collect();
         assert_eq!(slots.len(), 6);
         assert_eq!(places.iter().filter(|place| **place < 3).count(), 3);

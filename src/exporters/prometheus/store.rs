@@ -1,4 +1,4 @@
-//! The families and series that the page shows.
+//! The families and series on the page.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
@@ -18,7 +18,7 @@ use crate::exposition::{
 };
 use crate::pdata::SeriesId;
 
-/// Where a slot is. Stays right until the slot is removed, and never leads to another.
+/// The place of a series. Valid until the series is removed; never leads to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotRef {
     family: usize,
@@ -26,7 +26,7 @@ pub(super) struct SlotRef {
     born: u64,
 }
 
-/// A family on the page, as a page in the making knows it.
+/// The key of a family, as a page that is being written keeps it.
 #[derive(Debug, Clone)]
 pub(super) struct FamilyRef {
     pub(super) name: Arc<str>,
@@ -35,18 +35,18 @@ pub(super) struct FamilyRef {
     pub(super) born: u64,
 }
 
-/// What a family of that name says already, where a newcomer says something else.
+/// How a new series contradicts the family that has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// Another kind, or one of its sample's names: the newcomer can't be shown.
+    /// The type differs, or the name is one that another family's samples use: it can't be shown.
     Kind,
-    /// Another unit: the first stays.
+    /// The unit differs: the family keeps its own.
     Unit,
-    /// Another help text: the first stays.
+    /// The help text differs: the family keeps its own.
     Help,
 }
 
-/// Families by name, and their series. Pure: whoever owns it decides when, and locks it.
+/// Families by name, and their series. Pure: the owner passes the time and does the locking.
 #[derive(Debug)]
 pub(super) struct Store {
     families: Slots<StoredFamily>,
@@ -54,10 +54,10 @@ pub(super) struct Store {
     names: FamilyNames,
     limits: PageLimits,
     lines: usize,
-    /// What all that is shown writes, by [`series_bytes`] and [`family_bytes`].
+    /// The bytes of everything on the page, by [`series_bytes`] and [`family_bytes`].
     bytes: usize,
     series: usize,
-    /// Rises with every family and slot, so that those that came later can be told.
+    /// Counts the families and series ever created, which numbers each of them.
     born: u64,
     hash: [RandomState; 2],
 }
@@ -68,14 +68,16 @@ struct StoredFamily {
     descriptor: Descriptor,
     born: u64,
     slots: Slots<StoreSlot>,
-    /// Slots by their text's hash; empty as long as they are few.
+    /// Slots by the hash of their text; empty while the family has few.
     by_text: HashMap<u128, usize, RandomState>,
-    /// Where the next series' text goes. A shelf is freed with the last text on it.
+    /// A buffer that the texts of new series are put into. It is freed when the last text in it
+    /// is.
     shelf: BytesMut,
-    /// Bytes of the texts that are shown, and of those that left since the last tidying.
+    /// Bytes of the texts of present series, and of those removed since the last
+    /// [`StoredFamily::tidy`].
     live: usize,
     left: usize,
-    /// Of the last new histogram: most of a family have the same.
+    /// The bounds of the newest histogram; most histograms of a family have the same.
     bounds: Option<Arc<Bounds>>,
 }
 
@@ -86,7 +88,7 @@ struct StoreSlot {
     born: u64,
 }
 
-/// A newcomer for the page.
+/// A point whose series isn't known, with what is needed to show it.
 pub(super) struct Newcomer<'a> {
     pub(super) family: usize,
     pub(super) labels: &'a Labels,
@@ -94,13 +96,13 @@ pub(super) struct Newcomer<'a> {
     pub(super) mode: PointMode,
     pub(super) owner: Option<SeriesId>,
     pub(super) timestamps: bool,
-    /// As [`SeriesState::apply`] has it.
+    /// As in [`SeriesState::apply`].
     pub(super) back: u64,
     pub(super) now: Instant,
 }
 
 impl Store {
-    /// An empty page within these limits.
+    /// An empty page with these limits.
     pub(super) fn new(limits: PageLimits) -> Self {
         Self {
             families: Slots::default(),
@@ -115,22 +117,22 @@ impl Store {
         }
     }
 
-    /// How many bytes a page has, within a few for each line.
+    /// The bytes of the page, accurate to a few per line.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many series there are; a histogram is one.
+    /// How many series there are; a histogram counts as one.
     pub(super) fn len(&self) -> usize {
         self.series
     }
 
-    /// Finds the family of this name, or makes it. The second value says how the one that
-    /// is there differs.
+    /// Finds or creates the family of this name. The second value says how an existing one
+    /// differs.
     ///
     /// # Errors
     ///
-    /// When the name belongs to a family of another kind.
+    /// When a family of another type has the name.
     pub(super) fn family(
         &mut self,
         descriptor: Descriptor,
@@ -165,17 +167,17 @@ impl Store {
         Ok((index, None))
     }
 
-    /// Bounds that a new histogram of the family likely has.
+    /// The bounds that a new histogram of the family most likely has.
     pub(super) fn usual_bounds(&self, family: usize) -> Option<&Arc<Bounds>> {
         self.families.get(family)?.bounds.as_ref()
     }
 
-    /// Shows a point whose slot isn't known: in the slot with these labels, or a new one.
+    /// Shows a point whose series isn't known: in the series with these labels, or in a new one.
     ///
     /// # Errors
     ///
-    /// As [`SeriesState::apply`], `Oversized` where it writes more than a series may, and
-    /// `Cardinality` where the page is full.
+    /// As [`SeriesState::apply`]; `Oversized` if the series would write too many bytes,
+    /// `Cardinality` if the page is full.
     pub(super) fn add(&mut self, newcomer: Newcomer<'_>) -> Result<SlotRef, DropReason> {
         let Newcomer {
             family: index,
@@ -237,12 +239,12 @@ impl Store {
         })
     }
 
-    /// Shows a point in its slot.
+    /// Shows a point in its series.
     ///
     /// # Errors
     ///
-    /// As [`SeriesState::apply`], `Oversized` where it has more buckets than a series may, and
-    /// `Cardinality` where the page has no room for them.
+    /// As [`SeriesState::apply`]; `Oversized` if the series would write too many bytes,
+    /// `Cardinality` if the page has no room for more buckets.
     #[inline]
     pub(super) fn apply(
         &mut self,
@@ -266,7 +268,7 @@ impl Store {
             slot.updated = now;
             return Ok(());
         }
-        // Other buckets than before.
+        // The number of lines changes.
         let series = &slot.state.series;
         let bytes_of = |value| series_bytes(name, series.text(), value);
         let (bytes_before, bytes_after) = (bytes_of(&series.value), bytes_of(&reading.value));
@@ -284,29 +286,29 @@ impl Store {
         Ok(())
     }
 
-    /// What a slot shows, if it is still there.
+    /// What a series shows, if it still exists.
     #[inline]
     pub(super) fn state(&self, at: SlotRef) -> Option<&SeriesState> {
         let slot = self.families.get(at.family)?.slots.get(at.slot)?;
         (slot.born == at.born).then_some(&slot.state)
     }
 
-    /// Keeps a slot from expiring.
+    /// Marks a series as updated, so that it doesn't expire. Returns whether it exists.
     pub(super) fn touch(&mut self, at: SlotRef, now: Instant) -> bool {
         slot_mut(&mut self.families, at)
             .map(|slot| slot.updated = now)
             .is_some()
     }
 
-    /// Ends a series.
+    /// Ends a series, if it still exists.
     pub(super) fn remove(&mut self, at: SlotRef) {
         if self.state(at).is_some() {
             self.take_out(at.family, at.slot);
         }
     }
 
-    /// Ends the series that nobody updated since `since`, and families that are left
-    /// without any. Returns when the oldest of the others was updated.
+    /// Ends the series that were last updated at `since` or before, and families that have none
+    /// left. Returns when the oldest of the others was updated.
     pub(super) fn expire(&mut self, since: Instant) -> Option<Instant> {
         let mut oldest: Option<Instant> = None;
         for family in 0..self.families.end() {
@@ -332,12 +334,12 @@ impl Store {
         oldest
     }
 
-    /// How many families and slots there have been, by which those that come later are told.
+    /// The number of the newest family or series; later ones have greater numbers.
     pub(super) fn born(&self) -> u64 {
         self.born
     }
 
-    /// Up to `most` families in the order of the page, those behind the name `after`.
+    /// Up to `most` families by name, those after the name `after`.
     pub(super) fn families(&self, after: Option<&str>, most: usize) -> Vec<FamilyRef> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.by_name
@@ -353,17 +355,18 @@ impl Store {
             .collect()
     }
 
-    /// What a family says of itself, if it is still there.
+    /// The metadata of a family, if it still exists.
     pub(super) fn descriptor(&self, family: &FamilyRef) -> Option<&Descriptor> {
         let held = self.families.get(family.family)?;
         (held.born == family.born).then_some(&held.descriptor)
     }
 
-    /// Writes the series of a family from the slot numbered `from` on, until the encoder
-    /// holds `enough` bytes. Returns where to go on, or none at the end.
+    /// Writes the series of a family from the slot `from` on, until the encoder holds `enough`
+    /// bytes. Returns the slot to continue with, or `None` at the end.
     ///
-    /// Left out are slots younger than `born`, since what has moved would come twice, those
-    /// not updated since `since`, and those that `unless` knows.
+    /// Left out are series with a number greater than `born` (a series that was removed and
+    /// created again would be written twice), those not updated after `since`, and those for
+    /// whose text `unless` is true.
     pub(super) fn write(
         &self,
         family: &FamilyRef,
@@ -419,17 +422,18 @@ impl Store {
         }
     }
 
-    /// Drops a family that was made for a series which then found no place.
+    /// Removes a family that was created for a series which couldn't be added.
     pub(super) fn settle(&mut self, family: usize) {
         self.drop_if_empty(family);
     }
 }
 
 impl StoredFamily {
-    /// Bytes of the largest shelf: some 100 texts. Smaller families have smaller ones.
+    /// The size of the largest shelf in bytes: some 100 texts. Small families have smaller
+    /// shelves.
     const SHELF: usize = 16 * 1024;
 
-    /// So many series are looked through faster than a map is asked, and take less memory.
+    /// Up to this many series a linear search is faster than a map, and takes less memory.
     const FEW: usize = 8;
 
     /// The slot of the series with this text.
@@ -465,8 +469,8 @@ impl StoredFamily {
         self.live += length;
     }
 
-    /// Puts the texts together anew once more of them have left than stayed, since one that
-    /// stays keeps its whole shelf.
+    /// Copies the texts to new shelves once more bytes were removed than are in use, since a
+    /// single text keeps its whole shelf in memory.
     fn tidy(&mut self) {
         if self.left <= self.live + Self::SHELF {
             return;
@@ -486,7 +490,7 @@ fn slot_mut(families: &mut Slots<StoredFamily>, at: SlotRef) -> Option<&mut Stor
     (slot.born == at.born).then_some(slot)
 }
 
-/// 128 bits, seeded, so that nobody finds two labels that share them.
+/// A seeded hash of 128 bits, so that no sender can construct two texts with the same key.
 fn key(hash: &[RandomState; 2], text: &[u8]) -> u128 {
     let [high, low] = hash.each_ref().map(|hash| hash.hash_one(text));
     u128::from(high) << 64 | u128::from(low)

@@ -1,4 +1,4 @@
-//! From OTLP to the page.
+//! From OTLP to the text of the page.
 
 mod clocks;
 mod head;
@@ -82,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// Takes in metrics of a service `s` with the instance `i`; says what was lost.
+    /// Sends metrics of the service `s` with the instance `i`; returns what was dropped.
     fn send(&mut self, metrics: Vec<Metric>) -> Vec<(u64, DropReason)> {
         self.send_from(service("s", "i"), "", metrics)
     }
@@ -135,7 +135,7 @@ impl Rig {
         self.now.wall += Duration::from_secs(seconds);
     }
 
-    /// What was counted since the last call.
+    /// The conflicts since the last call.
     fn conflicts(&self) -> ingest::Conflicts {
         lock(&self.shared).take_conflicts()
     }

@@ -68,7 +68,7 @@ fn an_answer_that_can_not_be_read_is_a_success_with_a_remark() {
     f("application/json", b"{", "its answer can't be read");
     let odd = "its answer is neither protobuf nor JSON, so what it says is unknown";
     f("text/plain", b"ok", odd);
-    // Flask's way to say "ok".
+    // Flask labels a plain "ok" like this.
     f("text/html; charset=utf-8", b"ok", odd);
 }
 
@@ -152,7 +152,7 @@ fn what_a_peer_says_is_shown_short_escaped_and_without_our_secrets() {
         &"\u{e9}".repeat(1000),
         &format!("{}...", "\u{e9}".repeat(MAX_SHOWN)),
     );
-    // What is cut off doesn't leave half of a secret behind.
+    // Cutting the text off must not leave half a secret.
     let long = format!("{}hunter2", "x".repeat(MAX_SHOWN - 3));
     f(&long, &format!("{}[re...", "x".repeat(MAX_SHOWN - 3)));
 }

@@ -1,4 +1,4 @@
-//! Clocks that are set back, the agent's and those of senders.
+//! Wall clocks that are set back: the agent's and those of senders.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn shown(value: u32) -> Vec<String> {
     vec![format!("g{{instance=\"i\",job=\"s\"}} {value}")]
 }
 
-/// What a source that is polled here gives.
+/// A batch of a pull receiver.
 fn own(metrics: Vec<Metric>) -> Batch {
     let mut batch = batch_from(service("s", "i"), "", metrics);
     batch.keep_series(Duration::from_secs(40));
@@ -59,7 +59,7 @@ fn a_sender_whose_clock_was_set_back_is_shown_from_its_second_point_on() {
         assert_eq!(rig.send(gauge_at(TODAY - by + 15, 3.0)), []);
         assert_eq!(rig.lines(), shown(3));
         assert_eq!(rig.send(gauge_at(TODAY - by + 30, 4.0)), []);
-        // And set right again.
+        // The clock is set right again.
         assert_eq!(rig.send(gauge_at(TODAY + 45, 5.0)), []);
         assert_eq!(rig.lines(), shown(5));
     }
@@ -69,15 +69,15 @@ fn a_sender_whose_clock_was_set_back_is_shown_from_its_second_point_on() {
 fn what_is_late_is_not_taken_for_a_clock_that_was_set_back() {
     let mut rig = Rig::new("metric_expiration: 5m");
     rig.send(gauge_at(TODAY, 1.0));
-    // Within the expiration, however many.
+    // However many late points within the expiration.
     for late in 0..5 {
         assert_eq!(rig.send(gauge_at(TODAY - 290 + late, 9.0)), LOST_OLD);
     }
-    // Far behind and falling, or the same again.
+    // Far behind, with times that fall or stay the same.
     for time in [TODAY - 900, TODAY - 950, TODAY - 950] {
         assert_eq!(rig.send(gauge_at(time, 9.0)), LOST_OLD);
     }
-    // Old ones between those of a sender that is alive.
+    // Old points between those of a sender whose clock is right.
     for round in 1..5 {
         assert_eq!(rig.send(gauge_at(TODAY + round, 1.0)), []);
         assert_eq!(rig.send(gauge_at(TODAY - 800 + round, 9.0)), LOST_OLD);

@@ -1,4 +1,4 @@
-//! What an answer says of itself.
+//! The headers of an answer.
 
 use std::io::Read as _;
 
@@ -12,7 +12,7 @@ use crate::component::{Handler as _, Response};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// As sent by Prometheus 3.
+/// The `Accept` header of Prometheus 3.
 const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,\
     text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
@@ -31,7 +31,7 @@ async fn answer(rig: &Rig, accept: &str, encoding: &str) -> Response {
 async fn the_head_says_what_the_body_is() {
     let mut rig = Rig::new("");
     let mut rig_of_text = Rig::new("enable_open_metrics: false");
-    // More than a piece, so that compression has to run on from one to the next.
+    // Longer than a piece, so that compression must continue from one to the next.
     let long = "x".repeat(200);
     let series = |n: usize| with(number(1, 1.0), &[("n", &n.to_string()), ("long", &long)]);
     for rig in [&mut rig, &mut rig_of_text] {

@@ -1,4 +1,4 @@
-//! When series come, change hands and go.
+//! Series that are created, change their sender and end.
 
 use super::*;
 
@@ -129,7 +129,7 @@ fn a_type_that_changes_midway_leaves_the_first_on_the_page() {
 fn a_full_page_takes_no_more_lines() {
     let mut rig = Rig::new("max_series: 6");
     let full = [(1, DropReason::Cardinality)];
-    // Five lines, and target_info.
+    // Five lines, with `target_info`.
     let shown = vec![histogram(
         "h",
         CUMULATIVE,
@@ -165,7 +165,8 @@ fn a_page_in_the_making_shows_each_series_once() {
     let mut page = Page::new(shared, &rig.settings, vec![], accepted, rig.now.monotonic);
     let mut text = page.next_chunk().unwrap().to_vec();
     assert!(text.len() < 100_000, "a piece, not the page");
-    // Series that were written already move behind the place where the page goes on.
+    // Series that have been written are removed and created again, behind the slot where the page
+    // continues.
     let tombstones = (0..10)
         .map(|n| NumberDataPoint {
             flags: 1,
@@ -206,7 +207,7 @@ fn series_that_stay_are_whole_after_most_have_left() {
     let kept: Vec<String> = whole.into_iter().step_by(50).collect();
     assert_eq!(rig.lines(), kept);
     assert_eq!(kept.len(), 20);
-    // Each is still found by its labels, and new ones find room beside it.
+    // Each is still found by its labels, and there is room for new ones.
     rig.send(vec![gauge("g", (0..1_000).map(|n| series(n, 3)).collect())]);
     let lines: std::collections::BTreeSet<String> = rig.lines().into_iter().collect();
     assert_eq!(lines.len(), 1_000);

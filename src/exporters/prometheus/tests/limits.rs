@@ -1,11 +1,11 @@
-//! How much a page may hold.
+//! The limits of a page.
 
 use super::*;
 
 const OVERSIZED: [(u64, DropReason); 1] = [(1, DropReason::Oversized)];
 const FULL: [(u64, DropReason); 1] = [(1, DropReason::Cardinality)];
 
-/// What a page writes of a series beside its texts.
+/// Bytes of a line beside its texts.
 const LINE: usize = 32;
 
 /// A resource, the name of a scope, and a metric.
@@ -112,7 +112,7 @@ fn a_series_writes_no_more_than_allowed_with_all_its_lines() {
     let mut rig = Rig::new("{max_series_bytes: 10KiB}");
     assert_eq!(rig.send(wide(10)), []);
     let before = rig.page(Format::Text).len();
-    // As a newcomer, and as one that is known.
+    // As a new series, and as a known one.
     assert_eq!(
         Rig::new("{max_series_bytes: 10KiB}").send(wide(100)),
         OVERSIZED
@@ -142,7 +142,7 @@ fn a_page_holds_no_more_bytes_than_allowed_and_gives_them_back() {
     assert!(page.len() <= most, "{}", page.len());
     let counted = lock(&rig.shared).store.bytes();
     assert!(counted <= most && counted >= page.len() - LINE, "{counted}");
-    // Those that are shown go on.
+    // Series on the page are still updated.
     assert_eq!(rig.send(one(0)), []);
     rig.wait(61);
     lock(&rig.shared).expire(rig.now.monotonic);

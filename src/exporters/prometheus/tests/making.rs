@@ -1,4 +1,4 @@
-//! Where and how a page is made.
+//! On which threads a page is made.
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
@@ -19,7 +19,7 @@ async fn a_page_in_the_making_holds_no_worker() {
     let mut rig = Rig::new("");
     rig.send(vec![gauge("g", vec![number(1, 1.0)])]);
     let pages = Pages::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
-    // Somebody has the page, and keeps it until told.
+    // A thread locks the page until it is told to release it.
     let (held, is_held) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let shared = Arc::clone(&rig.shared);
@@ -32,7 +32,7 @@ async fn a_page_in_the_making_holds_no_worker() {
     is_held.recv().unwrap();
     let scrape = tokio::spawn(async move { served(&pages).await });
     for _ in 0..100 {
-        // The one worker of this runtime comes back here each time.
+        // The one worker of this runtime isn't blocked: it returns here each time.
         tokio::task::yield_now().await;
     }
     assert!(!scrape.is_finished());

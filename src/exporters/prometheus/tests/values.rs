@@ -1,4 +1,4 @@
-//! Values of every kind.
+//! Values of each kind.
 
 use super::*;
 
