@@ -1,5 +1,5 @@
-//! The Collector's `health_check`, so that its configurations and the probes that point at
-//! them work unchanged.
+//! The Collector's `health_check`, so that the Collector's configurations, and probes of its
+//! endpoint, work unchanged.
 //!
 //! ```yaml
 //! extensions:
@@ -11,11 +11,11 @@
 //!       unhealthy: not so fine
 //! ```
 //!
-//! It answers 200 while the pipelines run, and 503 before, while draining, and once a task
-//! has died. It doesn't look at sources and destinations: what probes it usually restarts
-//! the agent, which mends none of those. `/health` of the agent tells them.
+//! It answers 200 while the pipelines run, and 503 before that, while draining, and once a task
+//! has died. Failing sources and destinations don't change the answer: a probe usually restarts
+//! the agent, which doesn't repair those. The agent's `/health` shows them.
 //!
-//! Emits the metrics of its listener, as the server does for every listener.
+//! Metrics: those of a listener, which the server emits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ struct Config {
     bodies: Bodies,
 }
 
-/// What is answered instead of the JSON.
+/// `response_body`: what is answered instead of the JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Bodies {
     healthy: Option<String>,
@@ -107,7 +107,7 @@ impl ExtensionConfig for Config {
     }
 }
 
-/// The extension itself: the server does its work.
+/// Does nothing itself: the server answers.
 struct Routed;
 
 impl Extension for Routed {
@@ -153,7 +153,7 @@ impl HealthCheck {
     }
 }
 
-/// The Collector's answer, with its times in Go's notation.
+/// The Collector's JSON, with times in Go's notation.
 fn report(available: bool, since: SystemTime, uptime: Duration) -> String {
     if !available {
         let never = "0001-01-01T00:00:00Z";
@@ -164,7 +164,7 @@ fn report(available: bool, since: SystemTime, uptime: Duration) -> String {
     format!(r#"{{"status":"Server available","upSince":"{since}","uptime":"{uptime}"}}"#)
 }
 
-/// A duration as Go prints it, for those beyond a second: `1h2m3.5s`.
+/// A duration as Go prints those of a second and more: `1h2m3.5s`.
 fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);

@@ -1,6 +1,6 @@
-//! What runs beside the pipelines.
+//! Components beside the pipelines.
 //!
-//! **Architecture Invariant:** an extension imports `component`, `telemetry`, `server` and
-//! `yaml`, never another extension and never `pipeline`.
+//! **Architecture Invariant:** extensions import what `docs/architecture.md` lists for
+//! components, never `config` or `pipeline`. No extension imports another.
 
 pub mod health_check;

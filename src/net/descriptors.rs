@@ -1,9 +1,9 @@
-//! How many file descriptors there are for connections.
+//! The limit of open file descriptors.
 //!
-//! Linux hands a program a soft limit of 1,024, for the sake of those that use `select`, and a
-//! hard one that is usually far above. This program uses no `select`.
+//! Linux gives a program a soft limit of 1,024, for the sake of programs that use `select`, and a
+//! hard limit that is usually far higher. This program doesn't use `select`.
 
-/// Raises the soft limit to the hard one. Where that isn't allowed, the soft one stays.
+/// Raises the soft limit to the hard one. If that isn't allowed, the soft limit stays.
 #[cfg(unix)]
 pub fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -24,8 +24,8 @@ pub fn raise_limit() {
 #[cfg(not(unix))]
 pub fn raise_limit() {}
 
-/// How many connections one listener may hold: a quarter of the descriptors that the process
-/// may open, so that those of two full ones leave enough for files, exporters and probes.
+/// The most connections of one listener: a quarter of the descriptors that the process may open,
+/// so that two full listeners leave enough for files, exporters and probes.
 #[cfg(unix)]
 pub fn share() -> usize {
     use rustix::process::{Resource, getrlimit};

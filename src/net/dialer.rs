@@ -1,9 +1,9 @@
-//! Connecting to the first address of a host that answers.
+//! Connects to a host that may have several addresses.
 //!
-//! A host may have several addresses of which some swallow what is sent to them: an IPv6 that no
-//! router knows, a machine that is gone. So the next is tried beside the one before after
-//! [`STAGGER`], or as soon as that has failed, and the first connection wins (RFC 8305). The families
-//! take turns, since it is mostly a whole family that doesn't get through.
+//! Some of them may never answer: an IPv6 address without a route, a machine that is down. So the
+//! next address is tried in parallel after [`STAGGER`], or at once if the one before has failed,
+//! and the first connection is used (RFC 8305). IPv6 and IPv4 addresses alternate, since mostly a
+//! whole family can't be reached.
 
 use std::fmt;
 use std::io;
@@ -17,34 +17,34 @@ use tokio::time::{Instant, sleep_until};
 
 use super::resolver::{LookupError, Resolver};
 
-/// From one address to the next.
+/// The time between starting one address and the next.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Addresses of one host that are tried.
+/// The most addresses of one host that are tried.
 const MAX_TRIED: usize = 16;
 
-/// Why there is no connection.
+/// Why no connection could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The host has no address.
+    /// The host name couldn't be resolved.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// None of its addresses took the connection.
+    /// No address accepted the connection.
     #[error("{0}")]
     Connect(#[source] Tried),
 }
 
-/// What was tried, and what each came to. The first is the error's cause.
+/// The addresses that were tried, with the error of each. The first error is the `source`.
 #[derive(Debug)]
 pub struct Tried(Vec<(SocketAddr, io::Error)>);
 
 impl Tried {
-    /// By address, in the order in which they failed.
+    /// In the order in which they failed.
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         &self.0
     }
 
-    /// Whether none of them answered at all.
+    /// Whether none of the addresses answered at all.
     pub fn is_silent(&self) -> bool {
         let silent = |(_, error): &(_, io::Error)| error.kind() == io::ErrorKind::TimedOut;
         self.0.iter().all(silent)
@@ -57,7 +57,7 @@ impl fmt::Display for Tried {
             let comma = if index == 0 { "" } else { ", " };
             match error.kind() {
                 io::ErrorKind::TimedOut => write!(f, "{comma}{address} doesn't answer")?,
-                // Without the number that the system has for it.
+                // Written without the system's error number.
                 io::ErrorKind::ConnectionRefused => write!(f, "{comma}{address} refuses")?,
                 _ => write!(f, "{comma}{address}: {error}")?,
             }
@@ -72,11 +72,12 @@ impl std::error::Error for Tried {
     }
 }
 
-/// Connects to a port of a host until `deadline`.
+/// Connects to a port of a host until `deadline`. Cancel safe: dropping the future closes the
+/// sockets.
 ///
 /// # Errors
 ///
-/// When its name or none of its addresses answers.
+/// When the name can't be resolved, or no address accepts the connection in time.
 pub async fn dial(
     resolver: &Resolver,
     host: &str,
@@ -92,8 +93,7 @@ pub async fn dial(
     socket.map_err(DialError::Connect)
 }
 
-/// The addresses, with one family and the other by turns, from the family that the system
-/// prefers.
+/// Alternates between the families, beginning with that of the first address.
 fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let of = |v6: bool| {
@@ -115,7 +115,8 @@ fn by_turns(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     .take(MAX_TRIED)
 }
 
-/// Connects by `connect` to one after the other until one is connected.
+/// Connects to the addresses by `connect`, each [`STAGGER`] after the one before, until one
+/// succeeds.
 async fn race<S, F>(
     addresses: Vec<SocketAddr>,
     deadline: Instant,
@@ -173,7 +174,7 @@ mod tests {
     const V4: &str = "192.0.2.1:4317";
     const OTHER: &str = "192.0.2.2:4317";
 
-    /// What an address does to a connection.
+    /// How an address reacts to a connection.
     #[derive(Clone, Copy)]
     enum Peer {
         Swallows,
@@ -181,7 +182,7 @@ mod tests {
         Takes(u64),
     }
 
-    /// Who was connected after how long, and when each was asked.
+    /// Which address was connected after how many ms, and when each was tried.
     async fn raced(peers: &[(&str, Peer)]) -> (Result<SocketAddr, Tried>, u128, Vec<u128>) {
         let peers: Vec<(SocketAddr, Peer)> = peers
             .iter()

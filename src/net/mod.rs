@@ -1,6 +1,6 @@
-//! What everything that talks over sockets is made of, whether it connects or listens.
+//! Connecting and listening: name lookup, TLS, HTTP/2 streams, file descriptors.
 //!
-//! **Architecture Invariant:** this module imports nothing else of the crate but `yaml`.
+//! **Architecture Invariant:** this module imports only `lane` and `yaml` of the crate.
 
 pub mod descriptors;
 mod dialer;

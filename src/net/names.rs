@@ -1,4 +1,4 @@
-//! Host names for an HTTP client: the process's resolver, for as long as one request may wait.
+//! Resolves the names for an HTTP client, within the time of one request.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,17 +10,17 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::resolver::Resolver;
 
-/// Hosts whose addresses are remembered; a client asks one or two.
+/// The most hosts whose addresses are remembered; a client has one or two.
 const MAX_REMEMBERED: usize = 16;
 
-/// How long what comes before a request may take where the request has `timeout`: a name or a
-/// connection that takes longer leaves no time for an answer, and failing a moment before the
-/// timeout says what it was that didn't answer.
+/// How long a name lookup or a connection may take for a request with this `timeout`: 0.9 of it.
+/// Longer ones leave no time for an answer; and if they fail before the timeout, the error says
+/// that it was the lookup or the connection that took too long.
 pub fn share_for_connecting(timeout: Duration) -> Duration {
     timeout * 9 / 10
 }
 
-/// Looks up the names of one client. Clones are the same.
+/// The resolver of one client. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Names(Arc<NamesInner>);
 
@@ -28,12 +28,12 @@ pub struct Names(Arc<NamesInner>);
 struct NamesInner {
     resolver: Resolver,
     limit: Duration,
-    // Std mutex: held to copy a few addresses.
+    // A std mutex: it is only held to copy a few addresses.
     found: Mutex<BTreeMap<String, Arc<[IpAddr]>>>,
 }
 
 impl Names {
-    /// For a client whose requests take at most `timeout`.
+    /// For a client with this `timeout` per request.
     pub fn new(resolver: Resolver, timeout: Duration) -> Self {
         Self(Arc::new(NamesInner {
             resolver,
@@ -42,8 +42,8 @@ impl Names {
         }))
     }
 
-    /// What names were last found to mean, such as `collector is 10.0.0.1, 10.0.0.2`; `None`
-    /// where nothing was looked up.
+    /// The addresses that names were last resolved to, such as `collector is 10.0.0.1, 10.0.0.2`;
+    /// `None` if none was resolved.
     pub fn tried(&self) -> Option<String> {
         let mut text = String::new();
         for (host, addresses) in &*self.0.lock() {

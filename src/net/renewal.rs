@@ -1,13 +1,13 @@
-//! What is made of files, and made anew when they change: certificates, keys, tokens.
+//! Values that are made from files and made again when those change: certificates, keys, tokens.
 //!
-//! There is no timer: whoever needs the value asks for it, and once the files were last
-//! looked at long enough ago, asking looks at them again, on a thread that may block. All
-//! who ask meanwhile wait for the same look, for a second at most; a file system that hangs
-//! costs nobody more than that, and the value stays what it was.
+//! There is no timer: the files are checked when the value is requested and the last check was
+//! long enough ago, on a thread that may block. All requests meanwhile wait for the same check,
+//! for a second at most. If the file system hangs, they get the old value after that second.
 //!
-//! Files are compared by their content. A rotation that is under way, with a certificate whose
-//! key isn't there yet, can't be used: the last good value stays, the log says so once, and
-//! the next look finds the rest. What isn't a regular file can be read once only, so it is.
+//! Files are compared by their content. If the new files can't be used (a certificate whose key
+//! hasn't been replaced yet), the last valid value stays, the log says so once, and a later check
+//! finds the rest. A file that isn't a regular one, such as a pipe, can be read only once, and
+//! is.
 
 use std::fs::{self, File};
 use std::hash::BuildHasher as _;
@@ -22,23 +22,23 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-/// How often files are looked at, unless the configuration wants it more often. With the
-/// patience for one look this stays within 10 s.
+/// How often files are checked, unless the configuration wants it more often. With [`PATIENCE`] a
+/// change is in use within 10 s.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long anybody waits for a look.
+/// How long a request for the value waits for a check.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Looks that may be under way, in the whole process: those at a file system that hangs keep
+/// How many checks may run at once in the whole process: those of a file system that hangs keep
 /// their threads.
 const LOOKS: usize = 8;
 
-/// How much of a file is compared; certificates and tokens are far smaller.
+/// How many bytes of a file are compared; certificates and tokens are far smaller.
 const COMPARED: u64 = 1 << 20;
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// A value that is made of files. Cheap to clone; clones share the value.
+/// A value that is made from files. Cheap to clone; clones share the value.
 pub struct Renewable<T> {
     inner: Arc<RenewalInner<T>>,
 }
@@ -48,22 +48,22 @@ struct RenewalInner<T> {
     interval: Duration,
     make: Box<dyn Fn() -> anyhow::Result<T> + Send + Sync>,
     hash: RandomState,
-    // Std: the sections clone and compare.
+    // A std mutex: it is only held to clone and compare.
     state: Mutex<Known<T>>,
 }
 
 struct Known<T> {
     value: T,
-    /// Of the files that it was made of.
+    /// Of the files that the value was made from.
     prints: Vec<Print>,
     looked: Instant,
-    /// Since when somebody looks, and what tells that they are done.
+    /// When the running check began, and a channel that closes when it has ended.
     looking: Option<(Instant, watch::Receiver<()>)>,
-    /// What could not be used, which was told.
+    /// The files that couldn't be used and have been logged.
     told: Option<Vec<Print>>,
 }
 
-/// What a file looks like.
+/// Identifies the content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Print {
     Unreadable,
@@ -89,19 +89,19 @@ impl<T> std::fmt::Debug for Renewable<T> {
 }
 
 impl<T: Clone + Send + 'static> Renewable<T> {
-    /// A value that `make` makes of these files, and anew within 10 s of their change, or
-    /// within `interval` where that is shorter. Without files it stays as it is.
+    /// Makes a value from these files by `make`, and again within 10 s of a change, or within
+    /// `interval` if that is shorter. Without files the value never changes.
     ///
     /// # Errors
     ///
-    /// When it can't be made now.
+    /// When `make` fails now. If it fails later, the last value stays in use.
     pub fn new(
         files: Vec<PathBuf>,
         interval: Option<Duration>,
         make: impl Fn() -> anyhow::Result<T> + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
         let hash = RandomState::default();
-        // Before the files are read: a change in between is then found by the next look.
+        // Before the files are read, so that the next check finds a change in between.
         let prints = prints(&files, &hash);
         let value = make()?;
         Ok(Self {
@@ -121,16 +121,17 @@ impl<T: Clone + Send + 'static> Renewable<T> {
         })
     }
 
-    /// The value as the files have it, as far as they were looked at in time.
+    /// The value; before that checks the files if that is due, and waits up to a second. Cancel
+    /// safe: the check goes on.
     pub async fn current(&self) -> T {
         if let Some((until, mut done)) = self.look() {
-            // Its end is the end of the sender, so both outcomes are the same.
+            // The check ends by dropping the sender, so both outcomes mean that it has ended.
             let _ = timeout_at(until, done.changed()).await;
         }
         self.inner.known().value.clone()
     }
 
-    /// Begins a look where one is due. Returns for what to wait, and until when.
+    /// Begins a check if one is due. Returns the channel to wait for, and until when.
     fn look(&self) -> Option<(Instant, watch::Receiver<()>)> {
         let inner = &self.inner;
         if inner.files.is_empty() {
@@ -138,7 +139,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
         }
         let now = Instant::now();
         let mut known = inner.known();
-        // The sender is gone where the look has ended, or was never begun.
+        // If the sender is dropped, the check has ended or never begun.
         if let Some((begun, done)) = &known.looking
             && done.has_changed().is_ok()
         {
@@ -162,7 +163,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
 }
 
 impl<T> RenewalInner<T> {
-    /// Makes the value anew where the files have changed.
+    /// Makes the value again if the files have changed.
     fn renew(&self) {
         let prints = prints(&self.files, &self.hash);
         if self.known().prints == prints {
@@ -192,13 +193,13 @@ impl<T> RenewalInner<T> {
         }
     }
 
-    /// Every section leaves it whole.
+    /// No update can panic halfway, so a poisoned lock still holds a valid value.
     fn known(&self) -> MutexGuard<'_, Known<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One of the looks that may be under way.
+/// One of the [`LOOKS`] checks that may run at once.
 struct LookSlot;
 
 impl LookSlot {

@@ -1,15 +1,16 @@
-//! The addresses of host names.
+//! Resolves host names to addresses.
 //!
-//! The system's resolver (`getaddrinfo`) knows what a machine is set up with: `/etc/hosts`, search
-//! domains, and whatever else `nsswitch.conf` names. But it blocks a thread until it is done, which
-//! with a silent name server takes 10 s and more, and can't be interrupted. So lookups have threads
-//! of their own, at most [`THREADS`] for the whole process and none while nobody asks. However many
-//! ask for one name, it is looked up once at a time. Who asks waits for as long as he can afford;
-//! what finds no thread until then fails like what gets no answer.
+//! The system's resolver (`getaddrinfo`) uses what the machine is configured with: `/etc/hosts`,
+//! search domains, and whatever else `nsswitch.conf` names. But it blocks a thread until it is
+//! done, which takes 10 s and more if the name server is silent, and can't be interrupted. So
+//! lookups have their own threads, at most [`THREADS`] for the whole process and none while there
+//! are no lookups. A name is looked up only once at a time, however many callers ask for it. Each
+//! caller waits until its own limit; a lookup that gets no thread until then fails like one
+//! without an answer.
 //!
-//! An answer that comes when nobody waits any more is kept for the next who asks within
-//! [`KEPT`]: where the first of two name servers is silent, each lookup outlives a timeout of a few
-//! seconds, and none would ever be of use.
+//! An answer that arrives when no caller waits any more is kept for the next one within [`KEPT`].
+//! If the first of two name servers is silent, every lookup takes longer than a timeout of a few
+//! seconds, and without this no caller would ever get an answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -21,57 +22,57 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-/// Lookups that may hang at once.
+/// The most lookups that run at once.
 const THREADS: usize = 8;
 
-/// Names that may wait for a thread.
+/// The most names that wait for a thread.
 const MAX_WAITING: usize = 4096;
 
-/// How long a thread waits for the next name.
+/// How long an idle thread waits for the next lookup before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long after the question an answer that came too late is still good.
+/// How long after the question a late answer may still be used.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// Why a name has no address.
+/// Why a name couldn't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// The system says so.
+    /// The system returned an error.
     #[error("no address for the host name: {message}")]
     Refused {
-        /// In its words.
+        /// The system's message.
         message: String,
-        /// Whether it is a fault of this machine, such as too many open files.
+        /// Whether the cause is on this machine, such as too many open files.
         local: bool,
     },
-    /// Nothing came within the time that there was.
+    /// No answer within this time.
     #[error("the name server hasn't answered within {0:?}")]
     Silent(Duration),
-    /// Too many names wait for their lookup already.
+    /// Too many names wait for a thread already.
     #[error("{MAX_WAITING} names wait for the name server already")]
     Busy,
 }
 
-/// What one lookup came to.
+/// The result of a lookup.
 type LookupResult = Result<Arc<[IpAddr]>, LookupError>;
 
-/// How a name is looked up; may block.
+/// The function that looks a name up; it may block.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Looks names up. Clones share their threads and lookups.
+/// Resolves names. Clones share their threads and lookups.
 #[derive(Clone)]
 pub struct Resolver(Arc<SharedResolver>);
 
 struct SharedResolver {
     lookup: Box<LookUp>,
-    // Std mutex: held to look at a table, and never across a lookup.
+    // A std mutex: it is never held during a lookup.
     lookups: Mutex<Lookups>,
     asked: Condvar,
 }
 
 #[derive(Default)]
 struct Lookups {
-    /// Every name that waits for a thread or has one.
+    /// The names that wait for a thread or have one.
     under_way: HashMap<Arc<str>, LookupUnderWay>,
     waiting: VecDeque<Arc<str>>,
     late: HashMap<Arc<str>, (Instant, LookupResult)>,
@@ -85,7 +86,7 @@ struct LookupUnderWay {
 }
 
 impl Resolver {
-    /// The one that everything in this process shares.
+    /// The resolver that the whole process shares.
     pub fn system() -> Self {
         static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| {
             Resolver::with(|name| {
@@ -96,7 +97,7 @@ impl Resolver {
         SYSTEM.clone()
     }
 
-    /// One that looks names up by `lookup`, which may block.
+    /// A resolver that uses `lookup`, which may block.
     pub fn with(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(SharedResolver {
             lookup: Box::new(lookup),
@@ -105,14 +106,14 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of a host, in the order in which the system prefers them. An address is
-    /// its own, and `localhost` is loopback by definition (RFC 6761).
+    /// The addresses of a host, in the system's order of preference. An IP address is returned as
+    /// it is, and `localhost` is always loopback (RFC 6761).
     ///
     /// Cancel safe: the lookup goes on.
     ///
     /// # Errors
     ///
-    /// When there are none, or none within `limit`.
+    /// When the host has no address, or no answer arrives within `limit`.
     pub async fn resolve(&self, host: &str, limit: Duration) -> LookupResult {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok([address].into());
@@ -127,7 +128,7 @@ impl Resolver {
         let answered = timeout(limit, answer.wait_for(Option::is_some)).await;
         match answered {
             Ok(Ok(answer)) => answer.clone().unwrap_or(Err(LookupError::Busy)),
-            // Its thread panicked.
+            // The lookup panicked.
             Ok(Err(_)) => Err(failed("the lookup was lost", false)),
             Err(_) => Err(LookupError::Silent(limit)),
         }
@@ -176,7 +177,7 @@ impl Resolver {
 
     fn spawn(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.0);
-        // Not joined: one that hangs must not hold up the end of the process.
+        // Never joined: a thread that hangs must not delay the end of the process.
         std::thread::Builder::new()
             .name("foghorn-names".to_owned())
             .stack_size(512 * 1024)
@@ -184,7 +185,7 @@ impl Resolver {
             .map(drop)
     }
 
-    /// Threads that there are.
+    /// The number of threads.
     #[cfg(test)]
     pub(super) fn threads(&self) -> usize {
         self.0.lock().threads
@@ -197,7 +198,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// What there is when a name has been asked for.
+/// The state of a name when a caller asks for it.
 enum LookupState {
     Known(LookupResult),
     Waits(watch::Receiver<Option<LookupResult>>),
@@ -208,7 +209,7 @@ impl SharedResolver {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks up one name after the other, until there has been none for a while.
+    /// Runs lookups until none has come for [`IDLE`].
     fn work(&self) {
         let mut thread = Thread {
             shared: self,
@@ -222,7 +223,7 @@ impl SharedResolver {
         }
     }
 
-    /// The next name that somebody still waits for.
+    /// The next name that a caller still waits for; `None` after [`IDLE`].
     fn next(&self) -> Option<Arc<str>> {
         let mut lookups = self.lock();
         loop {
@@ -245,10 +246,10 @@ impl SharedResolver {
     }
 }
 
-/// Counts a thread, also when its lookup panics.
+/// Counts a thread while it lives, also if its lookup panics.
 struct Thread<'a> {
     shared: &'a SharedResolver,
-    /// What it is looking up.
+    /// The name that it is looking up.
     at: Option<Arc<str>>,
 }
 
@@ -270,7 +271,7 @@ impl Lookups {
         if lookup.answer.receiver_count() > 0 {
             lookup.answer.send_replace(Some(answer));
         } else if answer.is_ok() {
-            // Names of an agent are those of its configuration: this is a bound, no policy.
+            // Only a bound: an agent asks for the few names of its configuration.
             if self.late.len() >= MAX_WAITING {
                 self.late.clear();
             }
@@ -278,7 +279,7 @@ impl Lookups {
         }
     }
 
-    /// Takes out what nobody waits for any more.
+    /// Removes the names that no caller waits for any more.
     fn forget_unwanted(&mut self) {
         let Self {
             under_way, waiting, ..
@@ -299,12 +300,12 @@ fn answer(found: io::Result<Vec<IpAddr>>) -> LookupResult {
     match found {
         Ok(addresses) if addresses.is_empty() => Err(failed("it has none", false)),
         Ok(mut addresses) => {
-            // One for each kind of socket, on some systems.
+            // Some systems return each address once per socket type.
             let mut seen = std::collections::HashSet::new();
             addresses.retain(|address| seen.insert(*address));
             Ok(addresses.into())
         }
-        // EMFILE and ENFILE, which have no kind.
+        // ENFILE and EMFILE have no `ErrorKind`.
         Err(error) => Err(failed(
             error.to_string(),
             matches!(error.raw_os_error(), Some(23 | 24)),

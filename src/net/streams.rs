@@ -1,13 +1,12 @@
-//! HTTP/2 without a task for every stream.
+//! HTTP/2 without a task for each stream.
 //!
-//! hyper hands each stream to an executor, which usually spawns it. On a runtime of several
-//! workers a stream and its connection then run at the same time: another thread is woken
-//! for a request of a few hundred bytes, and the connection writes the head, the body and
-//! the trailers of one answer in system calls of their own, as it happens to see them. Here
-//! the streams are polled by the task of their connection. All requests that came with one
-//! read are worked on, and all their answers leave with one write; half of the cost of a
-//! small request goes. Requests of one connection no longer run in parallel, those of
-//! several do.
+//! hyper hands each stream to an executor, which usually spawns it. On a runtime with several
+//! workers a stream and its connection then run at the same time: a thread is woken for a request
+//! of a few hundred bytes, and the connection may write the head, the body and the trailers of
+//! one answer in separate system calls. Here the task of the connection polls its streams. All
+//! requests that arrive with one read are processed together, and their answers leave with one
+//! write, which halves the cost of a small request. The requests of one connection no longer run
+//! in parallel; those of different connections do.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -19,39 +18,40 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 
-/// How often a connection and its streams are polled in a row while they wake each other.
-/// A request takes two: it is read and answered, then the answer is written. A bound there
-/// must be, since the runtime makes a socket that was read for long wake its task at once.
+/// How often a connection and its streams are polled in a row while they wake each other. A
+/// request needs two: one to read and answer it, one to write the answer. A bound is needed,
+/// since the runtime wakes a task at once whose socket has been read for long.
 const ROUNDS: usize = 4;
 
-/// The executor to build a connection with. Clones share their streams.
+/// The executor that the connection is built with. Clones share their streams.
 #[derive(Clone, Default)]
 pub struct Streams {
-    // Std: the section moves a pointer.
+    // A std mutex: it is only held to move a pointer.
     begun: Arc<Mutex<Vec<BoxFuture<'static, ()>>>>,
 }
 
-/// A connection with its streams. As a future it ends when all of them have ended: those
-/// of a client that went away without waiting for its answers outlive the connection.
+/// A connection and its streams. As a future it ends when all of them have ended; the streams of
+/// a client that disconnected before its answers end after the connection.
 pub struct Multiplexed<C> {
-    /// None once it has ended.
+    /// `None` once the connection has ended.
     connection: Option<Pin<Box<C>>>,
     streams: Streams,
     running: FuturesUnordered<BoxFuture<'static, ()>>,
     bell: Arc<Bell>,
-    /// Rings the bell.
+    /// Wakes `bell`.
     waker: Waker,
 }
 
-/// Wakes the task of the connection, unless it is just polling: then it polls once more. A
-/// task that wakes itself is handed to another worker, which is woken for it.
+/// Wakes the task of the connection. During a poll it only records that another poll is needed,
+/// since the runtime would hand a task that wakes itself to another worker.
 #[derive(Default)]
 struct Bell {
     state: AtomicU8,
     task: AtomicWaker,
 }
 
-/// States of a [`Bell`]: a ring wakes the task; the task polls; it polls and was rung for.
+/// The states of a [`Bell`]: a wake wakes the task; the task is polling; it is polling and was
+/// woken.
 const RESTING: u8 = 0;
 const POLLING: u8 = 1;
 const RUNG: u8 = 2;
@@ -76,7 +76,7 @@ impl Bell {
         self.state.store(POLLING, Ordering::Release);
     }
 
-    /// False where it rang meanwhile.
+    /// False if it was woken during the poll.
     fn may_rest(&self) -> bool {
         let rested =
             self.state
@@ -99,7 +99,7 @@ where
 }
 
 impl Streams {
-    /// The streams with the one connection that was built with this executor.
+    /// Joins the streams with the connection that was built with this executor.
     pub fn of<C: Future>(self, connection: C) -> Multiplexed<C> {
         let bell = Arc::<Bell>::default();
         Multiplexed {
@@ -117,7 +117,7 @@ impl Streams {
 }
 
 impl<C> Multiplexed<C> {
-    /// The connection, unless it has ended.
+    /// The connection; `None` once it has ended.
     pub fn connection(&mut self) -> Option<Pin<&mut C>> {
         self.connection.as_mut().map(Pin::as_mut)
     }
@@ -139,7 +139,7 @@ impl<C: Future> Future for Multiplexed<C> {
         for _ in 0..ROUNDS {
             bell.poll_begins();
             while let Poll::Ready(Some(())) = Pin::new(&mut *running).poll_next(inner) {}
-            // Behind the streams, so that it writes what they have just answered.
+            // After the streams, so that it writes the answers they have just given.
             if let Some(open) = connection
                 && open.as_mut().poll(inner).is_ready()
             {
@@ -157,7 +157,7 @@ impl<C: Future> Future for Multiplexed<C> {
                 return Poll::Pending;
             }
         }
-        // Others have their turn, too.
+        // Let other tasks run in between.
         bell.rest();
         cx.waker().wake_by_ref();
         Poll::Pending

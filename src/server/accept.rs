@@ -1,8 +1,8 @@
-//! The accept loop: it outlives every error that accepting can end in.
+//! The accept loop. No error of accepting ends it.
 //!
-//! A process that runs out of file descriptors gets an error from every accept until it
-//! closes some. The usual loop ends there, or spins; this one waits a little longer each
-//! time, counts, and goes on.
+//! A process that runs out of file descriptors gets an error from every accept until it closes
+//! some. A usual loop would end there, or spin; this one counts the error, pauses for longer each
+//! time, and goes on.
 
 use std::io;
 use std::time::Duration;
@@ -17,46 +17,47 @@ use super::refusals::Refusals;
 use super::seats::Seats;
 use crate::component::Reporter;
 
-/// The first pause after an accept that failed, and the longest.
+/// The pause after the first failed accept, and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Failing accepts are logged at most this often.
+/// How often failed accepts are logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// How much a listener takes on.
+/// The limits of a listener.
 #[derive(Debug)]
 pub struct AcceptLimits {
-    /// Connections at a time.
+    /// The most connections at a time.
     pub connections: usize,
-    /// What becomes of one more.
+    /// What happens to a further connection.
     pub beyond: Beyond,
     /// How long connections may take to end when the server stops.
     pub grace: Duration,
 }
 
-/// What becomes of a connection for which there is no room.
+/// What happens to a connection beyond the limit.
 #[derive(Debug)]
 pub enum Beyond {
-    /// It is refused, which the line on the board tells, and the log once a minute.
+    /// It is refused. The reporter's line in `/health` shows that, and the log once a minute.
     Refuse(Option<Reporter>),
-    /// It is taken, and the most dispensable of the others is closed.
+    /// It is accepted, and another one is closed; the module `server` says which.
     Displace,
 }
 
-/// Where connections come from; a trait so that tests can let accepting fail.
+/// A source of connections; a trait so that tests can make accepting fail.
 pub(super) trait Accept {
-    /// A connection.
+    /// One connection.
     type Connection;
 
     /// Waits for the next connection. Cancel safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
 
-    /// Turns a connection away without waiting for anything.
+    /// Refuses a connection without waiting.
     fn refuse(&self, connection: Self::Connection);
 }
 
-/// Accepts and spawns until `stop`, then closes the listening socket, lets the connections
-/// end, and aborts those that outlive the grace. When it returns, none is left.
+/// Accepts connections and spawns `serve` for each until `stop`. Then it closes the listening
+/// socket, waits for the connections to end, and aborts those that outlive the grace. When it
+/// returns, none is left.
 pub(super) async fn run<A, S, F>(
     mut acceptor: A,
     limits: AcceptLimits,
@@ -96,14 +97,14 @@ pub(super) async fn run<A, S, F>(
                 }
                 seats.take(|watch| serve(connection, watch));
             }
-            // The client was gone before it was its turn.
+            // The client disconnected before it was accepted.
             Err(error) if is_about_the_connection(&error) => {
                 metrics.rejected(ConnectionRejection::Gone)
             }
             Err(error) => {
                 metrics.rejected(ConnectionRejection::Accept);
                 if refusals.is_none() && is_exhaustion(&error) {
-                    // The descriptor that this frees is the next client's.
+                    // Closing one frees a descriptor for the next client.
                     seats.displace();
                 }
                 if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
@@ -124,7 +125,7 @@ pub(super) async fn run<A, S, F>(
     }
 }
 
-/// Resolves once nobody has been refused for a while, if anybody was.
+/// Resolves when no connection has been refused for a minute; never if none was.
 async fn over(refusals: Option<&mut Refusals>) {
     match refusals {
         Some(refusals) => refusals.over().await,
@@ -137,8 +138,8 @@ impl Accept for TcpListener {
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        // Answers are written whole, so there is nothing to wait for. A socket that
-        // refuses this is closed by now, which its first read will show.
+        // Answers are written whole, so waiting for more data (Nagle) would only delay them. If
+        // the call fails, the socket is closed, which the first read will show.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
@@ -146,15 +147,15 @@ impl Accept for TcpListener {
     fn refuse(&self, connection: TcpStream) {
         const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
             retry-after: 5\r\ncontent-length: 21\r\n\r\ntoo many connections\n";
-        // Unread bytes would turn the close into a reset that overtakes the answer. The
-        // answer itself fits into the empty buffer of a new socket; where it doesn't, the
-        // client sees the close alone.
+        // Unread bytes would make closing send a reset, which could arrive before the answer. The
+        // answer fits into the empty buffer of a new socket; if it doesn't, the client only sees
+        // the close.
         let _ = connection.try_read(&mut [0; 4096]);
         let _ = connection.try_write(ANSWER);
     }
 }
 
-/// Whether an accept failed for reasons of this one connection, so that the next may work.
+/// Whether accepting failed because of this connection only, so that the next may succeed.
 fn is_about_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -165,7 +166,7 @@ fn is_about_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the process or the system has no descriptors left.
+/// Whether the process or the system has no file descriptors left.
 fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
@@ -183,7 +184,7 @@ mod tests {
     use crate::component::{ComponentState, Health, Subject};
     use crate::telemetry::{Telemetry, TelemetrySettings};
 
-    /// Hands out what it was given, then waits for ever.
+    /// A source of these results, which then waits for ever.
     struct Script {
         results: VecDeque<io::Result<u32>>,
         refused: Arc<Mutex<Vec<u32>>>,
@@ -245,7 +246,7 @@ mod tests {
         .await;
         let (connection, waited) = served.lock().unwrap().unwrap();
         assert_eq!(connection, 7);
-        // 50, 100, 200, 400, 800 ms, and five times 1 s.
+        // The pauses are 50, 100, 200, 400 and 800 ms, then five times 1 s.
         assert_eq!(waited.as_millis() / 50, 6_550 / 50);
         let page = prometheus::TextEncoder::new()
             .encode_to_string(&telemetry.registry().gather())
@@ -356,7 +357,7 @@ mod tests {
             }
         });
         sleep(Duration::from_secs(1)).await;
-        // The task's own, this test's, and one connection of two.
+        // Held by the task, by this test, and by one of the two connections.
         assert_eq!(Arc::strong_count(&open), 3);
         stop.cancel();
         task.await.unwrap();

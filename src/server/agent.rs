@@ -1,7 +1,7 @@
-//! What the agent itself answers: whether it lives, is ready, and is well.
+//! The agent's own routes: `/livez`, `/readyz` and `/health`.
 //!
-//! `/metrics`, `/metrics/aggregated` and `/stats` are here until a component registers
-//! better ones: the agent's own families alone, and a plain word.
+//! `/metrics`, `/metrics/aggregated` and `/stats` are answered here until a component registers
+//! them: the first with the agent's own metrics alone, the others with 503.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::lane::Lane;
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
-/// The owner of routes that nobody else can have.
+/// The owner of routes that no component can register.
 pub const OWNER: &str = "service::http";
 
-/// The owner of routes that give way to a component's.
+/// The owner of routes that a component may replace.
 pub(super) const FALLBACK: &str = "the agent";
 
-/// The paths that people look at, the most telling first.
+/// The paths that people look at, the most useful first.
 pub(super) const PAGES: [&str; 2] = [METRICS, "/health"];
 
 const METRICS: &str = "/metrics";
@@ -58,7 +58,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
             handler(move |_| {
                 let (board, lane) = (board.clone(), lane.clone());
                 async move {
-                    // Ten thousand endpoints take a while.
+                    // Takes long with ten thousand endpoints.
                     let look = move || {
                         let now = Instant::now();
                         well(&board.snapshot(now), now)
@@ -76,7 +76,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
     ]
 }
 
-/// The page of the agent's own metrics, on a listener that the configuration asks for.
+/// The route of a page with the agent's own metrics, on a listener of its own.
 pub fn metrics_page(config: ListenerConfig, owner: String, telemetry: &Telemetry) -> Route {
     Route {
         listener: Listener::At(config),
@@ -110,7 +110,7 @@ fn nothing_aggregated() -> Response {
     )
 }
 
-/// The agent's own families in the Prometheus text format.
+/// Writes the agent's own metrics in the Prometheus text format.
 fn page(families: &[MetricFamily]) -> Response {
     match prometheus::TextEncoder::new().encode_to_string(families) {
         Ok(text) => {
@@ -130,7 +130,7 @@ fn page(families: &[MetricFamily]) -> Response {
 }
 
 fn well(snapshot: &HealthSnapshot, now: Instant) -> Response {
-    // Strings and numbers always have a JSON form; an infinite score becomes null.
+    // Strings and numbers can always be written as JSON; an infinite score becomes null.
     let body = serde_json::to_vec_pretty(&Well::new(snapshot, now)).unwrap_or_default();
     let mut response = Response::new(full_body(body));
     if snapshot.status == Status::Unhealthy {
@@ -141,7 +141,7 @@ fn well(snapshot: &HealthSnapshot, now: Instant) -> Response {
     response
 }
 
-/// The answer of `/health`.
+/// The body of an answer of `/health`.
 #[derive(Serialize)]
 struct Well<'a> {
     status: &'static str,
@@ -173,7 +173,7 @@ struct Pipeline<'a> {
     held_items: u64,
     queued_items: u64,
     queue_age_seconds: f64,
-    /// Why requests are refused, while they are.
+    /// Why the pipeline refuses requests at the moment; `None` if it doesn't.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
 }
@@ -246,7 +246,7 @@ impl<'a> LegLine<'a> {
     }
 }
 
-/// Seconds to the millisecond, which is as exact as anybody reads them.
+/// Seconds, to the millisecond.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1e3
 }

@@ -1,4 +1,4 @@
-//! Decides by the `authorization` header whether a request is answered at all.
+//! Checks the `authorization` header of requests.
 
 use std::path::Path;
 
@@ -12,17 +12,16 @@ use crate::net::Renewable;
 use crate::settings::ListenerAuthConfig;
 use crate::yaml::Secret;
 
-/// What a client must present, ready to be compared.
+/// The credentials that a listener's clients must send.
 #[derive(Debug)]
 pub struct Credentials {
     scheme: &'static str,
-    /// What follows the scheme.
+    /// The text after the scheme.
     expected: Renewable<Secret>,
 }
 
 impl Credentials {
-    /// Reads them, from a file where the configuration says so, and again within 10 s of a
-    /// change of the file.
+    /// Reads the credentials. A token file is read again within 10 s of a change.
     ///
     /// # Errors
     ///
@@ -47,8 +46,8 @@ impl Credentials {
         })
     }
 
-    /// Whether the headers carry them. Takes the same time wherever a wrong value differs;
-    /// only its length can be told.
+    /// Whether the headers carry the credentials. How long the comparison takes depends on the
+    /// length of the value, but not on where it differs.
     pub async fn admit(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else {
             return false;
@@ -64,7 +63,7 @@ impl Credentials {
         bool::from(rest.trim_ascii().ct_eq(expected.expose().as_bytes()))
     }
 
-    /// The value of `www-authenticate` for a request without them.
+    /// The value of `www-authenticate` in the answer to a request without valid credentials.
     pub fn challenge(&self) -> &'static str {
         match self.scheme {
             "Basic" => "Basic realm=\"foghorn\", charset=\"UTF-8\"",
@@ -73,7 +72,7 @@ impl Credentials {
     }
 }
 
-/// The first line of a file.
+/// Reads the token in the first line of a file.
 fn token_in(file: &Path) -> anyhow::Result<Secret> {
     let at = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("bearer_token_file: {at}"))?;

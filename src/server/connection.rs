@@ -1,4 +1,4 @@
-//! One connection: HTTP/1 with bounded heads, bounded waits, and no bodies of requests.
+//! Serves one HTTP/1 connection, with limits on the head of a request and on each wait.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,16 +21,16 @@ use super::deadlines::{Busy, ConnectionWatch, Watched};
 use super::metrics::{ConnectionRejection, Metrics};
 use crate::component::{Body, Handler, Response, full_body};
 
-/// The longest head of a request, in bytes, with its request line.
+/// The longest head of a request in bytes, including the request line.
 const HEAD_SIZE: usize = 16 << 10;
 
-/// Headers that one request may have.
+/// The most headers of a request.
 const HEADERS: usize = 100;
 
-/// What a connection buffers of its answer before it waits for the client.
+/// How many bytes of an answer are buffered before waiting for the client.
 const BUFFER_SIZE: usize = 64 << 10;
 
-/// What may be asked of a path that nobody serves.
+/// The methods allowed on a path without a route.
 const READ: [Method; 2] = [Method::GET, Method::HEAD];
 
 /// What one listener serves.
@@ -38,7 +38,7 @@ pub(super) struct Site {
     routes: BTreeMap<Arc<str>, Arc<dyn Handler>>,
     credentials: Option<Arc<Credentials>>,
     metrics: Metrics,
-    /// The label of every path that isn't a route.
+    /// The value of the label `path` for paths without a route.
     other: Arc<str>,
 }
 
@@ -74,8 +74,8 @@ impl Site {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response {
-        // No route reads a body. hyper ends the connection after the answer if more of it
-        // is under way than it can skip at once.
+        // No route reads a body. If more of it arrives than hyper can skip at once, hyper closes
+        // the connection after the answer.
         let (head, _body) = request.into_parts();
         let route = self.route(head.uri.path());
         let label = route.map_or(&self.other, |(path, _)| path);
@@ -94,7 +94,7 @@ impl Site {
         response
     }
 
-    /// The route of a path: the one that is exactly this, or else the first pattern.
+    /// The route with exactly this path, or else the first whose pattern matches.
     fn route(&self, path: &str) -> Option<(&Arc<str>, &Arc<dyn Handler>)> {
         let pattern = || self.routes.iter().find(|(route, _)| matches(route, path));
         self.routes.get_key_value(path).or_else(pattern)
@@ -136,8 +136,8 @@ impl Site {
     }
 }
 
-/// Serves requests until the client leaves, something takes too long, or `stop`; what is
-/// being answered then is answered to its end.
+/// Serves requests until the client closes, a wait takes too long, or `stop` is cancelled. An
+/// answer that has begun by then is sent to its end.
 pub(super) async fn drive<S, A, F>(
     socket: S,
     watch: ConnectionWatch,
@@ -160,7 +160,7 @@ pub(super) async fn drive<S, A, F>(
     let socket = TokioIo::new(Watched::new(socket, watch.clone()));
     let mut connection = pin!(
         http1::Builder::new()
-            // The watch has a better one.
+            // [`ConnectionWatch`] replaces it.
             .header_read_timeout(None)
             .max_header_size(HEAD_SIZE)
             .max_headers(HEADERS)
@@ -171,7 +171,7 @@ pub(super) async fn drive<S, A, F>(
     let mut stopping = false;
     loop {
         tokio::select! {
-            // The watch arms its timer by what the connection has just done.
+            // In this order, since the watch sets its timer by what the connection has just done.
             biased;
             ended = connection.as_mut() => {
                 if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
@@ -205,7 +205,7 @@ pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
     response
 }
 
-/// Whether a path has the segments of a route, those in braces being any.
+/// Whether a path has the segments of a route; a segment in braces matches any text.
 fn matches(route: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     route.split('/').all(|expected| {
@@ -225,7 +225,7 @@ fn method_not_allowed(methods: &[Method]) -> Response {
     response
 }
 
-/// A body that keeps its connection busy until it has been read.
+/// A body that marks its connection as busy until it has been read.
 struct Watching {
     body: Body,
     _busy: Busy,

@@ -1,10 +1,11 @@
-//! How long a connection may make the server wait.
+//! Bounds how long a connection may make the server wait.
 //!
-//! hyper has one timeout, for the head of a request, and it also ends connections that
-//! merely idle between two scrapes; a client that never takes its answer may stay for
-//! ever. So the connection is watched from outside: the socket notes what moves, the
-//! service notes what it works on, and [`ConnectionWatch::expired`] ends when one of them waited
-//! too long. Nothing is armed while a handler works: handlers are the agent's own.
+//! hyper has one timeout, for the head of a request. It would also close connections that merely
+//! idle between two scrapes, and it doesn't apply to a client that never reads its answer. So
+//! each connection has a [`ConnectionWatch`]: the socket records reads and writes in it, the
+//! service records which request it answers, and [`ConnectionWatch::expired`] resolves when the
+//! client has let the server wait for too long. There is no timeout for handlers, which are the
+//! agent's own.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,31 +19,31 @@ use tokio::time::{Instant, sleep_until};
 
 use super::metrics::ConnectionRejection;
 
-/// What every connection is given.
+/// The timeouts of every connection.
 const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(10),
-    // Longer than the usual interval of scrapes, so that they keep their connection.
+    // Longer than usual scrape intervals, so that scrapers can keep their connection.
     idle: Duration::from_secs(120),
     write: Duration::from_secs(30),
 };
 
-/// How long each thing may take.
+/// How long the server waits for a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// From the first byte of a request's head to its last; also from the beginning of a
-    /// connection to the first byte.
+    /// From the first byte of a request's head to its last, and from the start of a connection to
+    /// the first byte.
     pub head: Duration,
-    /// Between two requests of one connection.
+    /// From the end of an answer to the first byte of the next request.
     pub idle: Duration,
-    /// For the client to take the next part of an answer.
+    /// For the client to read the next part of an answer.
     pub write: Duration,
 }
 
-/// What the connection is waiting for. Cheap to clone; clones share it.
+/// What a connection is waiting for. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionWatch {
     timeouts: Timeouts,
-    // A std mutex: every section is a few loads and stores.
+    // A std mutex: it is only held for a few loads and stores.
     state: Arc<Mutex<ConnectionState>>,
 }
 
@@ -50,24 +51,25 @@ pub(super) struct ConnectionWatch {
 struct ConnectionState {
     phase: ConnectionPhase,
     since: Instant,
-    /// Since when the client takes nothing, although something is there for it.
+    /// Since when the socket accepts no more bytes of an answer.
     blocked: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionPhase {
-    /// The head of a request is due.
+    /// Waiting for the head of a request.
     Head,
     /// A request is being answered.
     Busy,
-    /// An answer is out; another request may follow.
+    /// The answer has been handed to the socket; another request may follow.
     Idle,
 }
 
-/// How dispensable a connection is, the most dispensable first, and since when.
+/// Which connection is closed first if there are too many: the one with the lowest number, and of
+/// these the one that has been in its state for longest.
 ///
-/// A client that sends nothing costs least when it is closed: it can come back. Next are
-/// those that don't take their answers, and last those whose request is being answered.
+/// 0: the client has to send a request; closing costs it least, since it can connect again. 1:
+/// the client doesn't read its answer. 2: a request is being answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(u8, Instant);
 
@@ -78,7 +80,7 @@ impl Default for ConnectionWatch {
 }
 
 impl ConnectionWatch {
-    /// A connection that has just begun.
+    /// The watch of a new connection.
     pub(super) fn new(timeouts: Timeouts) -> Self {
         Self {
             timeouts,
@@ -90,17 +92,16 @@ impl ConnectionWatch {
         }
     }
 
-    /// A request is being answered until the guard is dropped.
+    /// Marks the connection as busy until the guard is dropped.
     pub(super) fn busy(&self) -> Busy {
         self.enter(ConnectionPhase::Busy);
         Busy(self.clone())
     }
 
-    /// Ends when something has taken too long, with the reason; `None` for a connection
-    /// that idled, which is nobody's fault.
+    /// Resolves when a wait has taken too long, with the reason; with `None` if an idle
+    /// connection reached its timeout, which isn't counted.
     ///
-    /// It arms its timer when it is polled, so it must be polled after the connection, by
-    /// the same task.
+    /// It sets its timer when it is polled, so the same task must poll it after the connection.
     pub(super) async fn expired(&self) -> Option<ConnectionRejection> {
         let mut timer = pin!(sleep_until(Instant::now()));
         poll_fn(|cx| {
@@ -115,12 +116,12 @@ impl ConnectionWatch {
         .await
     }
 
-    /// The handshake is done: from here on the head of a request has its time.
+    /// The TLS handshake is done: the time for the first head begins.
     pub(super) fn shaken(&self) {
         self.enter(ConnectionPhase::Head);
     }
 
-    /// Which connection gives way first where there are too many.
+    /// Compared to decide which connection is closed first.
     pub(super) fn rank(&self) -> Rank {
         let state = *self.lock();
         match (state.phase, state.blocked) {
@@ -130,7 +131,7 @@ impl ConnectionWatch {
         }
     }
 
-    /// Whether a request is being answered, or its answer waits for the client.
+    /// Whether a request is being answered, or its answer waits for the client to read.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.lock();
         state.phase == ConnectionPhase::Busy || state.blocked.is_some()
@@ -160,20 +161,21 @@ impl ConnectionWatch {
         state.since = Instant::now();
     }
 
-    /// Bytes came in.
+    /// Bytes arrived.
     fn read(&self) {
         if self.lock().phase == ConnectionPhase::Idle {
             self.enter(ConnectionPhase::Head);
         }
     }
 
-    /// The socket was offered something, and took it or not.
+    /// Bytes were offered to the socket, and it accepted some or none.
     fn wrote(&self, taken: bool) {
         let mut state = self.lock();
         match (taken, state.blocked) {
             (true, Some(_)) => {
                 state.blocked = None;
-                // The handler was done long ago, and the client only now has its answer.
+                // The answer was complete long ago, but the client has only now read it: the idle
+                // time begins here.
                 if state.phase == ConnectionPhase::Idle {
                     state.since = Instant::now();
                 }
@@ -188,7 +190,7 @@ impl ConnectionWatch {
     }
 }
 
-/// A request is being answered as long as this exists.
+/// Marks a connection as busy while it exists.
 #[derive(Debug)]
 pub(super) struct Busy(ConnectionWatch);
 
@@ -198,7 +200,7 @@ impl Drop for Busy {
     }
 }
 
-/// A socket that tells the watch what moves.
+/// A socket that records its reads and writes in the watch.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     socket: S,

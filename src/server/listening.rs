@@ -1,4 +1,4 @@
-//! A bound socket with its certificate and its door, ready to serve.
+//! A bound socket with its certificate and credentials.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,10 +28,10 @@ use crate::net::{Renewable, descriptors};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
-/// How long a TLS handshake may take.
+/// The longest duration of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A listening socket. Bytes are exchanged once it is served; until then clients wait.
+/// A bound socket. The kernel queues clients until it is served.
 #[derive(Debug)]
 pub struct Listening {
     socket: TcpListener,
@@ -42,19 +42,19 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds, and reads certificates and tokens. `owner` is the configuration path of the
-    /// listener, and `alpn` what a TLS client is offered.
+    /// Binds the address, and reads certificates and tokens. `owner` is the listener's path in
+    /// the configuration, and `alpn` the protocols offered to TLS clients.
     ///
     /// # Errors
     ///
-    /// When the address is taken or not of this machine, or a file can't be used.
+    /// When the address is taken or isn't one of this machine, or a file can't be used.
     pub async fn bind(
         config: &ListenerConfig,
         owner: &str,
         alpn: &[&[u8]],
         telemetry: &Telemetry,
     ) -> Result<Self, BindError> {
-        // The other keys of the listener stand beside its endpoint.
+        // `tls` and `auth` are keys beside `endpoint`.
         let parent = owner.strip_suffix("::endpoint").unwrap_or(owner);
         let unusable = |reason| BindError::Unusable {
             owner: parent.to_owned(),
@@ -93,7 +93,7 @@ impl Listening {
         })
     }
 
-    /// The address as it was bound, so with the port that the system chose for port 0.
+    /// The bound address, with the port that the system chose if 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -103,7 +103,7 @@ impl Listening {
         self.tls.is_some()
     }
 
-    /// What requests must carry, if anything.
+    /// The credentials that requests must carry, if any.
     pub fn credentials(&self) -> Option<Arc<Credentials>> {
         self.credentials.clone()
     }
@@ -112,8 +112,8 @@ impl Listening {
         self.metrics.clone()
     }
 
-    /// Serves connections until `stop`, then closes the socket and gives those that are
-    /// open `limits.grace` to end. When it returns, none is left.
+    /// Serves connections until `stop`. Then it closes the socket, and open connections have
+    /// `limits.grace` to end. When it returns, none is left.
     pub(super) async fn serve<S, F>(self, limits: AcceptLimits, stop: &CancellationToken, serve: S)
     where
         S: Fn(ServerStream, ConnectionWatch) -> F + Clone + Send + 'static,
@@ -158,8 +158,8 @@ impl Listening {
 }
 
 impl Listening {
-    /// Like `Listening::serve`, for connections that begin with so many bytes of the
-    /// client's: whoever is late with them is left.
+    /// Like `serve`, for a protocol whose clients begin by sending `bytes` bytes. A client that
+    /// doesn't within 10 s is disconnected.
     pub async fn serve_opened<S, F>(
         self,
         bytes: usize,
@@ -175,8 +175,8 @@ impl Listening {
         self.serve(limits, stop, open).await;
     }
 
-    /// Serves HTTP/1 until `stop`, every connection within the bounds of the module;
-    /// `answer` is responsible for the bodies that it reads.
+    /// Serves HTTP/1 until `stop`, with the limits listed in [`super`]. `answer` has to bound the
+    /// bodies that it reads.
     pub async fn serve_http1<A, F>(self, limits: AcceptLimits, stop: &CancellationToken, answer: A)
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -191,8 +191,7 @@ impl Listening {
     }
 }
 
-/// Binds an address. Where every one of IPv6 is wanted and the machine has no IPv6, it is
-/// every one of IPv4.
+/// Binds an address. `[::]` on a machine without IPv6 becomes `0.0.0.0`.
 fn bind_either<T>(
     endpoint: SocketAddr,
     bind: impl Fn(SocketAddr) -> io::Result<T>,
@@ -205,14 +204,14 @@ fn bind_either<T>(
     }
 }
 
-/// Connections that wait to be accepted. The kernel has a limit of its own, usually 4,096.
+/// How many connections may wait to be accepted. The kernel has its own limit, usually 4,096.
 const BACKLOG: i32 = 1024;
 
-/// Binds one address; that of every interface takes clients of IPv4 and IPv6.
+/// Binds one address; `[::]` accepts IPv4 clients too.
 fn bind_to(endpoint: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(endpoint), Type::STREAM, None)?;
-    // A port whose last connections are still being forgotten is free, except on Windows,
-    // where this would take it from a program that listens.
+    // Allows a port whose old connections are in TIME_WAIT. On Windows the option would take the
+    // port from a program that listens there.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     if endpoint.is_ipv6() {
@@ -233,12 +232,12 @@ fn is_about_the_family(error: &io::Error) -> bool {
         .contains(&error.raw_os_error())
 }
 
-/// A connection, encrypted or not.
+/// An accepted connection, encrypted or not.
 #[derive(Debug)]
 pub enum ServerStream {
-    /// As it came.
+    /// Without TLS.
     Plain(TcpStream),
-    /// Behind a handshake.
+    /// With TLS, after the handshake.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

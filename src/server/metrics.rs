@@ -1,4 +1,4 @@
-//! What a listener shows of itself.
+//! The metrics of a listener.
 //!
 //! - `foghorn_http_requests_total{listener,path,code}`: answered requests; `path` is a
 //!   registered one or `other`
@@ -13,7 +13,7 @@ use opentelemetry::metrics::{Counter, UpDownCounter};
 
 use crate::telemetry::Telemetry;
 
-/// Instruments of one listener. Cheap to clone.
+/// The instruments of one listener. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
     listener: Arc<str>,
@@ -22,24 +22,24 @@ pub(super) struct Metrics {
     open: UpDownCounter<i64>,
 }
 
-/// Why a connection was refused, or ended without an answer.
+/// Why a connection was refused, or closed without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionRejection {
-    /// As many connections as may be were open already.
+    /// The listener had as many connections as its limit.
     Limit,
-    /// It gave way to a newer one.
+    /// It was closed to make room for a new one.
     Displaced,
-    /// The system could not hand out a connection, usually for want of descriptors.
+    /// Accepting failed, usually for lack of file descriptors.
     Accept,
-    /// The client left before it was accepted.
+    /// The client disconnected before it was accepted.
     Gone,
     /// The TLS handshake failed or took too long.
     Handshake,
     /// The head of a request took too long to arrive.
     SlowHead,
-    /// The client didn't take the answer in time.
+    /// The client didn't read its answer in time.
     SlowRead,
-    /// The request could not be parsed or was too large.
+    /// The request wasn't valid HTTP, or its head was too large.
     Malformed,
 }
 
@@ -88,7 +88,7 @@ impl Metrics {
                 .with_description("Open connections of the agent's HTTP listeners")
                 .build(),
         };
-        // A counter that appears with its first event hides that event from `rate`.
+        // Created with 0: if the series appeared with its first event, `rate` would miss that.
         for reason in ConnectionRejection::ALL {
             metrics
                 .rejected

@@ -9,9 +9,9 @@
 //!     auth: {bearer_token: ...}     # or bearer_token_file, or basic: {username, password}
 //! ```
 //!
-//! Components register [`Route`]s; [`Server::bind`] groups them by address and binds, and
-//! [`Server::run`] answers: GET and HEAD, where a route doesn't say otherwise. Bodies of
-//! requests are never read.
+//! Components register [`Route`]s. [`Server::bind`] groups them by address and binds those,
+//! [`Server::run`] answers requests: GET and HEAD, unless a route allows other methods. A route
+//! doesn't get the body of a request.
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|
@@ -23,15 +23,16 @@
 //! | TLS handshake | 10 s | closed, `tls_handshake` |
 //! | ending at shutdown | 1 s | aborted |
 //!
-//! A new connection is always taken, so that nobody can keep a probe out: of too many, the one
-//! gives way that has waited longest for its client to send a request, else the one that
-//! doesn't take its answer, else the one that has been answered for longest. Without file
-//! descriptors one gives way, too. Listeners of receivers refuse instead, since a sender
-//! that is pushed out in the middle of a request sends it again.
+//! A new connection is always accepted, so that open connections can't keep out a probe. If there
+//! are too many, one is closed: the one that has waited longest for its client to send a request;
+//! if there is none, the one whose client has not been reading its answer for longest; else the
+//! one whose request has been processed for longest. One is closed, too, if file descriptors run
+//! out. The listeners of receivers refuse new connections instead, since a sender whose
+//! connection is closed during a request sends it again.
 //!
 //! Emits the `metrics` of every listener.
 //!
-//! **Architecture Invariant:** this module knows routes, never what is behind them.
+//! **Architecture Invariant:** this module knows routes and handlers, and no component.
 
 mod accept;
 mod agent;
@@ -64,7 +65,7 @@ use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 use connection::Site;
 
-/// The key that moves the agent's own server, for errors.
+/// The key of the agent's own address, for errors.
 const AGENT: &str = "service::http::endpoint";
 
 const LIMITS: AcceptLimits = AcceptLimits {
@@ -73,64 +74,66 @@ const LIMITS: AcceptLimits = AcceptLimits {
     grace: Duration::from_secs(1),
 };
 
-/// Bound listeners and what they serve.
+/// Bound listeners and the routes of each.
 pub struct Server {
     sites: Vec<(Listening, Arc<Site>)>,
-    /// What is worth a look on each of them, in that order.
+    /// For each listener, the paths that are shown to people, in order.
     pages: Vec<Vec<String>>,
-    /// The position of the agent's own among them.
+    /// The index of the agent's own listener, if it has one.
     agent: Option<usize>,
 }
 
-/// Why a server could not start. Every message names the key to change.
+/// Why a server could not start. The message names the key to change.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The system refused the address.
+    /// The system refused to bind the address.
     #[error("{owner}: can't listen on {endpoint}: {}", explain(.source, *.endpoint))]
     Bind {
-        /// The key.
+        /// The key of the address.
         owner: String,
         /// The address.
         endpoint: SocketAddr,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// A certificate, key or token can't be used.
+    /// A certificate, a key or a token can't be used.
     #[error("{owner}::{reason}")]
     Unusable {
-        /// The key.
+        /// The path of the listener's keys.
         owner: String,
-        /// What is wrong with which file.
+        /// Which file it is, and what is wrong with it.
         reason: String,
     },
-    /// Two components want the same path of the same listener.
+    /// Two components want the same path on one listener.
     #[error("{first} and {second} both want {path} on {listener}: give one another endpoint")]
     Path {
-        /// Who came first.
+        /// The key of the first.
         first: String,
-        /// Who came second.
+        /// The key of the second.
         second: String,
-        /// What both want.
+        /// The path.
         path: String,
-        /// Where.
+        /// The address of the listener.
         listener: String,
     },
-    /// Two components share an address, but not its protection.
+    /// Two components share an address, but with different `tls`, `auth` or
+    /// `allow_insecure_bind`.
     #[error(
         "{first} and {second} share {endpoint}, but their tls, auth or allow_insecure_bind \
          differ: make them equal, or give one another endpoint"
     )]
     Protection {
-        /// Who came first.
+        /// The key of the first.
         first: String,
-        /// Who came second.
+        /// The key of the second.
         second: String,
-        /// What both want.
+        /// The address.
         endpoint: SocketAddr,
     },
 }
 
-/// A listener to be: its settings, who asked first, and the routes on it.
+/// A listener that is to be bound: its configuration, the owner of its first route, and its
+/// routes.
 struct ListenerGroup {
     config: ListenerConfig,
     owner: String,
@@ -138,12 +141,12 @@ struct ListenerGroup {
 }
 
 impl Server {
-    /// Binds every listener that the routes name, and the agent's own with `/health`,
-    /// `/livez`, `/readyz` and what else an agent answers, where `agent` gives an address.
+    /// Binds every listener that the routes name, and the agent's own listener at `agent` with
+    /// its own routes (`/health`, `/livez`, `/readyz` and the fallbacks), unless that is `None`.
     ///
     /// # Errors
     ///
-    /// When two components are in each other's way, or a listener can't be bound.
+    /// When two components conflict, or a listener can't be bound.
     pub async fn bind(
         agent: Option<&ListenerConfig>,
         routes: &Routes,
@@ -161,7 +164,7 @@ impl Server {
         for route in routes.all() {
             let config = match (&route.listener, agent) {
                 (Listener::At(config), _) | (Listener::Agent, Some(config)) => config.clone(),
-                // The configuration turned the agent's server off, and its routes with it.
+                // The agent's own listener is turned off, and so are the routes on it.
                 (Listener::Agent, None) => continue,
             };
             place(&mut groups, route, config)?;
@@ -183,12 +186,12 @@ impl Server {
         })
     }
 
-    /// The address of the agent's own server as it was bound.
+    /// The bound address of the agent's own listener.
     pub fn agent_address(&self) -> Option<SocketAddr> {
         Some(self.sites.get(self.agent?)?.0.address())
     }
 
-    /// The addresses of all listeners as they were bound, the agent's own first.
+    /// The bound addresses of all listeners, the agent's own first.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.sites
             .iter()
@@ -196,8 +199,8 @@ impl Server {
             .collect()
     }
 
-    /// The URLs that are worth a look, `/metrics` and `/health` of the agent first, for the
-    /// first lines that it prints. Probes are left out, and what has nothing to show yet.
+    /// The URLs that the agent prints when it starts, its own `/metrics` and `/health` first.
+    /// Probes and pages without content are left out.
     pub fn urls(&self) -> Vec<String> {
         let sites = self.sites.iter().zip(&self.pages);
         sites
@@ -215,7 +218,7 @@ impl Server {
             .collect()
     }
 
-    /// Answers until `stop`. When it returns, no connection is left.
+    /// Answers requests until `stop`. When it returns, no connection is left.
     pub async fn run(self, stop: CancellationToken) {
         join_all(self.sites.into_iter().map(|(listening, site)| {
             let token = stop.clone();
@@ -230,7 +233,7 @@ impl Server {
     }
 }
 
-/// Puts a route to the others of its address.
+/// Adds a route to the listener with its address.
 fn place(
     groups: &mut Vec<ListenerGroup>,
     route: Route,
@@ -240,7 +243,7 @@ fn place(
     let found = groups.iter_mut().find(|group| {
         (agents && group.owner == AGENT)
             || (group.config.endpoint == config.endpoint
-                // Port 0 is another port each time, except for one who asks twice.
+                // Port 0 stands for a new port each time, except for routes of the same owner.
                 && (config.endpoint.port() != 0 || group.owner == route.owner))
     });
     match found {
@@ -261,8 +264,7 @@ fn place(
     Ok(())
 }
 
-/// The paths that are for people: all that components serve, and of the agent's own those
-/// that show something.
+/// The paths shown to people: all routes of components, and the agent's own pages.
 fn worth_a_look(routes: &[Route]) -> Vec<String> {
     let mut paths: Vec<&str> = routes
         .iter()
@@ -285,7 +287,7 @@ fn paths(routes: Vec<Route>, address: SocketAddr) -> Result<ListenerPaths, BindE
     let mut paths = ListenerPaths::new();
     for route in routes {
         if let Some(first) = owners.insert(route.path.clone(), route.owner.clone()) {
-            // What the agent answers only until somebody knows better gives way.
+            // A route of a component replaces a fallback of the agent.
             if first != agent::FALLBACK {
                 return Err(BindError::Path {
                     first,
@@ -300,7 +302,7 @@ fn paths(routes: Vec<Route>, address: SocketAddr) -> Result<ListenerPaths, BindE
     Ok(paths)
 }
 
-/// The system's answer in the user's words.
+/// Explains the system's error to the user.
 fn explain(error: &io::Error, endpoint: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -1,8 +1,7 @@
-//! The beginning of a connection, which is due in time.
+//! Bounds the wait for the first bytes of an HTTP/2 connection.
 //!
-//! HTTP/2 pings a client once both have said hello. Before that it waits for as long as it
-//! takes, so that whoever connects and says nothing would hold one of the connections that
-//! there are for ever.
+//! HTTP/2 pings a client once both sides have sent their preface, and waits for that without a
+//! limit. A client that connects and sends nothing would occupy a connection for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -14,14 +13,14 @@ use tokio::time::{Sleep, sleep};
 
 use super::metrics::{ConnectionRejection, Metrics};
 
-/// How long the first bytes may take: as long as the head of a request over HTTP/1.
+/// How long the first bytes may take: as long as the head of an HTTP/1 request.
 const DUE: Duration = Duration::from_secs(10);
 
-/// A connection whose reads fail when its first bytes are late, which is counted.
+/// A connection whose reads fail if its first bytes are late; counted as `slow_head`.
 #[derive(Debug)]
 pub struct Opening<S> {
     stream: S,
-    /// Until as many bytes have come as it begins with.
+    /// `None` once the client has sent those bytes.
     due: Option<Due>,
 }
 
@@ -33,7 +32,7 @@ struct Due {
 }
 
 impl<S> Opening<S> {
-    /// A connection that has just been made and begins with so many bytes.
+    /// A new connection, whose client has to send `bytes` bytes first.
     pub(super) fn new(stream: S, bytes: usize, metrics: Metrics) -> Self {
         let timer = Box::pin(sleep(DUE));
         Self {
@@ -48,7 +47,7 @@ impl<S> Opening<S> {
 }
 
 impl Due {
-    /// Whether the time is over.
+    /// Whether the time is over; if so, counts it.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let over = self.timer.as_mut().poll(cx).is_ready();
         if over {

@@ -1,4 +1,4 @@
-//! Tells people that a listener refuses connections, and when that is over.
+//! Reports that a listener refuses connections, and when that is over.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use tokio::time::{Instant, sleep_until};
 use super::metrics::{ConnectionRejection, Metrics};
 use crate::component::Reporter;
 
-/// Refusals are logged at most this often, and the line on the board is degraded until so
-/// much time has passed without one.
+/// How often refusals are logged at most, and how long `/health` shows the listener as degraded
+/// after the last one.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The refusals of one listener.
+/// The refused connections of one listener.
 pub(super) struct Refusals {
     limit: usize,
     reporter: Option<Reporter>,
-    /// When the last one was, until it is over.
+    /// When the last one was refused; `None` once that is over.
     last: Option<Instant>,
     logged: Option<Instant>,
-    /// Since the log told of them.
+    /// How many were refused since the last log line.
     untold: u64,
 }
 
 impl Refusals {
-    /// None yet, of a listener that takes `limit` connections.
+    /// For a listener that accepts `limit` connections.
     pub(super) fn new(limit: usize, reporter: Option<Reporter>) -> Self {
         Self {
             limit,
@@ -34,7 +34,7 @@ impl Refusals {
         }
     }
 
-    /// One is refused.
+    /// Records a refused connection.
     pub(super) fn note(&mut self, metrics: &Metrics) {
         metrics.rejected(ConnectionRejection::Limit);
         let now = Instant::now();
@@ -61,8 +61,8 @@ impl Refusals {
         }
     }
 
-    /// Resolves once none has been refused for a minute, which ends what the board says;
-    /// never while there is nothing to end. Cancel safe.
+    /// Resolves when none has been refused for a minute, and reports that the listener works;
+    /// never resolves if none was refused. Cancel safe.
     pub(super) async fn over(&mut self) {
         let Some(last) = self.last else {
             return std::future::pending().await;

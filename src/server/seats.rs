@@ -1,4 +1,4 @@
-//! The connections that are open, and which of them gives way.
+//! The open connections of a listener, and which of them is closed for a new one.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use super::deadlines::ConnectionWatch;
 use super::metrics::{ConnectionRejection, Metrics};
 
-/// The tasks of a listener's connections. Those that gave way count no more, although
-/// their tasks end a moment later.
+/// The tasks of the open connections. A connection that was closed for another one is no longer
+/// counted, although its task ends a moment later.
 pub(super) struct Seats<'a> {
     metrics: &'a Metrics,
     tasks: JoinSet<()>,
@@ -21,7 +21,7 @@ struct Seat {
 }
 
 impl<'a> Seats<'a> {
-    /// None taken yet.
+    /// Without connections.
     pub(super) fn new(metrics: &'a Metrics) -> Self {
         Self {
             metrics,
@@ -30,12 +30,12 @@ impl<'a> Seats<'a> {
         }
     }
 
-    /// How many are taken.
+    /// How many connections are open.
     pub(super) fn len(&self) -> usize {
         self.taken.len()
     }
 
-    /// Runs a connection, which has to tell the watch what it waits for.
+    /// Runs a connection; `serve` has to record in the watch what it waits for.
     pub(super) fn take<F>(&mut self, serve: impl FnOnce(ConnectionWatch) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -46,7 +46,7 @@ impl<'a> Seats<'a> {
         self.taken.insert(task.id(), Seat { task, watch });
     }
 
-    /// Closes the connection that is the most dispensable.
+    /// Closes the connection with the lowest rank.
     pub(super) fn displace(&mut self) {
         let ranked = self.taken.iter();
         let first = ranked.min_by_key(|(_, seat)| seat.watch.rank());
@@ -58,7 +58,7 @@ impl<'a> Seats<'a> {
         }
     }
 
-    /// Resolves when a connection has ended; never while there are none. Cancel safe.
+    /// Resolves when a connection has ended; never if there is none. Cancel safe.
     pub(super) async fn one_left(&mut self) {
         match self.tasks.join_next_with_id().await {
             Some(ended) => self.left(ended),
@@ -66,14 +66,14 @@ impl<'a> Seats<'a> {
         }
     }
 
-    /// Resolves when all have ended. Cancel safe.
+    /// Resolves when all connections have ended. Cancel safe.
     pub(super) async fn all_left(&mut self) {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             self.left(ended);
         }
     }
 
-    /// Ends all of them.
+    /// Aborts all connections, and waits until they have ended.
     pub(super) async fn clear(&mut self) {
         self.tasks.abort_all();
         self.all_left().await;

@@ -62,7 +62,7 @@ impl Rig {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// The whole answer to a request, whose connection ends with it.
+    /// Sends a request and returns all that comes back until the server closes.
     async fn ask(&self, request: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -95,7 +95,7 @@ impl Rig {
     }
 }
 
-/// Is told things by POST.
+/// A handler that accepts POST.
 struct Told;
 
 impl Handler for Told {
@@ -117,14 +117,14 @@ fn route(listener: Listener, path: &str, owner: &str) -> Route {
     }
 }
 
-/// What still comes until the server closes. A reset counts as an end.
+/// Reads until the server closes; a reset counts as closing.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One answer of a connection that goes on, by its content-length.
+/// Reads one answer by its content-length; the connection stays open.
 async fn one_answer(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     loop {
@@ -251,7 +251,7 @@ async fn one_connection_carries_many_requests() {
             .unwrap();
         assert!(one_answer(&mut stream).await.ends_with("alive\n"));
     }
-    // Two at once are answered in order.
+    // Two requests sent at once are answered in order.
     let two = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\nhost: x\r\n\r\n";
     stream.write_all(two.as_bytes()).await.unwrap();
     assert!(one_answer(&mut stream).await.ends_with("alive\n"));
@@ -338,7 +338,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
         .write_all(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    // The clock moves on whenever everybody waits.
+    // The paused clock advances when every task waits.
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(rig.rejected("slow_read"), 1);
 }
@@ -381,7 +381,7 @@ async fn stopping_leaves_no_connection() {
         .unwrap();
     one_answer(&mut idle).await;
     let mut fresh = rig.connect().await;
-    // One that is being answered, and takes its answer to the end.
+    // A client whose request is being answered, and that reads its answer to the end.
     let mut busy = rig.connect().await;
     busy.write_all(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
         .await

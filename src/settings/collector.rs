@@ -1,7 +1,7 @@
 //! Keys of the Collector's helpers (`confighttp`, `configgrpc`) that change nothing here. They
-//! are accepted, so that the Collector's configurations start unchanged, and a warning says
-//! what the agent does instead. A key whose effect a user would miss is an error that shows
-//! what to write instead.
+//! are accepted, so that the Collector's configurations start unchanged, and a warning says what
+//! the agent does instead. A key whose effect users rely on is an error, which shows what to
+//! write instead.
 
 use crate::yaml::{Fields, PlacedNode, is_empty, is_false, is_true, is_zero};
 
@@ -15,7 +15,7 @@ pub fn server_keys(fields: &mut Fields<'_>) {
     no_extensions(fields);
 }
 
-/// The keys of an HTTP server alone.
+/// The further keys of an HTTP server.
 pub fn http_server_keys(fields: &mut Fields<'_>) {
     let deadlines = "every listener has deadlines, which docs/configuration.md lists";
     for key in [
@@ -40,7 +40,7 @@ pub fn http_server_keys(fields: &mut Fields<'_>) {
     fields.without_effect("compression_algorithms", ours, always);
 }
 
-/// The keys of an HTTP server that takes no bodies and serves no other site's scripts.
+/// The keys of an HTTP server that reads no bodies and has no `cors`.
 pub fn page_keys(fields: &mut Fields<'_>) {
     server_keys(fields);
     http_server_keys(fields);
@@ -64,7 +64,7 @@ pub fn client_keys(fields: &mut Fields<'_>) {
     }
 }
 
-/// Keys that name extensions which do something on the way.
+/// Keys that name extensions which would process requests.
 fn no_extensions(fields: &mut Fields<'_>) {
     if let Some(value) = fields
         .foreign("middlewares")

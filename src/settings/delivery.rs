@@ -1,5 +1,5 @@
-//! What a remote exporter's user may choose about its delivery, the same for every one of
-//! them. The exporter reads it beside its own keys and hands it to the pipeline.
+//! The keys of the delivery, the same for every remote exporter. The exporter reads them with its
+//! own and hands them to the pipeline.
 //!
 //! ```yaml
 //! timeout: 5s                # of one attempt
@@ -39,32 +39,33 @@ use crate::yaml::{is_empty, is_false, is_zero};
 pub struct DeliverySettings {
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// When no attempt is made at all.
+    /// When no attempts are made.
     pub breaker: BreakerSettings,
-    /// What happens after a failed attempt that may work later.
+    /// Which failed attempts are repeated, and when.
     pub retry: RetryOnFailure,
-    /// What waits for its attempt.
+    /// Which requests wait.
     pub queue: QueueSettings,
 }
 
-/// `retry_on_failure`.
+/// The value of `retry_on_failure`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOnFailure {
-    /// Without retries a request that fails once is dropped.
+    /// If false, a request is dropped after one failed attempt.
     pub enabled: bool,
-    /// The first wait.
+    /// The wait before the first retry.
     pub initial_interval: Duration,
-    /// What each wait is multiplied with for the next.
+    /// The factor by which each wait is longer than the one before.
     pub multiplier: f64,
-    /// A wait is drawn from `interval * (1 +- this)`.
+    /// A wait is drawn evenly from `interval * (1 ± this)`.
     pub randomization_factor: f64,
-    /// No wait is longer before it is randomised.
+    /// The longest interval, before the wait is drawn.
     pub max_interval: Duration,
-    /// A request that has failed for so long is dropped; `None` retries for ever.
+    /// How long a request may fail before it is dropped, counting only the time in which attempts
+    /// were allowed; `None` for ever.
     pub max_elapsed_time: Option<Duration>,
 }
 
-/// What may wait for a local exporter, unless its `queue_bytes` says otherwise.
+/// The default of a local exporter's `queue_bytes`.
 pub const LOCAL_QUEUE: ByteSize = ByteSize(16 << 20);
 
 /// Reads `queue_bytes` among a local exporter's own keys.
@@ -73,33 +74,33 @@ pub fn local_queue(fields: &mut Fields<'_>) -> u64 {
     fields.within("queue_bytes", LOCAL_QUEUE, bounds).0
 }
 
-/// `sending_queue`.
+/// The value of `sending_queue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// Requests that may wait or be under way.
+    /// The most requests that wait or are being sent.
     pub requests: u64,
-    /// Their encoded size in bytes.
+    /// The most bytes of these, encoded.
     pub bytes: u64,
-    /// Items in them, where those are what is bounded.
+    /// The most items of these; `None` for no bound.
     pub items: Option<u64>,
-    /// What a full queue means for those who send.
+    /// What happens to senders if the queue is full.
     pub when_full: WhenFull,
     /// Whether a sender waits for room before `when_full` applies: until its deadline, and
     /// for 30 s at most.
     pub block_on_overflow: bool,
-    /// Requests under way at a time; more than one gives up their order.
+    /// How many requests are sent at a time; with more than one they may arrive out of order.
     pub num_consumers: usize,
-    /// Waiting requests are joined up to so many encoded bytes.
+    /// Waiting requests are joined up to this many encoded bytes.
     pub join_bytes: u64,
-    /// Waiting requests are joined up to so many items.
+    /// Waiting requests are joined up to this many items.
     pub join_items: u64,
 }
 
-/// What a full queue means for senders.
+/// What happens to senders if the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Senders are refused when no queue of the pipeline has room; beside one that has, a
-    /// full queue drops for itself alone.
+    /// Senders are refused if no queue of the pipeline has room. If another one has, the full
+    /// queue drops the request for itself alone.
     Auto,
     /// Senders are refused.
     Refuse,
@@ -162,7 +163,7 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
-    /// The settings of `enabled: false`: one request under way, none that waits, none joined.
+    /// The settings for `enabled: false`: one request is sent, none waits, none is joined.
     pub fn disabled() -> Self {
         Self {
             requests: 1,
@@ -192,7 +193,7 @@ impl FromValue for RetryOnFailure {
                 default.randomization_factor,
                 0.0..=1.0,
             ),
-            // A default gives way to a written key.
+            // A default is adapted to the other key if that is written.
             initial_interval: initial
                 .unwrap_or_else(|| default.initial_interval.min(max.unwrap_or(Duration::MAX))),
             max_interval: max
@@ -217,7 +218,8 @@ impl FromValue for QueueSettings {
         let enabled = fields.or("enabled", true);
         let written = fields.optional("sizer");
         let sizer = written.unwrap_or(Sizer::Requests);
-        // The Collector's integer counts in the sizer's unit; `queue_bytes` is ours.
+        // The Collector's `queue_size` counts in units of `sizer`; `queue_bytes` is Foghorn's
+        // own.
         let size = fields.optional::<ByteSize>("queue_size").map(|size| size.0);
         let mut settings = Self {
             requests: default.requests,
@@ -230,7 +232,7 @@ impl FromValue for QueueSettings {
         match (sizer, size) {
             (Sizer::Requests, Some(size)) => settings.requests = size,
             (Sizer::Bytes, Some(size)) => settings.bytes = size,
-            // A request has an item at least, so that this bounds the requests, too.
+            // A request has at least one item, so this bounds the requests as well.
             (Sizer::Items, Some(size)) => {
                 settings.items = Some(size);
                 settings.requests = size;
@@ -262,7 +264,7 @@ impl QueueSettings {
         let Some(mut fields) = value.fields() else {
             return;
         };
-        // A number without a unit counts what the Collector would count.
+        // A number without a unit counts in units of `sizer`, as in the Collector.
         let max_size = fields.value("max_size");
         let has_unit = max_size.and_then(|value| value.text()?.parse::<u64>().err());
         let usual = match has_unit {
@@ -292,7 +294,7 @@ impl QueueSettings {
     }
 }
 
-/// What sizes count.
+/// What the sizes of the queue count.
 #[derive(Debug, Clone, Copy)]
 enum Sizer {
     Requests,

@@ -1,5 +1,5 @@
-//! Reads what users write about guards and breakers: the body of `processors: resilience`
-//! and the `breaker` of an exporter.
+//! Reads the keys of guards and breakers: the body of `processors: resilience`, and the `breaker`
+//! of an exporter.
 //!
 //! ```yaml
 //! breaker:
@@ -37,10 +37,10 @@
 //!   min_delay: 100ms           # 1ms to 10m
 //! ```
 //!
-//! A default gives way to a written key. What a written key may be depends on others, and
-//! some of those stand elsewhere: a source's deadline must not be longer than the
-//! collection interval of its receiver. So the place of every written key is remembered, and
-//! a contradiction that is found later is reported there.
+//! A default is adapted to written keys that it would contradict. Which values a written key may
+//! have depends on other keys, some of which are elsewhere in the file: the deadline of a source
+//! must not be longer than the collection interval of its receiver. So the place of every written
+//! key is remembered, and a contradiction that is found later is reported there.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -52,26 +52,26 @@ use crate::resilience::{
 };
 use crate::yaml::{Diagnostics, Fields, FromValue, PlacedNode, Problem, Severity, SourceSpan};
 
-/// What the `timeout` of an exporter may be.
+/// The range of an exporter's `timeout`.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(600);
 
-/// The body of `processors: resilience`, free of contradictions in itself.
+/// The body of `processors: resilience`, without contradictions among its own keys.
 #[derive(Debug, Clone)]
 pub struct GuardConfig {
-    /// What was written.
+    /// The keys that are written.
     pub config: resilience::Config,
-    /// Where.
+    /// Where each of them is written.
     pub places: Places,
 }
 
-/// Where the written keys of a block stand.
+/// Where the keys of a block are written.
 #[derive(Debug, Clone)]
 pub struct Places {
     block: ValuePlace,
     keys: Vec<(&'static str, ValuePlace)>,
 }
 
-/// Where one value stands.
+/// Where one value is written.
 #[derive(Debug, Clone)]
 struct ValuePlace {
     span: SourceSpan,
@@ -97,8 +97,8 @@ impl FromValue for GuardConfig {
     }
 }
 
-/// Reads the `breaker` and the `timeout` of an exporter, whose attempts take at most
-/// `default_timeout` where nothing else is written. Gives both as they hold.
+/// Reads the `breaker` and the `timeout` of an exporter. `default_timeout` is the default of the
+/// latter, adapted to the breaker's keys. Returns both.
 pub fn destination(
     fields: &mut Fields<'_>,
     default_timeout: Duration,
@@ -106,7 +106,8 @@ pub fn destination(
     let mut places = Places::new(fields.map());
     let config = read_block(fields, "breaker", &mut places, breaker);
     let room = config.half_open_timeout.unwrap_or(Duration::MAX);
-    // A default gives way. No `half_open_timeout` that is right is shorter than a second.
+    // The default is adapted. Never to less than a second, as no valid `half_open_timeout` is
+    // shorter.
     let default = default_timeout.min(room.max(Duration::from_secs(1)));
     if let Some(value) = fields.value("timeout") {
         places.note("timeout", &value);
@@ -116,7 +117,7 @@ pub fn destination(
         .resolve(Edge::Destination, timeout)
         .unwrap_or_else(|problems| {
             places.report(fields.map().diagnostics(), &problems);
-            // Never run: what was reported is an error.
+            // Never used: the reported problem is an error.
             BreakerSettings::default()
         });
     (settings, timeout)
@@ -134,19 +135,19 @@ impl Places {
         self.keys.push((key, ValuePlace::of(value)));
     }
 
-    /// Whether a key is written in the block.
+    /// Whether the key is written in the block.
     pub fn hold(&self, key: Key) -> bool {
         self.keys.iter().any(|(known, _)| *known == key.as_str())
     }
 
-    /// Tells every problem as an error where its key stands.
+    /// Reports every problem as an error at the place of its key.
     pub fn report(&self, diagnostics: &Diagnostics, problems: &Problems) {
         for problem in problems.iter() {
             self.tell(diagnostics, problem.key(), Severity::Error, problem);
         }
     }
 
-    /// Tells something about a key where it stands, or else about the whole block.
+    /// Reports something at the place of a key, or of the block if the key isn't written.
     pub fn tell(
         &self,
         diagnostics: &Diagnostics,
@@ -174,7 +175,7 @@ impl ValuePlace {
     }
 }
 
-/// Reads the map under `key` by `read`; what isn't written is the default.
+/// Reads the map under `key` by `read`; the default if it isn't written.
 fn read_block<T: Default>(
     fields: &mut Fields<'_>,
     key: &'static str,
@@ -190,14 +191,14 @@ fn read_block<T: Default>(
     block
 }
 
-/// Reads keys, and notes where they stand.
+/// Reads keys, and remembers where they are written.
 struct KeyReader<'p, 'f> {
     fields: Fields<'f>,
     places: &'p mut Places,
 }
 
 impl KeyReader<'_, '_> {
-    /// Reads the key at the end of this path.
+    /// Reads the key that is the last segment of this path.
     fn read<T: FromValue>(&mut self, path: &'static str) -> Option<T> {
         let key = path.rsplit_once('.').map_or(path, |(_, key)| key);
         let value = self.fields.value(key).filter(|value| !value.is_null())?;
@@ -265,13 +266,14 @@ fn hedging(r: &mut KeyReader<'_, '_>) -> HedgingConfig {
     }
 }
 
-/// A number with a range, which says more about NaN and infinities than that they are none.
+/// A number whose range is checked later; NaN and infinities are accepted here, so that the error
+/// can state the range.
 struct RangedNumber(f64);
 
 impl FromValue for RangedNumber {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let number = value.text().and_then(|text| {
-            // YAML writes `.nan` and `.inf`.
+            // YAML writes NaN and infinity as `.nan` and `.inf`.
             let special = text.strip_prefix('.').filter(|word| word.len() == 3);
             let number: Option<f64> = text.parse().ok();
             number.or_else(|| special?.parse().ok())
@@ -301,7 +303,7 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    /// What a text is read as, and its problems.
+    /// The value that a text is read as, and the problems reported.
     fn read<T>(text: &str, read: impl FnOnce(&PlacedNode<'_>) -> T) -> (T, Vec<String>) {
         let diagnostics = Diagnostics::new();
         let node = yaml::parse(text, &"test".into(), &diagnostics).unwrap();

@@ -1,4 +1,4 @@
-//! The settings of a listening socket, the same for everything that listens.
+//! The keys of a listening socket, the same for all listeners.
 //!
 //! ```yaml
 //! endpoint: 0.0.0.0:4317          # also localhost:4317, [::1]:4317, :4317, fog-7:4317
@@ -10,13 +10,12 @@
 //!   bearer_token: ${env:TOKEN}    # or bearer_token_file, or basic: {username, password}
 //! ```
 //!
-//! Without a host it is every address of the machine, of IPv6 and of IPv4, as is `[::]`; a
-//! machine without IPv6 listens on 0.0.0.0 instead.
+//! Without a host, or with `[::]`, it listens on every IPv6 and IPv4 address of the machine; on a
+//! machine without IPv6, on 0.0.0.0.
 //!
-//! A name is looked up when the configuration is read, and its first address taken. An
-//! address that other machines can reach needs TLS and authentication (a client
-//! certificate is one), or `allow_insecure_bind: true`, which says that something else
-//! protects it.
+//! A host name is looked up when the configuration is read, and its first address is used. An
+//! address that other machines can reach needs TLS and authentication (client certificates count
+//! as that), or `allow_insecure_bind: true` if something else protects it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -24,27 +23,27 @@ use std::path::PathBuf;
 use crate::net::ServerTls;
 use crate::yaml::{FromValue, PlacedNode, Secret, without_credentials};
 
-/// Where to listen, and under which protection.
+/// The address of a listener, and how it is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// Address and port; port 0 takes a free one.
+    /// The address; with port 0 the system chooses a free port.
     pub endpoint: SocketAddr,
     /// Allows an address beyond loopback without TLS and authentication.
     pub allow_insecure_bind: bool,
-    /// The certificate to show; none for plain text.
+    /// TLS; `None` for plain text.
     pub tls: Option<Box<ServerTls>>,
-    /// The credentials that a client must send; without this no credentials are asked for.
+    /// The credentials that a client must send; `None` if it needs none.
     pub auth: Option<ListenerAuthConfig>,
 }
 
-/// What the `authorization` header of a request must carry.
+/// What the `authorization` header of a request must contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerAuthConfig {
     /// `Bearer` and this token.
     BearerToken(Secret),
     /// `Bearer` and the first line of this file.
     BearerTokenFile(PathBuf),
-    /// `Basic` and these, in base64.
+    /// `Basic` and these in base64.
     Basic {
         /// The user's name.
         username: String,
@@ -54,7 +53,7 @@ pub enum ListenerAuthConfig {
 }
 
 impl ListenerConfig {
-    /// An address without TLS and authentication, such as 127.0.0.1:9200.
+    /// A listener without TLS and authentication.
     pub fn plain(endpoint: SocketAddr) -> Self {
         Self {
             endpoint,
@@ -64,13 +63,13 @@ impl ListenerConfig {
         }
     }
 
-    /// A free port on loopback, for tests.
+    /// A listener on a free port of loopback, for tests.
     pub fn ephemeral() -> Self {
         Self::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
-    /// Reads the keys of a listener from a map that has others as well. Where `endpoint`
-    /// isn't written, `default` stands in its place; without a default it is an error.
+    /// Reads the keys of a listener from a map that has other keys as well. `default` replaces an
+    /// `endpoint` that isn't written; without a default that is an error.
     pub fn from_fields(
         fields: &mut crate::yaml::Fields<'_>,
         default: Option<SocketAddr>,
@@ -82,13 +81,14 @@ impl ListenerConfig {
         Self::at(endpoint.map(|ListenAddress(address)| address), fields)
     }
 
-    /// Reads the keys beside the address, where that is written in another way. They are
-    /// read without one as well, so that every problem shows.
+    /// Reads the keys other than the address, for a listener whose address is written
+    /// differently. They are read even if `endpoint` is `None`, so that every problem is
+    /// reported.
     pub fn at(endpoint: Option<SocketAddr>, fields: &mut crate::yaml::Fields<'_>) -> Option<Self> {
         let allow_insecure_bind = fields.or("allow_insecure_bind", false);
         let tls = fields.value("tls").filter(|value| !value.is_null());
         let auth = fields.value("auth").filter(|value| !value.is_null());
-        // Both are read whatever becomes of the other, so that every problem shows.
+        // Both are read even if one is invalid, so that every problem is reported.
         let tls = tls.map(|value| value.read().map(Box::new));
         let auth = auth.map(|value| value.read::<ListenerAuthConfig>());
         let config = Self {
@@ -107,13 +107,13 @@ impl ListenerConfig {
         ))
     }
 
-    /// Reads an address as the Collector writes it, where an empty host means every
-    /// interface, and looks up a name.
+    /// Reads an address in the Collector's form, where an empty host means every address, and
+    /// looks up a host name.
     pub fn endpoint(value: &PlacedNode<'_>) -> Option<SocketAddr> {
         value.read().map(|ListenAddress(address)| address)
     }
 
-    /// Whether strangers are kept out: the address is loopback, or clients must authenticate over
+    /// Whether strangers can't use it: the address is loopback, or clients must authenticate over
     /// TLS.
     fn is_protected(&self) -> bool {
         let certificates = self.tls.as_ref().is_some_and(|tls| tls.is_mutual());
@@ -151,7 +151,7 @@ impl FromValue for ListenerAuthConfig {
             let password = fields.required("password");
             fields.finish();
             let (username, password) = (username?, password?);
-            // A colon ends the name in the header, so such a name could never match.
+            // In the header a colon ends the name, so a name with a colon could never match.
             if username.contains(':') {
                 return value.error("`username` can't contain a colon");
             }
@@ -166,7 +166,7 @@ impl FromValue for ListenerAuthConfig {
                 map.error("`bearer_token` is empty, which would let everybody in")
             }
             Ok([only]) => Some(only),
-            // What is written but wrong has been reported.
+            // Invalid values have been reported by their readers.
             Err(found) if found.is_empty() && written > 0 => None,
             Err(_) => map.error(
                 "use one of bearer_token, bearer_token_file and basic: {username, password}",
@@ -175,15 +175,15 @@ impl FromValue for ListenerAuthConfig {
     }
 }
 
-/// An address as the Collector writes it, where an empty host means every interface.
+/// An address in the Collector's form, where an empty host means every address.
 struct ListenAddress(SocketAddr);
 
-/// The address of a host by number or by name. Blocks until the name server answers: a listener
-/// can't start without its address.
+/// The address of a host name or number. Blocks until the name server answers, since a listener
+/// needs its address to start.
 ///
 /// # Errors
 ///
-/// When it has no address, or can't be a host.
+/// When the host has no address, or isn't a valid host.
 pub fn address_of(host: &str) -> Result<IpAddr, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
@@ -231,7 +231,7 @@ impl FromValue for ListenAddress {
     }
 }
 
-/// `None` where a value is written and wrong.
+/// `None` if a value is written and invalid.
 fn transposed<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         None => Some(None),
@@ -272,7 +272,7 @@ mod tests {
         node(NodeKind::Map(entries.into()))
     }
 
-    /// What is read, or the first problem.
+    /// The listener that is read, or the first problem.
     fn read(node: &Node) -> Result<ListenerConfig, String> {
         let diagnostics = Diagnostics::new();
         let config = PlacedNode::root(node, &diagnostics).read::<ListenerConfig>();
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_host_name_is_looked_up_and_protected_like_its_address() {
-        // Names that no resolver needs to be asked for.
+        // Names that are resolved without a name server.
         assert_eq!(address_of("localhost"), Ok(IpAddr::from([127, 0, 0, 1])));
         assert_eq!(address_of("[::1]"), Ok("::1".parse().unwrap()));
         let long = format!("{}.invalid", "x".repeat(64));
@@ -317,7 +317,7 @@ mod tests {
                 .unwrap_err()
                 .contains("no address for the host name")
         );
-        // What this machine calls itself is an address like any other.
+        // The machine's own name is resolved as well.
         let name = rustix::system::uname()
             .nodename()
             .to_string_lossy()

@@ -1,5 +1,5 @@
-//! The keys that several components share, each read in one place: what a listener, a
-//! delivery and a guard may be told, and the keys of the Collector's that change nothing here.
+//! The keys that several components share, each read in one place: those of listeners, deliveries
+//! and guards, and keys of the Collector's that change nothing here.
 //!
 //! **Architecture Invariant:** this module imports only `net`, `resilience` and `yaml`.
 

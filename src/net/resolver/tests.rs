@@ -7,14 +7,14 @@ use super::*;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// How long a test waits for a thread that does its work at once.
+/// How long a test waits for a thread that works without delay.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A name server that answers when it is told to, and what it was asked.
+/// A name server that answers when the test says so, and records the questions.
 struct Server {
     resolver: Resolver,
     asked: Arc<Mutex<Vec<String>>>,
-    /// One answer for each that is sent; none any more once it is dropped.
+    /// Sends one answer; after it is dropped no more answers come.
     answers: mpsc::Sender<()>,
     most_at_once: Arc<AtomicUsize>,
 }
@@ -61,12 +61,12 @@ async fn a_silent_name_server_hangs_eight_threads_and_every_caller_for_his_own_t
     }
     assert_eq!(begun.elapsed(), limit);
     assert_eq!(server.resolver.threads(), 8);
-    // And again, for as long as it lasts.
+    // Another lookup in the same outage fails in the same way.
     let again = server.resolver.resolve("source-99", limit).await;
     assert_eq!(again, Err(LookupError::Silent(limit)));
     assert_eq!(server.resolver.threads(), 8);
     assert!(server.most_at_once.load(Ordering::SeqCst) <= 8);
-    // Who has an address needs no name server.
+    // Addresses and `localhost` need no name server.
     let own = server.resolver.resolve("192.0.2.1", Duration::ZERO).await;
     assert_eq!(own.unwrap()[..], [ADDRESS]);
     let local = server.resolver.resolve("localhost", Duration::ZERO).await;
@@ -140,9 +140,9 @@ async fn names_that_wait_are_bounded_and_forgotten_with_those_who_asked() {
     let busy = answers
         .iter()
         .filter(|answer| **answer == Err(LookupError::Busy));
-    // Threads take theirs when they get to it.
+    // Threads take names at a time of their own.
     assert!((1..=THREADS + 1).contains(&busy.count()));
-    // Nobody waits for those any more, so there is room.
+    // No caller waits for those any more, so there is room.
     let next = server.resolver.resolve("another", limit).await;
     assert_eq!(next, Err(LookupError::Silent(limit)));
     assert!(server.resolver.0.lock().under_way.len() <= THREADS + 1);

@@ -1,4 +1,4 @@
-//! TLS: the same keys for everything that connects, and for everything that listens.
+//! The TLS keys of clients and of listeners.
 //!
 //! ```yaml
 //! tls:                             # of a client
@@ -17,14 +17,14 @@
 //!   client_ca_file: clients.pem    # clients must show a certificate
 //! ```
 //!
-//! `ca_pem`, `cert_pem` and `key_pem` hold the text itself instead of a file's path. Other
-//! keys of the Collector's are taken with a warning that says what is the case instead.
+//! `ca_pem`, `cert_pem` and `key_pem` take the text instead of a file's path. Other TLS keys of
+//! the Collector's are accepted with a warning that says what the agent does instead.
 //!
-//! Files are read again within 10 s of a change, or within `reload_interval` (0 is the same as
-//! none) where that is shorter: by a listener for its next handshake, by a client for its next
-//! connection. Connections that are open stay. A file that can't be used, such as a
-//! certificate whose key isn't there yet, leaves in use what was read before, with a warning.
-//! rustls with aws-lc-rs is the one provider in this process.
+//! Files are read again within 10 s of a change, or within `reload_interval` if that is shorter
+//! (0 counts as not written): by a listener for its next handshake, by a client for its next
+//! connection. Open connections stay. If a file can't be used, such as a certificate whose key
+//! hasn't been replaced yet, the files that were read before stay in use, and the log says so.
+//! The only cryptographic provider in this process is rustls with aws-lc-rs.
 
 mod pem;
 mod verify;
@@ -52,12 +52,12 @@ use crate::yaml::{Fields, FromValue, PlacedNode, is_false};
 
 pub use self::pem::{Identity, Pem};
 
-/// What a client does about TLS.
+/// How a client uses TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// Whether to speak plain text where the URL's scheme doesn't decide.
+    /// Whether to use no TLS if the URL's scheme doesn't decide that.
     pub insecure: bool,
-    /// Whether any certificate will do.
+    /// Whether every certificate is accepted.
     pub insecure_skip_verify: bool,
     /// Authorities to trust instead of the system's.
     pub ca: Option<Pem>,
@@ -65,24 +65,24 @@ pub struct ClientTls {
     pub include_system_ca: bool,
     /// The client's own certificate.
     pub identity: Option<Identity>,
-    /// The name that the server must prove, where it isn't the host's.
+    /// The name that the server's certificate must contain, if it isn't the host's.
     pub server_name_override: Option<String>,
     /// The versions that are offered.
     pub versions: Versions,
-    /// How often the files are looked at, where that is more often than by default.
+    /// How often the files are checked, if that is more often than by default.
     pub reload_interval: Option<Duration>,
 }
 
-/// What a listener does about TLS. Files are read when it is bound, and when they change.
+/// How a listener uses TLS. Files are read when it is bound, and when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
-    /// The certificate to show.
+    /// The certificate that the listener presents.
     pub identity: Identity,
-    /// The authorities that vouch for clients; clients without a certificate are refused.
+    /// The authorities of clients' certificates; with these, clients without one are refused.
     pub client_ca: Option<Pem>,
     /// The versions that are accepted.
     pub versions: Versions,
-    /// How often the files are looked at, where that is more often than by default.
+    /// How often the files are checked, if that is more often than by default.
     pub reload_interval: Option<Duration>,
 }
 
@@ -103,7 +103,7 @@ impl FromValue for ClientTls {
             reload_interval: reload_interval(&mut fields),
         };
         fields.finish();
-        // Not before the rest is read, so that every problem shows.
+        // Only after the other keys have been read, so that every problem is reported.
         let tls = Self {
             identity: identity.ok()?,
             ..tls
@@ -118,13 +118,13 @@ impl FromValue for ClientTls {
 }
 
 impl ClientTls {
-    /// Reads the files and builds the configuration of a client. Where the client names the
-    /// host that it connects to, the overriding name is asked for nevertheless.
+    /// Reads the files and builds the configuration of a client. `server_name_override` applies
+    /// even if the caller passes the name of the host that it connects to.
     ///
     /// # Errors
     ///
-    /// When a file can't be read or holds something else; names its key and path, never its
-    /// content.
+    /// When a file can't be read or is invalid. The message names its key and path, and doesn't
+    /// quote it.
     pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut verifier: Arc<dyn ServerCertVerifier> = match &self.ca {
@@ -167,7 +167,7 @@ impl ClientTls {
 }
 
 impl ClientTls {
-    /// What `build` makes of the configuration of a client, and makes anew when the files
+    /// A value that `build` makes from the client's configuration, and makes again when the files
     /// have changed.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl FromValue for ServerTls {
         let client_ca = Pem::from_fields(&mut fields, "client_ca_file", "client_ca_pem");
         let versions = Versions::from_fields(&mut fields);
         let reload_interval = reload_interval(&mut fields);
-        // They are read again whatever it says.
+        // Client authorities are always read again, whatever this key says.
         let _: Option<bool> = fields.optional("client_ca_file_reload");
         let whom = "clients are checked against client_ca_file";
         fields.without_effect("ca_file", |_| false, whom);
@@ -217,19 +217,19 @@ impl FromValue for ServerTls {
     }
 }
 
-/// `reload_interval`, where 0 stands for none.
+/// `reload_interval`; `None` if it is 0 or not written.
 fn reload_interval(fields: &mut Fields<'_>) -> Option<Duration> {
     let interval: Option<Duration> = fields.optional("reload_interval");
     interval.filter(|interval| !interval.is_zero())
 }
 
 impl ServerTls {
-    /// Whether clients must show a certificate.
+    /// Whether clients must present a certificate.
     pub fn is_mutual(&self) -> bool {
         self.client_ca.is_some()
     }
 
-    /// What accepts handshakes, with the files as they are.
+    /// The acceptor of handshakes; made again when the files have changed.
     ///
     /// # Errors
     ///
@@ -245,11 +245,13 @@ impl ServerTls {
         })
     }
 
-    /// Reads the files and prepares handshakes that offer the protocols of `alpn`.
+    /// Reads the files and builds the configuration of a server that offers the protocols in
+    /// `alpn`.
     ///
     /// # Errors
     ///
-    /// When a file can't be read or used; names its key and path, never its content.
+    /// When a file can't be read or used. The message names its key and path, and doesn't quote
+    /// it.
     pub fn server_config(&self, alpn: &[&[u8]]) -> anyhow::Result<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let clients: Arc<dyn ClientCertVerifier> = match &self.client_ca {

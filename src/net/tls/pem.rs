@@ -1,4 +1,4 @@
-//! Certificates and keys as PEM, in a file or in the configuration itself.
+//! Certificates and keys in PEM, in a file or in the configuration.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::yaml::{Fields, Secret};
 
-/// PEM, and the key under which the user wrote it.
+/// A PEM text or its file, and the key under which it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pem {
     key: &'static str,
@@ -18,12 +18,12 @@ pub struct Pem {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PemSource {
-    /// Read when the component is built, and when it has changed.
+    /// Read when the component is built, and when the file has changed.
     File(PathBuf),
     Inline(Secret),
 }
 
-/// What one side of a connection proves to be: a certificate with its chain, and its key.
+/// A certificate with its chain, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `cert_file` or `cert_pem`.
@@ -33,7 +33,7 @@ pub struct Identity {
 }
 
 impl Pem {
-    /// The file that stands under `key`.
+    /// The file that is written under `key`.
     pub fn file(key: &'static str, path: impl Into<PathBuf>) -> Self {
         Self {
             key,
@@ -41,7 +41,7 @@ impl Pem {
         }
     }
 
-    /// Reads a key for a file and its twin for the text itself, of which one may be written.
+    /// Reads `file_key` or the key for the text; both at once are an error.
     pub(super) fn from_fields(
         fields: &mut Fields<'_>,
         file_key: &'static str,
@@ -60,7 +60,7 @@ impl Pem {
         file.map(|path| Self::file(file_key, path)).or(text)
     }
 
-    /// Where it is written, for errors: the key and the path, never the content.
+    /// The key, and the file's path if there is one; for errors, so without the content.
     pub(super) fn place(&self) -> String {
         match &self.source {
             PemSource::File(path) => format!("tls::{}: {}", self.key, path.display()),
@@ -68,7 +68,7 @@ impl Pem {
         }
     }
 
-    /// The file, unless the text itself is written.
+    /// The path, if it is a file.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match &self.source {
             PemSource::File(path) => Some(path.clone()),
@@ -76,7 +76,7 @@ impl Pem {
         }
     }
 
-    /// The certificates in it, of which there is at least one.
+    /// Its certificates; an error if there are none.
     pub(super) fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         let certificates = match &self.source {
             PemSource::File(path) => {
@@ -95,7 +95,7 @@ impl Pem {
         Ok(certificates)
     }
 
-    /// The authorities in it.
+    /// Its certificates as trusted authorities.
     pub(super) fn authorities(&self) -> anyhow::Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates()? {
@@ -114,8 +114,8 @@ impl Pem {
 }
 
 impl Identity {
-    /// Reads the keys of a certificate and of its key, which go together. `Err` where one is
-    /// written without the other, which is reported.
+    /// Reads the keys of a certificate and of its key. `Err` if only one of them is written,
+    /// which has then been reported.
     pub(super) fn from_fields(fields: &mut Fields<'_>) -> Result<Option<Self>, ()> {
         let certificate = Pem::from_fields(fields, "cert_file", "cert_pem");
         let key = Pem::from_fields(fields, "key_file", "key_pem");
@@ -144,7 +144,7 @@ impl Identity {
             .flatten()
     }
 
-    /// The chain and the key. Whether they belong together shows when they are used.
+    /// Reads the chain and the key. It isn't checked here whether they belong together.
     pub(super) fn load(
         &self,
     ) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {

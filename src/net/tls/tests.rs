@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::yaml::{Diagnostics, parse};
 
-/// What is said about a block.
+/// The problems that are reported for a block.
 fn problems<T: FromValue>(text: &str) -> Vec<String> {
     let diagnostics = Diagnostics::new();
     let node = parse(text, &Arc::from("t"), &diagnostics).unwrap();

@@ -1,4 +1,4 @@
-//! What a client asks of a server's certificate where it isn't the usual.
+//! Checks of a server's certificate that differ from the usual one.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::{
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Accepts whatever certificate the server shows, but still checks that it owns the key.
+/// Accepts any certificate, but checks that the server has its key.
 #[derive(Debug)]
 pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
 
@@ -52,7 +52,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Asks for the proof of another name than that of the host that was connected to.
+/// Checks the certificate for another name than that of the host.
 #[derive(Debug)]
 pub(super) struct OtherName {
     pub(super) name: ServerName<'static>,

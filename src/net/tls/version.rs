@@ -1,4 +1,4 @@
-//! Which versions of TLS are spoken, and the keys beside them that change nothing here.
+//! The versions of TLS, and keys of the Collector's beside them that change nothing.
 
 use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -6,7 +6,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use crate::yaml::{Fields, FromValue, PlacedNode};
 use crate::yaml::{is_empty, is_false};
 
-/// `min_version` to `max_version`.
+/// The versions from `min_version` to `max_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
     min: TlsVersion,
@@ -15,15 +15,14 @@ pub struct Versions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum TlsVersion {
-    /// 1.0 or 1.1: may be named as the lowest, and isn't spoken.
+    /// 1.0 or 1.1: accepted as the lowest version, but not spoken.
     Old,
     V12,
     V13,
 }
 
 impl Versions {
-    /// Reads the two keys, and takes those of the Collector's that choose what rustls offers
-    /// no choice in.
+    /// Reads the two keys, and the Collector's keys for choices that rustls doesn't offer.
     pub(super) fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
         let min_key = fields.value("min_version");

@@ -1,4 +1,4 @@
-//! Who gets which address.
+//! Which listener gets which address.
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn bind(agent: Option<&ListenerConfig>, routes: Vec<Route>) -> Result<Serv
         .map_err(|error| error.to_string())
 }
 
-/// An address of which nobody else makes use at the moment.
+/// An address that no program uses at the moment.
 async fn free() -> ListenerConfig {
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     ListenerConfig::plain(socket.local_addr().unwrap())
@@ -160,7 +160,7 @@ async fn a_taken_port_names_the_key_to_change() {
             address.port()
         )
     );
-    // TEST-NET-1 is nobody's address.
+    // TEST-NET-1 is no address of any machine.
     let foreign = ListenerConfig::plain("192.0.2.1:0".parse().unwrap());
     let message = bind(Some(&foreign), vec![]).await.err().unwrap();
     assert!(

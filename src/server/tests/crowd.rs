@@ -1,8 +1,8 @@
-//! More connections than there may be, of each kind.
+//! More connections than the limit, in each state.
 
 use super::*;
 
-/// A connection that was served once and is kept.
+/// A connection that has been served once and stays open.
 async fn idle(rig: &Rig) -> TcpStream {
     let mut stream = rig.connect().await;
     let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -11,7 +11,7 @@ async fn idle(rig: &Rig) -> TcpStream {
     stream
 }
 
-/// A client in the middle of an answer of 16 MiB, of which it takes no more.
+/// A client that begins to read an answer of 16 MiB and stops.
 async fn slow_reader(rig: &Rig) -> TcpStream {
     let mut stream = rig.connect().await;
     let request = b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -21,7 +21,7 @@ async fn slow_reader(rig: &Rig) -> TcpStream {
     stream
 }
 
-/// Connections beyond the limit, all of one kind; probes are answered nevertheless.
+/// Opens more connections than the limit, all in one state; probes must be answered nevertheless.
 async fn crowded<F: Future<Output = TcpStream>>(connect: impl Fn() -> F, rig: &Rig) {
     let limit = u64::try_from(LIMITS.connections).unwrap();
     let mut held = Vec::new();
@@ -31,10 +31,10 @@ async fn crowded<F: Future<Output = TcpStream>>(connect: impl Fn() -> F, rig: &R
     for (path, answer) in [("/livez", "alive\n"), ("/readyz", "ready\n")] {
         assert!(rig.get(path).await.ends_with(answer), "{path}");
     }
-    // Those of the crowd that came first; the probes found room, or made some.
+    // The connections that were opened first; the probes found room, or displaced one each.
     assert!((20..=22).contains(&rig.rejected("displaced")));
     assert_eq!(rig.rejected("connection_limit"), 0);
-    // A reset or an end, behind what had been sent.
+    // Ends with a reset or the end of the stream, after the bytes that had been sent.
     rest(&mut held[0]).await;
 }
 

@@ -1,11 +1,11 @@
-//! Bytes that nobody should send.
+//! Requests that aren't valid HTTP.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Something that a parser of HTTP has an opinion on, or noise.
+/// A fragment of a request, or random bytes.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let words: &[&str] = &[
         "GET ",
@@ -47,7 +47,7 @@ proptest! {
         let answer = runtime.block_on(async {
             let rig = Rig::start(ListenerConfig::ephemeral()).await;
             let mut stream = rig.connect().await;
-            // The server may close at any time, which is its right.
+            // The server may close the connection at any time.
             let _ = stream.write_all(&fragments.concat()).await;
             let _ = stream.shutdown().await;
             rest(&mut stream).await;

@@ -32,7 +32,7 @@ impl Pki {
         }
     }
 
-    /// Asks for `/livez` over TLS and returns all that comes back.
+    /// Requests `/livez` over TLS and returns all that comes back.
     async fn ask(&self, address: SocketAddr, client: Option<&str>) -> std::io::Result<String> {
         let mut roots = RootCertStore::empty();
         roots
@@ -130,7 +130,7 @@ async fn files_that_can_not_be_used_are_named_with_their_key() {
         "tls::cert_file",
     )
     .await;
-    // A key of another certificate.
+    // The key of another certificate.
     f(
         |tls, pki| tls.identity.key = Pem::file("key_file", pki.path("client.key")),
         "tls::cert_file",
@@ -163,7 +163,7 @@ async fn nothing_is_answered_without_the_token() {
             "{answer}"
         );
     }
-    // Not even what methods there are.
+    // Without credentials even the allowed methods aren't disclosed.
     let post = "POST /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     assert!(rig.ask(post).await.starts_with("HTTP/1.1 401"));
     let ask = async |token: &str| {
