@@ -2,7 +2,7 @@
 //! from protobuf to JSON and back.
 #![no_main]
 
-use foghorn::pdata::{Batch, Signal, json};
+use foghorn::pdata::{Batch, Decoded, Signal, json};
 use foghorn_fuzz::Input;
 use foghorn_fuzz::oracle::Request;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let (signal, bytes) = (input.signal, input.bytes);
     if bytes.first() == Some(&b'{') {
-        if let Ok(json::Decoded { batch, .. }) = json::decode(signal, bytes) {
+        if let Ok(Decoded { batch, .. }) = json::decode(signal, bytes) {
             let text = std::str::from_utf8(bytes).unwrap();
             assert!(serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
             comes_back(signal, &joined(&batch));

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::protocol::{Field, FieldKind, Message, Presence, Scalar, Visitor, visit};
 use super::{Part, Signal};
 
-pub use read::{Decoded, InvalidJson, decode};
+pub use read::{InvalidJson, decode};
 
 /// Appends a part of a batch of this signal to `out` as one JSON object, without line
 /// breaks. What is absent on the wire is absent in the JSON; unknown fields are skipped.

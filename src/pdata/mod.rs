@@ -143,17 +143,7 @@ impl Batch {
     /// [`Malformed`] for anything that a protobuf decoder wouldn't accept as an export
     /// request of this signal.
     pub fn decode(signal: Signal, request: Bytes) -> Result<Self, Malformed> {
-        let walked = walk::request(signal, &request)?;
-        let mut batch = Self::empty(signal);
-        if !request.is_empty() {
-            batch.parts.push(Part {
-                bytes: request,
-                items: walked.items,
-                regular: (!walked.regular).then(Arc::default),
-                keep: Duration::ZERO,
-            });
-        }
-        Ok(batch)
+        Decoded::protobuf(signal, request).map(|decoded| decoded.batch)
     }
 
     /// What it carries.
@@ -208,6 +198,40 @@ impl Batch {
             "batches of two signals can't be joined"
         );
         self.parts.append(&mut other.parts);
+    }
+}
+
+/// A request as it was taken in, in whatever encoding.
+#[derive(Debug)]
+pub struct Decoded {
+    /// What it says.
+    pub batch: Batch,
+    /// Whether it has fields that mean something to its sender alone, and not one item was
+    /// found.
+    pub unrecognised: bool,
+}
+
+impl Decoded {
+    /// Like [`Batch::decode`], and says whether anything was recognised.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Batch::decode`].
+    pub fn protobuf(signal: Signal, request: Bytes) -> Result<Self, Malformed> {
+        let walked = walk::request(signal, &request)?;
+        let mut batch = Batch::empty(signal);
+        if !request.is_empty() {
+            batch.parts.push(Part {
+                bytes: request,
+                items: walked.items,
+                regular: (!walked.regular).then(Arc::default),
+                keep: Duration::ZERO,
+            });
+        }
+        Ok(Self {
+            batch,
+            unrecognised: walked.unknown && walked.items == 0,
+        })
     }
 }
 

@@ -74,19 +74,19 @@ pub(super) struct Walked {
     pub(super) items: u64,
     /// Whether views can read it.
     pub(super) regular: bool,
+    /// Whether it has fields that the protocol doesn't.
+    pub(super) unknown: bool,
 }
 
 /// Validates an export request.
 pub(super) fn request(signal: Signal, bytes: &[u8]) -> Result<Walked, Malformed> {
-    let mut walk = Walk {
+    let mut walk = Walk(Walked {
         items: 0,
         regular: true,
-    };
+        unknown: false,
+    });
     match walk.message(signal.request(), bytes, MAX_DEPTH) {
-        Ok(()) => Ok(Walked {
-            items: walk.items,
-            regular: walk.regular,
-        }),
+        Ok(()) => Ok(walk.0),
         Err(fault) => Err(Malformed {
             offset: fault.at.saturating_sub(bytes.as_ptr().addr()),
             path: dotted(&fault.path),
@@ -95,10 +95,8 @@ pub(super) fn request(signal: Signal, bytes: &[u8]) -> Result<Walked, Malformed>
     }
 }
 
-struct Walk {
-    items: u64,
-    regular: bool,
-}
+/// What is found out, as far as the walk has come.
+struct Walk(Walked);
 
 /// A [`Malformed`] in the making; boxed, to keep the results on the good path small.
 struct WalkFault {
@@ -119,7 +117,7 @@ impl Walk {
     ) -> Result<(), Box<WalkFault>> {
         let index = &message.index;
         let mut seen = 0;
-        let items_before = self.items;
+        let items_before = self.0.items;
         if index.role == MessageRole::NumberPoint && depth >= ATTRIBUTE_DEPTH {
             (seen, buf) = number_point(buf);
         }
@@ -128,10 +126,10 @@ impl Walk {
             let (number, wire) = key(&mut buf).map_err(|reason| fault(start, reason))?;
             let slot = index.slot(number);
             if seen & slot.once != 0 {
-                self.regular = false;
+                self.0.regular = false;
                 // Of a oneof the last member counts, with what came before it of the same.
                 if slot.once & ONEOF != 0 && seen & slot.once == ONEOF {
-                    self.items = items_before;
+                    self.0.items = items_before;
                     seen &= !index.oneof;
                 }
             }
@@ -151,7 +149,7 @@ impl Walk {
                 {
                     continue;
                 }
-                self.items += u64::from(inner.is_item());
+                self.0.items += u64::from(inner.is_item());
                 self.message(inner, content, depth - 1)
                     .map_err(|fault| within(fault, slot))?;
             } else {
@@ -177,11 +175,11 @@ impl Walk {
             ReadAs::Fixed32 => FIXED32,
             ReadAs::Bytes | ReadAs::Id(_) | ReadAs::Str | ReadAs::Message(_) => LEN,
             ReadAs::PackedFixed64 if wire == FIXED64 => {
-                self.regular = false;
+                self.0.regular = false;
                 FIXED64
             }
             ReadAs::PackedVarint if wire == VARINT => {
-                self.regular = false;
+                self.0.regular = false;
                 VARINT
             }
             ReadAs::PackedFixed64 | ReadAs::PackedVarint => LEN,
@@ -228,6 +226,7 @@ impl Walk {
         buf: &mut &[u8],
         depth: u32,
     ) -> Result<(), MalformedReason> {
+        self.0.unknown = true;
         // prost looks at the depth before it skips as well.
         if depth == 0 {
             return Err(MalformedReason::Depth);
@@ -235,7 +234,7 @@ impl Walk {
         let skipped = match wire {
             LEN => length_delimited(buf).map(|_| ()),
             GROUP => {
-                self.regular = false;
+                self.0.regular = false;
                 loop {
                     if buf.is_empty() {
                         return Err(MalformedReason::Truncated);
@@ -359,5 +358,33 @@ impl fmt::Display for Within<'_> {
         } else {
             write!(f, ", in {}", self.0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_the_protocol_has_not_are_noticed_wherever_they_stand() {
+        let f = |bytes: &[u8], unknown: bool| {
+            let walked = request(Signal::Metrics, bytes).unwrap();
+            assert_eq!(walked.unknown, unknown, "{bytes:02x?}");
+        };
+        f(&[], false);
+        // A resource without anything, its schema, an empty scope.
+        f(&[0x0a, 0x00], false);
+        f(&[0x0a, 0x03, 0x1a, 0x01, b's'], false);
+        f(&[0x0a, 0x02, 0x12, 0x00], false);
+        // Field 15 as bytes, a number, four and eight bytes, a group.
+        f(&[0x7a, 0x01, b'x'], true);
+        f(&[0x78, 0x01], true);
+        f(&[0x7d, 1, 2, 3, 4], true);
+        f(&[0x79, 1, 2, 3, 4, 5, 6, 7, 8], true);
+        f(&[0x7b, 0x7c], true);
+        // Beside known fields, below them, and of the number 1000.
+        f(&[0x0a, 0x00, 0x78, 0x01], true);
+        f(&[0x0a, 0x02, 0x78, 0x01], true);
+        f(&[0x0a, 0x03, 0xc2, 0x3e, 0x00], true);
     }
 }

@@ -16,7 +16,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::super::encode::MessageEncoder;
 use super::super::protocol::{Field, FieldKind, Message, Presence};
-use super::super::{Batch, Malformed, Signal};
+use super::super::{Batch, Decoded, Malformed, Signal};
 use crate::steps;
 use scalar::{JsonScalar, expected};
 
@@ -32,15 +32,6 @@ pub enum InvalidJson {
     /// It nests values more deeply than protobuf allows.
     #[error("{0}")]
     Nesting(#[from] Malformed),
-}
-
-/// A request that was read.
-#[derive(Debug)]
-pub struct Decoded {
-    /// What it says.
-    pub batch: Batch,
-    /// Whether it has keys that mean something to its sender, and not one item was found.
-    pub unrecognised: bool,
 }
 
 /// Reads an export request of this signal. Half a surrogate pair, which is what is left of a

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +18,7 @@ use super::body::{self, BodyLimits, ContentEncoding, ReceivedBody};
 use super::door::Door;
 use super::ingest::{Encoding, TakenShare};
 use super::rejection::RequestRejection;
+use super::warning;
 use crate::component::Body;
 use crate::pdata::Signal;
 
@@ -51,7 +52,8 @@ where
     door.ingest.count(signal, &outcome);
     match outcome {
         // The frame of an empty message, which is an export response without rejections.
-        Ok(_) => respond(Bytes::from_static(&[0; PREFIX])),
+        Ok(TakenShare::All) => respond(Bytes::from_static(&[0; PREFIX])),
+        Ok(TakenShare::Unrecognised) => respond(framed(&warning::protobuf())),
         Err(rejection) => reject(&rejection),
     }
 }
@@ -123,6 +125,15 @@ fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), RequestRejection> {
         )));
     }
     Ok((compressed, framed))
+}
+
+/// Puts a message into its frame. Messages of answers are short.
+fn framed(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
+    framed.put_u8(0);
+    framed.put_u32(message.len() as u32);
+    framed.put_slice(message);
+    framed.freeze()
 }
 
 fn signal_of(path: &str) -> Option<Signal> {

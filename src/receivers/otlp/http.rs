@@ -12,6 +12,7 @@ use super::cors::Cors;
 use super::door::Door;
 use super::ingest::{Encoding, TakenShare};
 use super::rejection::RequestRejection;
+use super::warning;
 use crate::component::Body;
 use crate::pdata::Signal;
 
@@ -67,7 +68,7 @@ where
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match outcome {
         Ok(TakenShare::All) => accepted(encoding),
-        Ok(TakenShare::Unrecognised) => unrecognised(),
+        Ok(TakenShare::Unrecognised) => unrecognised(encoding),
         Err(rejection) => door.reject(&rejection, encoding),
     }
 }
@@ -152,12 +153,13 @@ fn accepted(encoding: Encoding) -> Response<Body> {
     with_type(StatusCode::OK, encoding, empty)
 }
 
-/// A partial success that warns. Always JSON, since only JSON can have unknown keys throughout.
-fn unrecognised() -> Response<Body> {
-    let body = Bytes::from_static(
-        br#"{"partialSuccess":{"errorMessage":"nothing in this request was recognised: are its keys those of OTLP, and is it sent to the path of its signal?"}}"#,
-    );
-    with_type(StatusCode::OK, Encoding::Json, body)
+/// A partial success that rejects nothing and warns.
+fn unrecognised(encoding: Encoding) -> Response<Body> {
+    let warning = match encoding {
+        Encoding::Protobuf => warning::protobuf(),
+        Encoding::Json => warning::json(),
+    };
+    with_type(StatusCode::OK, encoding, warning.into())
 }
 
 fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Body> {

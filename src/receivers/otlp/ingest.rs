@@ -12,7 +12,7 @@ use super::body::ReceivedBody;
 use super::rejection::RequestRejection;
 use crate::component::{Admission, BuildContext, Intake};
 use crate::lane::Lane;
-use crate::pdata::{Batch, Signal, json};
+use crate::pdata::{Decoded, Signal, json};
 
 /// The encoding of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(super) struct Ingest {
 pub(super) enum TakenShare {
     /// All of it.
     All,
-    /// None: it has keys, but none that leads to an item.
+    /// None, as far as this receiver can tell: it has unknown fields and no item. The pipelines
+    /// get what was decoded all the same.
     Unrecognised,
 }
 
@@ -95,17 +96,21 @@ impl Ingest {
         encoding: Encoding,
         admitted: ReceivedBody,
     ) -> Result<TakenShare, RequestRejection> {
-        let (batch, mut admission) = decode(&self.lane, signal, encoding, admitted).await?;
-        let Some(batch) = batch else {
-            self.tell_unrecognised(signal);
-            return Ok(TakenShare::Unrecognised);
-        };
+        let (decoded, mut admission) = decode(&self.lane, signal, encoding, admitted).await?;
+        let Decoded {
+            batch,
+            unrecognised,
+        } = decoded;
         // Reading an irregular request will take more memory than its bytes.
         match batch.weight() - batch.size() {
             0 => {}
             more => admission.grow(more)?,
         }
         admission.accept(batch).await;
+        if unrecognised {
+            self.tell_unrecognised(signal);
+            return Ok(TakenShare::Unrecognised);
+        }
         Ok(TakenShare::All)
     }
 
@@ -118,7 +123,7 @@ impl Ingest {
             tracing::warn!(
                 receiver = %self.receiver.value,
                 %signal,
-                "a request in JSON had keys, and nothing in it was recognised: is it of this signal?"
+                "nothing in a request was recognised: is it OTLP, and of this signal?"
             );
         }
     }
@@ -166,26 +171,22 @@ impl Encoding {
     }
 }
 
-/// Decodes a body, in `lane` if it is large, and returns its admission with it. The batch is
-/// `None` if nothing in the body was recognised.
+/// Decodes a body, in `lane` if it is large, and returns its admission with it.
 async fn decode(
     lane: &Lane,
     signal: Signal,
     encoding: Encoding,
     admitted: ReceivedBody,
-) -> Result<(Option<Batch>, Box<dyn Admission>), RequestRejection> {
+) -> Result<(Decoded, Box<dyn Admission>), RequestRejection> {
     let small = admitted.bytes.len() <= encoding.inline();
     // The closure owns the admission: if the sender disconnects, the body's room stays taken
     // until the work ends.
     let work = move || {
-        let batch = match encoding {
-            Encoding::Protobuf => Some(Batch::decode(signal, admitted.bytes)?),
-            Encoding::Json => {
-                let decoded = json::decode(signal, &admitted.bytes)?;
-                (!decoded.unrecognised).then_some(decoded.batch)
-            }
+        let decoded = match encoding {
+            Encoding::Protobuf => Decoded::protobuf(signal, admitted.bytes)?,
+            Encoding::Json => json::decode(signal, &admitted.bytes)?,
         };
-        Ok((batch, admitted.admission))
+        Ok((decoded, admitted.admission))
     };
     if small { work() } else { lane.run(work).await }
 }
@@ -197,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::component::Refusal;
+    use crate::pdata::Batch;
 
     struct Room;
 
@@ -222,7 +224,7 @@ mod tests {
             let once = decode(&lane, Signal::Metrics, encoding, admitted()).now_or_never();
             assert_eq!(once.is_some(), on_worker);
             let whole = decode(&lane, Signal::Metrics, encoding, admitted()).await;
-            assert_eq!(whole.unwrap().0.unwrap().items(), empty.items());
+            assert_eq!(whole.unwrap().0.batch.items(), empty.items());
         };
         let json = |size: usize| [br#"{"resourceMetrics":[]}"#.to_vec(), vec![b' '; size]].concat();
         f(Encoding::Json, json(200 * 1024), true).await;

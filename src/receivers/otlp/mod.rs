@@ -34,8 +34,8 @@
 //! descriptors that the process may open.
 //!
 //! Metrics: `foghorn_otlp_requests_total{receiver,transport,signal,outcome}`, those of every
-//! listener, and `otelcol_receiver_*`. `outcome` is `accepted`, `unrecognised` (JSON with keys
-//! none of which leads to an item; logged once a minute), or why the request was refused.
+//! listener, and `otelcol_receiver_*`. `outcome` is `accepted`, `unrecognised` (the request has
+//! unknown fields and no item; logged once a minute), or why the request was refused.
 
 mod body;
 mod config;
@@ -46,6 +46,7 @@ mod http;
 mod ingest;
 mod port;
 mod rejection;
+mod warning;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -176,33 +177,4 @@ fn without(id: &ComponentId, taken: &[(&str, SocketAddr)]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn taken_ports_make_one_warning() {
-        let id = "otlp".parse().unwrap();
-        let grpc = ("grpc", SocketAddr::from(([127, 0, 0, 1], 4317)));
-        let http = ("http", SocketAddr::from(([127, 0, 0, 1], 4318)));
-        let f = |taken: &[(&str, SocketAddr)], expected: Option<&str>| {
-            assert_eq!(without(&id, taken).as_deref(), expected);
-        };
-        f(&[], None);
-        f(
-            &[http],
-            Some(
-                "OTLP by http on 127.0.0.1:4318 is not served, since that port is taken, perhaps \
-                 by a collector; receivers::otlp::protocols::http::endpoint is where to choose \
-                 another",
-            ),
-        );
-        f(
-            &[grpc, http],
-            Some(
-                "OTLP by grpc on 127.0.0.1:4317 and http on 127.0.0.1:4318 are not served, since \
-                 those ports are taken, perhaps by a collector; \
-                 receivers::otlp::protocols::grpc::endpoint is where to choose another",
-            ),
-        );
-    }
-}
+mod tests;
