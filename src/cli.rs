@@ -1,8 +1,8 @@
 //! The command line: `foghorn run | validate | components | print-config`.
 //!
-//! `validate` and `run` share every step up to the first socket: load, validate, build.
-//! What is printed goes through a writer, so that a pipe which closes early ends quietly. What
-//! `run` prints goes through a thread, so that a pipe which nobody empties stops nothing.
+//! `validate` does the same as `run` up to the first socket: load, validate, build. Output goes
+//! through a writer, so that a pipe which is closed early is no failure. The output of `run` goes
+//! through a thread, so that a pipe which nobody reads doesn't block the agent.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,17 +20,17 @@ use crate::service::Service;
 use crate::telemetry::{self, Lines, Telemetry, logs};
 use crate::yaml::{self, Problem, Severity};
 
-/// The configuration or the command line is wrong, as `EX_USAGE` of sysexits.h.
+/// The exit code for an invalid configuration or command line: `EX_USAGE` of sysexits.h.
 pub const WRONG_USAGE: u8 = 64;
 
-/// How long the end of the process waits for its last lines to be read.
+/// How long the process waits at its end for its last lines to be written.
 pub const MOMENT: Duration = Duration::from_secs(1);
 
-/// Something outside the configuration failed, such as a port that is taken.
+/// The exit code for other failures, such as a port that is taken.
 pub const FAILED: u8 = 1;
 
-/// Collects telemetry on small, badly connected machines, and stays honest when everything
-/// around it fails.
+/// Collects telemetry on small, badly connected machines, and shows which sources and
+/// destinations fail.
 #[derive(Debug, Parser)]
 #[command(
     name = "foghorn",
@@ -75,18 +75,19 @@ struct Options {
     set: Vec<String>,
 }
 
-/// A configuration that is built and waits to be started.
+/// An agent that is built and waits to be started.
 pub struct Agent {
-    /// What it was built from.
+    /// The configuration it was built from.
     pub config: Config,
-    /// The components, wired.
+    /// The components, connected.
     pub service: Service,
-    /// Where its log goes, if it has begun one.
+    /// Where its log is written; `None` before the log has begun.
     pub log: Option<Lines>,
 }
 
 impl Agent {
-    /// Starts, says so to `out`, and works until `shutdown`; `abort` cuts the draining short.
+    /// Starts the agent, prints the first lines to `out`, and runs until `shutdown` resolves;
+    /// `abort` ends the draining early. A failed start gives [`FAILED`].
     pub async fn run(
         self,
         mut out: impl Write,
@@ -100,7 +101,7 @@ impl Agent {
         let mut shutdown = pin!(shutdown);
         let started = tokio::select! {
             started = service.start() => started,
-            // Whatever hangs while it opens, nobody has to wait for it.
+            // A component may hang while it starts; don't wait for it.
             () = &mut shutdown => return ExitCode::SUCCESS,
         };
         let running = match started {
@@ -111,19 +112,20 @@ impl Agent {
             }
         };
         say(&mut out, welcome(&config, running.urls()));
-        // Nothing more is printed, and who writes it in the background may end.
+        // Nothing more is printed, so the thread that writes may end.
         drop(out);
         running.run(shutdown, abort).await;
         ExitCode::SUCCESS
     }
 }
 
-/// Does what the command line asks for. Only `run` leaves something to do, the agent;
-/// everything else gives the exit code.
+/// Does what the command line asks for. Only `run` returns an agent; the other commands are done
+/// when this returns.
 ///
 /// # Errors
 ///
-/// The exit code: success, [`WRONG_USAGE`] or [`FAILED`].
+/// The exit code of a command that is done, which is success too, or of one that failed:
+/// [`WRONG_USAGE`] or [`FAILED`].
 pub fn prepare(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment<'_>,
@@ -136,7 +138,7 @@ pub fn prepare(
             say(err, error.render());
             return Err(ExitCode::from(WRONG_USAGE));
         }
-        // `--help` and `--version` are errors only to clap.
+        // clap reports `--help` and `--version` as errors, too.
         Err(error) => {
             return Err(show(out, err, error.render()));
         }
@@ -174,7 +176,7 @@ pub fn prepare(
             say(err, format_args!("{}{error}\n", report(&loaded.warnings)));
             ExitCode::from(WRONG_USAGE)
         })?;
-        // From here on nothing waits for who reads it.
+        // From here on nothing waits for the reader of the output.
         say(&mut lines, report(&loaded.warnings));
         log = Some(lines);
     }
@@ -191,13 +193,13 @@ pub fn prepare(
     Ok(agent)
 }
 
-/// Writes, and lets it be where nobody reads: that is no failure of the agent.
+/// Writes, and ignores errors: an unread log is no failure of the agent.
 fn say(to: &mut dyn Write, text: impl std::fmt::Display) {
     let _: io::Result<()> = write!(to, "{text}").and_then(|()| to.flush());
 }
 
-/// Writes what was asked for. A reader that has seen enough and left is fine; where the text
-/// got lost, on a full disk say, the command has failed.
+/// Writes the output of a command. A pipe that was closed early is no failure; any other error,
+/// such as a full disk, is.
 fn show(out: &mut dyn Write, err: &mut dyn Write, text: impl std::fmt::Display) -> ExitCode {
     match write!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -227,7 +229,7 @@ fn build(loaded: Loaded, log: Option<Lines>) -> anyhow::Result<Agent> {
     })
 }
 
-/// Each problem on a line, and what they come to.
+/// A line for each problem, and a last one with the number of errors.
 fn report(problems: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {
@@ -244,7 +246,7 @@ fn report(problems: &[Problem]) -> String {
     text
 }
 
-/// The first lines: what is collected, where to look, and with what configuration.
+/// The first lines: the configuration, the receivers, the exporters and the URLs of pages.
 pub fn welcome(config: &Config, urls: &[String]) -> String {
     let mut text = format!(
         "foghorn {} runs with {}\n",
@@ -266,7 +268,7 @@ pub fn welcome(config: &Config, urls: &[String]) -> String {
     text
 }
 
-/// The table of what is built in.
+/// The table of the built-in components.
 fn components(factories: &Factories) -> String {
     fn rows<F>(
         title: &str,

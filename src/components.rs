@@ -1,15 +1,14 @@
-//! The one table that names every component which is built in.
+//! The one table that names every built-in component.
 //!
-//! Explicit on purpose: what the agent can do is read here, from top to bottom, and
-//! `foghorn components` prints just this. Registration by linker tricks was rejected,
-//! because nobody can grep for it.
+//! It lists explicitly what the agent can do, and `foghorn components` prints it. Registration by
+//! the linker was rejected, since a search in the sources wouldn't find it.
 //!
 //! **Architecture Invariant:** only this module names components.
 
 use crate::component::Factories;
 use crate::{exporters, extensions, processors, receivers};
 
-/// Everything that is built in, each list in alphabetical order.
+/// All built-in components, each list in alphabetical order.
 pub const FACTORIES: Factories = Factories {
     receivers: &[
         receivers::betanet::FACTORY,

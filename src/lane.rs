@@ -1,8 +1,8 @@
-//! Threads for what takes long but ends, so that it holds no worker of the runtime.
+//! Threads for work that takes long, so that it doesn't occupy a worker of the runtime.
 //!
-//! There are few workers, often one. Whatever computes for longer than a request takes, or
-//! reads a file, goes to a thread that may block. How many of those one purpose has is its
-//! [`Lane`], so that none can use up what the others need.
+//! There are few workers, often one. Work that computes for longer than a request takes, or reads
+//! a file, runs on a thread that may block. A [`Lane`] bounds how many threads one purpose uses,
+//! so that it leaves enough for the others.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
@@ -12,33 +12,34 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// The threads of one purpose. Cheap to clone; clones share them.
+/// The threads of one purpose. Cheap to clone; clones share the bound.
 #[derive(Debug, Clone)]
 pub struct Lane {
     free: Arc<Semaphore>,
 }
 
 impl Lane {
-    /// At most so many at a time.
+    /// Runs at most `threads` pieces of work at a time.
     pub fn new(threads: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(threads)),
         }
     }
 
-    /// Runs work on one of them, in the order of asking. A panic of the work goes on here.
+    /// Runs work on a thread, in the order of the calls. If it panics, so does this.
     ///
-    /// Cancel safe: work that has not begun is dropped, and what has begun ends unseen and
-    /// keeps its thread until then.
+    /// Cancel safe: work that hasn't begun is dropped; work that has begun runs to its end, and
+    /// occupies its thread until then.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        // It is never closed.
+        // The semaphore is never closed, so this can't fail.
         let permit = Arc::clone(&self.free).acquire_owned().await;
         let running = spawn_blocking(move || {
             let value = work();
             drop(permit);
             value
         });
-        // A panic isn't held across an await, since it can't be shared between threads.
+        // In two steps, since a panic's payload can't be shared between threads and must not be
+        // held across an await.
         let ended = match running.await {
             Ok(value) => Some(value),
             Err(error) => {
@@ -50,7 +51,7 @@ impl Lane {
         };
         match ended {
             Some(value) => value,
-            // The runtime ends, and whoever waits here with it.
+            // The runtime is shutting down, and drops this future, too.
             None => std::future::pending().await,
         }
     }
@@ -84,7 +85,7 @@ mod tests {
                 })
             })
             .collect();
-        // The one worker of this runtime gets here although all of them wait.
+        // The one worker of this runtime gets here although every thread waits.
         tokio::task::yield_now().await;
         for _ in 0..6 {
             release.send(()).unwrap();

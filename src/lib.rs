@@ -1,50 +1,50 @@
-//! Foghorn: an OpenTelemetry agent for small, badly connected machines that stays honest
-//! when everything around it fails.
+//! Foghorn: an OpenTelemetry agent for small, badly connected machines. Sources and destinations
+//! may be down at any time; the agent shows which are, and counts every item that it loses.
 //!
 //! # The way data flows
 //!
 //! ```text
 //!   receivers/            processors/            exporters/
-//!   betanet, node   ->    (a chain for each  ->  prometheus, file, debug
-//!                          pipeline)
+//!   betanet, node,  ->    (a chain for each  ->  prometheus, otlp,
+//!   otlp                   pipeline)             file, debug
 //!        |                      |                      |
 //!        +---- admission -------+------ fan-out -------+
 //!                 pipeline/, wired from config/, run and drained by service
 //! ```
 //!
-//! Receivers ask for admission, then hand encoded OTLP to a pipeline. The pipeline's chain
-//! of processors transforms it, and the fan-out gives every exporter its own leg, so that
-//! a slow destination holds up nobody else. Every item is in the ledger from the moment it
-//! is accepted until it is delivered or dropped for a reason.
+//! A receiver asks for admission, and hands encoded OTLP to the pipeline. The pipeline's chain of
+//! processors transforms it, and the fan-out hands it to each exporter separately, so that a slow
+//! destination delays no other. Every item is in the ledger from when it is accepted until it is
+//! delivered or dropped with a reason.
 //!
 //! # Modules, from the ground up
 //!
 //! | module | what it is | imports |
 //! |---|---|---|
-//! | [`lane`] | threads for what takes long | nothing of ours |
-//! | `steps` | counts in tests what readers of foreign bytes look at | nothing of ours |
+//! | [`lane`] | threads for work that takes long | nothing of ours |
+//! | `steps` | counts, in tests, the work of reading foreign bytes | nothing of ours |
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
-//! | [`resilience`] | breakers, retries and caches around what can fail | nothing of ours |
+//! | [`resilience`] | breakers, retries and caches for requests that can fail | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
-//! | [`net`] | what connects and what listens: TLS, streams | `lane`, `yaml` |
+//! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
-//! | [`config`] | what the user asked for, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
-//! | [`processors`] | what changes it on its way | what lies beneath `pipeline`, never one another |
-//! | [`exporters`] | where data leaves | what lies beneath `pipeline`, never one another |
-//! | [`extensions`] | what runs beside the pipelines | what lies beneath `pipeline`, never one another |
+//! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
+//! | [`receivers`] | components through which data enters | all of the above but `config`, never one another |
+//! | [`processors`] | components that change data | the same |
+//! | [`exporters`] | components through which data leaves | the same |
+//! | [`extensions`] | components beside the pipelines | the same |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
-//! | [`breakers`] | by what breakers are seen and commanded | `component`, `lane`, `resilience`, `settings`, `telemetry` |
-//! | [`components`] | the one table that names every component | the components |
+//! | [`breakers`] | metrics, log and HTTP routes of the breakers | `component`, `lane`, `resilience`, `settings`, `telemetry` |
+//! | [`components`] | the table of all built-in components | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
 //!
-//! **Architecture Invariant:** modules import one way, and `tests/architecture` reads
-//! the sources to keep it so. The table there is the law; `docs/architecture.md` gives the
-//! reasons.
+//! **Architecture Invariant:** modules import in one direction. `tests/architecture` checks the
+//! sources against its table; `docs/architecture.md` gives the reasons.
 #![forbid(unsafe_code)]
 
 pub mod breakers;

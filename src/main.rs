@@ -7,7 +7,7 @@ use foghorn::cli::{self, Agent};
 use foghorn::telemetry::Lines;
 use tokio::sync::watch;
 
-/// Bytes of the first lines that may wait for who reads them.
+/// How many bytes of the first lines may wait to be written.
 const FIRST_LINES: usize = 1 << 20;
 
 fn main() -> ExitCode {
@@ -31,19 +31,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// With the workers, the lookups of names and the few threads besides, the process has at most 40
-/// whatever hangs.
+/// The most threads for work that blocks. With the workers, the threads of name lookups and a few
+/// others the process has at most 40 threads, even if all of this hangs.
 const BLOCKING_THREADS: usize = 20;
 
 fn run(agent: Agent) -> ExitCode {
-    // Half of the processors, and two at most: an agent is a guest on the machine, and
-    // requests that pass from one worker to another cost a fifth more. What may block for
-    // long has threads of its own.
+    // Half of the processors, two at most: the agent shares the machine with other programs, and
+    // passing requests between workers costs a fifth more. Work that blocks for long has its own
+    // threads.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads((processors / 2).clamp(1, 2))
-        // For files, pages, large bodies and readings of the host, which may hang. Names are looked up on
-        // threads of their own, see `net`.
+        // For files, pages, large bodies and readings of the host, which may hang. Names are
+        // looked up on other threads; see `net`.
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build();
@@ -70,30 +70,30 @@ fn run(agent: Agent) -> ExitCode {
             }
         };
         let mut again = told.clone();
-        // The sender lives as long as the runtime, so waiting ends by a signal only.
+        // The sender lives as long as the runtime, so these resolve only after a signal.
         let shutdown = async move { drop(told.wait_for(|count| *count >= 1).await) };
         let abort = async move { drop(again.wait_for(|count| *count >= 2).await) };
         agent.run(out, shutdown, abort).await
     });
-    // A file system or a resolver that hangs must not keep the process.
+    // Don't wait for threads: a file system or a name server may hang.
     runtime.shutdown_background();
     code
 }
 
 /// Counts the signals that ask the process to end.
 ///
-/// SIGHUP is one of them. It comes from a terminal that is closed, and from those who expect
-/// the configuration to be read again: a supervisor then starts the agent anew with it. To
-/// read it while running would be better; to ignore the signal would leave the agent behind
-/// its terminal, and the old configuration at work. systemd can send it right behind
-/// SIGTERM, so only two of the others cut the draining short.
+/// SIGHUP is one of them. It is sent when a terminal closes, and by programs that want the
+/// configuration to be read again; for these, a supervisor starts the agent anew with the new
+/// configuration. Reading it without a restart would be better. Ignoring the signal would leave
+/// the agent running without its terminal, or with the old configuration. systemd may send SIGHUP
+/// right after SIGTERM, so it never counts as the second signal, which ends the draining early.
 #[cfg(unix)]
 fn signals() -> io::Result<watch::Receiver<u32>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // `nohup` has it ignored, and means it.
+    // `nohup` starts the agent with SIGHUP ignored, so that it survives its terminal.
     let mut hangup = match is_hangup_ignored() {
         true => None,
         false => Some(signal(SignalKind::hangup())?),
@@ -114,7 +114,7 @@ fn signals() -> io::Result<watch::Receiver<u32>> {
                 _ = hung_up => "SIGHUP",
             };
             tracing::info!(signal = name, "told to end");
-            // Signals that are sent one behind the other may be seen in any order.
+            // Signals sent right after one another may be received in any order.
             deliberate += u32::from(name != "SIGHUP");
             sender.send_replace(deliberate.max(1));
         }
@@ -122,13 +122,13 @@ fn signals() -> io::Result<watch::Receiver<u32>> {
     Ok(receiver)
 }
 
-/// Whether the process was started with SIGHUP ignored, where the system says so.
+/// Whether the process was started with SIGHUP ignored; false if the system doesn't say.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // The first bit stands for signal number 1.
+    // The lowest bit stands for signal number 1, SIGHUP.
     mask.is_some_and(|mask| mask & 1 == 1)
 }
 

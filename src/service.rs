@@ -1,18 +1,19 @@
-//! Runs a configuration: builds it, starts it, watches over its tasks, and drains it.
+//! Runs a configuration: builds the components, starts them, observes their tasks, and drains them.
 //!
-//! Start-up goes against the flow, exporters first, so that nothing is produced before
-//! there is somebody to take it. Shutdown goes with the flow and needs no list of who
-//! depends on whom:
+//! Start-up begins with the exporters, so that no component produces data before the next one can
+//! take it. Shutdown follows the flow of the data, and needs no list of dependencies:
 //!
-//! 1. Admission refuses, and the receivers are told to stop. They have a second.
-//! 2. The pipelines' inputs close. Each empties its processors and lets go of its legs.
-//! 3. An exporter ends when its queue is empty and nothing feeds it any more. It makes one
-//!    attempt per request until the grace is over, then counts what is left as dropped
-//!    with the reason `shutdown`.
-//! 4. What still runs after the grace is aborted, and waited for a little.
-//! 5. Extensions and the HTTP server, which answer questions about all this, go last.
+//! 1. Admission refuses, and the receivers are told to stop. They have a second for it.
+//! 2. The inputs of the pipelines close. Each pipeline drains its processors and drops its handles
+//!    of the exporters.
+//! 3. An exporter ends when its queue is empty and no pipeline holds a handle of it. It makes one
+//!    attempt per request until the grace is over, then counts the rest as dropped with the
+//!    reason `shutdown`.
+//! 4. Extensions and the HTTP server, which show all this, are told to stop when the others have
+//!    ended, or when the grace is over.
+//! 5. Tasks that still run then are aborted, within `service.shutdown.abort`.
 //!
-//! Every task's end is logged once, with its outcome and how long it took.
+//! The end of every task is logged once, with its outcome and how long it took.
 
 mod tasks;
 
@@ -40,20 +41,19 @@ use crate::server::{self, BindError, Server};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
-/// How long receivers have to finish what they have accepted, before the pipelines close
-/// without them.
+/// How long receivers may take to hand over what they have accepted before the pipelines close.
 const RECEIVER_GRACE: Duration = Duration::from_secs(1);
 
-/// How long tasks that end by themselves at the end of the grace may take to do so.
+/// How long after the end of the grace tasks may take to end by themselves.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// An agent that is built and does nothing yet.
+/// An agent whose components are built and not started.
 pub struct Service {
     graph: Graph,
     extensions: Vec<(String, Box<dyn Extension>)>,
     surroundings: Surroundings,
     watch: BreakerWatch,
-    /// Endpoints that there may come to be.
+    /// How many endpoints may be registered.
     room: usize,
     telemetry: Telemetry,
     http: Option<ListenerConfig>,
@@ -61,7 +61,7 @@ pub struct Service {
     shutdown: ShutdownConfig,
 }
 
-/// An agent at work.
+/// A running agent.
 pub struct Running {
     tasks: Tasks,
     ledger: Ledger,
@@ -75,34 +75,34 @@ pub struct Running {
     ending: CancellationToken,
 }
 
-/// What was left when the agent had ended.
+/// The results of an agent that has ended.
 #[derive(Debug)]
 pub struct Drained {
-    /// How each task ended, in that order.
+    /// How each task ended, in the order in which they ended.
     pub tasks: Vec<TaskEnd>,
-    /// The books, which no task writes any more.
+    /// The final ledger: no task writes it any more.
     pub ledger: Ledger,
 }
 
-/// The agent could not be started.
+/// Why the agent could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A component could not be.
+    /// A component could not be started.
     #[error("{path}{}{error:#}", joint(.error))]
     Component {
-        /// Its place in the configuration, such as `receivers::otlp`.
+        /// The component's path in the configuration, such as `receivers::otlp`.
         path: String,
         /// Why.
         error: anyhow::Error,
     },
-    /// Nothing can be served by HTTP.
+    /// A listener of the HTTP server could not be started.
     #[error(transparent)]
     Server(#[from] BindError),
 }
 
 impl Service {
-    /// Builds every component and wires them. Nothing is opened, bound or started, so that
-    /// `validate` can go as far as this.
+    /// Builds every component and connects them. Nothing is opened, bound or started, so that
+    /// `validate` can do this too.
     ///
     /// # Errors
     ///
@@ -149,28 +149,28 @@ impl Service {
         }
     }
 
-    /// The books.
+    /// The ledger of all items.
     pub fn ledger(&self) -> Ledger {
         self.graph.ledger.clone()
     }
 
-    /// The board on which components report.
+    /// The board on which components report their health.
     pub fn health(&self) -> Health {
         self.surroundings.health.clone()
     }
 
-    /// Every remote endpoint that has a breaker.
+    /// The registry of the remote endpoints that have a breaker.
     pub fn endpoints(&self) -> Arc<Endpoints> {
         Arc::clone(&self.surroundings.endpoints)
     }
 
-    /// What the components serve by HTTP. Complete once the service has started.
+    /// The HTTP routes of the components; complete once the service has started.
     pub fn routes(&self) -> Routes {
         self.surroundings.routes.clone()
     }
 
-    /// Starts everything, exporters first. Whatever fails ends the start, and what had
-    /// started ends with it.
+    /// Starts everything, exporters first. The first failure ends the start, and the components
+    /// that had started are dropped. Cancel safe in the same way.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ impl Service {
             }
         }
 
-        // Last, because starting is when components register what they serve.
+        // Last, since components register their routes when they start.
         let health = surroundings.health;
         for MetricsPage { owner, listener } in pages {
             let page = server::metrics_page(listener, owner, &telemetry);
@@ -233,7 +233,7 @@ impl Service {
         let urls = server.urls();
         let grace = GraceControl::new();
         let ending = CancellationToken::new();
-        // Without a page there is nothing to serve, and its end would look like a failure.
+        // A server without listeners would end at once, which would look like a failure.
         if !urls.is_empty() {
             let run = completed(server.run(ending.clone()));
             tasks.spawn(TaskRole::Extension, "http server".to_owned(), run);
@@ -278,24 +278,23 @@ impl Service {
 }
 
 impl Running {
-    /// The books.
+    /// The ledger of all items.
     pub fn ledger(&self) -> Ledger {
         self.ledger.clone()
     }
 
-    /// The board on which components report.
+    /// The board on which components report their health.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// What is worth a look by HTTP, as URLs.
+    /// The URLs of pages for people.
     pub fn urls(&self) -> &[String] {
         &self.urls
     }
 
-    /// Works until `shutdown` resolves, then drains; `abort` cuts the draining short.
-    /// Takes no longer than `grace` and `abort` of the configuration after `shutdown`,
-    /// whatever hangs.
+    /// Runs until `shutdown` resolves, then drains; `abort` ends the draining early. Returns
+    /// within `service.shutdown.grace` plus `.abort` after `shutdown`, even if a task hangs.
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()>,
@@ -356,15 +355,15 @@ impl Running {
             }
             () = graceful => last,
         };
-        // Those who never saw a reason to end must not see one to go on.
+        // Tasks that haven't been told to end yet must be told before they are aborted.
         self.closing.cancel();
         self.ending.cancel();
         self.tasks.abort(last).await;
     }
 }
 
-/// What stands between a component's path and its error: a listener's error goes on with the
-/// key to change.
+/// The separator between a component's path and its error. A listener's error begins with the
+/// rest of the path.
 fn joint(error: &anyhow::Error) -> &'static str {
     if error.is::<server::BindError>() {
         "::"

@@ -1,7 +1,7 @@
-//! The agent's tasks: one name, one outcome and one log line each.
+//! The agent's tasks. Each has a name, an outcome and one log line when it ends.
 //!
-//! - `circuit_breaker_shutdown_tasks_total{outcome}`: how those ended that the shutdown
-//!   found running
+//! - `circuit_breaker_shutdown_tasks_total{outcome}`: tasks that ran when the shutdown began, by
+//!   outcome
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,27 +22,27 @@ use crate::pipeline::{Ending, panic_message};
 pub enum TaskOutcome {
     /// It had nothing left to do.
     Completed,
-    /// It gave up what it had left when the grace was over.
+    /// It dropped what was left when the grace was over.
     Cancelled,
     /// It panicked, with this message.
     Panicked(String),
-    /// It was ended from outside.
+    /// It was aborted.
     Aborted,
 }
 
-/// One task's end.
+/// How one task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEnd {
-    /// Such as `exporter otlp_grpc`.
+    /// The task's name, such as `exporter otlp_grpc`.
     pub task: String,
     /// How it ended.
     pub outcome: TaskOutcome,
-    /// How long it took: since the shutdown began, or since it was started where it ended
-    /// before.
+    /// How long it took since the shutdown began; for a task that ended before that, since its
+    /// start.
     pub elapsed: Duration,
 }
 
-/// What a task does for the agent, which decides when it has to end.
+/// What a task does, which decides when it has to end during the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TaskRole {
     Receiver,
@@ -57,7 +57,7 @@ pub(super) struct Tasks {
     running: HashMap<Id, Task>,
     ends: Vec<TaskEnd>,
     shutting_down: Option<Instant>,
-    /// Ends after the shutdown began, by [`TaskOutcome::NAMES`].
+    /// How many tasks ended after the shutdown began, in the order of [`TaskOutcome::NAMES`].
     counts: Arc<[AtomicU64; TaskOutcome::NAMES.len()]>,
 }
 
@@ -72,7 +72,7 @@ struct Task {
 impl TaskOutcome {
     const NAMES: [&str; 4] = ["completed", "cancelled", "panicked", "aborted"];
 
-    /// The word in logs and labels.
+    /// The outcome's name in logs and labels.
     pub fn as_str(&self) -> &'static str {
         Self::NAMES[self.index()]
     }
@@ -97,7 +97,7 @@ impl TaskRole {
 }
 
 impl Tasks {
-    /// None yet; their ends at shutdown are counted by `meter`'s instruments.
+    /// Without tasks. `meter` gets the counter of those that end during the shutdown.
     pub(super) fn new(meter: &Meter) -> Self {
         let tasks = Self::default();
         let counts = Arc::clone(&tasks.counts);
@@ -134,12 +134,12 @@ impl Tasks {
         self.running.len()
     }
 
-    /// From now on every end is expected, and timed from `begun`.
+    /// Marks the beginning of the shutdown: from now on tasks are expected to end.
     pub(super) fn shutting_down(&mut self, begun: Instant) {
         self.shutting_down = Some(begun);
     }
 
-    /// The next task to end; `None` when none is left. Cancel safe.
+    /// Waits for the next task to end; `None` if none is left. Cancel safe.
     pub(super) async fn next_end(&mut self) -> Option<TaskEnd> {
         let joined = self.set.join_next_with_id().await?;
         let (id, outcome) = match joined {
@@ -150,7 +150,7 @@ impl Tasks {
         Some(self.record(task, outcome))
     }
 
-    /// Waits until no task of these roles is left, but not beyond `until`.
+    /// Waits until no task of these roles is left, or until `until`.
     pub(super) async fn wait_for(&mut self, roles: &[TaskRole], until: Instant) {
         while self.running.values().any(|task| roles.contains(&task.role)) {
             let Ok(Some(_)) = timeout_at(until, self.next_end()).await else {
@@ -159,8 +159,8 @@ impl Tasks {
         }
     }
 
-    /// Aborts what still runs and waits for it, but not beyond `until`. What is stuck even
-    /// then is left behind.
+    /// Aborts the remaining tasks and waits for them until `until`. Tasks that block even then
+    /// are left behind.
     pub(super) async fn abort(&mut self, until: Instant) {
         for task in self.running.values() {
             task.handle.abort();
@@ -186,7 +186,7 @@ impl Tasks {
         let elapsed_ms = millis(end.elapsed);
         let (task, outcome) = (&end.task, end.outcome.as_str());
         match &end.outcome {
-            // Nobody had asked for it.
+            // Nothing told it to end.
             TaskOutcome::Completed | TaskOutcome::Cancelled if self.shutting_down.is_none() => {
                 tracing::warn!(task, outcome, elapsed_ms, "task ended by itself");
             }

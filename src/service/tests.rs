@@ -1,5 +1,5 @@
-//! The pipelines and their shutdown under every fault that the rig can script. Each test
-//! ends with books that balance.
+//! The pipelines and their shutdown with every fault that the fakes can be scripted to have. Each
+//! test ends with a check that the ledger balances.
 
 mod admission;
 mod decisions;
@@ -23,7 +23,7 @@ use super::{StartError, TaskOutcome};
 use crate::component::{DropReason, MemoryLimit, Policy};
 use crate::server::BindError;
 
-/// A peer that never answers, asked by an exporter that never loses its patience.
+/// A peer that never answers, and an exporter that waits an hour for it.
 fn hanging() -> Remote {
     Remote::rule(|_| Reply::Hang).with(|delivery| delivery.timeout = Duration::from_secs(3600))
 }
@@ -231,7 +231,7 @@ fn the_error_of_a_listener_goes_on_with_its_key() {
     f(anyhow::anyhow!("no luck"), "receivers::otlp: no luck");
 }
 
-// A paused clock would jump past the patience for a thread that works.
+// Not with a paused clock, which would jump to the timeout while a thread works.
 #[tokio::test]
 async fn a_start_that_fails_names_the_key() {
     let broken = Local::new(|_| 0).on_start(|| anyhow::bail!("no such directory"));

@@ -1,4 +1,4 @@
-//! Who is admitted, and what becomes of the room that is reserved.
+//! Which requests are admitted, and when their reservation is released.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +116,7 @@ async fn what_was_admitted_is_queued_even_when_it_grew_on_its_way() {
         .exporter("remote", &remote)
         .start()
         .await;
-    // The processor emits more than it got, which is a defect and counted as created.
+    // The processor emits more items than it got. That is a defect of it, and counted as created.
     for _ in 0..3 {
         rigged.push(1).await.unwrap();
         rigged.settle().await;
@@ -244,7 +244,7 @@ async fn nothing_is_admitted_once_it_shuts_down() {
         "shutdown"
     );
     tokio::time::sleep(Duration::from_secs(2)).await;
-    // The pipelines have closed; who was admitted before is still counted.
+    // The pipelines have closed; a request admitted before is still counted.
     early.accept(points(4)).await;
     shutdown.await.unwrap();
     let books = books.snapshot();

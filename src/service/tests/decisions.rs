@@ -1,4 +1,4 @@
-//! A destination that is down, and those who decide: an operator, a configuration, a
+//! A destination that is down, and decisions about it by an operator, a configuration or the
 //! shutdown.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn an_operator_decides_at_once() {
         sleep(SECOND / 10).await;
     }
     force(Force::Closed);
-    // What is left of the retry's delay is waited for, and nothing else.
+    // Only the rest of the retry's delay is waited for.
     sleep(30 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, 10);
     rigged.shutdown().await;
@@ -48,7 +48,7 @@ async fn what_only_observes_rejects_nothing_and_goes_side_by_side() {
     let rigged = rigged(&remote).await;
     rigged.push(1).await.unwrap();
     sleep(280 * SECOND).await;
-    // 5, 7.5, 11.25 and so on, as without a breaker.
+    // The waits are 5, 7.5, 11.25 s and so on, as without a breaker.
     assert_eq!(remote.seconds()[..6], [0, 5, 12, 23, 40, 65]);
     assert!(!rigged.breaker("remote").is_closed());
     rigged.shutdown().await;
@@ -98,6 +98,6 @@ async fn shutdown_delivers_what_a_destination_takes_that_is_just_back() {
         (leg.sent, leg.dropped.of(DropReason::Shutdown))
     };
     assert_eq!(f(false).await, (55, 0));
-    // Whoever forced it open didn't want a last attempt, either.
+    // With a breaker that an operator forced open, the shutdown makes no last attempt either.
     assert_eq!(f(true).await, (0, 55));
 }

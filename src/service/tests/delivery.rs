@@ -1,4 +1,4 @@
-//! Remote legs: joining, retries, splitting, verdicts.
+//! Delivery to remote destinations: joining, retries, splitting, answers.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn a_request_is_retried_with_growing_waits_and_keeps_its_place() {
         Reply::Retry(Some(20)),
         Reply::Retry(None),
     ])
-    // A breaker would stretch the advice a little.
+    // Without a breaker, which would make the advised wait a little longer.
     .unguarded()
     .with(|delivery| delivery.queue.join_items = 0);
     let rigged = Rig::new().exporter("remote", &remote).start().await;
@@ -26,7 +26,7 @@ async fn a_request_is_retried_with_growing_waits_and_keeps_its_place() {
         [1, 1, 1, 1, 2],
         "order is kept, retries included"
     );
-    // 5 s, then the peer's advice of 20 s over 7.5 s, then 11.25 s.
+    // The waits are 5 s, then the peer's 20 s instead of 7.5 s, then 11.25 s.
     assert_eq!(remote.seconds(), [0, 5, 25, 36, 36]);
     assert_eq!(rigged.leg("remote").sent, 3);
     rigged.shutdown().await;

@@ -1,4 +1,4 @@
-//! Components that do exactly what their script says.
+//! Components that behave as their script says.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::settings::{DeliverySettings, LOCAL_QUEUE, RetryOnFailure};
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
 
-/// How a receiver behaves. What it would produce the tests push themselves.
+/// How a receiver behaves. It produces nothing: the tests push the data themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceKind {
     Obedient,
@@ -95,7 +95,7 @@ impl<F: Fn() -> Box<dyn Processor> + Send + Sync> ProcessorConfig for Making<F> 
     }
 }
 
-/// A processor made of a closure that is called for every batch.
+/// A processor that calls a closure for every batch.
 pub(super) fn each(
     call: impl FnMut(Batch, &mut dyn Output) + Send + 'static,
 ) -> Box<dyn Processor> {
@@ -110,7 +110,7 @@ impl<F: FnMut(Batch, &mut dyn Output) + Send> Processor for Each<F> {
     }
 }
 
-/// A processor that keeps everything until it is drained.
+/// A processor that keeps all items until it is drained.
 #[derive(Default)]
 pub(super) struct Hoard(Option<Batch>);
 
@@ -129,34 +129,34 @@ impl Processor for Hoard {
     }
 }
 
-/// What a fake peer does with an attempt.
+/// The reaction of a fake peer to an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reply {
     Take,
-    /// Takes its time first, in seconds.
+    /// Takes the request after this many seconds.
     TakeAfter(u64),
     Reject(u64),
-    /// Says to come back later, after so many seconds.
+    /// Asks to come back later, with or without a time in seconds.
     Retry(Option<u64>),
-    /// Isn't there.
+    /// Refuses the connection.
     Refuse,
-    /// Wants fewer requests.
+    /// Answers that there are too many requests; come back after this many seconds.
     Throttle(u64),
-    /// Was never asked.
+    /// Fails on this machine, before the peer is asked.
     Local,
     Split,
-    /// The same, after so many seconds.
+    /// Asks to split the request, after this many seconds.
     SplitAfter(u64),
     Permanent,
-    /// Will never take this one, and wants nothing for so many seconds.
+    /// Refuses the request for good, and asks for no other within this many seconds.
     RefuseFor(u64),
     Hang,
-    /// Says to come back later, after so many seconds of thought.
+    /// Asks to come back later, after this many seconds.
     RetryAfterThought(u64),
     Panic,
 }
 
-/// A scripted remote exporter, which keeps what it was asked.
+/// A remote exporter that follows a script, and records the attempts.
 #[derive(Clone)]
 pub(super) struct Remote {
     pub(super) delivery: DeliverySettings,
@@ -170,12 +170,12 @@ pub(super) struct Remote {
 struct Attempt {
     at: Instant,
     items: u64,
-    /// Others that were under way when it began, and itself.
+    /// How many attempts were running when it began, with itself.
     side_by_side: usize,
 }
 
 impl Remote {
-    /// Follows the script, then takes everything.
+    /// Follows the script, then takes every request.
     pub(super) fn script(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self {
             script: Arc::new(Mutex::new(replies.into_iter().collect())),
@@ -199,7 +199,7 @@ impl Remote {
         }
     }
 
-    /// A destination that is there, or isn't, by the time since now.
+    /// Takes requests while `up` is true of the time since now, and else refuses the connection.
     pub(super) fn up_when(up: impl Fn(Duration) -> bool + Send + Sync + 'static) -> Self {
         let begun = Instant::now();
         Self::rule(move |_| match up(begun.elapsed()) {
@@ -208,14 +208,14 @@ impl Remote {
         })
     }
 
-    /// With another breaker.
+    /// The same with this breaker.
     pub(super) fn breaker(self, config: BreakerConfig) -> Self {
         self.with(|delivery| {
             delivery.breaker = config.resolve(Edge::Destination, delivery.timeout).unwrap();
         })
     }
 
-    /// Without a breaker.
+    /// The same without a breaker.
     pub(super) fn unguarded(self) -> Self {
         self.breaker(BreakerConfig {
             mode: Some(Mode::Off),
@@ -228,28 +228,28 @@ impl Remote {
         self
     }
 
-    /// Replies so to the next attempt.
+    /// Sets the reply to the next attempt.
     pub(super) fn next(&self, reply: Reply) {
         self.script.lock().unwrap().push_back(reply);
     }
 
-    /// Items of every attempt.
+    /// The number of items of each attempt.
     pub(super) fn attempts(&self) -> Vec<u64> {
         self.each(|attempt| attempt.items)
     }
 
-    /// Seconds between the first attempt and each.
+    /// The time of each attempt in seconds since the first.
     pub(super) fn times(&self) -> Vec<f64> {
         let first = self.attempts.lock().unwrap()[0].at;
         self.each(|attempt| attempt.at.duration_since(first).as_secs_f64())
     }
 
-    /// Whole seconds between the first attempt and each.
+    /// The same in whole seconds.
     pub(super) fn seconds(&self) -> Vec<u64> {
         self.times().into_iter().map(|at| at as u64).collect()
     }
 
-    /// How many attempts were under way when each began, with itself.
+    /// How many attempts were running when each began, with itself.
     pub(super) fn side_by_side(&self) -> Vec<usize> {
         self.each(|attempt| attempt.side_by_side)
     }
@@ -259,7 +259,7 @@ impl Remote {
     }
 }
 
-/// Counts an attempt while it lives.
+/// Counts an attempt as running while it lives.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl Drop for UnderWay {
@@ -279,7 +279,7 @@ impl ExporterConfig for Remote {
         let remotes = context.signals.iter().map(|signal| RemoteExporter {
             signal: *signal,
             exporter: Box::new(self.clone()),
-            // A host of its own for each.
+            // Each exporter has another host.
             endpoint: format!("http://{}:4318", context.id.as_str().replace('/', ".")),
             delivery: self.delivery.clone(),
         });
@@ -346,7 +346,7 @@ impl Exporter for Remote {
     }
 }
 
-/// A sink that calls a closure for every batch; what it returns is discarded.
+/// A sink that calls a closure for every batch, and discards as many items as that returns.
 #[derive(Clone)]
 pub(super) struct Local {
     consume: Arc<dyn Fn(&Batch) -> u64 + Send + Sync>,
@@ -354,11 +354,11 @@ pub(super) struct Local {
     may_block: bool,
     queue_bytes: u64,
     taken: Shared<Vec<u64>>,
-    /// How long it holds items before it writes them, if at all.
+    /// How long it holds items before writing them; `None` writes at once.
     delay: Option<Duration>,
     held: u64,
     due: Option<Instant>,
-    /// Whether what it holds can't be written.
+    /// Whether writing held items fails.
     full: Arc<AtomicBool>,
 }
 
@@ -390,24 +390,24 @@ impl Local {
         self
     }
 
-    /// With another bound of its queue.
+    /// The same with this bound of its queue.
     pub(super) fn queue_bytes(mut self, bytes: u64) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// Holds items before it writes them.
+    /// The same, holding items for `delay` before writing them.
     pub(super) fn buffering(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
-    /// Whether the disk is full when what it holds is due.
+    /// Sets whether writing held items fails.
     pub(super) fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Relaxed);
     }
 
-    /// Items of every batch that was consumed.
+    /// The number of items of each batch consumed.
     pub(super) fn taken(&self) -> Vec<u64> {
         self.taken.lock().unwrap().clone()
     }
@@ -473,7 +473,7 @@ impl Sink for Local {
     }
 }
 
-/// Holds up threads at its gate, and tells when one has come.
+/// Blocks threads until it is opened, and reports when one has arrived.
 #[derive(Clone)]
 pub(super) struct Gatekeeper {
     gate: Arc<(Mutex<bool>, Condvar)>,
@@ -487,7 +487,7 @@ impl Gatekeeper {
         (Self { gate, entered }, came)
     }
 
-    /// A blocking sink behind the gate.
+    /// A sink that blocks until the gate is opened.
     pub(super) fn sink(&self) -> Local {
         let keeper = self.clone();
         Local::new(move |_| {

@@ -1,4 +1,4 @@
-//! What `/health` says: one test for each row of its table.
+//! What `/health` shows, with one test for each row of its table.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use super::fakes::{Local, Remote, Reply, each};
 use super::rig::{Rig, Rigged};
 use crate::component::{DropReason, Status};
 
-/// Within this time a loss shows.
+/// Within this time a loss must show.
 const SOON: Duration = Duration::from_secs(3);
 
 fn status(rigged: &Rigged) -> Status {

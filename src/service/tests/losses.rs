@@ -1,4 +1,4 @@
-//! What the log says of losses: it adds up to the ledger.
+//! The losses in the log add up to those in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
     let _guard = tracing::subscriber::set_default(log.finish());
 
     let (fifo, _entered) = Gatekeeper::new();
-    // It never opens, and has no room for all that comes.
+    // Opening the file blocks, and the queue is too small for all requests.
     let disk = fifo.sink().queue_bytes(20 * 256).on_start({
         let fifo = fifo.clone();
         move || {

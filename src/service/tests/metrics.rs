@@ -1,4 +1,4 @@
-//! The books as the agent's own page shows them.
+//! The ledger as shown on the agent's own page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::component::{DropReason, Origin};
 use crate::settings::WhenFull;
 use crate::telemetry::{Telemetry, TelemetrySettings};
 
-/// Every sample as `name{label="value",...}`, labels by name and without empty ones.
+/// Every sample as `name{label="value",...}`, with labels sorted by name and without empty ones.
 fn page(telemetry: &Telemetry) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     for family in telemetry.registry().gather() {
@@ -150,7 +150,7 @@ async fn tasks_that_a_shutdown_found_running_are_counted_by_their_end() {
     let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
     let mut rig = Rig::new();
     rig.telemetry = telemetry.clone();
-    // It outlives the grace.
+    // An attempt that outlives the grace.
     let hanging =
         Remote::rule(|_| Reply::Hang).with(|delivery| delivery.timeout = Duration::from_secs(3600));
     let rigged = rig.exporter("remote", &hanging).start().await;
@@ -163,6 +163,6 @@ async fn tasks_that_a_shutdown_found_running_are_counted_by_their_end() {
     assert!(outcomes.iter().all(|outcome| counted(outcome) == 0.0));
 
     rigged.shutdown().await;
-    // The server and the pipeline; the receiver had ended before.
+    // The server and the pipeline; the receiver ended before the shutdown.
     assert_eq!(outcomes.map(counted), [2.0, 1.0, 0.0, 0.0]);
 }

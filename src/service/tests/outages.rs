@@ -1,5 +1,5 @@
-//! Destinations that go away and come back: how often they are asked meanwhile, and that
-//! everything arrives afterwards, in order.
+//! Destinations that go down and come back: how often they are tried while down, and that all
+//! requests arrive afterwards, in order.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::resilience::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// Each request is an attempt of its own, so that order shows.
+/// Sends each request in an attempt of its own, so that their order shows.
 pub(super) fn one_by_one(remote: Remote) -> Remote {
     remote.with(|delivery| delivery.queue.join_items = 0)
 }
@@ -24,8 +24,8 @@ pub(super) async fn rigged(remote: &Remote) -> Rigged {
     Rig::new().exporter("remote", remote).start().await
 }
 
-/// Pushes requests of 1, 2, 3 and so on items, one every `interval`, with books that
-/// balance after each.
+/// Pushes requests of 1, 2, 3 and so on items, one every `interval`, and checks after each that
+/// the ledger balances.
 pub(super) async fn push(
     rigged: &Rigged,
     requests: std::ops::RangeInclusive<u64>,
@@ -38,8 +38,8 @@ pub(super) async fn push(
     }
 }
 
-/// The most attempts that a destination sees which is down for so long: those that open
-/// the breaker, and a canary after each cooldown, if all are drawn as short as may be.
+/// The most attempts that a destination gets while it is down for so long: those that open the
+/// breaker, and a canary after each cooldown, if every cooldown is drawn as short as possible.
 fn allowance(down: Duration) -> usize {
     let longest = 60.0 / 1.3;
     let cooldowns = (0..).map(|exponent| f64::min(5.0 * 2_f64.powi(exponent), longest) * 0.7);
@@ -50,19 +50,19 @@ fn allowance(down: Duration) -> usize {
     5 + canaries.count()
 }
 
-/// Attempts of the first so many seconds.
+/// The attempts within the first `seconds`.
 fn within(remote: &Remote, seconds: f64) -> usize {
     let times = remote.times();
     times.iter().filter(|at| **at < seconds).count()
 }
 
-/// Attempts of one request.
+/// The attempts of the request with this many items.
 fn within_of(remote: &Remote, items: u64) -> usize {
     let attempts = remote.attempts();
     attempts.iter().filter(|other| **other == items).count()
 }
 
-/// What was taken last: the last attempt of each request.
+/// The order in which requests were taken: the last attempt of each.
 fn taken(remote: &Remote) -> Vec<u64> {
     let mut taken = remote.attempts();
     taken.dedup();
@@ -71,16 +71,16 @@ fn taken(remote: &Remote) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn ten_minutes_down_cost_a_few_canaries_and_lose_nothing() {
-    // After the last push, which waits a little once a quarter of the queue is full.
+    // Later than the last push, since pushes wait a little once a quarter of the queue is full.
     let remote = one_by_one(Remote::up_when(|at| at >= 610 * SECOND));
     let rigged = rigged(&remote).await;
     push(&rigged, 1..=300, 2 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, 0);
     let (attempts, allowed) = (within(&remote, 600.0), allowance(600 * SECOND));
     assert!(attempts <= allowed, "{attempts} of {allowed}");
-    // Five that open it, and then one a minute at least.
+    // Five that open the breaker, then at least one per minute.
     assert!(attempts >= 14, "{attempts}");
-    // What is left of the outage, the longest cooldown, and the second between two canaries.
+    // The rest of the outage, the longest cooldown, and the second between two canaries.
     sleep((10 + 63) * SECOND).await;
     let leg = rigged.leg("remote");
     assert_eq!((leg.queued, leg.dropped.total()), (0, 0));
@@ -95,7 +95,8 @@ async fn over_many_outages_attempts_are_few_and_recovery_is_quick() {
     const RUNS: u32 = 100;
     let (mut attempts, mut recovery) = (Vec::new(), Duration::ZERO);
     for run in 0..RUNS {
-        // The last cooldown is as likely to be over soon as late.
+        // Half a second later in each run, so that the outage ends at different times of a
+        // cooldown.
         let down = 600 * SECOND + run * SECOND / 2;
         let remote = one_by_one(Remote::up_when(move |at| at >= down))
             .with(|delivery| delivery.retry.randomization_factor = 0.5);
@@ -131,8 +132,8 @@ async fn a_destination_that_hangs_costs_a_timeout_now_and_then() {
     assert!(within(&remote, 600.0) <= allowance(600 * SECOND));
     sleep(70 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, (1..=100).sum::<u64>());
-    // Any of them might have been what hangs, so those that were tried for too long stepped
-    // aside; the others kept their order.
+    // Any of these requests might have caused the hangs, so those that were tried for too long
+    // were set aside; the others kept their order.
     let taken: Vec<u64> = remote
         .attempts()
         .into_iter()
@@ -157,7 +158,7 @@ async fn what_waited_is_joined_once_the_destination_is_back() {
     sleep(60 * SECOND).await;
     let all = (1..=60).sum::<u64>();
     assert_eq!(rigged.leg("remote").sent, all);
-    // The first was alone when it was first tried, and stays as it is.
+    // The first request was tried alone, and stays unjoined.
     let attempts = remote.attempts();
     assert_eq!(attempts[attempts.len() - 2..], [1, all - 1]);
     rigged.shutdown().await;
@@ -200,7 +201,7 @@ async fn nobody_comes_before_the_advice_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn advice_holds_for_the_requests_behind_as_well() {
-    // What is refused for good says all the same that the peer wants a pause.
+    // A request that is refused for good still makes the exporter wait as long as the peer asks.
     let remote = one_by_one(Remote::script([Reply::RefuseFor(30)]));
     let rigged = rigged(&remote).await;
     push(&rigged, 1..=2, SECOND).await;
@@ -215,7 +216,7 @@ async fn advice_holds_for_the_requests_behind_as_well() {
 async fn a_round_of_canaries_that_fails_is_followed_by_a_longer_pause() {
     use Reply::{Refuse, Take};
     let outage = [Refuse; 5];
-    // The first canary passes, the second fails, and so does the third.
+    // The first canary passes, the second and the third fail.
     let remote = one_by_one(Remote::script(
         outage.into_iter().chain([Take, Refuse, Refuse]),
     ));
@@ -278,7 +279,7 @@ async fn patience_is_spent_only_where_attempts_are_allowed() {
         rigged.shutdown().await;
     };
     f(BreakerConfig::default(), 0).await;
-    // It never opens, so that attempts are allowed all the time.
+    // A breaker that never opens, so that attempts are always allowed.
     let closed = BreakerConfig {
         failure_threshold: Some(1000),
         min_success_rate: Some(0.0),
@@ -306,7 +307,8 @@ async fn several_consumers_go_one_at_a_time_until_it_is_healthy() {
     sleep(120 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, (1..=60).sum::<u64>());
     let side_by_side = remote.side_by_side();
-    // Two canaries, three that prove it well, and then all.
+    // Two canaries and three more requests go alone, until the destination counts as healthy; then
+    // all four consumers send.
     assert_eq!(side_by_side[down..down + 9], [1, 1, 1, 1, 1, 1, 2, 3, 4]);
     rigged.shutdown().await;
 }
@@ -395,7 +397,7 @@ async fn pieces_wait_in_their_place_for_the_end_of_an_outage() {
     rigged.push(3).await.unwrap();
     sleep(240 * SECOND).await;
     assert_eq!(rigged.leg("remote").sent, 18);
-    // Joined, then half and quarter of it, whose size serves the rest.
+    // All joined, then a half and a quarter; the size that fits is used for the rest.
     assert_eq!(taken(&remote), [18, 9, 4, 2]);
     let attempts = remote.attempts();
     assert_eq!(attempts[attempts.len() - 5..], [4, 4, 4, 4, 2]);
@@ -423,7 +425,7 @@ async fn sources_and_destinations_share_the_suspicion_of_the_network() {
         })
         .await;
     assert!(suspected());
-    // The first success anywhere ends it.
+    // The first success of any of them ends the suspicion against the network.
     remotes[0].next(Reply::Take);
     sleep(30 * SECOND).await;
     assert_eq!(rigged.leg("remote/0").sent, 1);

@@ -1,4 +1,4 @@
-//! A request that makes its destination fail, among others that don't.
+//! A request that makes its destination fail, among requests that don't.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use super::outages::{SECOND, one_by_one, rigged};
 use crate::component::DropReason;
 use crate::resilience::BreakerState;
 
-/// Hangs on requests of so many items, and takes every other.
+/// Hangs on requests with this many items, and takes all others.
 fn hangs_on(poison: u64) -> Remote {
     one_by_one(Remote::rule(move |batch| match batch.items() {
         items if items == poison => Reply::Hang,
@@ -27,7 +27,7 @@ async fn a_request_that_always_fails_steps_aside_and_everything_else_flows() {
     for items in 1..=20 {
         rigged.push(items).await.unwrap();
     }
-    // What opens the breaker, three canaries, and the cooldowns between.
+    // The failures that open the breaker, three canaries, and the cooldowns in between.
     let mut waited = 0;
     while rigged.leg("remote").sent < 210 {
         sleep(SECOND).await;

@@ -1,4 +1,4 @@
-//! A real service around scripted components: the tests push by hand.
+//! A real service with scripted components, into which tests push by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::resilience::{BreakerState, Endpoint, Endpoints};
 use crate::service::{Drained, Service};
 use crate::telemetry::Telemetry;
 
-/// A configuration under construction.
+/// The configuration of a test.
 pub(super) struct Rig {
     pub(super) telemetry: Telemetry,
     config: Config,
     intakes: Shared<BTreeMap<String, Arc<dyn Intake>>>,
 }
 
-/// The service that runs it.
+/// The running service.
 pub(super) struct Rigged {
     pub(super) ledger: Ledger,
     pub(super) health: Health,
@@ -38,7 +38,7 @@ pub(super) struct Rigged {
 }
 
 impl Rig {
-    /// Nothing but one metrics pipeline, fed by the receiver `source`.
+    /// One metrics pipeline, fed by the receiver `source`.
     pub(super) fn new() -> Self {
         let mut rig = Self {
             telemetry: Telemetry::off(),
@@ -58,7 +58,7 @@ impl Rig {
         self.config.receivers.insert(id(name), Box::new(source));
     }
 
-    /// Adds a pipeline; what is added from now on stands in it.
+    /// Adds a pipeline, to which components are added from now on.
     pub(super) fn pipeline(&mut self, name: &str, receivers: &[&str]) {
         let (signal, rest) = name
             .split_once('/')
@@ -114,14 +114,14 @@ impl Rig {
         self
     }
 
-    /// Adds another pipeline between the same receiver and an exporter that exists.
+    /// Adds a pipeline from the same receiver to an existing exporter.
     pub(super) fn and_pipeline(mut self, name: &str, exporter: &str) -> Self {
         self.pipeline(name, &["source"]);
         self.last().exporters.push(id(exporter));
         self
     }
 
-    /// Adds another pipeline between a receiver of its own and an exporter that exists.
+    /// Adds a pipeline from a receiver of its own to an existing exporter.
     pub(super) fn and_source(mut self, receiver: &str, pipeline: &str, exporter: &str) -> Self {
         self.receiver(receiver, SourceKind::Obedient);
         self.pipeline(pipeline, &[receiver]);
@@ -166,7 +166,7 @@ impl Rigged {
         &self.intakes["source metrics"]
     }
 
-    /// Pushes as a client would.
+    /// Pushes as a sender does.
     pub(super) async fn push(&self, items: usize) -> Result<(), Refusal> {
         self.push_batch(points(items)).await
     }
@@ -175,7 +175,7 @@ impl Rigged {
         self.push_to("source", batch).await
     }
 
-    /// Pushes to one of several receivers.
+    /// Pushes to this receiver.
     pub(super) async fn push_to(&self, receiver: &str, batch: Batch) -> Result<(), Refusal> {
         let deadline = Instant::now() + Duration::from_secs(30);
         let intake = &self.intakes[&format!("{receiver} {}", batch.signal())];
@@ -185,23 +185,23 @@ impl Rigged {
         Ok(())
     }
 
-    /// Lets the exporter fail once with one item, so that what is pushed next waits for 5 s
-    /// and is joined.
+    /// Makes the exporter fail once with one item, so that requests pushed next wait for 5 s and
+    /// are joined.
     pub(super) async fn pause_with(&self, remote: &Remote) {
         remote.next(Reply::Retry(None));
         self.push(1).await.unwrap();
         self.settle().await;
     }
 
-    /// Hands over what a scrape found.
+    /// Hands over a batch as a pull receiver does.
     pub(super) async fn pull(&self, items: usize) {
         let batch = points(items);
         let admission = self.intake().try_admit(Origin::Pull, batch.size()).unwrap();
         admission.accept(batch).await;
     }
 
-    /// Waits until nothing moves any more; under a paused clock also past every timer that
-    /// is due within a millisecond.
+    /// Waits until every task waits; with a paused clock also for timers due within a
+    /// millisecond.
     pub(super) async fn settle(&self) {
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_micros(50)).await;
@@ -209,7 +209,7 @@ impl Rigged {
         }
     }
 
-    /// The endpoint of an exporter.
+    /// The guarded endpoint of an exporter.
     pub(super) fn endpoint(&self, exporter: &str) -> Arc<Endpoint> {
         let mut all = self.endpoints.all().into_iter();
         all.find(|endpoint| endpoint.id().component() == exporter)
@@ -231,7 +231,7 @@ impl Rigged {
         drained
     }
 
-    /// The books, which must balance.
+    /// The ledger, after checking that it balances.
     pub(super) fn books(&self) -> LedgerSnapshot {
         let snapshot = self.ledger.snapshot();
         snapshot.check().unwrap();

@@ -1,4 +1,4 @@
-//! Several signals and pipelines through one exporter: none holds up another.
+//! Several signals and pipelines through one exporter: none delays another.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::pdata::Signal;
 use crate::pipeline::testing::{logs, points};
 use crate::resilience::BreakerState;
 
-/// Metrics from `source` and logs from `journal` to one destination.
+/// Metrics from `source` and logs from `journal` to the same destination.
 async fn two_signals(remote: &Remote) -> Rigged {
     let rig = Rig::new().exporter("remote", remote);
     rig.and_source("journal", "logs", "remote").start().await
 }
 
-/// A destination that takes everything but logs, for which it replies so.
+/// Takes all signals but logs, to which it gives this reply.
 fn but_logs(reply: Reply) -> Remote {
     one_by_one(Remote::rule(move |batch| match batch.signal() {
         Signal::Logs => reply,

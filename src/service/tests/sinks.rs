@@ -1,4 +1,4 @@
-//! Local legs: disks that fail, hang, and never open.
+//! Local exporters whose disk fails, hangs, or never opens.
 
 use std::time::Duration;
 
@@ -47,9 +47,9 @@ async fn what_waits_in_a_buffer_is_queued_until_it_is_written_and_never_sent_in_
     };
     f(false, 3, 3, 3, 0).await;
     f(true, 5, 5, 3, 5).await;
-    // One of each four is lost at once.
+    // One of every four items is dropped at once.
     f(false, 4, 3, 6, 6).await;
-    // What is in the buffer at the end is written, or lost.
+    // Items in the buffer at the end are written, or counted as dropped.
     disk.set_full(true);
     rigged.push(2).await.unwrap();
     let drained = rigged.shutdown().await;
@@ -57,7 +57,7 @@ async fn what_waits_in_a_buffer_is_queued_until_it_is_written_and_never_sent_in_
     assert_eq!(books.leg("metrics", "disk").unwrap().sent, 6);
 }
 
-/// As many bytes as 256 small requests take.
+/// A queue for 256 small requests.
 const SMALL_QUEUE: u64 = 256 * 256;
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ async fn a_hung_disk_stalls_nobody_and_is_left_behind() {
     for _ in 0..300 {
         rigged.push(1).await.unwrap();
     }
-    // The clock is paused: any wait, however short, would show.
+    // The clock is paused, so that even the shortest wait would show.
     assert_eq!(begun.elapsed(), Duration::ZERO, "no sender waits");
     rigged.settle().await;
     assert_eq!(rigged.leg("fine").sent, 301);
@@ -102,7 +102,7 @@ async fn a_hung_disk_stalls_nobody_and_is_left_behind() {
             .of(DropReason::Shutdown),
         256
     );
-    // The thread comes back to books that are closed.
+    // The blocked thread returns after the ledger was closed.
     hung.open();
     drained.ledger.snapshot().check().unwrap();
 }
@@ -136,7 +136,7 @@ async fn a_local_leg_sets_the_pace_of_its_senders_only_where_nothing_else_would_
         rig = match beside {
             "remote" => rig.exporter("fine", &Remote::script([])),
             "local" => rig.sink("fine", &Local::new(|_| 0)),
-            // A remote leg that never makes its senders wait.
+            // A remote exporter that never delays senders.
             "dropping" => rig.exporter(
                 "fine",
                 &Remote::script([]).with(|delivery| delivery.queue.when_full = WhenFull::Drop),
@@ -163,7 +163,7 @@ async fn a_local_leg_sets_the_pace_of_its_senders_only_where_nothing_else_would_
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_on_the_worker_of_its_pipeline_has_a_turn_before_it_loses_anything() {
-    // Each request takes more than half of the queue, and they all come at once.
+    // Each request takes more than half of the queue, and all come at once.
     let (batch, page) = (points(1000), Local::new(|_| 0));
     let page = page.queue_bytes(batch.size() * 3 / 2);
     let rigged = Rig::new().sink("page", &page).start().await;

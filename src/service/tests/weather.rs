@@ -1,4 +1,4 @@
-//! Any weather: destinations that do whatever they like, and what holds all the same.
+//! Destinations that reply at random, and what must hold in every case.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use crate::component::DropReason;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long a destination does whatever it likes.
+/// For how long a destination replies at random.
 const STORM: Duration = Duration::from_secs(900);
 
-/// Pushes through ten minutes of weather drawn from `seed`, and on until everything has met
-/// its end. The books balance after each step, and nothing is lost but by the peer's will.
+/// Pushes for ten minutes to destinations whose replies are drawn from `seed`, and waits until
+/// every item is delivered or dropped. Checks after each step that the ledger balances, and that
+/// items are dropped only where a peer refused them.
 async fn weather(seed: u64, consumers: usize, draw: fn(&mut SmallRng) -> Reply) -> Remote {
     let begun = Instant::now();
     let rng = Mutex::new(SmallRng::seed_from_u64(seed));
@@ -76,7 +77,7 @@ fn mostly_down(rng: &mut SmallRng) -> Reply {
     }
 }
 
-/// What no request is to blame for: it is answered, or there is no connection.
+/// Replies that aren't a request's fault: an answer, or no connection.
 fn blameless(rng: &mut SmallRng) -> Reply {
     match anything(rng) {
         Reply::Hang => Reply::Refuse,
