@@ -14,6 +14,7 @@
 //! a listener that only this machine reaches, and `service.http.auth`. Without either the
 //! answer says which one is missing.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -21,6 +22,9 @@ use std::time::UNIX_EPOCH;
 use futures_util::future::BoxFuture;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode, http};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -213,15 +217,11 @@ impl<'a> BreakerLine<'a> {
 
 /// An endpoint's id in paths.
 fn id(endpoint: &EndpointId) -> String {
-    let mut text = String::new();
-    encode(&mut text, endpoint.component());
-    text.push(':');
-    encode(&mut text, endpoint.url());
-    if let Some(signal) = endpoint.signal() {
-        text.push(':');
-        encode(&mut text, signal);
+    let (component, url) = (encode(endpoint.component()), encode(endpoint.url()));
+    match endpoint.signal() {
+        Some(signal) => format!("{component}:{url}:{}", encode(signal)),
+        None => format!("{component}:{url}"),
     }
-    text
 }
 
 /// The endpoint that a path means, if it means any.
@@ -239,32 +239,18 @@ fn parse_id(id: &str) -> Option<EndpointId> {
     Some(id.carrying(signals.find(|known| *known == signal)?))
 }
 
-fn encode(out: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 0xf)]));
-        }
-    }
+fn encode(text: &str) -> PercentEncode<'_> {
+    /// `encodeURIComponent` leaves `!`, `'`, `(`, `)` and `*` as well, which read the same.
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(text, ENCODED)
 }
 
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-            let value = digit(rest.next())? * 16 + digit(rest.next())?;
-            bytes.push(u8::try_from(value).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
 }
 
 fn json(value: &impl Serialize) -> Response {

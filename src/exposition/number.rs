@@ -10,10 +10,7 @@ pub(super) fn value(out: &mut Vec<u8>, number: f64) {
     // the instruction. Minus zero loses its sign here, which no scraper can tell from zero.
     let whole = number as i64;
     if number.abs() < EXACT && whole as f64 == number {
-        if whole < 0 {
-            out.push(b'-');
-        }
-        integer(out, whole.unsigned_abs());
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else if number.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
     } else {
@@ -23,30 +20,8 @@ pub(super) fn value(out: &mut Vec<u8>, number: f64) {
 
 /// Appends a whole number.
 #[inline]
-pub(super) fn integer(out: &mut Vec<u8>, mut number: u64) {
-    /// The digits of 0 to 99.
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899";
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    while number >= 100 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if number >= 10 {
-        let pair = number as usize * 2;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    } else {
-        start -= 1;
-        digits[start] = b'0' + number as u8;
-    }
-    out.extend_from_slice(&digits[start..]);
+pub(super) fn integer(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends milliseconds as the seconds that OpenMetrics wants.

@@ -71,10 +71,8 @@ impl Visitor for JsonWriter<'_> {
         );
         match value {
             Scalar::Bool(flag) => self.display(flag),
-            Scalar::Signed(number) if wide => self.display(format_args!("\"{number}\"")),
-            Scalar::Unsigned(number) if wide => self.display(format_args!("\"{number}\"")),
-            Scalar::Signed(number) => self.display(number),
-            Scalar::Unsigned(number) => self.display(number),
+            Scalar::Signed(number) => self.integer(number, wide),
+            Scalar::Unsigned(number) => self.integer(number, wide),
             Scalar::Double(number) => self.double(number),
             Scalar::Bytes(bytes) => match field.kind {
                 FieldKind::Id(_) => {
@@ -96,6 +94,15 @@ impl JsonWriter<'_> {
         if self.comma {
             self.out.push(b',');
         }
+    }
+
+    /// A number of 64 bits stands in quotes.
+    fn integer(&mut self, number: impl itoa::Integer, wide: bool) {
+        let quote: &[u8] = if wide { b"\"" } else { b"" };
+        self.out.extend_from_slice(quote);
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.out.extend_from_slice(quote);
     }
 
     fn double(&mut self, number: f64) {

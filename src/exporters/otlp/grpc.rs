@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::{Engine as _, alphabet};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use futures_util::future::BoxFuture;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
@@ -165,7 +165,9 @@ impl Grpc {
             Some(0) => Ok(self.partial.note(body.acceptance(&self.secrets))),
             Some(code) => {
                 let text = percent_decode(header(GRPC_MESSAGE)).decode_utf8_lossy();
-                let details = BASE64.decode(header(GRPC_DETAILS)).unwrap_or_default();
+                // gRPC pads binary headers or doesn't.
+                let details = STANDARD_PAD_INDIFFERENT.decode(header(GRPC_DETAILS));
+                let details = details.unwrap_or_default();
                 Err(answer::grpc_error(code, &text, &details, &self.secrets))
             }
             None => Err(answer::unconfirmed(
@@ -268,12 +270,6 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-
-/// Base64 of binary gRPC headers, with or without padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The length of the frame header before a message.
 const PREFIX: usize = 5;

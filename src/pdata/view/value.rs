@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Write};
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
+
 use super::{Repeated, View, text};
 use crate::pdata::plain;
 use crate::pdata::wire::{self, WireFields};
@@ -319,7 +322,7 @@ impl fmt::Display for Value<'_> {
                     "-Inf"
                 })
             }
-            Self::Bytes(bytes) => write_base64(f, bytes),
+            Self::Bytes(bytes) => write!(f, "{}", base64(bytes)),
             // What JSON can't express makes the whole text empty there.
             Self::Array(_) | Self::Map(_) if !self.is_json() => Ok(()),
             Self::Array(_) | Self::Map(_) => self.write_json(f),
@@ -342,11 +345,7 @@ impl Value<'_> {
         match self {
             Self::Empty => f.write_str("null"),
             Self::Str(text) => write_json_string(f, text),
-            Self::Bytes(bytes) => {
-                f.write_char('"')?;
-                write_base64(f, bytes)?;
-                f.write_char('"')
-            }
+            Self::Bytes(bytes) => write!(f, "\"{}\"", base64(bytes)),
             Self::Array(array) => {
                 f.write_char('[')?;
                 for (index, value) in array.iter().enumerate() {
@@ -412,23 +411,6 @@ fn write_json_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')
 }
 
-/// Standard base64 with padding.
-fn write_base64(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let mut group = [0; 3];
-        for (to, from) in group.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        for index in 0..4 {
-            if index <= chunk.len() {
-                let digit = (bits >> (18 - 6 * index)) & 63;
-                f.write_char(char::from(DIGITS[digit as usize]))?;
-            } else {
-                f.write_char('=')?;
-            }
-        }
-    }
-    Ok(())
+fn base64(bytes: &[u8]) -> Base64Display<'_, 'static, GeneralPurpose> {
+    Base64Display::new(bytes, &STANDARD)
 }

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, http};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::body::{self, BodyLimits, ContentEncoding, ReceivedBody};
 use super::door::Door;
@@ -29,6 +30,9 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// What gRPC encodes in a status message, beside all that isn't ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Bytes before each message: a flag for compression, and the length.
 const PREFIX: usize = 5;
@@ -188,7 +192,8 @@ fn reject(rejection: &RequestRejection) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_STATUS, HeaderValue::from(rejection.grpc_code()));
-    if let Ok(message) = HeaderValue::from_str(&percent_encode(&rejection.to_string())) {
+    let message = rejection.to_string();
+    if let Ok(message) = HeaderValue::try_from(utf8_percent_encode(&message, ENCODED).to_string()) {
         headers.insert(GRPC_MESSAGE, message);
     }
     if let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(rejection.status())) {
@@ -205,16 +210,4 @@ fn status_only(status: http::StatusCode, headers: HeaderMap) -> Response<Body> {
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-/// Encodes a status message: printable ASCII other than `%` stays as it is.
-fn percent_encode(message: &str) -> String {
-    let mut encoded = String::with_capacity(message.len());
-    for byte in message.bytes() {
-        match byte {
-            b' '..=b'$' | b'&'..=b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use serde::de::{DeserializeSeed, Deserializer, Visitor};
 
 use crate::pdata::encode::MessageEncoder;
@@ -102,7 +101,8 @@ impl<'de> Visitor<'de> for JsonScalar {
             FieldKind::Id(length) => hex(text)
                 .filter(|id| id.is_empty() || id.len() == usize::from(length))
                 .map(Wire::Bytes),
-            FieldKind::Bytes => BASE64
+            // Padded or not, as the protocol's reference implementations read it.
+            FieldKind::Bytes => STANDARD_PAD_INDIFFERENT
                 .decode(text.replace('-', "+").replace('_', "/"))
                 .ok()
                 .map(Wire::Bytes),
@@ -184,12 +184,6 @@ pub(super) fn expected(field: &Field, f: &mut fmt::Formatter<'_>) -> fmt::Result
     };
     write!(f, "{wanted} for {}", field.name)
 }
-
-/// Standard base64, padded or not, as the protocol's reference implementations read it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
