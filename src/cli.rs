@@ -97,7 +97,7 @@ impl Agent {
         let Self {
             config, service, ..
         } = self;
-        crate::net::descriptors::raise_limit();
+        crate::descriptors::raise_limit();
         let mut shutdown = pin!(shutdown);
         let started = tokio::select! {
             started = service.start() => started,

@@ -24,14 +24,15 @@
 //! | [`lane`] | threads for work that takes long | nothing of ours |
 //! | `steps` | counts, in tests, the work of reading foreign bytes | nothing of ours |
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
+//! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
-//! | [`resilience`] | breakers, retries and caches for requests that can fail | nothing of ours |
+//! | [`resilience`] | breakers, retries and caches for requests that can fail | `descriptors` |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
-//! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `lane`, `yaml` |
+//! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
-//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
+//! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`receivers`] | components through which data enters | all of the above but `config`, never one another |
 //! | [`processors`] | components that change data | the same |
@@ -52,6 +53,7 @@ pub mod cli;
 pub mod component;
 pub mod components;
 pub mod config;
+pub mod descriptors;
 pub mod exporters;
 pub mod exposition;
 pub mod extensions;

@@ -1,8 +1,8 @@
-//! Connecting and listening: name lookup, TLS, HTTP/2 streams, file descriptors.
+//! Connecting and listening: name lookup, TLS, HTTP/2 streams.
 //!
-//! **Architecture Invariant:** this module imports only `lane` and `yaml` of the crate.
+//! **Architecture Invariant:** this module imports only `descriptors`, `lane` and `yaml` of the
+//! crate.
 
-pub mod descriptors;
 mod dialer;
 mod names;
 mod renewal;

@@ -22,6 +22,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::descriptors;
+
 /// The most lookups that run at once.
 const THREADS: usize = 8;
 
@@ -305,11 +307,10 @@ fn answer(found: io::Result<Vec<IpAddr>>) -> LookupResult {
             addresses.retain(|address| seen.insert(*address));
             Ok(addresses.into())
         }
-        // ENFILE and EMFILE have no `ErrorKind`.
-        Err(error) => Err(failed(
-            error.to_string(),
-            matches!(error.raw_os_error(), Some(23 | 24)),
-        )),
+        Err(error) => {
+            let local = descriptors::are_exhausted(&error);
+            Err(failed(error.to_string(), local))
+        }
     }
 }
 

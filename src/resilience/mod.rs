@@ -32,9 +32,9 @@
 //!
 //! `docs/resilience.md` describes what all of this does in an outage.
 //!
-//! **Architecture Invariant:** this module imports nothing else of the crate, and its
-//! core (everything in `breaker::core` and what that calls) has neither clock nor chance
-//! of its own: the time and a seeded random source are handed in.
+//! **Architecture Invariant:** this module imports nothing else of the crate but
+//! `descriptors`, and its core (everything in `breaker::core` and what that calls) has
+//! neither clock nor chance of its own: the time and a seeded random source are handed in.
 
 pub mod outcome;
 pub mod retry_after;

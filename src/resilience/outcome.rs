@@ -21,6 +21,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::descriptors;
+
 /// What one wire attempt came to.
 ///
 /// A status is classified before the body is read: [`Outcome::of_http_status`].
@@ -143,8 +145,7 @@ impl Outcome {
                 next = error.source();
                 continue;
             };
-            // EMFILE and ENFILE, which have no kind.
-            if matches!(io.raw_os_error(), Some(23 | 24)) {
+            if descriptors::are_exhausted(io) {
                 return Self::Local;
             }
             match (Transport::of_kind(io.kind()), io.get_ref()) {

@@ -16,6 +16,7 @@ use super::metrics::{ConnectionRejection, Metrics};
 use super::refusals::Refusals;
 use super::seats::Seats;
 use crate::component::Reporter;
+use crate::descriptors;
 
 /// The pause after the first failed accept, and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -103,7 +104,7 @@ pub(super) async fn run<A, S, F>(
             }
             Err(error) => {
                 metrics.rejected(ConnectionRejection::Accept);
-                if refusals.is_none() && is_exhaustion(&error) {
+                if refusals.is_none() && descriptors::are_exhausted(&error) {
                     // Closing one frees a descriptor for the next client.
                     seats.displace();
                 }
@@ -164,14 +165,6 @@ fn is_about_the_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Whether the process or the system has no file descriptors left.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-
-    let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
-    exhausted.contains(&error.raw_os_error())
 }
 
 #[cfg(test)]

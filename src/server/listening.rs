@@ -24,7 +24,8 @@ use super::metrics::{ConnectionRejection, Metrics};
 use super::opening::Opening;
 use super::{BindError, connection};
 use crate::component::Response;
-use crate::net::{Renewable, descriptors};
+use crate::descriptors;
+use crate::net::Renewable;
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 

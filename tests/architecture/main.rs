@@ -16,10 +16,11 @@ use paths::{crate_paths, module_path, rust_files};
 /// ours, so a new one is noticed at once.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The ground: pure, usable alone, tested without anything else.
+    ("descriptors", &[]),
     ("exposition", &[]),
     ("lane", &[]),
     ("pdata", &["steps"]),
-    ("resilience", &[]),
+    ("resilience", &["descriptors"]),
     // What readers count for tests; outside of them it is nothing. Its own tests know the
     // readers.
     ("steps", &["pdata", "receivers", "yaml"]),
@@ -27,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("yaml", &["steps"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
-    ("net", &["lane", "yaml"]),
+    ("net", &["descriptors", "lane", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
         "component",
@@ -41,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "server",
         &[
             "component",
+            "descriptors",
             "exposition",
             "lane",
             "net",
@@ -90,6 +92,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 const COMPONENTS_IMPORT: &[&str] = &[
     "component",
+    "descriptors",
     "exposition",
     "lane",
     "net",
@@ -108,6 +111,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "component",
     "components",
     "config",
+    "descriptors",
     "exporters",
     "exposition",
     "lane",

@@ -6,6 +6,7 @@ use std::io;
 use tokio_rustls::rustls;
 
 use super::AttemptError;
+use crate::descriptors;
 use crate::net::LookupError;
 use crate::receivers::scrape::FailureReason;
 
@@ -69,9 +70,8 @@ fn unresolved(error: &LookupError) -> AttemptError {
 /// Classifies an error of the system; `None` if its kind says nothing about the reason.
 fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
     use io::ErrorKind as Kind;
-    // ENFILE and EMFILE have no `ErrorKind`. They are this machine's fault and not the
-    // endpoint's.
-    if matches!(error.raw_os_error(), Some(23 | 24)) {
+    // This machine's fault and not the endpoint's.
+    if descriptors::are_exhausted(error) {
         let message = "too many open files in this process or on this machine";
         return Some(AttemptError {
             local: true,
