@@ -1,16 +1,14 @@
-//! How many file descriptors there are for connections, and what it looks like when there are
-//! none left.
+//! The limit of open file descriptors, and the error when there are none left.
 //!
-//! Linux hands a program a soft limit of 1,024, for the sake of those that use `select`, and a
-//! hard one that is usually far above. This program uses no `select`.
+//! Linux gives a program a soft limit of 1,024, for the sake of programs that use `select`, and a
+//! hard limit that is usually far higher. This program doesn't use `select`.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
 use std::io;
 
-/// Whether an error says that this process or the whole machine has no descriptor left. It
-/// is a fault of this machine, and says nothing of whoever was to be connected.
-/// [`io::ErrorKind`] has no word for it.
+/// Whether an error means that this process or the machine has no file descriptor left, which is
+/// a fault of this machine and not of the peer. [`io::ErrorKind`] has no kind for it.
 #[cfg(unix)]
 pub fn are_exhausted(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -21,13 +19,13 @@ pub fn are_exhausted(error: &io::Error) -> bool {
         .is_some_and(|number| exhausted.contains(&number))
 }
 
-/// Windows has such an error of a process alone: WSAEMFILE.
+/// Windows reports it for the process only, as WSAEMFILE.
 #[cfg(not(unix))]
 pub fn are_exhausted(error: &io::Error) -> bool {
     error.raw_os_error() == Some(10_024)
 }
 
-/// Raises the soft limit to the hard one. Where that isn't allowed, the soft one stays.
+/// Raises the soft limit to the hard one. If that isn't allowed, the soft limit stays.
 #[cfg(unix)]
 pub fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -48,8 +46,8 @@ pub fn raise_limit() {
 #[cfg(not(unix))]
 pub fn raise_limit() {}
 
-/// How many connections one listener may hold: a quarter of the descriptors that the process
-/// may open, so that those of two full ones leave enough for files, exporters and probes.
+/// The most connections of one listener: a quarter of the descriptors that the process may open,
+/// so that two full listeners leave enough for files, exporters and probes.
 #[cfg(unix)]
 pub fn share() -> usize {
     use rustix::process::{Resource, getrlimit};

@@ -45,7 +45,7 @@ use tokio_rustls::rustls::server::{
 };
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
-use self::verify::{AnyCertificate, OtherName};
+use self::verify::{RequiredProof, UnusualVerifier};
 use self::version::Versions;
 use super::renewal::Renewable;
 use crate::yaml::{Fields, FromValue, PlacedNode, is_false};
@@ -127,8 +127,12 @@ impl ClientTls {
     /// quote it.
     pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let unusual = |required| {
+            let provider = Arc::clone(&provider);
+            Arc::new(UnusualVerifier { provider, required })
+        };
         let mut verifier: Arc<dyn ServerCertVerifier> = match &self.ca {
-            _ if self.insecure_skip_verify => Arc::new(AnyCertificate(Arc::clone(&provider))),
+            _ if self.insecure_skip_verify => unusual(RequiredProof::Any),
             Some(ca) if self.include_system_ca => Arc::new(
                 Verifier::new_with_extra_roots(ca.certificates()?, Arc::clone(&provider))
                     .with_context(|| ca.place())?,
@@ -147,8 +151,7 @@ impl ClientTls {
                     "tls::server_name_override: `{name}` is no name that a certificate can prove"
                 )
             })?;
-            let inner = verifier;
-            verifier = Arc::new(OtherName { name, inner });
+            verifier = unusual(RequiredProof::Name(name, verifier));
         }
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions.supported())?
