@@ -5,6 +5,7 @@
 //! "billion laughs". Tags beyond YAML's own are refused, because nothing here would act on
 //! them.
 
+mod aliases;
 mod words;
 
 use std::collections::HashMap;
@@ -12,14 +13,12 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
+use self::aliases::{Anchored, merge};
 use super::{Diagnostics, Entry, Node, NodeKind, Problem, Severity, SourceSpan};
 use crate::steps;
 
 /// The largest text that is read, in bytes. Real configurations are a hundredth of it.
 pub const MAX_BYTES: usize = 1024 * 1024;
-
-/// How many bytes of text aliases may copy, all of them together.
-const MAX_COPIED: usize = MAX_BYTES;
 
 /// How many nodes a document may have, aliases counted as often as they are used.
 pub const MAX_NODES: usize = 100_000;
@@ -105,15 +104,6 @@ struct YamlKey {
     text: String,
     span: SourceSpan,
     plain: bool,
-}
-
-/// A node that aliases may copy, and what a copy costs.
-struct Anchored {
-    node: Node,
-    nodes: usize,
-    /// Bytes of the texts and keys in it.
-    bytes: usize,
-    height: usize,
 }
 
 impl NodeBuilder<'_> {
@@ -280,32 +270,6 @@ impl NodeBuilder<'_> {
         self.place(node, open.anchor, nodes, open.height)
     }
 
-    fn alias(&mut self, id: usize, at: SourceSpan) -> Result<(), Fatal> {
-        self.reject_as_key(&at)?;
-        let Some(anchored) = self.anchors.get(&id) else {
-            return Err((at, "an alias can't stand inside its own anchor".to_owned()));
-        };
-        let (nodes, bytes, height) = (anchored.nodes, anchored.bytes, anchored.height);
-        if self.stack.len() + height > MAX_DEPTH {
-            return Err((at, too_deep()));
-        }
-        // Counted before it is copied, or the copy would be what the budget is to prevent.
-        self.count(nodes, &at)?;
-        self.copied = self.copied.saturating_add(bytes);
-        if self.copied > MAX_COPIED {
-            return Err((
-                at,
-                format!("aliases copy more than {MAX_COPIED} bytes: is one repeated too often?"),
-            ));
-        }
-        steps::count(bytes);
-        let Some(anchored) = self.anchors.get(&id) else {
-            return Ok(());
-        };
-        let node = anchored.node.clone();
-        self.place(node, 0, nodes, height)
-    }
-
     /// Puts a finished node where it belongs.
     fn place(
         &mut self,
@@ -317,14 +281,8 @@ impl NodeBuilder<'_> {
         if anchor != 0 {
             // The copy that is kept costs as much as the node itself.
             self.count(nodes, &node.span)?;
-            let bytes = bytes_of(&node);
-            let anchored = Anchored {
-                node: node.clone(),
-                nodes,
-                bytes,
-                height,
-            };
-            self.anchors.insert(anchor, anchored);
+            self.anchors
+                .insert(anchor, Anchored::new(&node, nodes, height));
         }
         let duplicate = self.duplicate();
         let Some(open) = self.stack.last_mut() else {
@@ -452,41 +410,6 @@ impl NodeBuilder<'_> {
             false => words::plain(error.kind()),
         };
         (self.span(*marker), message)
-    }
-}
-
-/// What `<<: *base` or `<<: [*a, *b]` brings; earlier ones win, as in YAML 1.1.
-fn merge(node: Node, at: SourceSpan, merged: &mut Vec<Entry>) -> Result<(), Fatal> {
-    let wrong = || {
-        let message = "`<<` merges maps: give it an alias of a map, or a list of them";
-        (at.clone(), message.to_owned())
-    };
-    match node.kind {
-        NodeKind::Map(entries) => merged.extend(entries),
-        NodeKind::List(items) => {
-            for item in items {
-                match item.kind {
-                    NodeKind::Map(entries) => merged.extend(entries),
-                    _ => return Err(wrong()),
-                }
-            }
-        }
-        _ => return Err(wrong()),
-    }
-    Ok(())
-}
-
-/// Bytes of the texts and keys in a node.
-fn bytes_of(node: &Node) -> usize {
-    match &node.kind {
-        NodeKind::Null => 0,
-        NodeKind::Scalar { text, .. } => text.len(),
-        NodeKind::Secret { text, .. } => text.expose().len(),
-        NodeKind::List(items) => items.iter().map(bytes_of).sum(),
-        NodeKind::Map(entries) => entries
-            .iter()
-            .map(|entry| entry.key.len() + bytes_of(&entry.value))
-            .sum(),
     }
 }
 
