@@ -32,6 +32,7 @@
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
+//! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `component`, `exposition`, `pdata` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`receivers`] | components through which data enters | all of the above but `config`, never one another |
@@ -69,4 +70,5 @@ pub mod service;
 pub mod settings;
 mod steps;
 pub mod telemetry;
+pub mod translation;
 pub mod yaml;

@@ -34,6 +34,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "component",
         &["pdata", "resilience", "settings", "telemetry", "yaml"],
     ),
+    // What the components share that speak Prometheus's terms.
+    ("translation", &["component", "exposition", "pdata"]),
     (
         "config",
         &["component", "pdata", "resilience", "settings", "yaml"],
@@ -102,6 +104,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "settings",
     "steps",
     "telemetry",
+    "translation",
     "window",
     "yaml",
 ];
@@ -123,6 +126,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "service",
     "settings",
     "telemetry",
+    "translation",
     "yaml",
 ];
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::PageSettings;
-use super::labels::is_internal;
 use super::limits::PageLimits;
-use super::naming::{Namer, Strategy};
 use crate::component::Listener;
 use crate::settings::collector::page_keys;
 use crate::settings::{ListenerConfig, local_queue};
+use crate::translation::{Namer, Strategy, Translation, is_internal};
 use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, nearest};
 
 #[derive(Debug, Clone)]
@@ -43,7 +42,7 @@ impl Config {
         let scope_labels = !fields.or("without_scope_info", false);
         let suffixes = fields.or("add_metric_suffixes", true);
         let strategy = fields.optional::<Strategy>("translation_strategy");
-        let limits = limits(&mut fields);
+        let (limits, text_bytes) = limits(&mut fields);
         let queue_bytes = local_queue(&mut fields);
         let namer = Namer::new(
             strategy.unwrap_or(if suffixes {
@@ -59,10 +58,13 @@ impl Config {
             listener: listener?,
             queue_bytes,
             settings: PageSettings {
-                namer,
-                const_labels: const_labels?,
-                scope_labels,
-                resource_labels,
+                translation: Translation {
+                    namer,
+                    const_labels: const_labels?,
+                    scope_labels,
+                    resource_labels,
+                    text_bytes,
+                },
                 send_timestamps,
                 openmetrics,
                 created_samples,
@@ -73,7 +75,8 @@ impl Config {
     }
 }
 
-fn limits(fields: &mut Fields<'_>) -> PageLimits {
+/// Reads the limits of the page, and `max_text_bytes`.
+fn limits(fields: &mut Fields<'_>) -> (PageLimits, usize) {
     let mut bytes = |key, default, least, most| {
         let bounds = ByteSize(least)..=ByteSize(most);
         let ByteSize(bytes) = fields.within(key, ByteSize(default), bounds);
@@ -81,12 +84,13 @@ fn limits(fields: &mut Fields<'_>) -> PageLimits {
     };
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
-    PageLimits {
-        text_bytes: bytes("max_text_bytes", 4 * KIB, 64, MIB),
+    let text_bytes = bytes("max_text_bytes", 4 * KIB, 64, MIB);
+    let limits = PageLimits {
         series_bytes: bytes("max_series_bytes", 64 * KIB, 256, 64 * MIB),
         page_bytes: bytes("max_page_bytes", 64 * MIB, 64 * KIB, 16 * KIB * MIB),
         lines: fields.within("max_series", 200_000, 1..=10_000_000),
-    }
+    };
+    (limits, text_bytes)
 }
 
 impl FromValue for Strategy {

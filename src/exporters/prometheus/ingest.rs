@@ -1,6 +1,6 @@
 //! Takes batches, and updates the series of the page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -9,15 +9,12 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::PageSettings;
-use super::labels::{self, TargetLabels};
-use super::limits::Texts;
-use super::naming::SuffixShape;
-use super::reading::{PointMode, PointReading, meaning};
 use super::store::{Conflict, Newcomer, SlotRef, Store};
 use crate::component::{Discards, DropReason, Now};
-use crate::exposition::{Descriptor, Kind, Labels, SampleValue};
+use crate::exposition::{Labels, SampleValue};
 use crate::pdata::view::{Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesId, SeriesMemo};
+use crate::translation::{PointMode, PointReading, SuffixShape, TargetLabels, Texts, meaning};
 
 /// How many conflicts were found, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,7 +55,7 @@ struct PointPlace<'a> {
     shape: SuffixShape,
     mode: PointMode,
     /// By how many nanoseconds a point must be older than its series before a clock that was set
-    /// back is considered; see [`SeriesState::apply`].
+    /// back is considered; see [`Succession::apply`](crate::translation::Succession::apply).
     back: u64,
 }
 
@@ -233,24 +230,14 @@ impl PageIngest {
             metric,
             point: point.attributes(),
         };
-        if !texts.are_within(&settings) {
+        let translation = &settings.translation;
+        if !texts.are_within(translation) {
             return Err(DropReason::Oversized);
         }
-        let name = settings
-            .namer
-            .metric(metric.name(), metric.unit(), place.shape)
+        let family = translation
+            .family(metric, place.shape)
             .ok_or(DropReason::Unsupported)?;
-        let family = self.store.family(Descriptor {
-            name,
-            kind: match place.shape {
-                SuffixShape::Gauge | SuffixShape::UpDownCounter => Kind::Gauge,
-                SuffixShape::Counter => Kind::Counter,
-                SuffixShape::Histogram => Kind::Histogram,
-                SuffixShape::Summary => Kind::Summary,
-            },
-            unit: settings.namer.unit(metric.unit()),
-            help: metric.description().to_owned(),
-        });
+        let family = self.store.family(family);
         let (family, conflict) = family.map_err(|_| {
             self.conflicts.kind += 1;
             DropReason::Unsupported
@@ -264,8 +251,7 @@ impl PageIngest {
         let target = place
             .target
             .get_or_insert_with(|| TargetLabels::of(&resource));
-        let (labels, renamed) = labels::of_point(
-            &settings,
+        let (labels, renamed) = translation.point_labels(
             &resource,
             target,
             place.scope,
@@ -279,7 +265,7 @@ impl PageIngest {
             .and_then(|reading| {
                 self.store.add(Newcomer {
                     family,
-                    labels: &labels,
+                    labels: &text_of(&labels),
                     reading,
                     mode: place.mode,
                     owner: Some(id),
@@ -308,12 +294,14 @@ impl PageIngest {
         let attributes = resource.attributes();
         let target = TargetLabels::of(&attributes);
         let known = !target.job.is_empty() && !target.instance.is_empty();
-        let most = self.settings.limits.text_bytes;
+        let settings = Arc::clone(&self.settings);
+        let translation = &settings.translation;
+        let most = translation.text_bytes;
         let known = known && target.job.len() <= 2 * most && target.instance.len() <= most;
         let at = known.then(|| {
-            let (labels, too_long) = labels::of_target(&self.settings, &attributes, &target);
+            let (labels, too_long) = translation.target_labels(&attributes, &target);
             self.conflicts.length += too_long;
-            self.show_target(&target, &labels, arrived, now)
+            self.show_target(&target, &text_of(&labels), arrived, now)
         });
         // A bound for senders that send a new resource each time.
         if self.targets.len() >= self.settings.limits.lines {
@@ -333,12 +321,7 @@ impl PageIngest {
         if let Some(before) = self.shown.remove(target) {
             self.store.remove(before);
         }
-        let descriptor = Descriptor {
-            name: self.settings.namer.target_info(),
-            kind: Kind::Gauge,
-            unit: String::new(),
-            help: "Target metadata".to_owned(),
-        };
+        let descriptor = self.settings.translation.target_family();
         let (family, _) = self.store.family(descriptor).ok()?;
         let added = self.store.add(Newcomer {
             family,
@@ -360,4 +343,13 @@ impl PageIngest {
         self.shown.insert(target.clone(), at);
         Some(at)
     }
+}
+
+/// Labels as the page shows them.
+fn text_of(labels: &BTreeMap<String, String>) -> Labels {
+    let mut text = Labels::new();
+    for (name, value) in labels {
+        text.push(name, value);
+    }
+    text
 }

@@ -49,11 +49,9 @@
 
 mod config;
 mod ingest;
-mod labels;
 mod limits;
-mod naming;
 mod page;
-mod reading;
+mod series;
 mod slots;
 mod store;
 #[cfg(test)]
@@ -69,13 +67,13 @@ use tokio::time::Instant;
 use self::config::Config;
 use self::ingest::PageIngest;
 use self::limits::PageLimits;
-use self::naming::Namer;
 use self::page::Pages;
 use crate::component::{
     BuildContext, BuiltExporter, Discards, ExporterConfig, ExporterFactory, Listener, Now, Route,
     Sink,
 };
 use crate::pdata::{Batch, Signal};
+use crate::translation::Translation;
 
 /// The factory of `prometheus`.
 pub const FACTORY: ExporterFactory = ExporterFactory {
@@ -96,11 +94,7 @@ const SWEEPS: u32 = 16;
 /// How series are translated and the page is written.
 #[derive(Debug, Clone)]
 struct PageSettings {
-    namer: Namer,
-    /// With translated names.
-    const_labels: Vec<(String, String)>,
-    scope_labels: bool,
-    resource_labels: bool,
+    translation: Translation,
     send_timestamps: bool,
     openmetrics: bool,
     created_samples: bool,

@@ -10,13 +10,14 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::limits::{PageLimits, family_bytes, series_bytes};
-use super::reading::{PointMode, PointReading, SeriesState, lines};
+use super::series::{SeriesState, lines};
 use super::slots::Slots;
 use crate::component::DropReason;
 use crate::exposition::{
     Bounds, Descriptor, Encoder, FamilyNames, Kind, Labels, SampleValue, Series,
 };
 use crate::pdata::SeriesId;
+use crate::translation::{PointMode, PointReading};
 
 /// The place of a series. Valid until the series is removed; never leads to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -199,7 +199,7 @@ fn configurations_are_read_as_the_collectors() {
     assert!(matches!(config.listener, Listener::At(_)));
     assert_eq!(config.settings.expiration, Duration::from_secs(180 * 60));
     assert_eq!(
-        config.settings.const_labels,
+        config.settings.translation.const_labels,
         [("a_b".to_owned(), "c".to_owned())]
     );
     assert_eq!(config.describe(), "http://127.0.0.1:8889/metrics");

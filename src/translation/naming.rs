@@ -2,7 +2,7 @@
 
 /// How names are translated: `translation_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Strategy {
+pub enum Strategy {
     /// `http.server.duration` in `ms` becomes `http_server_duration_milliseconds`.
     #[default]
     UnderscoreEscapingWithSuffixes,
@@ -16,7 +16,7 @@ pub(super) enum Strategy {
 
 impl Strategy {
     /// Every strategy with its name in configurations.
-    pub(super) const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         (
             "UnderscoreEscapingWithSuffixes",
             Self::UnderscoreEscapingWithSuffixes,
@@ -49,24 +49,30 @@ impl Strategy {
 
 /// The kind of a metric, which decides about its suffixes together with the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum SuffixShape {
+pub enum SuffixShape {
+    /// The newest of independent values.
     Gauge,
+    /// A sum that only rises.
     Counter,
+    /// A sum that rises and falls.
     UpDownCounter,
+    /// Counts by bucket, explicit or exponential.
     Histogram,
+    /// Quantiles computed by the sender.
     Summary,
 }
 
 /// Translates names by the configuration.
 #[derive(Debug, Clone)]
-pub(super) struct Namer {
+pub struct Namer {
     strategy: Strategy,
     /// The prefix of every metric name; an underscore follows it.
     namespace: Option<String>,
 }
 
 impl Namer {
-    pub(super) fn new(strategy: Strategy, namespace: &str) -> Self {
+    /// Translates by this strategy. `namespace`, if not empty, goes before every metric name.
+    pub fn new(strategy: Strategy, namespace: &str) -> Self {
         let namespace = if strategy.escapes() {
             tokens(namespace, is_metric_char).join("_")
         } else {
@@ -80,7 +86,7 @@ impl Namer {
 
     /// The name of a metric on the page; `None` if its name is empty, or only underscores or a
     /// counter's suffix would be left of it.
-    pub(super) fn metric(&self, name: &str, unit: &str, shape: SuffixShape) -> Option<String> {
+    pub fn metric(&self, name: &str, unit: &str, shape: SuffixShape) -> Option<String> {
         if name.is_empty() {
             return None;
         }
@@ -99,7 +105,7 @@ impl Namer {
 
     /// The name of a label. Each character that Prometheus doesn't allow becomes an underscore,
     /// and `key_` goes before a leading digit.
-    pub(super) fn label(&self, key: &str) -> String {
+    pub fn label(&self, key: &str) -> String {
         if key.is_empty() {
             return "_".to_owned();
         }
@@ -124,7 +130,7 @@ impl Namer {
     }
 
     /// A unit in words, such as `meters_per_second`; empty if there is none.
-    pub(super) fn unit(&self, unit: &str) -> String {
+    pub fn unit(&self, unit: &str) -> String {
         let (main, per) = words(unit);
         let parts = [cleaned(&main), cleaned(&per)];
         let parts: Vec<&str> = parts
@@ -136,7 +142,7 @@ impl Namer {
     }
 
     /// `target_info`, with the namespace before it.
-    pub(super) fn target_info(&self) -> String {
+    pub fn target_info(&self) -> String {
         self.prefixed("target_info".to_owned())
     }
 

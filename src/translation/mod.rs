@@ -1,0 +1,63 @@
+//! Translates OTLP metrics to Prometheus: names, labels, types and values, as the Collector's
+//! `prometheus` exporter does; `docs/prometheus.md` has the rules. Whatever shows a metric in
+//! Prometheus's terms goes through here, so that its series have one name everywhere.
+//!
+//! **Architecture invariant:** knows neither a page nor a store. What is made here is handed to
+//! the component that keeps it.
+
+mod labels;
+mod naming;
+mod reading;
+mod succession;
+mod texts;
+
+pub use labels::{TargetLabels, is_internal};
+pub use naming::{Namer, Strategy, SuffixShape};
+pub use reading::{PointMode, PointReading, meaning, millis};
+pub use succession::Succession;
+pub use texts::Texts;
+
+use crate::exposition::{Descriptor, Kind};
+use crate::pdata::view::Metric;
+
+/// How metrics are translated.
+#[derive(Debug, Clone)]
+pub struct Translation {
+    /// Translates the names of metrics, labels and units.
+    pub namer: Namer,
+    /// Labels of every series but `target_info`, with translated names.
+    pub const_labels: Vec<(String, String)>,
+    /// Whether series have the labels `otel_scope_...`.
+    pub scope_labels: bool,
+    /// Whether the attributes of the resource are labels of its series.
+    pub resource_labels: bool,
+    /// The most bytes of one text as it was sent: a name, a key, a value, a unit, a help text.
+    pub text_bytes: usize,
+}
+
+impl Translation {
+    /// The family of a metric; `None` if nothing usable is left of its name.
+    pub fn family(&self, metric: &Metric<'_>, shape: SuffixShape) -> Option<Descriptor> {
+        Some(Descriptor {
+            name: self.namer.metric(metric.name(), metric.unit(), shape)?,
+            kind: match shape {
+                SuffixShape::Gauge | SuffixShape::UpDownCounter => Kind::Gauge,
+                SuffixShape::Counter => Kind::Counter,
+                SuffixShape::Histogram => Kind::Histogram,
+                SuffixShape::Summary => Kind::Summary,
+            },
+            unit: self.namer.unit(metric.unit()),
+            help: metric.description().to_owned(),
+        })
+    }
+
+    /// The family that has a line of metadata for each target.
+    pub fn target_family(&self) -> Descriptor {
+        Descriptor {
+            name: self.namer.target_info(),
+            kind: Kind::Gauge,
+            unit: String::new(),
+            help: "Target metadata".to_owned(),
+        }
+    }
+}

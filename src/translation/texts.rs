@@ -1,0 +1,48 @@
+//! The texts of a point, and whether they are within the limit.
+
+use super::Translation;
+use super::labels::{INSTANCE, NAME, NAMESPACE, is_within};
+use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics};
+
+/// The texts that a point brings with it.
+pub struct Texts<'a> {
+    /// The resource whose attributes become labels of the target, or of every series.
+    pub resource: &'a ResourceMetrics<'a>,
+    /// The scope, of which `otel_scope_...` is made.
+    pub scope: &'a ScopeMetrics<'a>,
+    /// The metric, with its name, unit and description.
+    pub metric: &'a Metric<'a>,
+    /// The point's own attributes.
+    pub point: Attributes<'a>,
+}
+
+impl Texts<'_> {
+    /// Whether each of them has at most [`Translation::text_bytes`]. Checked before any of them is copied.
+    pub fn are_within(&self, translation: &Translation) -> bool {
+        let most = translation.text_bytes;
+        let resource = self.resource.resource().attributes();
+        let shown_of_resource = resource.iter().filter(|attribute| {
+            translation.resource_labels || [NAME, NAMESPACE, INSTANCE].contains(&attribute.key)
+        });
+        let metric = [
+            self.metric.name(),
+            self.metric.unit(),
+            self.metric.description(),
+        ];
+        let scope = [
+            self.scope.name(),
+            self.scope.version(),
+            self.scope.schema_url(),
+        ];
+        let is_short = |text: &&str| text.len() <= most;
+        metric.iter().all(is_short)
+            && all_within(self.point.iter(), most)
+            && all_within(shown_of_resource, most)
+            && (!translation.scope_labels
+                || scope.iter().all(is_short) && all_within(self.scope.attributes().iter(), most))
+    }
+}
+
+fn all_within<'a>(mut attributes: impl Iterator<Item = KeyValue<'a>>, most: usize) -> bool {
+    attributes.all(|attribute| is_within(&attribute, most))
+}
