@@ -69,10 +69,12 @@ const NO_VALUE: &str = "labels without a value";
 type Intended = (&'static str, fn(&Difference<'_>) -> bool);
 
 const INTENDED: &[Intended] = &[
-    ("labels without a value are left out", |d| {
+    ("labels with an empty value are left out", |d| {
         d.line == NO_VALUE || is(d, "empty")
     }),
-    ("no `HELP` without a description", |d| d.line == NO_HELP),
+    ("no `HELP` line without a description", |d| {
+        d.line == NO_HELP
+    }),
     ("OpenMetrics has `UNIT` lines", |d| {
         d.openmetrics && d.line.starts_with("UNIT ") && d.there.is_none()
     }),
@@ -82,7 +84,7 @@ const INTENDED: &[Intended] = &[
     ("colliding labels are joined", |d| {
         is(d, "colliding") || is(d, "own.job")
     }),
-    ("a label in which no character can stay", |d| {
+    ("a label whose name has no allowed character", |d| {
         is(d, "no.character")
     }),
     ("labels that begin with `__`", |d| is(d, "internal")),
@@ -112,7 +114,7 @@ const INTENDED: &[Intended] = &[
         is(d, "count")
     }),
     ("NUL becomes U+FFFD", |d| is(d, "nul")),
-    ("`namespace` and `const_labels` are cleaned", |d| {
+    ("`namespace` and `const_labels` are translated", |d| {
         d.exporter == UNCLEAN
     }),
     ("`add_metric_suffixes: false`", |d| d.exporter == UNSUFFIXED),
