@@ -5,9 +5,9 @@
 //!   debug:
 //!     verbosity: basic         # basic | normal | detailed
 //!     sampling_initial: 2      # batches printed in each second ...
-//!     sampling_thereafter: 1   # ... and then each so many-th; 1 prints all
+//!     sampling_thereafter: 1   # ... and then every n-th; 1 prints all
 //!     output_paths: [stderr]   # stderr | stdout
-//!     queue_bytes: 16MiB       # encoded, what may wait for a slow terminal; 64KiB to 1GiB
+//!     queue_bytes: 16MiB       # encoded bytes that wait for a slow terminal; 64KiB to 1GiB
 //!     use_internal_logger: true  # the Collector's; false without output_paths means stdout
 //! ```
 //!

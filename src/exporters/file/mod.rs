@@ -6,8 +6,8 @@
 //!     path: /var/lib/foghorn/telemetry.jsonl  # required; `*.gz` and the like are not packed
 //!     append: false            # true keeps what the file holds at start
 //!     flush_interval: 1s       # 0 writes every batch at once
-//!     create_directory: false  # makes the parent directory, at start and where it was deleted
-//!     queue_bytes: 16MiB       # encoded, what may wait for a slow disk; 64KiB to 1GiB
+//!     create_directory: false  # true creates the parent directory, also after it was deleted
+//!     queue_bytes: 16MiB       # encoded bytes that wait for a slow disk; 64KiB to 1GiB
 //!     format: json             # the only one
 //!     rotation:                # without it the file grows without end
 //!       max_megabytes: 100     # of 2^20 bytes; the next request starts a new file

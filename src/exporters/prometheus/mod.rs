@@ -7,20 +7,20 @@
 //!     allow_insecure_bind: false  # with `endpoint`, also `tls` and `auth`
 //!     namespace: ""               # goes before every name
 //!     const_labels: {}            # on every series, but not on target_info
-//!     send_timestamps: false      # show when each value held
+//!     send_timestamps: false      # write the time of each value
 //!     metric_expiration: 5m       # without an update a series leaves the page
 //!     enable_open_metrics: true   # for scrapers that prefer it
-//!     created_samples: false      # OpenMetrics: `_created` beside what has a start time
+//!     created_samples: false      # OpenMetrics: `_created` for series with a start time
 //!     resource_to_telemetry_conversion:
 //!       enabled: false            # resource attributes as labels of every series
 //!     without_scope_info: false   # true leaves out otel_scope_*
-//!     add_metric_suffixes: true   # the older way to say:
+//!     add_metric_suffixes: true   # older form of:
 //!     translation_strategy: UnderscoreEscapingWithSuffixes
 //!     max_series: 200000          # lines of the page, buckets included
 //!     max_text_bytes: 4KiB        # one name, key, value, unit, help text; 64 to 1MiB
-//!     max_series_bytes: 64KiB     # what one series writes, all its lines; 256 to 64MiB
-//!     max_page_bytes: 64MiB       # what all of them write; 64KiB to 16GiB
-//!     queue_bytes: 16MiB          # encoded, what may wait for the page; 64KiB to 1GiB
+//!     max_series_bytes: 64KiB     # all lines of one series; 256 to 64MiB
+//!     max_page_bytes: 64MiB       # all series; 64KiB to 16GiB
+//!     queue_bytes: 16MiB          # encoded bytes that wait for the page; 64KiB to 1GiB
 //! ```
 //!
 //! Names, labels and types are translated as by the Collector's `prometheus` exporter;

@@ -1,7 +1,7 @@
-//! What a sender is told whose request was taken and has nothing in it that is known here.
+//! The answer to a request that was accepted, but has no item that is known here.
 //!
-//! OTLP has a form for that: a partial success that rejects nothing and has a message is a
-//! warning, and no client sends the request again for it.
+//! It is a partial success that rejects nothing and has a message. OTLP defines that as a warning,
+//! for which no client sends the request again.
 
 use prost::Message as _;
 

@@ -1,4 +1,4 @@
-//! What a sender is answered, by protocol and encoding, before pipelines of the test's own.
+//! The answers to senders in each protocol and encoding, with fake pipelines.
 
 use std::io::Write as _;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ use crate::pdata::status::RpcStatus;
 use crate::telemetry::{Telemetry, TelemetrySettings};
 use crate::yaml::{Diagnostics, PlacedNode, parse};
 
-/// The ways in, each with its name and the label of its protocol.
+/// Each protocol with an encoding, and the value of its label `transport`.
 const WAYS: [(Way, &str); 3] = [
     (Way::Grpc, "grpc"),
     (Way::Protobuf, "http"),
@@ -38,7 +38,7 @@ enum Way {
     Json,
 }
 
-/// Pipelines that take everything and keep its size, or refuse everything.
+/// Pipelines that accept every request and record its size, or refuse every request.
 #[derive(Default)]
 struct Pipelines {
     refusal: Mutex<Option<Refusal>>,
@@ -224,12 +224,12 @@ fn packed(body: &[u8], coding: &str) -> Vec<u8> {
     }
 }
 
-/// A field that holds bytes, or a message.
+/// A field with bytes or a message.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, content.len() as u8], content].concat()
 }
 
-/// Requests, and whether nothing in them is recognised.
+/// Requests, and whether they have no item that is recognised.
 fn requests(way: Way) -> Vec<(Vec<u8>, bool)> {
     if way == Way::Json {
         let rows = [
@@ -258,21 +258,21 @@ fn requests(way: Way) -> Vec<(Vec<u8>, bool)> {
         // No field of the request.
         (field(15, b"whatever it is"), true),
         (vec![0x38, 0x01], true),
-        // A group, which nothing of OTLP is.
+        // A group; OTLP has none.
         (vec![0x7b, 0x7c], true),
-        // Where spans stood before scopes did, in `instrumentation_library_spans`.
+        // The place of spans in older versions, `instrumentation_library_spans`.
         (
             field(1, &[&[0xc2, 0x3e][..], &[2], &field(2, &[])].concat()),
             true,
         ),
-        // Known, although no span.
+        // A known field, although there is no span.
         (spans(&field(3, b"schema")), false),
         (spans(&field(5, b"not a span")), true),
         ([field(15, b"new"), spans(&field(2, &[]))].concat(), false),
     ]
 }
 
-/// Everything that is logged on this thread, as text.
+/// The log of this thread as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -296,7 +296,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// How often it says that nothing was recognised.
+    /// How many lines say that nothing was recognised.
     fn told(&self) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.matches("nothing in a request was recognised").count()
@@ -305,7 +305,7 @@ impl Log {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_in_which_nothing_is_recognised_is_taken_with_a_warning_and_counted() {
-    // For the places of the log that are common to both tests.
+    // Both tests log at the same places, and tracing remembers for each whether it is logged.
     let _log = Log::begin();
     for (way, transport) in WAYS {
         let site = Site::new();
@@ -330,7 +330,7 @@ async fn a_request_in_which_nothing_is_recognised_is_taken_with_a_warning_and_co
                 assert_eq!(site.counted(transport, "accepted"), accepted);
                 assert_eq!(site.counted(transport, "unrecognised"), unrecognised);
                 if way != Way::Json {
-                    // Unknown fields included: a destination may know them.
+                    // With its unknown fields: a destination may know them.
                     let passed_on = site.pipelines.taken.lock().unwrap().pop();
                     assert_eq!(passed_on, Some(request.len() as u64));
                 }
@@ -392,7 +392,7 @@ async fn a_refused_sender_is_told_to_wait_as_long_as_the_pipelines_say() {
     f(1_000, "1").await;
     f(5_000, "5").await;
     f(30_000, "30").await;
-    // HTTP has whole seconds: never earlier than advised, and never at once.
+    // HTTP has whole seconds: rounded up, and at least one.
     f(1_500, "2").await;
     f(1, "1").await;
     f(0, "1").await;
