@@ -53,24 +53,24 @@ enum Command {
     /// Collect, until SIGTERM or Ctrl-C (the default)
     #[command(after_help = "Example: foghorn run --config /etc/foghorn.yaml")]
     Run,
-    /// Check the configuration as start-up would, and say everything that is wrong
+    /// Check the configuration as start-up would, and list every problem
     #[command(after_help = "Example: foghorn validate --config /etc/foghorn.yaml")]
     Validate,
-    /// List the components that are built in
+    /// List the built-in components
     #[command(after_help = "Example: foghorn components")]
     Components,
-    /// Show what the configuration comes to: merged, expanded, without secrets
+    /// Show the configuration merged and expanded, without secrets
     #[command(after_help = "Example: foghorn print-config --config base.yaml --config site.yaml")]
     PrintConfig,
 }
 
 #[derive(Debug, Args)]
 struct Options {
-    /// A file, `env:NAME` or `yaml:TEXT`; later ones are laid over earlier ones: maps merge,
-    /// lists replace
+    /// A file, `env:NAME` or `yaml:TEXT`; later ones override earlier ones: maps merge, lists
+    /// replace
     #[arg(long, short, global = true, value_name = "SOURCE")]
     config: Vec<String>,
-    /// One value, over all of --config; `::` separates, too, where an id contains dots
+    /// One value that overrides --config; use `::` as the separator if an id contains dots
     #[arg(long, global = true, value_name = "PATH=VALUE")]
     set: Vec<String>,
 }
