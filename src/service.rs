@@ -216,7 +216,7 @@ impl Service {
 
         watch.begin(&telemetry, &surroundings.endpoints, room);
         if let Some(listener) = &http {
-            for route in breakers::routes(server::OWNER, &surroundings.endpoints, listener) {
+            for route in breakers::routes(&surroundings.endpoints, listener) {
                 surroundings.routes.register(route);
             }
         }

@@ -155,7 +155,7 @@ async fn a_command_is_logged_without_the_token() {
         auth: Some(ListenerAuthConfig::BearerTokenFile("token".into())),
         ..ListenerConfig::ephemeral()
     };
-    let routes = routes("test", &endpoints, &listener);
+    let routes = routes(&endpoints, &listener);
     let force_open = routes
         .iter()
         .find(|route| route.path.ends_with("/force_open"));

@@ -36,6 +36,9 @@ fn every_way_to_end_has_its_exit_code() {
     f(&["validate", "--config", "yaml:receivers: ["], 64);
     f(&["run", "--set", "service.shutdown.grace=1h"], 64);
     f(&["run", "--set", "service.telemetry.logs.level=chatty"], 64);
+    let both = "otel-config/invalid/port-twice.yaml";
+    f(&["validate", "--config", both], 64);
+    f(&["run", "--config", both], 64);
     // Broken, and there is nothing to print of it.
     f(&["print-config", "--set", "receivers.betanett.x=1"], 64);
 }

@@ -5,9 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foghorn::component::{AGENT, AgentPage, Claimed, Listener};
 use foghorn::components::FACTORIES;
 use foghorn::config::{Config, Loaded, Sources};
 use foghorn::service::{Service, TaskOutcome};
@@ -111,10 +113,18 @@ fn every_configuration_for_use_loads_without_a_warning_and_starts() {
         runtime.block_on(async {
             let service = Service::build(&loaded.config, &Telemetry::off())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let routes = service.routes();
             let running = service
                 .start()
                 .await
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let registered: Vec<Claimed> = routes
+                .all()
+                .into_iter()
+                .filter(|route| route.owner != AGENT)
+                .map(|route| Claimed::Page(route.listener, route.path))
+                .collect();
+            assert_eq!(sorted(registered), sorted(pages(&loaded.config)), "{name}");
             assert_eq!(
                 running.urls().is_empty(),
                 loaded.config.service.http.listener.is_none(),
@@ -156,6 +166,27 @@ async fn a_reader_of_the_collector_shows_the_agents_own_metrics() {
         with_own += usize::from(text.contains("\notelcol_process_uptime"));
     }
     assert_eq!(with_own, 2);
+    stop.send(()).unwrap();
+    agent.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_agent_serves_exactly_the_pages_that_nobody_else_may_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, sets) = OVERRIDES
+        .iter()
+        .find(|(name, _)| *name == "node-only")
+        .unwrap();
+    let loaded = load(&folder().join("node-only.yaml"), sets, directory.path());
+    let service = Service::build(&loaded.config, &Telemetry::off()).unwrap();
+    let running = service.start().await.unwrap();
+    let index = running.urls()[0].replace("/metrics", "/");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let agent =
+        tokio::spawn(running.run(async move { drop(stopped.await) }, std::future::pending()));
+    let text = reqwest::get(&index).await.unwrap().text().await.unwrap();
+    let listed: BTreeSet<&str> = text.lines().filter_map(|l| l.strip_prefix("  ")).collect();
+    assert_eq!(listed, AgentPage::ALL.map(AgentPage::path).into());
     stop.send(()).unwrap();
     agent.await.unwrap();
 }
@@ -299,6 +330,27 @@ service:
     );
     let none = "    metrics: {receivers: [betanet], exporters: [debug]}";
     assert_eq!(guarded(&f("", none, &[])), [""; 0]);
+}
+
+/// The pages that a configuration claims for what it is made of.
+fn pages(config: &Config) -> Vec<Claimed> {
+    let exporters = config.exporters.values().flat_map(|config| config.claims());
+    let extensions = config
+        .extensions
+        .values()
+        .flat_map(|config| config.claims());
+    let claimed = exporters.chain(extensions).map(|claim| claim.claimed);
+    let readers = config.service.telemetry.pages.iter().map(|page| {
+        let listener = Listener::At(page.listener.clone());
+        Claimed::Page(listener, AgentPage::Metrics.path().to_owned())
+    });
+    let is_page = |claimed: &Claimed| matches!(claimed, Claimed::Page(..));
+    claimed.filter(is_page).chain(readers).collect()
+}
+
+fn sorted(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
+    claimed.sort_by_key(|claimed| format!("{claimed:?}"));
+    claimed
 }
 
 /// The environment of the broken configurations.

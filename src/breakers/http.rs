@@ -29,28 +29,19 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::readings::BreakerReading;
-use crate::component::{Handler, Listener, Response, Route, full_body, handler};
+use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
 use crate::lane::Lane;
 use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
 use crate::settings::ListenerConfig;
 
-const LIST: &str = "/breakers";
-
-const COMMANDS: [(&str, Force); 3] = [
-    ("force_open", Force::Open),
-    ("force_closed", Force::Closed),
-    ("reset", Force::Reset),
+const COMMANDS: [(AgentPage, &str, Force); 3] = [
+    (AgentPage::ForceOpen, "force_open", Force::Open),
+    (AgentPage::ForceClosed, "force_closed", Force::Closed),
+    (AgentPage::Reset, "reset", Force::Reset),
 ];
 
-/// The routes, for the agent's own server that listens as `listener` says. `owner` is
-/// whose they are.
-pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig) -> Vec<Route> {
-    let route = |path: String, handler| Route {
-        listener: Listener::Agent,
-        path,
-        owner: owner.to_owned(),
-        handler,
-    };
+/// The routes, for the agent's own server that listens as `listener` says.
+pub fn routes(endpoints: &Arc<Endpoints>, listener: &ListenerConfig) -> Vec<Route> {
     let registry = Arc::clone(endpoints);
     let lane = Lane::new(1);
     let list = handler(move |_| {
@@ -58,15 +49,15 @@ pub fn routes(owner: &str, endpoints: &Arc<Endpoints>, listener: &ListenerConfig
         // Ten thousand take a while.
         async move { lane.run(move || list(&registry, Instant::now())).await }
     });
-    let mut routes = vec![route(LIST.to_owned(), list)];
-    routes.extend(COMMANDS.map(|(name, force)| {
+    let mut routes = vec![AgentPage::Breakers.route(list)];
+    routes.extend(COMMANDS.map(|(page, name, force)| {
         let command = BreakerCommand {
             name,
             force,
             refusal: refusal(listener),
             endpoints: Arc::clone(endpoints),
         };
-        route(format!("{LIST}/{{id}}/{name}"), Arc::new(command))
+        page.route(Arc::new(command))
     }));
     routes
 }

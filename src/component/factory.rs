@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, Routes, Sink};
+use super::{
+    ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, ResourceClaim, Routes,
+    Sink,
+};
 use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints, PollConfig};
 use crate::settings::{DeliverySettings, GuardConfig};
@@ -122,6 +125,12 @@ pub trait ReceiverConfig: fmt::Debug + Send + Sync {
         0
     }
 
+    /// The ports, pages and files that it uses. Two components that use the same are refused
+    /// before anything is opened.
+    fn claims(&self) -> Vec<ResourceClaim> {
+        Vec::new()
+    }
+
     /// What it collects and from where, for the first lines that the agent prints, such as
     /// `http://localhost:9000 every 15s`.
     fn describe(&self) -> String;
@@ -151,6 +160,12 @@ pub trait ExporterConfig: fmt::Debug + Send + Sync {
     ///
     /// When something outside the configuration is missing.
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter>;
+
+    /// The ports, pages and files that it uses. Two components that use the same are refused
+    /// before anything is opened.
+    fn claims(&self) -> Vec<ResourceClaim> {
+        Vec::new()
+    }
 
     /// Where its output can be seen, for the first lines that the agent prints.
     fn describe(&self) -> String;
@@ -186,6 +201,12 @@ pub trait ExtensionConfig: fmt::Debug + Send + Sync {
     ///
     /// When something outside the configuration is missing.
     fn build(&self, context: &BuildContext) -> anyhow::Result<Box<dyn Extension>>;
+
+    /// The ports, pages and files that it uses. Two components that use the same are refused
+    /// before anything is opened.
+    fn claims(&self) -> Vec<ResourceClaim> {
+        Vec::new()
+    }
 }
 
 /// A rule that is written among the processors and applied at the edges of the pipeline.

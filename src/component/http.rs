@@ -38,6 +38,16 @@ pub enum Listener {
     At(ListenerConfig),
 }
 
+impl Listener {
+    /// The settings of the listener. `agent` has those of the agent's own, if that is on.
+    pub fn settings<'a>(&'a self, agent: Option<&'a ListenerConfig>) -> Option<&'a ListenerConfig> {
+        match self {
+            Self::Agent => agent,
+            Self::At(settings) => Some(settings),
+        }
+    }
+}
+
 /// One path on one listener.
 #[derive(Clone)]
 pub struct Route {

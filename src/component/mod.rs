@@ -9,11 +9,13 @@
 //! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `settings`,
 //! `telemetry` and `yaml`.
 
+mod claims;
 mod factory;
 mod health;
 mod http;
 mod id;
 mod intake;
+mod pages;
 
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use claims::{Claimed, Claims, Clash, Contested, ResourceClaim};
 pub use factory::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
@@ -33,6 +36,7 @@ pub use health::{
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
 pub use intake::{Admission, Intake, Origin, Refusal};
+pub use pages::{AGENT, AgentPage};
 
 use crate::pdata::Batch;
 use crate::resilience::Outcome;

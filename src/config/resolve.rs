@@ -1,10 +1,12 @@
 //! From the tree to a [`Config`]: reads every section, looks up every reference, and goes
 //! on after each problem.
 
+mod claims;
 mod pipelines;
 
 use std::collections::BTreeMap;
 
+use self::claims::Claimants;
 use self::pipelines::{ids, pipelines};
 use super::{Config, ServiceConfig, Stage, guards, service, telemetry};
 use crate::component::{ComponentId, Factories, ReceiverConfig};
@@ -20,7 +22,8 @@ pub(super) fn resolve(
     factories: &Factories,
     diagnostics: &Diagnostics,
 ) -> Option<Config> {
-    let mut fields = PlacedNode::root(root, diagnostics).fields()?;
+    let root = PlacedNode::root(root, diagnostics);
+    let mut fields = root.fields()?;
     let mut receivers = Section::read(
         &RECEIVERS,
         fields.value("receivers"),
@@ -106,6 +109,15 @@ pub(super) fn resolve(
     let shutdown = service::shutdown(service.value("shutdown"));
     let max_endpoints = service.within("max_endpoints", DEFAULT_MAX_ENDPOINTS, 1..=1_000_000);
     service.finish();
+    let claimants = Claimants {
+        root: &root,
+        http: &http,
+        pages: &telemetry.pages,
+        receivers: &receivers,
+        exporters: &exporters,
+        extensions: &extensions,
+    };
+    claimants.check();
 
     Some(Config {
         receivers: receivers.used(diagnostics),

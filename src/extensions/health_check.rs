@@ -27,8 +27,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
 use crate::component::{
-    BuildContext, Extension, ExtensionConfig, ExtensionFactory, Health, Listener, Now, Phase,
-    Response, Route, full_body, handler,
+    BuildContext, Claimed, Extension, ExtensionConfig, ExtensionFactory, Health, Listener, Now,
+    Phase, ResourceClaim, Response, Route, full_body, handler,
 };
 use crate::settings::ListenerConfig;
 use crate::settings::collector::page_keys;
@@ -104,6 +104,14 @@ impl ExtensionConfig for Config {
             handler: handler(move |_| std::future::ready(check.answer(Now::read()))),
         });
         Ok(Box::new(Routed))
+    }
+
+    fn claims(&self) -> Vec<ResourceClaim> {
+        let listener = Listener::At(self.listener.clone());
+        vec![ResourceClaim {
+            key: "endpoint",
+            claimed: Claimed::Page(listener, self.path.clone()),
+        }]
     }
 }
 

@@ -14,65 +14,39 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use crate::component::{
-    Handler, Health, HealthReport, HealthSnapshot, LegReport, Listener, Phase, PipelineReport,
-    Response, Route, Status, Subject, full_body, handler,
+    AgentPage, Handler, Health, HealthReport, HealthSnapshot, LegReport, Listener, Phase,
+    PipelineReport, Response, Route, Status, Subject, full_body, handler,
 };
 use crate::lane::Lane;
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 
-/// The owner of routes that no component can register.
-pub const OWNER: &str = "service::http";
-
-/// The owner of routes that a component may replace.
-pub(super) const FALLBACK: &str = "the agent";
-
 /// The paths that people look at, the most useful first.
-pub(super) const PAGES: [&str; 2] = [METRICS, "/health"];
+pub(super) const PAGES: [&str; 2] = [AgentPage::Metrics.path(), AgentPage::Health.path()];
 
-const METRICS: &str = "/metrics";
-
-/// The agent's own routes.
+/// The agent's own routes, without those of `breakers`.
 pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
-    let route = |owner: &str, path: &str, handler| Route {
-        listener: Listener::Agent,
-        path: path.to_owned(),
-        owner: owner.to_owned(),
-        handler,
-    };
-    let own = |path, handler| route(OWNER, path, handler);
-    let fallback = |path, handler| route(FALLBACK, path, handler);
     let (board, readiness) = (health.clone(), health.clone());
     let lane = Lane::new(1);
     vec![
-        own(
-            "/livez",
-            handler(async |_| plain(StatusCode::OK, "alive\n")),
-        ),
-        own(
-            "/readyz",
-            handler(move |_| std::future::ready(ready(readiness.phase()))),
-        ),
-        own(
-            "/health",
-            handler(move |_| {
-                let (board, lane) = (board.clone(), lane.clone());
-                async move {
-                    // Takes long with ten thousand endpoints.
-                    let look = move || {
-                        let now = Instant::now();
-                        well(&board.snapshot(now), now)
-                    };
-                    lane.run(look).await
-                }
-            }),
-        ),
-        fallback(METRICS, own_metrics(telemetry)),
-        fallback(
-            "/metrics/aggregated",
-            handler(async |_| nothing_aggregated()),
-        ),
-        fallback("/stats", handler(async |_| nothing_aggregated())),
+        AgentPage::Livez.route(handler(async |_| plain(StatusCode::OK, "alive\n"))),
+        AgentPage::Readyz.route(handler(move |_| {
+            std::future::ready(ready(readiness.phase()))
+        })),
+        AgentPage::Health.route(handler(move |_| {
+            let (board, lane) = (board.clone(), lane.clone());
+            async move {
+                // Takes long with ten thousand endpoints.
+                let look = move || {
+                    let now = Instant::now();
+                    well(&board.snapshot(now), now)
+                };
+                lane.run(look).await
+            }
+        })),
+        AgentPage::Metrics.route(own_metrics(telemetry)),
+        AgentPage::Aggregated.route(handler(async |_| nothing_aggregated())),
+        AgentPage::Stats.route(handler(async |_| nothing_aggregated())),
     ]
 }
 
@@ -80,7 +54,7 @@ pub(super) fn routes(health: &Health, telemetry: &Telemetry) -> Vec<Route> {
 pub fn metrics_page(config: ListenerConfig, owner: String, telemetry: &Telemetry) -> Route {
     Route {
         listener: Listener::At(config),
-        path: METRICS.to_owned(),
+        path: AgentPage::Metrics.path().to_owned(),
         owner,
         handler: own_metrics(telemetry),
     }

@@ -55,18 +55,15 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 pub use accept::{AcceptLimits, Beyond};
-pub use agent::{OWNER, metrics_page};
+pub use agent::metrics_page;
 pub use auth::Credentials;
 pub use listening::{Listening, ServerStream};
 pub use opening::Opening;
 
-use crate::component::{Health, Listener, Route, Routes};
+use crate::component::{AGENT, Claims, Clash, Health, Route, Routes};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 use connection::Site;
-
-/// The key of the agent's own address, for errors.
-const AGENT: &str = "service::http::endpoint";
 
 const LIMITS: AcceptLimits = AcceptLimits {
     connections: 256,
@@ -104,32 +101,9 @@ pub enum BindError {
         /// Which file it is, and what is wrong with it.
         reason: String,
     },
-    /// Two components want the same path on one listener.
-    #[error("{first} and {second} both want {path} on {listener}: give one another endpoint")]
-    Path {
-        /// The key of the first.
-        first: String,
-        /// The key of the second.
-        second: String,
-        /// The path.
-        path: String,
-        /// The address of the listener.
-        listener: String,
-    },
-    /// Two components share an address, but with different `tls`, `auth` or
-    /// `allow_insecure_bind`.
-    #[error(
-        "{first} and {second} share {endpoint}, but their tls, auth or allow_insecure_bind \
-         differ: make them equal, or give one another endpoint"
-    )]
-    Protection {
-        /// The key of the first.
-        first: String,
-        /// The key of the second.
-        second: String,
-        /// The address.
-        endpoint: SocketAddr,
-    },
+    /// Two components want the same path, or an address that they can't share.
+    #[error(transparent)]
+    Clash(#[from] Clash<String>),
 }
 
 /// A listener that is to be bound: its configuration, the owner of its first route, and its
@@ -153,30 +127,18 @@ impl Server {
         health: &Health,
         telemetry: &Telemetry,
     ) -> Result<Self, BindError> {
-        let mut groups: Vec<ListenerGroup> = Vec::new();
-        if let Some(config) = agent {
-            groups.push(ListenerGroup {
-                config: config.clone(),
-                owner: AGENT.to_owned(),
-                routes: agent::routes(health, telemetry),
-            });
-        }
-        for route in routes.all() {
-            let config = match (&route.listener, agent) {
-                (Listener::At(config), _) | (Listener::Agent, Some(config)) => config.clone(),
-                // The agent's own listener is turned off, and so are the routes on it.
-                (Listener::Agent, None) => continue,
-            };
-            place(&mut groups, route, config)?;
-        }
+        let groups = grouped(agent, routes, health, telemetry)?;
         let mut sites = Vec::with_capacity(groups.len());
         let mut pages = Vec::with_capacity(groups.len());
-        for group in groups {
+        for group in groups.into_values() {
             pages.push(worth_a_look(&group.routes));
             let listening =
                 Listening::bind(&group.config, &group.owner, &[b"http/1.1"], telemetry).await?;
-            let paths = paths(group.routes, listening.address())?;
-            let site = Site::new(paths, listening.credentials(), listening.metrics());
+            // A component's route comes after the agent's of that path, and replaces it.
+            let routes = group.routes.into_iter();
+            let handlers = routes.map(|route| (route.path.into(), route.handler));
+            let (credentials, metrics) = (listening.credentials(), listening.metrics());
+            let site = Site::new(handlers.collect(), credentials, metrics);
             sites.push((listening, Arc::new(site)));
         }
         Ok(Self {
@@ -233,73 +195,43 @@ impl Server {
     }
 }
 
-/// Adds a route to the listener with its address.
-fn place(
-    groups: &mut Vec<ListenerGroup>,
-    route: Route,
-    config: ListenerConfig,
-) -> Result<(), BindError> {
-    let agents = route.listener == Listener::Agent;
-    let found = groups.iter_mut().find(|group| {
-        (agents && group.owner == AGENT)
-            || (group.config.endpoint == config.endpoint
-                // Port 0 stands for a new port each time, except for routes of the same owner.
-                && (config.endpoint.port() != 0 || group.owner == route.owner))
-    });
-    match found {
-        None => groups.push(ListenerGroup {
-            config,
+/// Groups the routes by their listeners, the agent's own first.
+fn grouped(
+    agent: Option<&ListenerConfig>,
+    routes: &Routes,
+    health: &Health,
+    telemetry: &Telemetry,
+) -> Result<BTreeMap<usize, ListenerGroup>, BindError> {
+    let mut claims = Claims::of_agent(agent.map(|config| (AGENT.to_owned(), config)));
+    let mut groups: BTreeMap<usize, ListenerGroup> = BTreeMap::new();
+    let own = agent.map(|_| agent::routes(health, telemetry));
+    for route in own.into_iter().flatten().chain(routes.all()) {
+        let claimed = claims.page(route.owner.clone(), &route.listener, &route.path)?;
+        // If the agent's own listener is turned off, so are the routes on it.
+        let (Some(number), Some(config)) = (claimed, route.listener.settings(agent)) else {
+            continue;
+        };
+        let group = groups.entry(number).or_insert_with(|| ListenerGroup {
+            config: config.clone(),
             owner: route.owner.clone(),
-            routes: vec![route],
-        }),
-        Some(group) if agents || group.config == config => group.routes.push(route),
-        Some(group) => {
-            return Err(BindError::Protection {
-                first: group.owner.clone(),
-                second: route.owner,
-                endpoint: config.endpoint,
-            });
-        }
+            routes: Vec::new(),
+        });
+        group.routes.push(route);
     }
-    Ok(())
+    Ok(groups)
 }
 
 /// The paths shown to people: all routes of components, and the agent's own pages.
 fn worth_a_look(routes: &[Route]) -> Vec<String> {
     let mut paths: Vec<&str> = routes
         .iter()
-        .filter(|route| {
-            let is_agents = [agent::OWNER, agent::FALLBACK].contains(&route.owner.as_str());
-            !is_agents || agent::PAGES.contains(&route.path.as_str())
-        })
+        .filter(|route| route.owner != AGENT || agent::PAGES.contains(&route.path.as_str()))
         .map(|route| route.path.as_str())
         .collect();
     let rank = |path: &str| agent::PAGES.iter().position(|page| *page == path);
     paths.sort_by_key(|path| (rank(path).unwrap_or(agent::PAGES.len()), *path));
     paths.dedup();
     paths.into_iter().map(str::to_owned).collect()
-}
-
-type ListenerPaths = BTreeMap<Arc<str>, Arc<dyn crate::component::Handler>>;
-
-fn paths(routes: Vec<Route>, address: SocketAddr) -> Result<ListenerPaths, BindError> {
-    let mut owners: BTreeMap<String, String> = BTreeMap::new();
-    let mut paths = ListenerPaths::new();
-    for route in routes {
-        if let Some(first) = owners.insert(route.path.clone(), route.owner.clone()) {
-            // A route of a component replaces a fallback of the agent.
-            if first != agent::FALLBACK {
-                return Err(BindError::Path {
-                    first,
-                    second: route.owner,
-                    path: route.path,
-                    listener: address.to_string(),
-                });
-            }
-        }
-        paths.insert(route.path.into(), route.handler);
-    }
-    Ok(paths)
 }
 
 /// Explains the system's error to the user.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::connection::plain;
 use super::*;
-use crate::component::{Handler, Phase, Response, Subject, handler};
+use crate::component::{Handler, Listener, Phase, Response, Subject, handler};
 use crate::telemetry::TelemetrySettings;
 
 /// A running server with the agent's own routes, and `/big`, `/panic`.

@@ -156,6 +156,28 @@ impl<'a> PlacedNode<'a> {
         }
     }
 
+    /// The value of a key of this map or of a position in this list, and the place of the key or
+    /// the item.
+    pub fn step(&self, key: &str) -> Option<(&'a SourceSpan, PlacedNode<'a>)> {
+        match &self.node.kind {
+            NodeKind::Map(entries) => {
+                let entry = entries.iter().find(|entry| entry.key == key)?;
+                Some((&entry.span, self.child(key, &entry.value)))
+            }
+            NodeKind::List(items) => {
+                let item = items.get(key.parse::<usize>().ok()?)?;
+                Some((&item.span, self.child(key, item)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A message without what must not be shown of this value. [`PlacedNode::error`] and
+    /// [`PlacedNode::warn`] do this by themselves.
+    pub fn veiled(&self, message: String) -> String {
+        shown::veiled(message, self.node, self.diagnostics, 2)
+    }
+
     /// Notes that it must not be shown in a dump.
     pub(super) fn mark_secret(&self) {
         self.diagnostics.mark_secret(self.span());
@@ -175,7 +197,7 @@ impl<'a> PlacedNode<'a> {
             None => message.to_string(),
         };
         // Whoever wrote the message may have put in what stands here, or right below.
-        let message = shown::veiled(message, self.node, self.diagnostics, 2);
+        let message = self.veiled(message);
         self.diagnostics.push(Problem {
             span: self.span().clone(),
             path: self.path.to_string(),
@@ -335,8 +357,7 @@ impl<'a> Fields<'a> {
     }
 
     fn find(&self, key: &'static str) -> Option<PlacedNode<'a>> {
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        Some(self.map.child(key, &entry.value))
+        Some(self.map.step(key)?.1)
     }
 
     /// Reports keys that nobody asked for, with the nearest that exists.

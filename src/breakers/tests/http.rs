@@ -21,7 +21,7 @@ fn listener(address: &str, auth: bool) -> ListenerConfig {
 
 impl Scene {
     fn routes(&self) -> Vec<Route> {
-        routes("test", &self.endpoints, &listener("127.0.0.1:0", true))
+        routes(&self.endpoints, &listener("127.0.0.1:0", true))
     }
 
     async fn list(&self) -> serde_json::Value {
@@ -159,7 +159,7 @@ async fn each_signal_of_a_destination_is_commanded_by_itself() {
         let id = EndpointId::new("otlp_http", "http://a:4318").carrying(signal);
         endpoints.breaker(id, settings).unwrap()
     });
-    let routes = routes("test", &endpoints, &listener("127.0.0.1:0", true));
+    let routes = routes(&endpoints, &listener("127.0.0.1:0", true));
     let open = |id: &'static str| {
         let force = routes
             .iter()
@@ -186,7 +186,7 @@ async fn each_signal_of_a_destination_is_commanded_by_itself() {
 async fn commands_need_a_token_and_loopback_and_say_so() {
     let scene = Scene::new(&Config::default());
     let f = async |address: &str, auth: bool, expected: Option<&str>| {
-        for route in &routes("test", &scene.endpoints, &listener(address, auth))[1..] {
+        for route in &routes(&scene.endpoints, &listener(address, auth))[1..] {
             let path = route.path.replace("{id}", GUARDED);
             let (status, body) = ask(route, &path).await;
             match expected {

@@ -1,25 +1,48 @@
+mod claims;
+
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::component::{
-    BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, Extension, ExtensionConfig,
-    ExtensionFactory, Intake, MemoryLimit, Policy, PolicyFactory, Processor, ProcessorConfig,
-    ProcessorFactory, Receiver, ReceiverConfig, ReceiverFactory,
+    BuildContext, BuiltExporter, Claimed, ExporterConfig, ExporterFactory, Extension,
+    ExtensionConfig, ExtensionFactory, Intake, Listener, MemoryLimit, Policy, PolicyFactory,
+    Processor, ProcessorConfig, ProcessorFactory, Receiver, ReceiverConfig, ReceiverFactory,
+    ResourceClaim,
 };
 use crate::config::{Config, Invalid, Loaded, Sources};
+use crate::settings::ListenerConfig;
 use crate::yaml::Secret;
 
 /// A component with one key of each manner, so that these tests depend on no real one.
 #[derive(Debug)]
-struct Fake;
+struct Fake {
+    claims: Vec<ResourceClaim>,
+}
 
 impl Fake {
     fn read(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         fields.within("count", 1_u64, 1..=10);
         fields.optional::<Secret>("token");
+        let mut claims = Vec::new();
+        let mut claim = |key, claimed| claims.push(ResourceClaim { key, claimed });
+        if let Some(listener) = fields.optional::<ListenerConfig>("port") {
+            claim("port::endpoint", Claimed::Port(listener.endpoint));
+        }
+        if let Some(path) = fields.optional::<String>("page") {
+            let listener = match fields.value("at") {
+                None => Listener::Agent,
+                Some(at) => Listener::At(at.read()?),
+            };
+            claim("at::endpoint", Claimed::Page(listener, path));
+        }
+        if let Some(path) = fields.optional::<PathBuf>("file") {
+            claim("file", Claimed::File(path));
+        }
         fields.finish();
-        Some(Self)
+        Some(Self { claims })
     }
 }
 
@@ -30,6 +53,10 @@ impl ReceiverConfig for Fake {
         _: BTreeMap<Signal, std::sync::Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
         anyhow::bail!("never built here")
+    }
+
+    fn claims(&self) -> Vec<ResourceClaim> {
+        self.claims.clone()
     }
 
     fn describe(&self) -> String {
@@ -48,6 +75,10 @@ impl ExporterConfig for Fake {
         anyhow::bail!("never built here")
     }
 
+    fn claims(&self) -> Vec<ResourceClaim> {
+        self.claims.clone()
+    }
+
     fn describe(&self) -> String {
         String::new()
     }
@@ -56,6 +87,10 @@ impl ExporterConfig for Fake {
 impl ExtensionConfig for Fake {
     fn build(&self, _: &BuildContext) -> anyhow::Result<Box<dyn Extension>> {
         anyhow::bail!("never built here")
+    }
+
+    fn claims(&self) -> Vec<ResourceClaim> {
+        self.claims.clone()
     }
 }
 

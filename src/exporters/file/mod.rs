@@ -48,8 +48,8 @@ use tokio::time::Instant;
 use self::output::OutputFile;
 use self::rotation::Rotation;
 use crate::component::{
-    BuildContext, BuiltExporter, ComponentId, Discards, DropReason, ExporterConfig,
-    ExporterFactory, Now, Sink,
+    BuildContext, BuiltExporter, Claimed, ComponentId, Discards, DropReason, ExporterConfig,
+    ExporterFactory, Now, ResourceClaim, Sink,
 };
 use crate::pdata::{Batch, Signal, json};
 use crate::settings::local_queue;
@@ -117,6 +117,17 @@ impl ExporterConfig for Config {
             context.id.clone(),
             self.clone(),
         ))))
+    }
+
+    fn claims(&self) -> Vec<ResourceClaim> {
+        let claim = |path| ResourceClaim {
+            key: "path",
+            claimed: Claimed::File(path),
+        };
+        output::identity(&self.path)
+            .map(claim)
+            .into_iter()
+            .collect()
     }
 
     fn describe(&self) -> String {

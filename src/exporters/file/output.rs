@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::rotation::Rotation;
@@ -108,9 +108,24 @@ impl OutputFile {
     }
 }
 
+/// The same path for all names of a file: absolute, and without symbolic links if the file or its
+/// folder exists. `None` for a terminal, a pipe or `/dev/null`, which several may write to.
+pub(super) fn identity(path: &Path) -> Option<PathBuf> {
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let found = metadata.is_file();
+        return found.then(|| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.parent().map(std::fs::canonicalize);
+    match (folder, absolute.file_name()) {
+        (Some(Ok(folder)), Some(name)) => Some(folder.join(name)),
+        _ => Some(absolute),
+    }
+}
+
 /// Opened for appending: each write goes to the current end of the file, also after another
 /// program truncated it.
-fn open(path: &std::path::Path, create_directory: bool) -> io::Result<File> {
+fn open(path: &Path, create_directory: bool) -> io::Result<File> {
     if create_directory && let Some(parent) = path.parent() {
         let created = std::fs::create_dir_all(parent);
         created.map_err(|error| {
@@ -135,7 +150,7 @@ fn lock(file: &File) -> io::Result<()> {
     }
 }
 
-fn ends_within_a_line(path: &std::path::Path, size: u64) -> io::Result<bool> {
+fn ends_within_a_line(path: &Path, size: u64) -> io::Result<bool> {
     if size == 0 {
         return Ok(false);
     }

@@ -10,6 +10,32 @@ use crate::pdata::writer::{
 };
 use crate::settings::LOCAL_QUEUE;
 
+#[test]
+fn one_file_has_one_identity_whatever_it_is_called() {
+    let folder = TempDir::new().unwrap();
+    let folder = fs::canonicalize(folder.path()).unwrap();
+    let at = |name: &str| folder.join(name);
+    fs::create_dir(at("real")).unwrap();
+    fs::write(at("real/here"), "").unwrap();
+    std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+    std::os::unix::fs::symlink(at("real/here"), at("other")).unwrap();
+    let f = |name: &str, expected: &str| {
+        assert_eq!(output::identity(&at(name)), Some(at(expected)), "{name}");
+    };
+    f("real/here", "real/here");
+    f("link/here", "real/here");
+    f("link/../real/./here", "real/here");
+    f("other", "real/here");
+    // Files and folders that don't exist.
+    f("link/new", "real/new");
+    f("real/../link/new", "real/new");
+    f("none/./new", "none/new");
+    let here = std::env::current_dir().unwrap();
+    let here = fs::canonicalize(here).unwrap();
+    assert_eq!(output::identity(Path::new("new")), Some(here.join("new")));
+    assert_eq!(output::identity(Path::new("/dev/null")), None);
+}
+
 #[derive(Default)]
 struct Lost(Vec<(u64, DropReason)>);
 

@@ -69,8 +69,8 @@ use self::ingest::PageIngest;
 use self::limits::PageLimits;
 use self::page::Pages;
 use crate::component::{
-    BuildContext, BuiltExporter, Discards, ExporterConfig, ExporterFactory, Listener, Now, Route,
-    Sink,
+    BuildContext, BuiltExporter, Claimed, Discards, ExporterConfig, ExporterFactory, Listener, Now,
+    ResourceClaim, Route, Sink,
 };
 use crate::pdata::{Batch, Signal};
 use crate::translation::Translation;
@@ -83,6 +83,9 @@ pub const FACTORY: ExporterFactory = ExporterFactory {
     signals: &[Signal::Metrics],
     configure: |value| Some(Box::new(Config::read(value)?)),
 };
+
+/// The key of the page's address.
+const ENDPOINT: &str = "endpoint";
 
 /// The path of the page.
 const PATH: &str = "/metrics";
@@ -111,6 +114,13 @@ impl ExporterConfig for Config {
             self.clone(),
             context.clone(),
         ))))
+    }
+
+    fn claims(&self) -> Vec<ResourceClaim> {
+        vec![ResourceClaim {
+            key: ENDPOINT,
+            claimed: Claimed::Page(self.listener.clone(), PATH.to_owned()),
+        }]
     }
 
     fn describe(&self) -> String {
@@ -186,16 +196,12 @@ impl PrometheusSink {
 
 impl Sink for PrometheusSink {
     fn start(&mut self) -> anyhow::Result<()> {
-        let key = match &self.listener {
-            Listener::Agent => "",
-            Listener::At(_) => "::endpoint",
-        };
         // The agent's own families are on the page at the agent's own listener.
         let own = (self.listener == Listener::Agent).then(|| self.context.telemetry.clone());
         self.context.routes.register(Route {
             listener: self.listener.clone(),
             path: PATH.to_owned(),
-            owner: format!("exporters::{}{key}", self.context.id),
+            owner: format!("exporters::{}::{ENDPOINT}", self.context.id),
             handler: Arc::new(Pages::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&self.settings),

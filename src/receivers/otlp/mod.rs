@@ -60,7 +60,8 @@ use self::config::{IfTaken, OtlpConfig, PortConfig};
 use self::ingest::Ingest;
 use self::port::Port;
 use crate::component::{
-    BuildContext, ComponentId, Intake, Receiver, ReceiverConfig, ReceiverFactory,
+    BuildContext, Claimed, ComponentId, Intake, Receiver, ReceiverConfig, ReceiverFactory,
+    ResourceClaim,
 };
 use crate::lane::Lane;
 use crate::pdata::Signal;
@@ -98,6 +99,16 @@ impl ReceiverConfig for OtlpConfig {
             context: context.clone(),
             ports: ports.collect(),
         }))
+    }
+
+    /// Includes ports with `if_taken: skip`: if two protocols of one configuration have one port,
+    /// one of them can never be served.
+    fn claims(&self) -> Vec<ResourceClaim> {
+        let ports = self.protocols().map(|protocol| ResourceClaim {
+            key: protocol.key(),
+            claimed: Claimed::Port(protocol.port().listener.endpoint),
+        });
+        ports.collect()
     }
 
     fn describe(&self) -> String {

@@ -67,6 +67,14 @@ impl Protocol {
         }
     }
 
+    /// The key of its address.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::Grpc(_) => "protocols::grpc::endpoint",
+            Self::Http(_) => "protocols::http::endpoint",
+        }
+    }
+
     /// Its name in messages.
     pub(super) fn title(&self) -> &'static str {
         match self {
@@ -95,10 +103,10 @@ impl Port {
     /// Binds the listener, and adds its line to `/health`.
     pub(super) async fn bind(&mut self, context: &BuildContext) -> Result<(), BindError> {
         let protocol = self.protocol.name();
-        let owner = format!("protocols::{protocol}::endpoint");
         let listener = &self.protocol.port().listener;
         let alpn = [self.protocol.alpn()];
-        let listening = Listening::bind(listener, &owner, &alpn, &context.telemetry).await?;
+        let listening =
+            Listening::bind(listener, self.protocol.key(), &alpn, &context.telemetry).await?;
         let url = format!("{protocol}://{}", listening.address());
         let reporter = context
             .health

@@ -124,7 +124,7 @@ async fn a_component_takes_over_what_the_agent_answers_for_want_of_better() {
     let health = route(Listener::Agent, "/health", "exporters::x");
     let message = bind(Some(&config), vec![health]).await.err().unwrap();
     assert!(
-        message.starts_with("service::http and exporters::x both want /health"),
+        message.starts_with("service::http::endpoint and exporters::x both want /health"),
         "{message}"
     );
 }
@@ -142,6 +142,69 @@ async fn without_a_server_of_its_own_the_agent_serves_what_components_ask_for_el
     let server = bind(None, routes).await.unwrap();
     assert_eq!(server.agent_address(), None);
     assert_eq!(server.urls().len(), 1);
+}
+
+#[tokio::test]
+async fn two_addresses_exclude_each_other_where_the_system_says_so() {
+    let addresses = [
+        "127.0.0.1",
+        "127.0.0.2",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:0.0.0.0]",
+    ];
+    let telemetry = Telemetry::off();
+    let at =
+        |address: &str, port: u16| -> SocketAddr { format!("{address}:{port}").parse().unwrap() };
+    let listen = async |endpoint: SocketAddr| {
+        let config = ListenerConfig::plain(endpoint);
+        Listening::bind(&config, "test", &[], &telemetry).await
+    };
+    // Whether the rule admits both addresses with one port, and what the system says to the
+    // second. `None` if the machine doesn't have the first address, an IPv6 one.
+    let both = async |first: &str, second: &str| {
+        let Ok(held) = listen(at(first, 0)).await else {
+            assert!(at(first, 0).is_ipv6(), "{first}");
+            return None;
+        };
+        let port = held.address().port();
+        let mut claims: Claims<&str> = Claims::of_agent(None);
+        let mut claim = |address: &str, path| {
+            let listener = Listener::At(ListenerConfig::plain(at(address, port)));
+            claims.page(path, &listener, path).is_ok()
+        };
+        assert!(claim(first, "/first"));
+        let admitted = claim(second, "/second");
+        Some((admitted, listen(at(second, port)).await))
+    };
+    let mut agreed = 0;
+    for (first, second) in addresses
+        .iter()
+        .flat_map(|first| addresses.map(|second| (*first, second)))
+        .filter(|(first, second)| first != second)
+    {
+        // The port of the second address may belong to another program.
+        let mut last = None;
+        for _ in 0..8 {
+            last = both(first, second).await;
+            if !matches!(last, Some((true, Err(_)))) {
+                break;
+            }
+        }
+        match last {
+            None => continue,
+            Some((true, bound)) => assert!(bound.is_ok(), "{first}, {second}: {bound:?}"),
+            Some((false, bound)) => {
+                let refused = bound.err().map(|error| error.to_string());
+                let refused = refused.unwrap_or_else(|| panic!("{first}, {second}: both"));
+                assert!(refused.contains("is taken"), "{first}, {second}: {refused}");
+            }
+        }
+        agreed += 1;
+    }
+    assert!(agreed >= 3 * (addresses.len() - 1), "only {agreed}");
 }
 
 #[tokio::test]
