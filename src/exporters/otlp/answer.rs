@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-use super::body::Secrets;
+use super::secrets::Secrets;
 use crate::component::{ExportError, Remedy};
 use crate::net::{DialError, LookupError};
 use crate::pdata::status::RpcStatus;

@@ -14,14 +14,11 @@ use prost::Message;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
+use super::secrets::Secrets;
 use crate::pdata::status::RpcStatus;
-use crate::yaml::Secret;
 
 /// How many bytes of an answer are kept: enough for a status and a partial success.
 pub(super) const MAX_KEPT: usize = 64 * 1024;
-
-/// How many characters of a peer's text are logged.
-const MAX_SHOWN: usize = 200;
 
 /// The part of an answer's body that was kept.
 #[derive(Debug, Default)]
@@ -199,50 +196,6 @@ impl AnswerBody {
         };
         secrets.shorten(reason.unwrap_or_default().trim())
     }
-}
-
-/// The values of the headers of every request. A peer may repeat them in its answer, and the log
-/// must not show them.
-#[derive(Debug, Default)]
-pub(super) struct Secrets(Vec<Secret>);
-
-impl Secrets {
-    /// Takes every value, and of values such as `Bearer x` also the last word.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let texts = headers.values().filter_map(|value| value.to_str().ok());
-        let values = texts.flat_map(|text| [text, text.rsplit(' ').next().unwrap_or(text)]);
-        // Shorter values occur by chance within other words.
-        let values = values.filter(|text| text.len() >= 4).map(Secret::new);
-        Self(values.collect())
-    }
-
-    /// Makes a peer's text fit for the log: one line, short, with secrets replaced.
-    pub(super) fn shorten(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.0 {
-            if text.contains(secret.expose()) {
-                text = text.replace(secret.expose(), "[redacted]");
-            }
-        }
-        let mut shown = String::new();
-        let mut characters = text.chars();
-        for c in characters.by_ref().take(MAX_SHOWN) {
-            match c {
-                c if c.is_control() || is_invisible(c) => shown.extend(c.escape_default()),
-                c => shown.push(c),
-            }
-        }
-        if characters.next().is_some() {
-            shown.push_str("...");
-        }
-        shown
-    }
-}
-
-/// Characters that a terminal acts on without showing them: marks of direction, joiners, line
-/// separators.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The count and message of a partial success in JSON: 0 and empty if there is none, `None` if

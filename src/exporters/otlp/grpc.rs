@@ -16,9 +16,10 @@ use percent_encoding::percent_decode;
 use tokio::time::Instant;
 
 use super::answer;
-use super::body::{self, AnswerBody, End, Secrets};
+use super::body::{self, AnswerBody, End};
 use super::connection::Destination;
 use super::payload::{self, BodyChunks, Compression};
+use super::secrets::Secrets;
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
 use crate::net::{Streams, share_for_connecting};
@@ -256,7 +257,8 @@ impl Exporter for Grpc {
             let hung_up = HangUp(self);
             let outcome = self.call(batch).await;
             std::mem::forget(hung_up);
-            outcome
+            // Some errors quote the peer, such as that of a connection which HTTP/2 ends.
+            outcome.map_err(|error| self.secrets.redacted(error))
         })
     }
 

@@ -1,6 +1,7 @@
 //! Sends a batch as an HTTP request in protobuf.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -8,8 +9,9 @@ use reqwest::Client;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use super::body::{self, AnswerBody, End, Secrets};
+use super::body::{self, AnswerBody, End};
 use super::payload::{self, Compression};
+use super::secrets::Secrets;
 use super::url::PushUrl;
 use super::{answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
@@ -24,6 +26,7 @@ pub(super) struct HttpSettings {
     pub(super) headers: HeaderMap,
     pub(super) compression: Compression,
     pub(super) timeout: Duration,
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// Exports one signal over HTTP.
@@ -32,7 +35,6 @@ pub(super) struct Http {
     client: Renewable<Client>,
     names: Names,
     partial: partial::RejectionLog,
-    secrets: Secrets,
 }
 
 impl Http {
@@ -44,7 +46,6 @@ impl Http {
         partial: partial::RejectionLog,
     ) -> Self {
         Self {
-            secrets: Secrets::of(&settings.headers),
             settings,
             client,
             names,
@@ -85,13 +86,13 @@ impl Http {
         let whole = matches!(read.end, End::Complete);
         let body = AnswerBody::new(&headers, read.bytes, whole);
         if !status.is_success() {
-            let reason = body.reason(&self.secrets);
+            let reason = body.reason(&self.settings.secrets);
             return Err(answer::http_error(status.as_u16(), &headers, &reason));
         }
         if body.is_page() {
             return Err(answer::page(status.as_u16()));
         }
-        let mut acceptance = body.acceptance(&self.secrets);
+        let mut acceptance = body.acceptance(&self.settings.secrets);
         if !whole && acceptance.remark.is_none() {
             acceptance.remark = Some("its answer broke off behind the status".to_owned());
         }
@@ -119,7 +120,10 @@ impl Exporter for Http {
     }
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
-        Box::pin(self.post(batch))
+        Box::pin(async move {
+            let outcome = self.post(batch).await;
+            outcome.map_err(|error| self.settings.secrets.redacted(error))
+        })
     }
 
     fn shutdown(&mut self) -> BoxFuture<'_, ()> {
@@ -139,7 +143,7 @@ mod tests {
         let client = Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            .dns_resolver(std::sync::Arc::new(names.clone()));
+            .dns_resolver(Arc::new(names.clone()));
         let url = "http://fog.example:1/v1/metrics?key=secret";
         let url = PushUrl::new(url.parse().unwrap());
         let settings = HttpSettings {
@@ -147,6 +151,7 @@ mod tests {
             headers: HeaderMap::new(),
             compression: Compression::None,
             timeout: Duration::from_secs(60),
+            secrets: Arc::default(),
         };
         let partial = partial::RejectionLog::new("otlp_http".parse().unwrap());
         let client = client.build().unwrap();

@@ -54,6 +54,7 @@ mod headers;
 mod http;
 mod partial;
 mod payload;
+mod secrets;
 mod target;
 mod tunnel;
 mod url;
@@ -62,7 +63,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
 use hyper::http::uri::Authority;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
@@ -70,6 +73,7 @@ use self::connection::Destination;
 use self::grpc::ClientKeepalive;
 use self::headers::Headers;
 use self::payload::Compression;
+use self::secrets::Secrets;
 use self::target::OtlpTarget;
 use self::url::PushUrl;
 use crate::component::{
@@ -283,7 +287,14 @@ impl ExporterConfig for HttpExporterConfig {
             let client = builder()?.tls_certs_only([]).build()?;
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
+        let proxies = self.connections.proxies();
+        let mut secrets = Secrets::of(&self.common.headers);
+        for url in self.urls.values() {
+            let url = url.expose().as_str().parse::<Uri>()?;
+            secrets = secrets.and_of_url(&url, &proxies);
+        }
         let settings = http::HttpSettings {
+            secrets: Arc::new(secrets),
             urls: self.urls.clone(),
             headers: self.common.headers.clone(),
             compression: self.common.compression,
@@ -354,6 +365,14 @@ impl Connections {
         let unknown = "profiles are not sent";
         fields.without_effect("profiles_endpoint", is_empty, unknown);
         connections
+    }
+
+    /// What decides about the proxy of a request.
+    fn proxies(&self) -> Matcher {
+        match &self.proxy {
+            Some(proxy) => Matcher::builder().all(proxy.expose()).build(),
+            None => Matcher::from_env(),
+        }
     }
 
     fn apply(&self, mut client: reqwest::ClientBuilder) -> anyhow::Result<reqwest::ClientBuilder> {

@@ -18,6 +18,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::secrets::Secrets;
 use super::target::OtlpTarget;
 
 /// The longest head of a proxy's answer, in bytes.
@@ -91,10 +92,14 @@ impl Proxy {
         let mut words = line.split(|byte| *byte == b' ');
         match (words.next(), words.next()) {
             (Some(version), Some([b'2', _, _])) if version.starts_with(b"HTTP/1.") => Ok(()),
-            _ => Err(io::Error::other(format!(
-                "the proxy gives no tunnel: {}",
-                String::from_utf8_lossy(line.get(..64).unwrap_or(line))
-            ))),
+            _ => {
+                let authorization = self.authorization.as_deref().unwrap_or_default();
+                let secrets = Secrets::default().and_credentials(authorization);
+                let line = secrets.shorten(&String::from_utf8_lossy(line));
+                Err(io::Error::other(format!(
+                    "the proxy gives no tunnel: {line}"
+                )))
+            }
         }
     }
 }
@@ -192,9 +197,13 @@ mod tests {
                 "407",
             ),
             (b"SSH-2.0-x\r\n\r\n", "no tunnel: SSH"),
+            (
+                b"HTTP/1.1 407 who is we:hunter2\r\n\r\n",
+                "407 who is [redacted]",
+            ),
             (b"HTTP/1.1 200 never", "end of file"),
         ] {
-            let (_, outcome) = asked("http://proxy.example:1", answer).await;
+            let (_, outcome) = asked("http://we:hunter2@proxy.example:1", answer).await;
             let error = outcome.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }

@@ -173,7 +173,10 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             builder = builder.header(AUTHORIZATION, authorization.current().await);
         }
-        let mut response = builder.send().await.map_err(|e| classify::error(&e))?;
+        let mut response = builder
+            .send()
+            .await
+            .map_err(|e| classify::error(&e.without_url()))?;
         // Checked before the body is read, which may be endless.
         let status = response.status();
         if !status.is_success() {
@@ -188,7 +191,11 @@ impl Client {
         let mut body = Vec::new();
         // Chunks are decompressed a few KiB at a time, so a decompression bomb is noticed at the
         // limit.
-        while let Some(chunk) = response.chunk().await.map_err(|e| classify::error(&e))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|e| classify::error(&e.without_url()))?
+        {
             if (body.len() + chunk.len()) as u64 > self.max_body {
                 return Err(self.too_large());
             }
