@@ -53,9 +53,12 @@ impl Destination {
                 Ok(TlsConnector::from(Arc::new(config)))
             })?;
             let called = authority.as_ref().map_or(&*target.host, Authority::host);
-            let name = tls.server_name_override.as_deref().unwrap_or(called);
-            let name = ServerName::try_from(name.to_owned())
-                .with_context(|| format!("`{name}` is no name that a certificate can prove"))?;
+            let name = match &tls.server_name_override {
+                Some(name) => name.clone(),
+                None => ServerName::try_from(called.to_owned()).with_context(|| {
+                    format!("`{called}` is no name that a certificate can prove")
+                })?,
+            };
             Some((connector, name))
         } else {
             None

@@ -66,7 +66,7 @@ pub struct ClientTls {
     /// The client's own certificate.
     pub identity: Option<Identity>,
     /// The name that the server's certificate must contain, if it isn't the host's.
-    pub server_name_override: Option<String>,
+    pub server_name_override: Option<ServerName<'static>>,
     /// The versions that are offered.
     pub versions: Versions,
     /// How often the files are checked, if that is more often than by default.
@@ -91,14 +91,15 @@ impl FromValue for ClientTls {
         let mut fields = value.fields()?;
         let skip_verify = fields.value("insecure_skip_verify");
         let identity = Identity::from_fields(&mut fields);
-        let server_name_override: Option<String> = fields.optional("server_name_override");
+        let server_name = fields.value("server_name_override");
+        let server_name = server_name.filter(|value| !value.is_null() && value.text() != Some(""));
         let tls = Self {
             insecure: fields.or("insecure", false),
             insecure_skip_verify: fields.or("insecure_skip_verify", false),
             ca: Pem::from_fields(&mut fields, "ca_file", "ca_pem"),
             include_system_ca: fields.or("include_system_ca_certs_pool", false),
             identity: None,
-            server_name_override: server_name_override.filter(|name| !name.is_empty()),
+            server_name_override: server_name.and_then(|name| server_name_of(&name)),
             versions: Versions::from_fields(&mut fields),
             reload_interval: reload_interval(&mut fields),
         };
@@ -146,12 +147,7 @@ impl ClientTls {
             None => Arc::new(Verifier::new(Arc::clone(&provider))?),
         };
         if let Some(name) = &self.server_name_override {
-            let name = ServerName::try_from(name.clone()).with_context(|| {
-                format!(
-                    "tls::server_name_override: `{name}` is no name that a certificate can prove"
-                )
-            })?;
-            verifier = unusual(RequiredProof::Name(name, verifier));
+            verifier = unusual(RequiredProof::Name(name.clone(), verifier));
         }
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions.supported())?
@@ -217,6 +213,14 @@ impl FromValue for ServerTls {
             versions,
             reload_interval,
         })
+    }
+}
+
+/// The name of a host, as a certificate can have it.
+fn server_name_of(value: &PlacedNode<'_>) -> Option<ServerName<'static>> {
+    match ServerName::try_from(value.read::<String>()?) {
+        Ok(name) => Some(name),
+        Err(_) => value.error("no certificate can prove this name: use the name of a host"),
     }
 }
 

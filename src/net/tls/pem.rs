@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tokio_rustls::rustls::RootCertStore;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::yaml::{Fields, Secret};
@@ -86,7 +86,9 @@ impl Pem {
                 CertificateDer::pem_slice_iter(text.expose().as_bytes()).collect()
             }
         };
-        let certificates: Vec<_> = certificates.with_context(|| self.place())?;
+        let certificates: Vec<_> = certificates
+            .map_err(|error| unreadable(&error))
+            .with_context(|| self.place())?;
         anyhow::ensure!(
             !certificates.is_empty(),
             "{}: there is no certificate in it",
@@ -109,6 +111,7 @@ impl Pem {
             PemSource::File(path) => PrivateKeyDer::from_pem_file(path),
             PemSource::Inline(text) => PrivateKeyDer::from_pem_slice(text.expose().as_bytes()),
         }
+        .map_err(|error| unreadable(&error))
         .with_context(|| self.place())
     }
 }
@@ -149,5 +152,68 @@ impl Identity {
         &self,
     ) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         Ok((self.certificate.certificates()?, self.key.private_key()?))
+    }
+}
+
+/// Why something isn't PEM, without the lines that the library's own error quotes: they may be
+/// those of a key.
+fn unreadable(error: &pem::Error) -> anyhow::Error {
+    use pem::Error as E;
+    match error {
+        E::Io(error) => anyhow::anyhow!("{error}"),
+        E::NoItemsFound => anyhow::anyhow!("nothing of the kind is in it"),
+        E::MissingSectionEnd { .. } => anyhow::anyhow!("the end of a section is missing"),
+        E::IllegalSectionStart { .. } => anyhow::anyhow!("the first line of a section is broken"),
+        E::Base64Decode(_) => anyhow::anyhow!("a section isn't base64"),
+        E::SectionTooLarge => anyhow::anyhow!("a section is too large"),
+        _ => anyhow::anyhow!("it is no PEM"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of a file with this text, as one that can't be read.
+    fn why(text: &str) -> [String; 2] {
+        let pem = Pem {
+            key: "key_pem",
+            source: PemSource::Inline(Secret::new(text)),
+        };
+        let errors = [
+            pem.certificates().map(drop).unwrap_err(),
+            pem.private_key().map(drop).unwrap_err(),
+        ];
+        errors.map(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn what_is_wrong_with_pem_is_told_without_its_text() {
+        let f = |text: &str, expected: &str| {
+            let both = [
+                format!("tls::key_pem: {expected}"),
+                format!("tls::key_pem: {expected}"),
+            ];
+            assert_eq!(why(text), both, "{text}");
+        };
+        f(
+            "-----BEGIN hunter2\n",
+            "the first line of a section is broken",
+        );
+        f(
+            "-----BEGIN hunter2-----\naGk=\n",
+            "the end of a section is missing",
+        );
+        f(
+            "-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----\n",
+            "a section isn't base64",
+        );
+        assert_eq!(
+            why("hunter2"),
+            [
+                "tls::key_pem: there is no certificate in it",
+                "tls::key_pem: nothing of the kind is in it"
+            ]
+        );
     }
 }
