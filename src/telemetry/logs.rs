@@ -12,9 +12,9 @@ use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 use std::time::SystemTime;
 
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -135,6 +135,15 @@ fn filter(text: &str) -> Result<Targets, LogSetupError> {
     )
 }
 
+/// Whether a line contains nothing that a peer sent. At `debug` and `trace`, h2 writes the debug
+/// data with which a peer ends a connection, and paths and headers that it refuses. A peer may
+/// quote a token there. No filter turns these lines on. The other libraries write none: hyper
+/// and hyper-util are built without their log, that of reqwest and rustls goes nowhere.
+fn shows_no_peer(line: &Metadata<'_>) -> bool {
+    let crate_name = line.target().split("::").next();
+    crate_name != Some("h2") || *line.level() <= Level::WARN
+}
+
 /// Lines such as `2026-11-21T12:00:00Z  INFO shutting down grace_s=5.0`.
 fn text<W>(filter: Targets, writer: W, colours: bool) -> impl Subscriber + Send + Sync
 where
@@ -150,6 +159,7 @@ where
         .with_timer(Clock::Seconds)
         .finish()
         .with(filter)
+        .with(filter_fn(shows_no_peer))
 }
 
 /// Lines such as `{"timestamp":"...","level":"INFO","message":"shutting down",...}`.
@@ -166,6 +176,7 @@ where
         .with_timer(Clock::Millis)
         .finish()
         .with(filter)
+        .with(filter_fn(shows_no_peer))
 }
 
 /// Universal time, as exact as the reader needs it.
@@ -256,6 +267,24 @@ mod tests {
         f("info,hyper=trace", "hyper=trace", "hyper=warn");
         f("hyper::proto=trace", "hyper::proto=trace", "hyper=warn");
         f("foghorn=debug", "hyper_util=warn", "hyper=trace");
+    }
+
+    #[test]
+    fn what_peers_send_is_never_logged() {
+        let page = Page::default();
+        let log = text(filter("trace,h2=trace").unwrap(), writer(&page), false);
+        tracing::subscriber::with_default(log, || {
+            tracing::trace!(target: "h2", "hunter2");
+            tracing::debug!(target: "h2::codec::framed_read", "hunter2");
+            tracing::warn!(target: "h2", "a frame is too large");
+            tracing::trace!(target: "h2o", "ours");
+        });
+        let page = page.text();
+        assert!(!page.contains("hunter2"), "{page}");
+        assert!(
+            page.contains("too large") && page.contains("ours"),
+            "{page}"
+        );
     }
 
     #[test]
