@@ -1,5 +1,5 @@
 //! The program itself, as a process of its own: what it listens on, what it counts, how
-//! much memory it has needed, and whether it ends well.
+//! much memory and how many threads it needs, and whether it ends well.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -8,6 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -31,11 +32,17 @@ type Entry = (BTreeMap<String, String>, f64);
 impl Process {
     /// Starts it and waits until it serves.
     pub fn start(yaml: &str) -> Self {
+        Self::start_in(yaml, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_in(yaml: &str, environment: &[(&str, &OsStr)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_foghorn"))
             .args(["run", "--config", &format!("yaml:{yaml}")])
             .args(["--set", "service.http.endpoint=127.0.0.1:0"])
             .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.reopen().unwrap())
@@ -95,11 +102,21 @@ impl Process {
 
     /// The most memory that it has held so far, in KiB.
     pub fn peak_kib(&self) -> u64 {
+        self.status("VmHWM")
+    }
+
+    /// The threads that it has now.
+    pub fn threads(&self) -> u64 {
+        self.status("Threads")
+    }
+
+    /// What the kernel says of it, in KiB where it is memory.
+    fn status(&self, key: &str) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let line = line.unwrap().trim().trim_end_matches(" kB");
-        line.parse().unwrap()
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = lines.find(|(name, _)| *name == key).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Ends it in good order, and returns its log.
@@ -190,7 +207,7 @@ fn imbalances(page: &str) -> Vec<String> {
 }
 
 /// The lines of one name on a page. The agent's own labels have no escapes.
-fn entries(page: &str, name: &str) -> Vec<Entry> {
+pub fn entries(page: &str, name: &str) -> Vec<Entry> {
     let line = |line: &str| {
         let rest = line.strip_prefix(name)?.strip_prefix('{')?;
         let (labels, value) = rest.rsplit_once("} ")?;
