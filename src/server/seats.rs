@@ -13,9 +13,13 @@ pub(super) struct Seats<'a> {
     metrics: &'a Metrics,
     tasks: JoinSet<()>,
     taken: HashMap<Id, Seat>,
+    /// Connections so far.
+    count: u64,
 }
 
 struct Seat {
+    /// How many connections came before it.
+    number: u64,
     task: AbortHandle,
     watch: ConnectionWatch,
 }
@@ -27,6 +31,7 @@ impl<'a> Seats<'a> {
             metrics,
             tasks: JoinSet::new(),
             taken: HashMap::new(),
+            count: 0,
         }
     }
 
@@ -43,13 +48,24 @@ impl<'a> Seats<'a> {
         self.metrics.opened();
         let watch = ConnectionWatch::default();
         let task = self.tasks.spawn(serve(watch.clone()));
-        self.taken.insert(task.id(), Seat { task, watch });
+        let number = self.count;
+        self.count += 1;
+        let id = task.id();
+        self.taken.insert(
+            id,
+            Seat {
+                number,
+                task,
+                watch,
+            },
+        );
     }
 
-    /// Closes the connection with the lowest rank.
+    /// Closes the connection with the lowest rank; of several that have it, the one that came
+    /// first.
     pub(super) fn displace(&mut self) {
         let ranked = self.taken.iter();
-        let first = ranked.min_by_key(|(_, seat)| seat.watch.rank());
+        let first = ranked.min_by_key(|(_, seat)| (seat.watch.rank(), seat.number));
         if let Some(id) = first.map(|(id, _)| *id)
             && let Some(seat) = self.taken.remove(&id)
         {

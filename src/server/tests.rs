@@ -5,8 +5,10 @@ mod crowd;
 mod hostile;
 mod protection;
 
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -19,6 +21,9 @@ use super::connection::plain;
 use super::*;
 use crate::component::{Handler, Listener, Phase, Response, Subject, handler};
 use crate::telemetry::TelemetrySettings;
+
+/// What `/big` answers, to all who ask.
+static BIG: LazyLock<Bytes> = LazyLock::new(|| vec![b'x'; 16 << 20].into());
 
 /// A running server with the agent's own routes, and `/big`, `/panic`.
 struct Rig {
@@ -113,8 +118,16 @@ fn route(listener: Listener, path: &str, owner: &str) -> Route {
         listener,
         path: path.to_owned(),
         owner: owner.to_owned(),
-        handler: handler(async |_| plain(StatusCode::OK, "x".repeat(16 << 20))),
+        handler: handler(async |_| plain(StatusCode::OK, BIG.clone())),
     }
+}
+
+/// Keeps a paused clock where it is until what this returns is dropped: tokio moves it on only
+/// while no thread of the runtime is blocked. So no deadline passes on a slow machine.
+fn stop_the_clock() -> mpsc::Sender<()> {
+    let (stopped, goes_on) = mpsc::channel();
+    tokio::task::spawn_blocking(move || goes_on.recv());
+    stopped
 }
 
 /// Reads until the server closes; a reset counts as closing.
@@ -372,8 +385,9 @@ async fn a_handler_that_panics_takes_nothing_with_it() {
     assert!(rig.get("/livez").await.ends_with("alive\n"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stopping_leaves_no_connection() {
+    let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;
     let mut idle = rig.connect().await;
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -38,29 +38,33 @@ async fn crowded<F: Future<Output = TcpStream>>(connect: impl Fn() -> F, rig: &R
     rest(&mut held[0]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn idle_connections_keep_no_probe_out() {
+    let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;
     rig.health.enter(Phase::Running);
     crowded(|| idle(&rig), &rig).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn strangers_that_say_nothing_keep_no_probe_out() {
+    let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;
     rig.health.enter(Phase::Running);
     crowded(|| rig.connect(), &rig).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn slow_readers_keep_no_probe_out() {
+    let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;
     rig.health.enter(Phase::Running);
     crowded(|| slow_reader(&rig), &rig).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_takes_an_answer_stays_while_others_idle() {
+    let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;
     let mut reader = slow_reader(&rig).await;
     let mut held = Vec::new();
