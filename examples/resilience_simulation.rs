@@ -66,24 +66,35 @@ fn figures(runtime: &Runtime) {
         "",
     );
 
-    let rates = (0..200).map(|seed| {
-        let dead = vec![(s(0), Weather::Refused)];
-        let record = run(runtime, dead, s(0), s(3_700), seed);
-        let opened = record.first(BreakerState::CoolingDown, s(0)).unwrap();
-        // The attempt that opened it ended at that moment.
-        let given_up = record.attempts_between(opened, opened + s(3_600)) - 1;
-        let whole = record.attempts_between(s(0), s(3_600));
-        (whole as f64 / 60.0, given_up as f64 / 60.0)
-    });
-    let (whole, given_up): (Vec<f64>, Vec<f64>) = rates.unzip();
+    // From when on, counted from the attempt that opened it, how many hours, and how often.
+    let spans = [
+        (
+            "requests a minute to a dead endpoint once it is given up",
+            s(0),
+            1,
+            200,
+        ),
+        ("the same in the hour after that", s(3_600), 1, 200),
+        ("the same over the day after it is given up", s(0), 24, 20),
+    ];
+    for (name, from, hours, seeds) in spans {
+        let rate = mean((0..seeds).map(|seed| {
+            let length = s(hours * 3_600);
+            let record = dead(runtime, from + length + s(100), seed);
+            // The attempt that opened it ended at that moment.
+            let opened = record.first(BreakerState::CoolingDown, s(0)).unwrap();
+            let from = opened + from + Duration::from_nanos(1);
+            record.attempts_between(from, from + length) as f64 / (hours * 60) as f64
+        }));
+        row(name, rate, "");
+    }
+    let rate = mean((0..200).map(|seed| {
+        let record = dead(runtime, s(3_600), seed);
+        record.attempts_between(s(0), s(3_600)) as f64 / 60.0
+    }));
     row(
-        "requests a minute to a dead endpoint, first hour",
-        mean(whole),
-        "",
-    );
-    row(
-        "the same in the hour after it is given up",
-        mean(given_up),
+        "the same in its first hour, with the five that gave it up",
+        rate,
         "",
     );
 
@@ -320,6 +331,11 @@ fn band<T: Copy>(
 
 fn run(runtime: &Runtime, script: Script, phase: Duration, length: Duration, seed: u64) -> Record {
     runtime.block_on(simulate(&Config::default(), script, phase, length, seed))
+}
+
+/// An endpoint that was never there.
+fn dead(runtime: &Runtime, length: Duration, seed: u64) -> Record {
+    run(runtime, vec![(s(0), Weather::Refused)], s(0), length, seed)
 }
 
 fn mean(samples: impl IntoIterator<Item = f64>) -> f64 {

@@ -51,21 +51,28 @@ fn an_outage_after_a_clean_history_opens_it_at_five() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_endpoint_is_asked_less_than_once_a_minute() {
-    let (mut given_up, mut whole) = (Vec::new(), Vec::new());
-    for seed in 0..20 {
+async fn a_dead_endpoint_costs_five_requests_and_then_at_most_0_7_a_minute() {
+    let mut hours = [const { Vec::new() }; 6];
+    for seed in 0..60 {
         let dead = vec![(s(0), Weather::Refused)];
-        let record = simulate(&Config::default(), dead, s(0), s(3_700), seed).await;
+        let record = simulate(&Config::default(), dead, s(0), s(22_000), seed).await;
         let opened = record.first(BreakerState::CoolingDown, s(0)).unwrap();
         // The attempt that opened it ended at that moment.
-        let asked = record.attempts_between(opened, opened + s(3_600)) - 1;
-        given_up.push(asked as f64 / 60.0);
-        whole.push(record.attempts_between(s(0), s(3_600)) as f64 / 60.0);
+        let since = opened + Duration::from_nanos(1);
+        assert_eq!(record.attempts_between(s(0), since), 5);
+        for (hour, rates) in (0..).zip(&mut hours) {
+            let begins = since + s(hour * 3_600);
+            let asked = record.attempts_between(begins, begins + s(3_600));
+            rates.push(asked as f64 / 60.0);
+        }
     }
-    let rate = mean(given_up);
-    assert!((0.6..=0.7).contains(&rate), "{rate} once it is given up");
-    let rate = mean(whole);
-    assert!(rate < 0.8, "{rate} with those that found out");
+    for (hour, rates) in hours.into_iter().enumerate() {
+        let rate = mean(rates);
+        assert!(
+            (0.6..=0.7).contains(&rate),
+            "{rate} in the hour after {hour}"
+        );
+    }
 }
 
 /// The mean time from the beginning of an outage to the opening, over all phases of the
@@ -125,8 +132,10 @@ async fn a_path_that_is_back_is_heard_within_a_minute_on_average() {
 #[tokio::test(start_paused = true)]
 async fn three_paths_of_one_source_are_back_with_the_first_of_them() {
     for length in [s(60), s(600), s(3_600)] {
-        let time = recovery(3, Weather::Refused, length).await;
-        assert!(time <= 30.0, "{time} after {length:?}");
+        for weather in [Weather::Refused, Weather::Hanging] {
+            let time = recovery(3, weather, length).await;
+            assert!(time <= 30.0, "{time} after {length:?} {weather:?}");
+        }
     }
 }
 

@@ -31,6 +31,11 @@ pub(super) struct Cooldown {
 impl Cooldown {
     /// Draws the cooldown of one opening: `min(base * 2^exponent, max / (1 + jitter))`,
     /// times something between `1 - jitter` and `1 + jitter`.
+    ///
+    /// The doubling ends below `max` so that the longest cooldowns have the whole jitter. To
+    /// double up to `max` and let the jitter only shorten saves a dead endpoint three
+    /// requests an hour, but leaves the canaries of a source's paths together for longer,
+    /// and then none of them comes soon.
     pub(super) fn draw(&self, exponent: u32, rng: &mut impl Rng) -> Duration {
         let doubled = self.base.as_secs_f64() * 2f64.powi(exponent.min(MAX_EXPONENT) as i32);
         let nominal = doubled.min(self.max.as_secs_f64() / (1.0 + self.jitter));
