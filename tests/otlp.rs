@@ -4,6 +4,8 @@
 
 #[path = "support/agent.rs"]
 mod agent;
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/otlp.rs"]
 mod samples;
 #[path = "support/wire.rs"]
@@ -13,10 +15,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use agent::Agent;
+use relay::{SIGNALS, relay};
 use samples::Style;
 use wire::{Client, Sink, framed, grpc_path, http_path, messages};
-
-const SIGNALS: [&str; 3] = ["metrics", "traces", "logs"];
 
 fn sample(signal: &str, seed: u64) -> Vec<u8> {
     match signal {
@@ -24,29 +25,6 @@ fn sample(signal: &str, seed: u64) -> Vec<u8> {
         "traces" => samples::traces(seed, Style::ANY),
         _ => samples::logs(seed, Style::ANY),
     }
-}
-
-fn configuration(exporter: &str) -> String {
-    format!(
-        "receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: '127.0.0.1:0'}}
-      http: {{endpoint: '127.0.0.1:0'}}
-exporters:
-  {exporter}
-service:
-  http: {{endpoint: none}}
-  pipelines:
-    metrics: {{receivers: [otlp], exporters: [out]}}
-    traces: {{receivers: [otlp], exporters: [out]}}
-    logs: {{receivers: [otlp], exporters: [out]}}
-"
-    )
-    .replace(
-        "[out]",
-        &format!("[{}]", exporter.split(':').next().unwrap()),
-    )
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -58,7 +36,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// Sends random requests of every signal in one encoding after the other, and compares
 /// what the sink got with what was sent.
 async fn round_trip(exporter: &str, sink: &Sink) {
-    let agent = Agent::start(&configuration(exporter)).await;
+    let agent = relay(&SIGNALS, &[exporter.to_owned()]).await;
     let mut http = Client::http(&agent.address("http")).await;
     let mut grpc = Client::grpc(&agent.address("grpc")).await;
     let mut expected = Vec::new();
@@ -465,8 +443,8 @@ async fn a_refused_sender_is_told_when_to_come_back() {
         "otlp_http: {{endpoint: 'http://{}', sending_queue: {{queue_size: 1}}}}",
         silent.local_addr().unwrap()
     );
-    let configuration =
-        configuration(&exporter).replace("service:\n", "service:\n  shutdown: {grace: 100ms}\n");
+    let configuration = relay::configuration(&SIGNALS, &[exporter])
+        .replace("service:\n", "service:\n  shutdown: {grace: 100ms}\n");
     let agent = Agent::start(&configuration).await;
     let mut http = Client::http(&agent.address("http")).await;
     let headers = [("content-type", "application/x-protobuf")];

@@ -8,11 +8,12 @@
 mod agent;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/wire.rs"]
 mod wire;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use peers::free_ports;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -34,29 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent that passes everything on to these exporters.
 async fn agent(exporters: &[String]) -> Agent {
-    let ids: Vec<&str> = exporters
-        .iter()
-        .map(|exporter| exporter.split(": ").next().unwrap())
-        .collect();
-    let ids = ids.join(", ");
-    Agent::start(&format!(
-        "receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: '127.0.0.1:0'}}
-      http: {{endpoint: '127.0.0.1:0'}}
-exporters:
-  {}
-service:
-  http: {{endpoint: none}}
-  pipelines:
-    metrics: {{receivers: [otlp], exporters: [{ids}]}}
-    traces: {{receivers: [otlp], exporters: [{ids}]}}
-    logs: {{receivers: [otlp], exporters: [{ids}]}}
-",
-        exporters.join("\n  ")
-    ))
-    .await
+    relay::relay(&relay::SIGNALS, exporters).await
 }
 
 async fn agent_before(sink: &Sink) -> Agent {
@@ -428,12 +408,6 @@ impl Drop for Collector {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn free_ports() -> [u16; 3] {
-    let listeners: [TcpListener; 3] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// The resources of one signal, as they stand in the Collector's lines.

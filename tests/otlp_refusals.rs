@@ -5,13 +5,14 @@
 
 #[path = "support/agent.rs"]
 mod agent;
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/wire.rs"]
 mod wire;
 
 use agent::Agent;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use relay::relay;
 use wire::{Client, Sink, framed, grpc_path, http_path};
 
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
@@ -19,35 +20,17 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
 async fn start(sink: &Sink) -> Agent {
-    Agent::start(&format!(
-        "receivers:
-  otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}, http: {{endpoint: '127.0.0.1:0'}}}}}}
-exporters: {{otlp_http: {{endpoint: 'http://{}'}}}}
-service:
-  http: {{endpoint: none}}
-  pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_http]}}}}
-",
-        sink.address
-    ))
-    .await
+    let exporter = format!("otlp_http: {{endpoint: 'http://{}'}}", sink.address);
+    relay(&["traces"], &[exporter]).await
 }
 
 fn span(trace_id: usize, span_id: usize) -> Vec<u8> {
-    let span = Span {
+    relay::span(Span {
         trace_id: vec![1; trace_id],
         span_id: vec![2; span_id],
         name: "s".to_owned(),
         ..Default::default()
-    };
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![span],
-        ..Default::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        scope_spans,
-        ..Default::default()
-    }];
-    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+    })
 }
 
 #[tokio::test]

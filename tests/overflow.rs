@@ -5,6 +5,8 @@
 
 #[path = "support/agent.rs"]
 mod agent;
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/wire.rs"]
 mod wire;
 
@@ -13,83 +15,42 @@ use std::time::Duration;
 
 use agent::Agent;
 use hyper::{Response, StatusCode};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use relay::{PROTOCOLS, is_accepted, is_refused};
 use tokio::time::Instant;
-use wire::{Answer, Client, Sink, Trouble, accepted, framed, grpc_path, http_path, trouble};
-
-const PROTOCOLS: [&str; 2] = ["grpc", "http"];
+use wire::{Answer, Sink, Trouble, accepted, trouble};
 
 /// One span, and the bytes that its name brings along.
 fn span(name: usize) -> Vec<u8> {
-    let spans = vec![Span {
+    relay::span(Span {
         trace_id: vec![1; 16],
         span_id: vec![1; 8],
         name: "n".repeat(name),
         ..Default::default()
-    }];
-    let scope_spans = vec![ScopeSpans {
-        spans,
-        ..Default::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        scope_spans,
-        ..Default::default()
-    }];
-    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+    })
 }
 
 /// An agent that forwards spans to the sink, and whose senders wait for room in its queue.
 async fn agent(sink: &Sink, queue: &str) -> Agent {
-    Agent::start(&format!(
-        "receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: '127.0.0.1:0'}}
-      http: {{endpoint: '127.0.0.1:0'}}
-exporters:
-  otlp_http:
-    endpoint: 'http://{}'
-    timeout: 10m
-    breaker: {{mode: off}}
-    retry_on_failure: {{initial_interval: 7s, randomization_factor: 0}}
-    sending_queue: {{block_on_overflow: true, {queue}}}
-service:
-  http: {{endpoint: none}}
-  pipelines:
-    traces: {{receivers: [otlp], exporters: [otlp_http]}}
-",
+    let exporter = format!(
+        "otlp_http: {{endpoint: 'http://{}', timeout: 10m, breaker: {{mode: off}}, \
+         retry_on_failure: {{initial_interval: 7s, randomization_factor: 0}}, \
+         sending_queue: {{block_on_overflow: true, {queue}}}}}",
         sink.address
-    ))
-    .await
+    );
+    relay::relay(&["traces"], &[exporter]).await
 }
 
-/// Sends over a connection of its own, with a deadline where gRPC has one.
+/// Sends, with a deadline where gRPC has one.
 async fn send(agent: &Agent, protocol: &str, deadline: &str, request: &[u8]) -> Answer {
-    let address = agent.address(protocol);
-    if protocol == "grpc" {
-        let mut headers = vec![("content-type", "application/grpc")];
-        if !deadline.is_empty() {
-            headers.push(("grpc-timeout", deadline));
-        }
-        let mut client = Client::grpc(&address).await;
-        let body = framed(request, false);
-        client.post(grpc_path("traces"), &headers, body).await
-    } else {
-        let headers = [("content-type", "application/x-protobuf")];
-        let mut client = Client::http(&address).await;
-        let body = request.to_vec();
-        client.post(&http_path("traces"), &headers, body).await
-    }
-}
-
-fn is_accepted(answer: &Answer) -> bool {
-    answer.status == 200 && matches!(answer.grpc_status(), None | Some(0))
-}
-
-fn is_refused(answer: &Answer) -> bool {
-    answer.status == 503 || answer.grpc_status() == Some(14)
+    relay::send(
+        &agent.address(protocol),
+        protocol,
+        "traces",
+        deadline,
+        request,
+    )
+    .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,9 +115,7 @@ async fn who_waits_is_told_at_once_that_the_agent_ends() {
     let address = agent.address("http");
     let waiting = tokio::spawn(async move {
         let begun = Instant::now();
-        let mut client = Client::http(&address).await;
-        let headers = [("content-type", "application/x-protobuf")];
-        let answer = client.post(&http_path("traces"), &headers, span(1)).await;
+        let answer = relay::send(&address, "http", "traces", "", &span(1)).await;
         (answer, begun.elapsed())
     });
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -10,12 +10,13 @@
     reason = "each test needs another part of it, and fails by panicking"
 )]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+
+use crate::peers::free_ports;
 
 /// What a program may take before a test calls it dead: they start on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,10 +190,4 @@ impl Drop for Twin {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn free_ports() -> [u16; 3] {
-    let listeners: [TcpListener; 3] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
