@@ -40,6 +40,7 @@ use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
+use crate::yaml;
 
 /// How long receivers may take to hand over what they have accepted before the pipelines close.
 const RECEIVER_GRACE: Duration = Duration::from_secs(1);
@@ -145,7 +146,15 @@ impl Service {
                 pages: config.service.telemetry.pages.clone(),
                 shutdown: config.service.shutdown,
             }),
-            _ => Err(BuildErrors(errors)),
+            _ => {
+                let shown = errors
+                    .into_iter()
+                    .map(|BuildError { path, error }| BuildError {
+                        path,
+                        error: without_credentials(&error),
+                    });
+                Err(BuildErrors(shown.collect()))
+            }
         }
     }
 
@@ -196,9 +205,11 @@ impl Service {
             stopping,
             closing,
         } = graph;
-        let failed = |section: &str, id: &dyn std::fmt::Display, error| StartError::Component {
-            path: format!("{section}::{id}"),
-            error,
+        let failed = |section: &str, id: &dyn std::fmt::Display, error: anyhow::Error| {
+            StartError::Component {
+                path: format!("{section}::{id}"),
+                error: without_credentials(&error),
+            }
         };
         for exporter in &mut exporters {
             let id = exporter.id().clone();
@@ -360,6 +371,12 @@ impl Running {
         self.ending.cancel();
         self.tasks.abort(last).await;
     }
+}
+
+/// The error without the credentials and queries of URLs. An error may name a path, and a URL with
+/// a token may be written where a path belongs.
+fn without_credentials(error: &anyhow::Error) -> anyhow::Error {
+    anyhow::Error::msg(yaml::without_credentials(&format!("{error:#}")))
 }
 
 /// The separator between a component's path and its error. A listener's error begins with the

@@ -32,12 +32,17 @@ pub fn print(node: &Node, secrets: &[SourceSpan]) -> String {
 /// `http://[redacted]@host/path?[redacted]`: a query often carries a key. So are the
 /// credentials in `user:password@host`.
 pub fn without_credentials(text: &str) -> String {
+    let words = text.split_inclusive(char::is_whitespace);
+    words.map(word_without_credentials).collect()
+}
+
+fn word_without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     if !text.contains("://")
         && let Some((credentials, host)) = text.rsplit_once('@')
         && credentials.contains(':')
-        && !credentials.contains([' ', '/'])
+        && !credentials.contains('/')
     {
         return format!("{REDACTED}@{host}");
     }
@@ -207,6 +212,7 @@ mod tests {
         f("http://h/a?key=x#y 'z'", "http://h/a?[redacted] 'z'");
         f("http://u:p@h?k", "http://[redacted]@h?[redacted]");
         f("u:p@h:1", "[redacted]@h:1");
+        f("at u:p@h:1, http://h", "at [redacted]@h:1, http://h");
         f("me@h", "me@h");
         f("a: b@c", "a: b@c");
         f("http://u@h", "http://[redacted]@h");

@@ -8,10 +8,11 @@
 use super::{Node, NodeKind, Secret};
 
 /// Keys below which every value is a secret.
-const HOLDERS: [&str; 6] = [
+const HOLDERS: [&str; 7] = [
     "auth",
     "authorization",
     "basic",
+    "cookies",
     "headers",
     "headerslist",
     "responseheaders",
@@ -116,6 +117,7 @@ mod tests {
             "headers: {x-tenant: canary}",
             "headers: [{name: x, value: canary}]",
             "headers: canary",
+            "cookies: {session: canary}",
             "auth: {basic: canary}",
             "basic: {password: {a: canary}}",
             "X-Auth-Token: canary",
