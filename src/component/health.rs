@@ -6,14 +6,15 @@
 //! | state | when |
 //! |---|---|
 //! | *unhealthy* | items were dropped for good behind the fan-out, and nothing was delivered on that way since; or a task died |
-//! | *degraded* | a source or destination doesn't work as it should, or a queue ages: what failed can still arrive |
+//! | *degraded* | a source or destination doesn't work as it should, a queue ages, or requests are refused for lack of room: what failed or was refused can still arrive |
 //! | *healthy* | otherwise |
 //!
 //! A source or destination that hasn't been tried yet counts as working. One whose breaker isn't
 //! Healthy counts as degraded even if its last attempt worked, since it is asked less or not at
 //! all. The states of the breakers are read when `/health` is.
 
-use std::fmt;
+mod pipelines;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,10 +23,9 @@ use tokio::time::Instant;
 use super::ComponentId;
 use crate::resilience::{self, Endpoint, Mode};
 
-/// How long a request may wait for an exporter before the pipeline counts as degraded:
-/// longer than a slow batch and a few retries take, shorter than people notice by
-/// themselves.
-const QUEUE_AGE: Duration = Duration::from_secs(60);
+pub use self::pipelines::{
+    LegReport, MemoryExcess, PipelineProbe, PipelineReport, REFUSAL_SHOWN, Shortage,
+};
 
 /// How many dead tasks are remembered by name. One is enough to be unhealthy.
 const DEAD_TASKS: usize = 32;
@@ -60,60 +60,6 @@ struct Life {
     phase: Phase,
     pipelines: Option<Arc<dyn PipelineProbe>>,
     dead: Vec<String>,
-}
-
-/// Looks into the running pipelines.
-pub trait PipelineProbe: fmt::Debug + Send + Sync {
-    /// Every pipeline as it stands at `now`.
-    fn pipelines(&self, now: Instant) -> Vec<PipelineReport>;
-}
-
-/// One pipeline as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PipelineReport {
-    /// `signal[/name]`.
-    pub id: String,
-    /// Its exporters.
-    pub exporters: Vec<LegReport>,
-    /// Items that its processors hold or that wait before them.
-    pub held_items: u64,
-    /// Items that wait for its exporters.
-    pub queued_items: u64,
-    /// How long the oldest request has been waiting for any of its exporters.
-    pub queue_age: Duration,
-    /// What its `memory_limiter` refuses requests for, while it does.
-    pub memory: Option<MemoryExcess>,
-}
-
-/// More memory is in use than a `memory_limiter` allows, so requests are refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryExcess {
-    /// Bytes that the process uses.
-    pub in_use: u64,
-    /// Bytes that it may use.
-    pub most: u64,
-}
-
-impl fmt::Display for MemoryExcess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "requests are refused: {} bytes of memory are in use, and memory_limiter allows {}",
-            self.in_use, self.most
-        )
-    }
-}
-
-/// One exporter of a pipeline as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegReport {
-    /// Which one.
-    pub exporter: ComponentId,
-    /// Whether it can deliver as far as is known: its task lives and its last attempt, if
-    /// there was one, worked.
-    pub working: bool,
-    /// Whether items of the pipeline were dropped for good since it last delivered any.
-    pub losing: bool,
 }
 
 /// Where the agent is in its life.
@@ -222,23 +168,6 @@ impl Status {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
             Self::Unhealthy => "unhealthy",
-        }
-    }
-}
-
-impl PipelineReport {
-    /// Unhealthy where an exporter loses items; degraded where one doesn't work, when a
-    /// queue ages, or while requests are refused for the memory in use.
-    pub fn status(&self) -> Status {
-        if self.exporters.iter().any(|leg| leg.losing) {
-            Status::Unhealthy
-        } else if self.exporters.iter().any(|leg| !leg.working)
-            || self.queue_age >= QUEUE_AGE
-            || self.memory.is_some()
-        {
-            Status::Degraded
-        } else {
-            Status::Healthy
         }
     }
 }

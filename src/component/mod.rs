@@ -31,7 +31,7 @@ pub use factory::{
 };
 pub use health::{
     ComponentState, Health, HealthReport, HealthSnapshot, LegReport, MemoryExcess, Phase,
-    PipelineProbe, PipelineReport, Reporter, Status, Subject,
+    PipelineProbe, PipelineReport, REFUSAL_SHOWN, Reporter, Shortage, Status, Subject,
 };
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};

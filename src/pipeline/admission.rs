@@ -27,6 +27,7 @@ use super::lease::{Lease, Leased};
 use super::ledger::PipelineAccount;
 use super::pace;
 use super::queue::Inlet;
+use super::recent::Recent;
 use super::vote::{self, Voter};
 use crate::component::{Admission, ComponentId, Intake, Origin, Refusal};
 use crate::pdata::{Batch, Signal};
@@ -46,6 +47,8 @@ pub(super) struct PipelineGate {
     pub(super) voters: Vec<Voter>,
     /// The queues of its local legs.
     pub(super) locals: Vec<Inlet>,
+    /// The exporter whose queue had no room for the last request that was refused for that.
+    pub(super) full_queue: Arc<Recent<ComponentId>>,
     pub(super) input: mpsc::Sender<Leased>,
 }
 
@@ -275,10 +278,10 @@ impl PipelineGate {
     }
 
     fn vote(&self, bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> Result<(), RefusalReason> {
-        match vote::admit(&self.voters, bytes, slots) {
-            true => Ok(()),
-            false => Err(RefusalReason::QueueFull),
-        }
+        vote::admit(&self.voters, bytes, slots).map_err(|full| {
+            self.full_queue.note(full.exporter.clone());
+            RefusalReason::QueueFull
+        })
     }
 }
 

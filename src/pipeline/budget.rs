@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use super::recent::Recent;
 use super::status::Throttle;
-use crate::component::{MemoryExcess, MemoryLimit};
+use crate::component::{MemoryExcess, MemoryLimit, REFUSAL_SHOWN, Shortage};
 use crate::telemetry::memory_in_use;
 
 /// What is in flight behind one `memory_limiter`, or in one pipeline without.
@@ -24,6 +25,8 @@ pub(super) struct Budget {
     /// Whether the last request was refused for the memory in use.
     refusing: AtomicBool,
     refusals: Throttle,
+    /// A request was refused for what is in flight.
+    full: Recent<()>,
 }
 
 /// Bytes of a budget, given back on drop.
@@ -52,6 +55,7 @@ impl Budget {
             probe,
             refusing: AtomicBool::new(false),
             refusals: Throttle::default(),
+            full: Recent::default(),
         })
     }
 
@@ -84,12 +88,28 @@ impl Budget {
             self.refusals.reset();
             tracing::info!("memory is below its limit again: requests are admitted");
         }
-        self.in_flight
+        let admitted = self
+            .in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
                 held.checked_add(bytes)
                     .filter(|sum| *sum <= limit.in_flight)
-            })
-            .is_ok()
+            });
+        if admitted.is_err() {
+            self.full.note(());
+        }
+        admitted.is_ok()
+    }
+
+    /// Why requests are refused here, if they are at `now` or were within [`REFUSAL_SHOWN`].
+    pub(super) fn shortages(&self, now: Instant) -> impl Iterator<Item = Shortage> {
+        let full = self.full.within(REFUSAL_SHOWN, now);
+        let in_flight = full.and(self.limit).map(|limit| Shortage::InFlight {
+            most: limit.in_flight,
+        });
+        self.excess()
+            .map(Shortage::Memory)
+            .into_iter()
+            .chain(in_flight)
     }
 
     /// By how much more than it may the process uses; none where it doesn't. As of the last

@@ -19,7 +19,7 @@ use super::fanout::{Fanout, Leg};
 use super::last_words::LastWords;
 use super::ledger::{Ledger, LegAccount, PipelineAccount};
 use super::metrics;
-use super::probe::Probe;
+use super::probe::{Probe, ProbedRoom};
 use super::queue::Inlet;
 use super::vote::Voter;
 use super::worker::PipelineTask;
@@ -154,9 +154,13 @@ impl Graph {
                 .flat_map(|outlet| outlet.legs.iter().map(Arc::clone))
                 .collect(),
         );
-        let budgets = gates
+        let rooms = gates
             .iter()
-            .map(|(_, gate)| (Arc::clone(&gate.account.id), Arc::clone(&gate.budget)))
+            .map(|(_, gate)| ProbedRoom {
+                pipeline: Arc::clone(&gate.account.id),
+                budget: Arc::clone(&gate.budget),
+                full_queue: Arc::clone(&gate.full_queue),
+            })
             .collect();
         let outlets: Vec<_> = builder
             .outlets
@@ -170,11 +174,9 @@ impl Graph {
             builder.stages,
             outlets.clone(),
         );
-        surroundings.health.watch(Arc::new(Probe::new(
-            ledger.clone(),
-            outlets.clone(),
-            budgets,
-        )));
+        surroundings
+            .health
+            .watch(Arc::new(Probe::new(ledger.clone(), outlets.clone(), rooms)));
         let statuses = outlets.into_iter().map(|outlet| outlet.status).collect();
         let last_words = LastWords::new(ledger.clone(), statuses);
         Ok(Self {
@@ -249,6 +251,7 @@ impl<'a> GraphBuilder<'a> {
             budget,
             voters,
             locals,
+            full_queue: Arc::default(),
             input: sender,
         };
         (task, Arc::new(gate))
@@ -278,6 +281,7 @@ impl<'a> GraphBuilder<'a> {
             let vote = match outlet.vote {
                 Some((when_full, block_on_overflow)) => {
                     voters.push(Voter {
+                        exporter: id.clone(),
                         queue: inlet.clone(),
                         when_full,
                         block_on_overflow,

@@ -39,6 +39,7 @@ mod outlet;
 mod pace;
 mod probe;
 mod queue;
+mod recent;
 mod sink;
 mod status;
 #[cfg(test)]

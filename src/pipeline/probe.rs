@@ -7,28 +7,45 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use super::ledger::Ledger;
 use super::outlet::ObservedOutlet;
-use crate::component::{LegReport, PipelineProbe, PipelineReport};
+use super::recent::Recent;
+use crate::component::{
+    ComponentId, LegReport, PipelineProbe, PipelineReport, REFUSAL_SHOWN, Shortage,
+};
 
 /// Reads the ledger and the queues.
 #[derive(Debug)]
 pub(super) struct Probe {
     ledger: Ledger,
     outlets: Vec<ObservedOutlet>,
-    /// By pipeline.
-    budgets: Vec<(Arc<str>, Arc<Budget>)>,
+    rooms: Vec<ProbedRoom>,
+}
+
+/// What a pipeline has room in, and lacks.
+#[derive(Debug)]
+pub(super) struct ProbedRoom {
+    pub(super) pipeline: Arc<str>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) full_queue: Arc<Recent<ComponentId>>,
 }
 
 impl Probe {
     pub(super) fn new(
         ledger: Ledger,
         outlets: Vec<ObservedOutlet>,
-        budgets: Vec<(Arc<str>, Arc<Budget>)>,
+        rooms: Vec<ProbedRoom>,
     ) -> Self {
         Self {
             ledger,
             outlets,
-            budgets,
+            rooms,
         }
+    }
+}
+
+impl ProbedRoom {
+    fn shortages(&self, now: Instant) -> impl Iterator<Item = Shortage> {
+        let full = self.full_queue.within(REFUSAL_SHOWN, now);
+        self.budget.shortages(now).chain(full.map(Shortage::Queue))
     }
 }
 
@@ -44,11 +61,12 @@ impl PipelineProbe for Probe {
                     held_items: pipeline.entry().held,
                     queued_items: 0,
                     queue_age: std::time::Duration::ZERO,
-                    memory: self
-                        .budgets
+                    shortages: self
+                        .rooms
                         .iter()
-                        .find(|(id, _)| *id == pipeline.id)
-                        .and_then(|(_, budget)| budget.excess()),
+                        .filter(|room| room.pipeline == pipeline.id)
+                        .flat_map(|room| room.shortages(now))
+                        .collect(),
                 };
                 for leg in self.ledger.legs() {
                     if leg.pipeline != pipeline.id {

@@ -5,11 +5,13 @@
 
 use super::capacity::CapacitySlot;
 use super::queue::Inlet;
+use crate::component::ComponentId;
 use crate::settings::WhenFull;
 
 /// A remote leg at the entry of its pipeline.
 #[derive(Debug, Clone)]
 pub(super) struct Voter {
+    pub(super) exporter: ComponentId,
     pub(super) queue: Inlet,
     pub(super) when_full: WhenFull,
     pub(super) block_on_overflow: bool,
@@ -23,25 +25,34 @@ impl Voter {
     }
 }
 
-/// Reserves what is not reserved yet, and says whether the legs admit a request of so many
+/// Reserves what is not reserved yet, and decides whether the legs admit a request of so many
 /// bytes. `slots` are in the order of the voters, and may be fewer.
-pub(super) fn admit(voters: &[Voter], bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> bool {
+///
+/// # Errors
+///
+/// If they don't admit it: the leg that refuses it, or of several the first.
+pub(super) fn admit<'v>(
+    voters: &'v [Voter],
+    bytes: u64,
+    slots: &mut Vec<Option<CapacitySlot>>,
+) -> Result<(), &'v Voter> {
     slots.resize_with(voters.len(), || None);
-    let (mut asked, mut with_room) = (0, 0);
+    let (mut full, mut with_room) = (None, false);
     for (voter, slot) in voters.iter().zip(slots) {
         if slot.is_none() && voter.when_full != WhenFull::Drop {
             *slot = voter.queue.try_reserve(bytes);
         }
         match (voter.when_full, &slot) {
             (WhenFull::Drop, _) => {}
-            (WhenFull::Refuse, None) => return false,
-            (_, slot) => {
-                asked += 1;
-                with_room += u32::from(slot.is_some());
-            }
+            (WhenFull::Refuse, None) => return Err(voter),
+            (WhenFull::Auto, None) => full = full.or(Some(voter)),
+            (_, Some(_)) => with_room = true,
         }
     }
-    asked == 0 || with_room > 0
+    match full {
+        Some(voter) if !with_room => Err(voter),
+        _ => Ok(()),
+    }
 }
 
 /// Room for so many bytes in every queue that is waited for, in the order of the voters, or

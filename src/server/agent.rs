@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::connection::plain;
 use crate::component::{
     AgentPage, Handler, Health, HealthReport, HealthSnapshot, LegReport, Listener, Phase,
-    PipelineReport, Response, Route, Status, Subject, full_body, handler,
+    PipelineReport, Response, Route, Shortage, Status, Subject, full_body, handler,
 };
 use crate::lane::Lane;
 use crate::settings::ListenerConfig;
@@ -147,7 +147,7 @@ struct Pipeline<'a> {
     held_items: u64,
     queued_items: u64,
     queue_age_seconds: f64,
-    /// Why the pipeline refuses requests at the moment; `None` if it doesn't.
+    /// Why the pipeline refuses requests, or did within the last minute; `None` if it doesn't.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
 }
@@ -205,9 +205,15 @@ impl<'a> Pipeline<'a> {
             held_items: report.held_items,
             queued_items: report.queued_items,
             queue_age_seconds: seconds(report.queue_age),
-            refused: report.memory.map(|excess| excess.to_string()),
+            refused: reasons(&report.shortages),
         }
     }
+}
+
+/// All of them as one text; none for none.
+fn reasons(shortages: &[Shortage]) -> Option<String> {
+    let reasons: Vec<String> = shortages.iter().map(Shortage::to_string).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 impl<'a> LegLine<'a> {

@@ -35,7 +35,7 @@ fn pipeline(exporters: &[(bool, bool)], queue_age: u64) -> PipelineReport {
         held_items: 0,
         queued_items: 0,
         queue_age: Duration::from_secs(queue_age),
-        memory: None,
+        shortages: Vec::new(),
     }
 }
 
@@ -163,18 +163,27 @@ fn what_stands_behind_a_breaker_is_as_well_as_the_breaker_lets_it_be() {
 }
 
 #[test]
-fn a_pipeline_that_refuses_for_memory_is_degraded_and_says_so() {
-    let health = Health::new();
-    let mut report = pipeline(&[(true, false)], 0);
+fn a_pipeline_that_refuses_for_lack_of_room_is_degraded_and_says_so() {
+    let f = |shortage: Shortage, words: &str| {
+        let health = Health::new();
+        let mut report = pipeline(&[(true, false)], 0);
+        report.shortages.push(shortage.clone());
+        health.watch(Arc::new(Probe(report)));
+        assert_eq!(status(&health), Status::Degraded);
+        let said = shortage.to_string();
+        assert_eq!(said, format!("requests are refused: {words}"));
+    };
     let excess = MemoryExcess {
         in_use: 124,
         most: 80,
     };
-    report.memory = Some(excess);
-    health.watch(Arc::new(Probe(report)));
-    assert_eq!(status(&health), Status::Degraded);
-    assert_eq!(
-        excess.to_string(),
-        "requests are refused: 124 bytes of memory are in use, and memory_limiter allows 80"
+    f(
+        Shortage::Memory(excess),
+        "124 bytes of memory are in use, and memory_limiter allows 80",
     );
+    f(
+        Shortage::InFlight { most: 64 },
+        "there is no room in the 64 bytes that memory_limiter allows in flight",
+    );
+    f(Shortage::Queue(id("otlp/2")), "the queue of otlp/2 is full");
 }

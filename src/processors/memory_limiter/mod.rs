@@ -19,8 +19,8 @@
 //! what is kept free for spikes. In use is what is resident, less what the allocator keeps of
 //! what was freed, so a burst that has passed doesn't count. While it refuses, the log says so
 //! once a minute, and `/health` is `degraded` and says `requests are refused` at each pipeline
-//! concerned. The default
-//! is 75 % of what the process may use, with nothing kept free: the machine's memory, or the
+//! concerned; `/health` does so, too, until a minute after the last request for which there was no
+//! room in `in_flight`. The default is 75 % of what the process may use, with nothing kept free: the machine's memory, or the
 //! least limit of its control groups, from its own upwards, so that systemd's `MemoryMax=` and
 //! a container's limit count (`memory.max`, or `memory.limit_in_bytes` of version 1).
 //!

@@ -8,13 +8,59 @@ use tokio::time::{Instant, sleep};
 
 use super::fakes::{Local, Remote, Reply, each};
 use super::rig::{Rig, Rigged};
-use crate::component::{DropReason, Status};
+use crate::component::{DropReason, MemoryLimit, Policy, Shortage, Status};
+use crate::pipeline::testing::points;
+use crate::settings::WhenFull;
 
 /// Within this time a loss must show.
 const SOON: Duration = Duration::from_secs(3);
 
 fn status(rigged: &Rigged) -> Status {
     rigged.health.snapshot(Instant::now()).status
+}
+
+/// Why the first pipeline refuses requests.
+fn shortages(rigged: &Rigged) -> Vec<Shortage> {
+    let snapshot = rigged.health.snapshot(Instant::now());
+    snapshot.pipelines[0].shortages.clone()
+}
+
+/// A destination that takes ten seconds for its first request.
+fn slow() -> Remote {
+    Remote::script([Reply::TakeAfter(10)])
+        .unguarded()
+        .with(|delivery| delivery.timeout = Duration::from_secs(3600))
+}
+
+/// Has a request refused three times within six seconds, and checks that the pipeline is
+/// degraded until a minute after the last time, although there is room again after ten seconds.
+async fn degrades_for_a_minute(rigged: Rigged, reason: &str, shortage: Shortage) {
+    rigged.push(5).await.unwrap();
+    rigged.settle().await;
+    assert_eq!(status(&rigged), Status::Healthy, "nobody was refused");
+    for second in [0, 3, 6] {
+        assert_eq!(rigged.push(5).await.unwrap_err().reason, reason);
+        assert_eq!(
+            shortages(&rigged),
+            std::slice::from_ref(&shortage),
+            "{second}"
+        );
+        assert_eq!(status(&rigged), Status::Degraded);
+        sleep(Duration::from_secs(3)).await;
+    }
+    let said = shortage.to_string();
+    assert!(said.contains("refused"), "{said}");
+    sleep(Duration::from_secs(11)).await;
+    rigged.push(5).await.unwrap();
+    rigged.settle().await;
+    assert_eq!(rigged.leg("remote").sent, 10);
+    assert_eq!(status(&rigged), Status::Degraded, "20 s");
+    sleep(Duration::from_secs(45)).await;
+    assert_eq!(status(&rigged), Status::Degraded, "65 s");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(status(&rigged), Status::Healthy, "66 s");
+    assert_eq!(shortages(&rigged), []);
+    rigged.shutdown().await;
 }
 
 async fn rigged(remote: &Remote) -> Rigged {
@@ -176,5 +222,70 @@ async fn a_task_that_died_is_unhealthy_for_ever() {
     rigged.push(5).await.unwrap();
     rigged.settle().await;
     assert_eq!(status(&rigged), Status::Unhealthy);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_are_refused_for_a_full_queue_degrade_it_until_a_minute_after() {
+    let remote = slow().with(|delivery| delivery.queue.requests = 1);
+    let queue = Shortage::Queue("remote".parse().unwrap());
+    assert!(queue.to_string().contains("queue"));
+    degrades_for_a_minute(rigged(&remote).await, "queue_full", queue).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_are_refused_for_what_is_in_flight_degrade_it_until_a_minute_after() {
+    let most = points(5).size();
+    let limit = MemoryLimit {
+        in_flight: most,
+        resident: None,
+        check_interval: Duration::from_secs(1),
+    };
+    let rig = Rig::new().policy("memory_limiter", Policy::MemoryLimiter(limit));
+    let rigged = rig.exporter("remote", &slow()).start().await;
+    let in_flight = Shortage::InFlight { most };
+    degrades_for_a_minute(rigged, "memory_limit", in_flight).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_that_decides_is_named_and_one_that_drops_refuses_nobody() {
+    let f = async |legs: &[WhenFull], named: Option<&str>| {
+        let mut rig = Rig::new();
+        for (i, when_full) in legs.iter().enumerate() {
+            let remote = slow().with(|delivery| {
+                delivery.queue.requests = 1;
+                delivery.queue.when_full = *when_full;
+            });
+            rig = rig.exporter(&format!("remote/{i}"), &remote);
+        }
+        let rigged = rig.start().await;
+        rigged.push(1).await.unwrap();
+        rigged.settle().await;
+        assert_eq!(rigged.push(1).await.is_err(), named.is_some(), "{legs:?}");
+        let named = named.map(|id| Shortage::Queue(id.parse().unwrap()));
+        assert_eq!(shortages(&rigged), Vec::from_iter(named), "{legs:?}");
+        rigged.shutdown().await;
+    };
+    use WhenFull::{Auto, Drop, Refuse};
+    f(&[Auto], Some("remote/0")).await;
+    f(&[Drop, Auto], Some("remote/1")).await;
+    f(&[Auto, Auto], Some("remote/0")).await;
+    f(&[Auto, Refuse], Some("remote/1")).await;
+    f(&[Drop, Drop], None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_shows_at_the_pipeline_that_is_full_and_at_no_other() {
+    let (full, free) = (slow(), Remote::script([]));
+    let full = full.with(|delivery| delivery.queue.requests = 1);
+    let mut rig = Rig::new().exporter("remote", &full);
+    rig.pipeline("metrics/free", &["source"]);
+    let rigged = rig.exporter("free", &free).start().await;
+    rigged.push(1).await.unwrap();
+    rigged.settle().await;
+    assert_eq!(rigged.push(1).await.unwrap_err().reason, "queue_full");
+    let snapshot = rigged.health.snapshot(Instant::now());
+    let status = snapshot.pipelines.iter().map(|pipeline| pipeline.status());
+    assert!(status.eq([Status::Degraded, Status::Healthy]));
     rigged.shutdown().await;
 }
