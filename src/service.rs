@@ -15,6 +15,7 @@
 //!
 //! The end of every task is logged once, with its outcome and how long it took.
 
+mod renewals;
 mod tasks;
 
 #[cfg(test)]
@@ -225,6 +226,7 @@ impl Service {
             started.map_err(|error| failed("extensions", id, error))?;
         }
 
+        renewals::observe(&telemetry.meter("foghorn.service"));
         watch.begin(&telemetry, &surroundings.endpoints, room);
         if let Some(listener) = &http {
             for route in breakers::routes(&surroundings.endpoints, listener) {

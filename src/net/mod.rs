@@ -12,7 +12,7 @@ mod tls;
 
 pub use dialer::{DialError, Tried, dial};
 pub use names::{Names, share_for_connecting};
-pub use renewal::Renewable;
+pub use renewal::{Renewable, RenewalCounts};
 pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::hash::BuildHasher as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,28 @@ const LOOKS: usize = 8;
 const COMPARED: u64 = 1 << 20;
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+static RENEWED: AtomicU64 = AtomicU64::new(0);
+static UNUSABLE: AtomicU64 = AtomicU64::new(0);
+
+/// How many changes of files this process has found, by what came of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenewalCounts {
+    /// The new content is in use.
+    pub renewed: u64,
+    /// The new content can't be used. A content that is found again by every check counts once.
+    pub unusable: u64,
+}
+
+impl RenewalCounts {
+    /// The counts at the moment.
+    pub fn current() -> Self {
+        Self {
+            renewed: RENEWED.load(Ordering::Relaxed),
+            unusable: UNUSABLE.load(Ordering::Relaxed),
+        }
+    }
+}
 
 /// A value that is made from files. Cheap to clone; clones share the value.
 pub struct Renewable<T> {
@@ -177,6 +199,7 @@ impl<T> RenewalInner<T> {
                 known.prints = prints;
                 known.told = None;
                 drop(known);
+                RENEWED.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(files = ?self.files, "files have changed, and are in use as they are now");
             }
             Err(error) => {
@@ -184,6 +207,7 @@ impl<T> RenewalInner<T> {
                 known.told = Some(prints);
                 drop(known);
                 if is_news {
+                    UNUSABLE.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(
                         error = format!("{error:#}"),
                         "files have changed and can't be used: what was read before stays in use",

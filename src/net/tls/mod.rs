@@ -24,6 +24,7 @@
 //! (0 counts as not written): by a listener for its next handshake, by a client for its next
 //! connection. Open connections stay. If a file can't be used, such as a certificate whose key
 //! hasn't been replaced yet, the files that were read before stay in use, and the log says so.
+//! `foghorn_file_renewals_total{outcome}` counts both: `renewed` and `unusable`.
 //! The only cryptographic provider in this process is rustls with aws-lc-rs.
 
 mod pem;

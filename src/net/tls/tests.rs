@@ -1,3 +1,5 @@
+mod renewal;
+
 use std::sync::Arc;
 
 use super::*;
