@@ -1,4 +1,5 @@
-//! Senders that wait for room: `block_on_overflow`, through the receivers and on the wire.
+//! Senders for which there is no room: they are told when to come back, or wait for it with
+//! `block_on_overflow`, through the receivers and on the wire.
 //! Time is paused, so that waiting takes none.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::Agent;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use foghorn::pdata::status::RpcStatus;
 use hyper::{Response, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use relay::{PROTOCOLS, is_accepted, is_refused};
@@ -51,6 +55,72 @@ async fn send(agent: &Agent, protocol: &str, deadline: &str, request: &[u8]) -> 
         request,
     )
     .await
+}
+
+/// How long a refused sender should wait, in seconds.
+fn advice(answer: &Answer) -> u64 {
+    assert!(is_refused(answer), "{answer:?}");
+    match answer.headers.get("grpc-status-details-bin") {
+        Some(details) => {
+            let details = STANDARD_NO_PAD.decode(details).unwrap();
+            let status = RpcStatus::decode(&details).unwrap();
+            status.retry_after.unwrap().as_secs()
+        }
+        None => {
+            let status = RpcStatus::decode(&answer.body).unwrap();
+            let seconds = answer.headers["retry-after"].to_str().unwrap();
+            let seconds = seconds.parse().unwrap();
+            assert_eq!(status.retry_after, Some(Duration::from_secs(seconds)));
+            seconds
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_sender_is_told_to_wait_as_long_as_what_is_full_takes() {
+    let f = async |keys: &str, processors: &str, first: &str, seconds: u64| {
+        // The destination refuses everything, and its breaker opens after two failures: the
+        // advice stays that of the queue, which a canary may empty sooner.
+        let refuse = |_| {
+            let mut response = accepted();
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        };
+        let sink = Sink::scripted(Arc::new(refuse)).await;
+        let agent = Agent::start(&format!(
+            "receivers:
+  otlp:
+    protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}, http: {{endpoint: '127.0.0.1:0'}}}}
+processors:
+  memory_limiter: {{in_flight: 64KiB}}
+exporters:
+  otlp_http:
+    endpoint: 'http://{}'
+    breaker: {{failure_threshold: 2, cooldown: 90s, max_cooldown: 90s}}
+    sending_queue: {{{keys}}}
+service:
+  http: {{endpoint: none}}
+  shutdown: {{grace: 200ms}}
+  pipelines:
+    traces: {{receivers: [otlp], processors: [{processors}], exporters: [otlp_http]}}
+",
+            sink.address
+        ))
+        .await;
+        let first = send(&agent, first, "", &span(50_000)).await;
+        assert!(is_accepted(&first), "{first:?}");
+        for _ in 0..5 {
+            for protocol in PROTOCOLS {
+                let answer = send(&agent, protocol, "", &span(50_000)).await;
+                assert_eq!(advice(&answer), seconds, "{protocol} {keys}");
+            }
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        agent.stop().await;
+    };
+    f("queue_size: 1", "", "http", 5).await;
+    f("queue_bytes: 64KiB", "", "grpc", 5).await;
+    f("", "memory_limiter", "http", 1).await;
 }
 
 #[tokio::test(start_paused = true)]
