@@ -236,6 +236,9 @@ impl Decoded {
 }
 
 #[cfg(test)]
+#[path = "../../tests/support/costly.rs"]
+pub(crate) mod costly;
+#[cfg(test)]
 #[path = "../../tests/support/otlp.rs"]
 pub(crate) mod samples;
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Batch {
             } else if room == 0 {
                 back.parts.push(part);
             } else {
-                let only = |side| Batch::single(front.signal, part.clone()).keep(side, room);
+                let only = |side| Batch::of(front.signal, part.clone()).keep(side, room);
                 let (before, after) = (only(SplitSide::Before), only(SplitSide::After));
                 front.append(before);
                 back.append(after);
@@ -49,7 +49,8 @@ impl Batch {
         back.divide_into(most, pieces);
     }
 
-    fn single(signal: super::Signal, part: Part) -> Self {
+    /// A batch of one part, which must be of this signal.
+    pub fn of(signal: super::Signal, part: Part) -> Self {
         Self {
             signal,
             parts: vec![part],

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
 use prost::Message;
 
+use super::costly::{self, field};
 use super::samples::{self, Random, Style};
 use super::{Batch, Malformed, MalformedReason, Signal, walk};
 
@@ -163,14 +164,6 @@ proptest! {
     }
 }
 
-/// A message in a field: its key, its length and its content.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    prost::encoding::encode_varint(content.len() as u64, &mut out);
-    out.extend_from_slice(content);
-    out
-}
-
 /// A log record's body nested in so many arrays, around `core`.
 fn nested(arrays: usize, core: &[u8]) -> Vec<u8> {
     let mut value = core.to_vec();
@@ -245,43 +238,10 @@ fn agrees_with_views(bytes: &[u8]) {
     }
 }
 
-/// Requests that are irregular and as costly as may be, of about so many bytes.
-fn costly_irregular_requests(size: usize) -> Vec<Vec<u8>> {
-    let twice = |content: &[u8]| [field(1, content), field(1, content)].concat();
-    // A resource in very many pieces, each with the smallest field that there is.
-    let pieces = field(1, &field(1, &[0x10, 1]).repeat(size / 4));
-    // A resource in two pieces, beside very many empty attributes, metrics or points, which
-    // take fifty to two hundred bytes each as structs.
-    let attributes = field(1, &twice(&field(1, &[]).repeat(size / 4)));
-    let empty = |path: &[u8]| {
-        let many = field(1, &[]).repeat(size / 2);
-        let inner = path.iter().rev();
-        let metrics = inner.fold(many, |content, number| field(*number, &content));
-        field(1, &[twice(&[]), metrics].concat())
-    };
-    // Arrays in arrays, each value in two pieces.
-    let mut body = Vec::new();
-    for _ in 0..20 {
-        body = field(5, &field(1, &body));
-        body = [body.clone(), body].concat();
-        if body.len() * 2 > size {
-            break;
-        }
-    }
-    let attribute = field(1, &[field(2, &body), field(2, &body)].concat());
-    vec![
-        pieces,
-        attributes,
-        empty(&[2, 2, 5]),
-        empty(&[2, 2]),
-        field(1, &field(1, &attribute)),
-    ]
-}
-
 #[test]
 fn a_costly_irregular_request_is_read_within_its_weight() {
     for size in [1 << 10, 1 << 14, 1 << 18] {
-        for bytes in costly_irregular_requests(size) {
+        for bytes in costly::irregular(size) {
             let batch = decode(Signal::Metrics, bytes.clone());
             let [part] = batch.parts() else {
                 panic!("one request, one part")

@@ -2,14 +2,14 @@
 //!
 //! It follows the table of the protocol, so no field can be missing here.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::pdata::Batch;
 use crate::pdata::protocol::{Field, FieldKind, Message, Presence, Scalar, Visitor, visit};
 
 /// Appends the batch to `out`.
-pub(super) fn write(batch: &Batch, out: &mut String) {
+pub(super) fn write(batch: &Batch, out: &mut dyn fmt::Write) {
     for part in batch.parts() {
         let mut tree = Tree {
             out,
@@ -23,7 +23,7 @@ pub(super) fn write(batch: &Batch, out: &mut String) {
 }
 
 struct Tree<'o> {
-    out: &'o mut String,
+    out: &'o mut dyn fmt::Write,
     /// The fields that enclose the current one, each with how many of its values were begun.
     open: Vec<(&'static Field, usize)>,
     indent: usize,
@@ -55,12 +55,12 @@ impl Visitor for Tree<'_> {
             "KeyValueList" => self.open_bracket('{'),
             _ if field.presence == Presence::Repeated => {
                 self.line(format_args!("{} #{number}", field.name));
-                self.out.push('\n');
+                self.push('\n');
                 self.indent += 1;
             }
             _ => {
                 self.line(field.name);
-                self.out.push('\n');
+                self.push('\n');
                 self.indent += 1;
             }
         }
@@ -70,7 +70,7 @@ impl Visitor for Tree<'_> {
         match message.name {
             _ if self.open.is_empty() => {}
             "KeyValue" if self.inline == 0 => {
-                self.out.push('\n');
+                self.push('\n');
                 self.indent -= 1;
             }
             "KeyValue" => {}
@@ -82,11 +82,11 @@ impl Visitor for Tree<'_> {
                     .last()
                     .is_some_and(|(field, _)| field.name == "value");
                 if self.inline == 0 && !attribute {
-                    self.out.push('\n');
+                    self.push('\n');
                 }
             }
-            "ArrayValue" => self.out.push(']'),
-            "KeyValueList" => self.out.push('}'),
+            "ArrayValue" => self.push(']'),
+            "KeyValueList" => self.push('}'),
             _ => self.indent -= 1,
         }
     }
@@ -96,7 +96,7 @@ impl Visitor for Tree<'_> {
             && matches!(field.kind, FieldKind::Message(message) if message.name == "KeyValue")
         {
             self.line(field.name);
-            self.out.push('\n');
+            self.push('\n');
         } else if field.presence == Presence::Repeated
             && !matches!(field.kind, FieldKind::Message(_))
         {
@@ -109,7 +109,7 @@ impl Visitor for Tree<'_> {
     fn end_field(&mut self, field: &'static Field) {
         self.open.pop();
         if field.presence == Presence::Repeated && !matches!(field.kind, FieldKind::Message(_)) {
-            self.out.push_str("]\n");
+            self.push("]\n");
         }
     }
 
@@ -131,7 +131,7 @@ impl Visitor for Tree<'_> {
         } else {
             self.line(format_args!("{}: ", field.name));
             self.value(field, value);
-            self.out.push('\n');
+            self.push('\n');
         }
     }
 }
@@ -170,25 +170,25 @@ impl Tree<'_> {
     /// Writes an indented line.
     fn line(&mut self, text: impl Display) {
         for _ in 0..self.indent {
-            self.out.push_str("  ");
+            self.push("  ");
         }
         self.push(text);
         self.comma = false;
     }
 
     fn open_bracket(&mut self, bracket: char) {
-        self.out.push(bracket);
+        self.push(bracket);
         self.comma = false;
     }
 
     fn separate(&mut self) {
         if self.comma {
-            self.out.push_str(", ");
+            self.push(", ");
         }
     }
 
     fn push(&mut self, text: impl Display) {
-        // Writing to a string can't fail.
+        // The writer keeps its errors.
         let _ = write!(self.out, "{text}");
     }
 }

@@ -14,6 +14,8 @@
 //! `basic` prints one line per batch, `normal` one line per data point, span or log record,
 //! `detailed` every field. The keys and their defaults are the Collector's. Batches that the
 //! sampling leaves out count as delivered; the next line that is printed says how many they were.
+//! `normal` prints a batch of more than 256 KiB in pieces, each with its headings, and of a single
+//! item of more than 256 KiB it prints only the size.
 //!
 //! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`. Batches that
 //! can't be printed, because the terminal is closed, are dropped with the reason `write_failed`;
@@ -22,11 +24,13 @@
 mod basic;
 mod detailed;
 mod normal;
+mod printer;
 mod sampler;
 
 use std::fmt::Write as _;
 use std::io;
 
+use self::printer::Printer;
 use self::sampler::Sampler;
 use crate::component::{
     BuildContext, BuiltExporter, ComponentId, Discards, DropReason, ExporterConfig,
@@ -171,21 +175,23 @@ impl Debug {
         }
     }
 
-    fn text(&mut self, batch: &Batch, now: Now) -> String {
+    /// Prints a batch. Whether all outputs took all of it.
+    fn print(&mut self, batch: &Batch, now: Now) -> bool {
         let time = humantime::format_rfc3339_millis(now.wall);
-        let mut text = format!("{time} {}: {}", self.id, basic::summary(batch));
         let skipped = std::mem::take(&mut self.skipped);
+        let mut printer = Printer::new(&mut self.outputs);
+        // The printer keeps its errors, here and below.
+        let _ = write!(printer, "{time} {}: {}", self.id, basic::summary(batch));
         if skipped > 0 {
-            // Writing to a string can't fail, here and below.
-            let _ = write!(text, " ({skipped} batches before it not shown)");
+            let _ = write!(printer, " ({skipped} batches before it not shown)");
         }
-        text.push('\n');
+        let _ = printer.write_char('\n');
         match self.verbosity {
             Verbosity::Basic => {}
-            Verbosity::Normal => normal::write(batch, &mut text),
-            Verbosity::Detailed => detailed::write(batch, &mut text),
+            Verbosity::Normal => normal::write(batch, &mut printer),
+            Verbosity::Detailed => detailed::write(batch, &mut printer),
         }
-        text
+        printer.finish()
     }
 }
 
@@ -199,16 +205,7 @@ impl Sink for Debug {
             self.skipped += 1;
             return;
         }
-        let text = self.text(&batch, now);
-        let mut written = true;
-        for output in &mut self.outputs {
-            // In one call, so that no other thread's output comes in between.
-            written &= output
-                .write_all(text.as_bytes())
-                .and_then(|()| output.flush())
-                .is_ok();
-        }
-        if !written {
+        if !self.print(&batch, now) {
             out.discard(batch.items(), DropReason::WriteFailed);
         }
     }

@@ -1,6 +1,7 @@
 //! `verbosity: normal`: one line per data point, span or log record, as the Collector prints it.
 //!
-//! It decodes into prost's structs: it runs only if configured, and no faster than a terminal.
+//! It decodes into prost's structs, piece by piece: it runs only if configured, and no faster than
+//! a terminal.
 
 use std::fmt::{self, Write as _};
 
@@ -19,8 +20,46 @@ use prost::Message as _;
 
 use crate::pdata::{Batch, Signal};
 
-/// Appends the batch to `out`.
-pub(super) fn write(batch: &Batch, out: &mut String) {
+/// The largest part that is decoded whole, in bytes: as structs it takes up to a hundred times
+/// as many.
+const WHOLE: u64 = 256 << 10;
+
+/// How often the bytes of a batch may be copied to divide it.
+const COPIES: u64 = 16;
+
+/// Appends the batch to `out`. A large batch is divided, with its headings in each piece; one
+/// that can't be divided further is told by its size.
+pub(super) fn write(batch: &Batch, out: &mut dyn fmt::Write) {
+    let mut budget = batch.size() * COPIES;
+    for part in batch.parts() {
+        piece(Batch::of(batch.signal(), part.clone()), &mut budget, out);
+    }
+}
+
+/// Appends a batch, or each half of it. `budget` is how many bytes may still be copied: what
+/// stands around the border, such as a resource with very many attributes, goes to both halves.
+fn piece(batch: Batch, budget: &mut u64, out: &mut dyn fmt::Write) {
+    let (size, items) = (batch.size(), batch.items());
+    if size <= WHOLE {
+        return whole(&batch, out);
+    }
+    match budget.checked_sub(size).filter(|_| items > 1) {
+        Some(left) => {
+            *budget = left;
+            let (front, back) = batch.split_at(items / 2);
+            piece(front, budget, out);
+            piece(back, budget, out);
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "({items} items in {size} bytes: too large to be shown)"
+            );
+        }
+    }
+}
+
+fn whole(batch: &Batch, out: &mut dyn fmt::Write) {
     for part in batch.parts() {
         let bytes = part.bytes().clone();
         let written = match batch.signal() {
@@ -40,9 +79,9 @@ pub(super) fn write(batch: &Batch, out: &mut String) {
     }
 }
 
-// Writing to a string can't fail, so the results are ignored here and below.
+// The writer keeps its errors, so the results are ignored here and below.
 
-fn metrics(out: &mut String, request: &ExportMetricsServiceRequest) {
+fn metrics(out: &mut dyn fmt::Write, request: &ExportMetricsServiceRequest) {
     for (i, resource) in request.resource_metrics.iter().enumerate() {
         heading(
             out,
@@ -66,7 +105,7 @@ fn metrics(out: &mut String, request: &ExportMetricsServiceRequest) {
     }
 }
 
-fn metric(out: &mut String, metric: &Metric) {
+fn metric(out: &mut dyn fmt::Write, metric: &Metric) {
     let mut line = |attributes: &[KeyValue], value: &dyn fmt::Display| {
         let name = metric.name.escape_debug();
         let _ = writeln!(out, "{name}{{{}}} {value}", List(attributes, ","));
@@ -164,7 +203,7 @@ fn summary_value(point: &SummaryDataPoint) -> String {
     text
 }
 
-fn traces(out: &mut String, request: &ExportTraceServiceRequest) {
+fn traces(out: &mut dyn fmt::Write, request: &ExportTraceServiceRequest) {
     for (i, resource) in request.resource_spans.iter().enumerate() {
         heading(
             out,
@@ -195,7 +234,7 @@ fn traces(out: &mut String, request: &ExportTraceServiceRequest) {
     }
 }
 
-fn logs(out: &mut String, request: &ExportLogsServiceRequest) {
+fn logs(out: &mut dyn fmt::Write, request: &ExportLogsServiceRequest) {
     for (i, resource) in request.resource_logs.iter().enumerate() {
         heading(
             out,
@@ -216,13 +255,19 @@ fn logs(out: &mut String, request: &ExportLogsServiceRequest) {
     }
 }
 
-fn heading(out: &mut String, what: &str, i: usize, schema: &str, resource: Option<&Resource>) {
+fn heading(
+    out: &mut dyn fmt::Write,
+    what: &str,
+    i: usize,
+    schema: &str,
+    resource: Option<&Resource>,
+) {
     let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
     let _ = writeln!(out, "{what} #{i}{}{}", Schema(schema), Spaced(attributes));
 }
 
 fn scope_heading(
-    out: &mut String,
+    out: &mut dyn fmt::Write,
     what: &str,
     i: usize,
     schema: &str,

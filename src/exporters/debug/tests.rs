@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::*;
+use crate::pdata::costly;
 use crate::pdata::writer::{
     AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewHistogramPoint, NewNumber,
     NewNumberPoint,
@@ -210,4 +211,82 @@ async fn what_nobody_can_read_is_counted_as_lost() {
     let mut lost = Lost::default();
     sink.consume(batch(), now(), &mut lost);
     assert_eq!(lost.0, [(3, DropReason::WriteFailed)]);
+}
+
+/// Remembers how much it got in each call.
+#[derive(Clone, Default)]
+struct Calls(Screen, Arc<Mutex<Vec<usize>>>);
+
+impl io::Write for Calls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.lock().unwrap().push(bytes.len());
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is printed of a request, without the first line, and the longest call.
+fn printed_of(verbosity: Verbosity, request: Vec<u8>) -> (String, usize) {
+    let calls = Calls::default();
+    let outputs: Vec<Box<dyn io::Write + Send>> = vec![Box::new(calls.clone())];
+    let mut sink = Debug::new("debug".parse().unwrap(), &config(verbosity), outputs);
+    let batch = Batch::decode(Signal::Metrics, request.into()).unwrap();
+    sink.consume(batch, now(), &mut Lost::default());
+    let text = String::from_utf8(calls.0.0.lock().unwrap().clone()).unwrap();
+    let (_, text) = text.split_once('\n').unwrap();
+    let longest = calls.1.lock().unwrap().iter().copied().max();
+    (text.to_owned(), longest.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_costly_request_is_printed_in_pieces() {
+    let size = 1 << 20;
+    for request in [costly::irregular(size), costly::regular(size)].concat() {
+        let mut whole = String::new();
+        let batch = Batch::decode(Signal::Metrics, request.clone().into()).unwrap();
+        detailed::write(&batch, &mut whole);
+        let (text, longest) = printed_of(Verbosity::Detailed, request);
+        assert!(text == whole, "{} and {}", text.len(), whole.len());
+        assert!(longest < 1 << 19, "{longest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn normal_shows_large_batches_in_pieces_and_tells_of_items_that_are_too_large() {
+    // Attributes that make as many points as large as they should be.
+    let points = |count: usize, bytes: usize| {
+        let text = costly::field(1, &vec![b'v'; bytes]);
+        let attribute = [costly::field(1, b"k"), costly::field(2, &text)].concat();
+        let point = costly::field(1, &costly::field(7, &attribute));
+        costly::metric(
+            &[
+                costly::field(1, b"m"),
+                costly::field(5, &point.repeat(count)),
+            ]
+            .concat(),
+        )
+    };
+    let lines = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("m{k=vv"))
+            .count()
+    };
+    let (text, longest) = printed_of(Verbosity::Normal, points(10_000, 500));
+    assert_eq!(lines(&text), 10_000);
+    assert!(longest < 1 << 19, "{longest}");
+    let (text, _) = printed_of(Verbosity::Normal, points(4, 1 << 19));
+    assert_eq!(lines(&text), 0);
+    assert_eq!(text.matches("too large to be shown").count(), 4, "{text}");
+    // A resource that would be copied for each of its points.
+    let resource = costly::field(1, &costly::field(1, &[]).repeat(1 << 19));
+    let points = costly::field(1, &costly::field(5, &[])).repeat(100_000);
+    let metric = [costly::field(1, b"m"), costly::field(5, &points)].concat();
+    let scopes = costly::field(2, &costly::field(2, &metric));
+    let fat = costly::field(1, &[resource, scopes].concat());
+    let (text, _) = printed_of(Verbosity::Normal, fat);
+    assert!(text.contains("too large to be shown"));
+    assert!(text.lines().count() < 64, "{}", text.lines().count());
 }

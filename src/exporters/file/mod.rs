@@ -31,14 +31,16 @@
 //! and counted with the reason `queue_full`. Only senders whose data goes to local exporters
 //! alone are slowed down, by up to 100 ms per request.
 //!
-//! Up to 256 KiB and one request wait in memory for the next flush; a crash loses them.
+//! Up to 256 KiB of text and that of one request of at most 256 KiB wait in memory for the next
+//! flush; a crash loses them. The text of a larger request is written at once, in pieces, since it
+//! may have ten times the request's size.
 //!
 //! Metrics: the exporter's lines in the ledger, `foghorn_delivery_items_total`.
 
 mod output;
 mod rotation;
 
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,7 +53,7 @@ use crate::component::{
     BuildContext, BuiltExporter, Claimed, ComponentId, Discards, DropReason, ExporterConfig,
     ExporterFactory, Now, ResourceClaim, Sink,
 };
-use crate::pdata::{Batch, Signal, json};
+use crate::pdata::{Batch, Part, Signal, json};
 use crate::settings::local_queue;
 use crate::yaml::PlacedNode;
 
@@ -168,8 +170,39 @@ impl FileSink {
         }
         let written = match &mut self.output {
             Some(output) => output.write(&self.lines, now.wall),
-            None => Err(io::Error::other("it was never opened")),
+            None => Err(never_opened()),
         };
+        self.lines.clear();
+        // Don't keep the memory that a burst needed.
+        self.lines.shrink_to(2 * BUFFER);
+        let items = std::mem::take(&mut self.items);
+        self.settle(written, items, out);
+    }
+
+    /// Writes a part that is too large for memory as text.
+    fn stream(&mut self, signal: Signal, part: &Part, now: Now, out: &mut dyn Discards) {
+        self.flush(now, out);
+        let written = match &mut self.output {
+            Some(output) => {
+                // Only a file that is rotated must know beforehand.
+                let length = match self.config.rotation {
+                    Some(_) => length(signal, part),
+                    None => 0,
+                };
+                output.write_with(length, now.wall, |file| {
+                    let mut line = BufWriter::with_capacity(BUFFER, file);
+                    json::write_to(signal, part, &mut line)?;
+                    line.write_all(b"\n")?;
+                    line.flush()
+                })
+            }
+            None => Err(never_opened()),
+        };
+        self.settle(written, part.items(), out);
+    }
+
+    /// Counts and tells what became of a write of so many items.
+    fn settle(&mut self, written: io::Result<()>, items: u64, out: &mut dyn Discards) {
         match written {
             Ok(()) => {
                 if let Some(lost) = self.outage.take() {
@@ -177,7 +210,7 @@ impl FileSink {
                 }
             }
             Err(error) => {
-                out.discard(self.items, DropReason::WriteFailed);
+                out.discard(items, DropReason::WriteFailed);
                 if self.outage.is_none() {
                     tracing::error!(
                         component = %self.id,
@@ -186,13 +219,9 @@ impl FileSink {
                         "can't write the file, batches are dropped until it works again"
                     );
                 }
-                *self.outage.get_or_insert(0) += self.items;
+                *self.outage.get_or_insert(0) += items;
             }
         }
-        self.lines.clear();
-        // Don't keep the memory that one huge request needed.
-        self.lines.shrink_to(2 * BUFFER);
-        self.items = 0;
     }
 }
 
@@ -213,6 +242,10 @@ impl Sink for FileSink {
 
     fn consume(&mut self, batch: Batch, now: Now, out: &mut dyn Discards) {
         for part in batch.parts() {
+            if part.bytes().len() > BUFFER {
+                self.stream(batch.signal(), part, now, out);
+                continue;
+            }
             json::write(batch.signal(), part, &mut self.lines);
             self.lines.push(b'\n');
             self.items += part.items();
@@ -250,6 +283,31 @@ impl Sink for FileSink {
     fn may_block(&self) -> bool {
         true
     }
+}
+
+fn never_opened() -> io::Error {
+    io::Error::other("it was never opened")
+}
+
+/// The length of a part's line.
+fn length(signal: Signal, part: &Part) -> u64 {
+    struct Count(u64);
+
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(1);
+    // Counting can't fail.
+    let _ = json::write_to(signal, part, &mut count);
+    count.0
 }
 
 #[cfg(test)]

@@ -52,9 +52,24 @@ impl OutputFile {
     ///
     /// # Errors
     ///
+    /// As [`OutputFile::write_with`].
+    pub(super) fn write(&mut self, lines: &[u8], now: SystemTime) -> io::Result<()> {
+        self.write_with(lines.len() as u64, now, |file| file.write_all(lines))
+    }
+
+    /// Lets `fill` append whole lines of `length` bytes together; to a new file if the current
+    /// one would exceed its size. Without a rotation the length doesn't matter.
+    ///
+    /// # Errors
+    ///
     /// When any step fails. Then none of the lines is in the file, or the file ends with an
     /// incomplete one; the next write puts a line break before its own.
-    pub(super) fn write(&mut self, lines: &[u8], now: SystemTime) -> io::Result<()> {
+    pub(super) fn write_with(
+        &mut self,
+        length: u64,
+        now: SystemTime,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut metadata = self.file.metadata()?;
         if self.moved_away(&metadata) {
             self.begin()?;
@@ -65,7 +80,7 @@ impl OutputFile {
         if let Some(rotation) = self.rotation
             && metadata.is_file()
             && size > 0
-            && size.saturating_add(lines.len() as u64) > rotation.max_bytes
+            && size.saturating_add(length) > rotation.max_bytes
         {
             rotation.move_aside(&self.path, now)?;
             self.begin()?;
@@ -77,7 +92,7 @@ impl OutputFile {
             self.torn = false;
             size += 1;
         }
-        self.file.write_all(lines).inspect_err(|_| {
+        fill(&mut self.file).inspect_err(|_| {
             self.torn = self.file.set_len(size).is_err();
         })
     }

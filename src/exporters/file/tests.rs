@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::*;
+use crate::pdata::costly;
 use crate::pdata::writer::{
     MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
 };
@@ -317,4 +318,31 @@ async fn a_deleted_folder_is_made_again_where_the_folder_is_to_be_made() {
         let lines = fs::read_to_string(bench.path()).map_or(0, |text| text.lines().count());
         assert_eq!(lines, usize::from(create_directory));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_costly_request_is_a_line_like_any_other_and_never_in_memory() {
+    let size = 1 << 20;
+    for request in [costly::irregular(size), costly::regular(size)].concat() {
+        let batch = Batch::decode(Signal::Metrics, request.into()).unwrap();
+        let mut expected = Vec::new();
+        json::write(Signal::Metrics, &batch.parts()[0], &mut expected);
+        let mut bench = Bench::new(|_| ());
+        bench.consume(self::batch(10));
+        bench.consume(batch);
+        assert!(bench.sink.lines.capacity() <= 2 * BUFFER);
+        let text = bench.text();
+        assert_whole_lines(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "in the order of arrival");
+        assert!(lines[1].as_bytes() == expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_line_that_can_not_be_written_is_lost_as_any_other() {
+    let mut full = Bench::new(|config| config.path = "/dev/full".into());
+    full.consume(batch(600 << 10));
+    assert_eq!(full.lost.0, [(2, DropReason::WriteFailed)]);
+    assert_eq!(full.sink.unsettled(), 0);
 }
