@@ -28,6 +28,7 @@
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
 //! | [`resilience`] | breakers, retries and caches for requests that can fail | `descriptors` |
+//! | [`window`] | a day of history in memory | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
@@ -71,4 +72,5 @@ pub mod settings;
 mod steps;
 pub mod telemetry;
 pub mod translation;
+pub mod window;
 pub mod yaml;

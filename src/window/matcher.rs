@@ -1,0 +1,219 @@
+//! Conditions on labels, as Prometheus has them.
+
+use regex::{Regex, RegexBuilder};
+use thiserror::Error;
+
+/// How a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchOperator {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, the whole value.
+    Regex,
+    /// `!~`, the whole value.
+    NotRegex,
+}
+
+/// One condition on the value of one label. A label that a series doesn't have is empty.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    name: String,
+    test: Test,
+    negated: bool,
+    matches_empty: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    Equal(String),
+    /// One of a few texts: an expression that is nothing but these.
+    Among(Vec<String>),
+    Regex(Regex),
+}
+
+/// Why there is no such condition.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MatcherError {
+    /// The expression is none.
+    #[error("invalid regular expression for label {name:?}: {reason}")]
+    Regex {
+        /// The label.
+        name: String,
+        /// What the parser says, in one line.
+        reason: String,
+    },
+    /// The expression would take too much memory.
+    #[error("the regular expression for label {name:?} needs more than {limit} bytes")]
+    TooLarge {
+        /// The label.
+        name: String,
+        /// The most that one may take.
+        limit: usize,
+    },
+}
+
+/// Bytes of a compiled expression.
+const LIMIT: usize = 1 << 20;
+
+/// Nested groups in an expression.
+const DEPTH: u32 = 100;
+
+impl Matcher {
+    /// A condition.
+    ///
+    /// # Errors
+    ///
+    /// If a regular expression is none, or takes more than 1 MiB compiled.
+    pub fn new(operator: MatchOperator, name: &str, value: &str) -> Result<Self, MatcherError> {
+        let test = match operator {
+            MatchOperator::Equal | MatchOperator::NotEqual => Test::Equal(value.to_owned()),
+            MatchOperator::Regex | MatchOperator::NotRegex => expression(name, value)?,
+        };
+        let negated = matches!(operator, MatchOperator::NotEqual | MatchOperator::NotRegex);
+        let mut matcher = Self {
+            name: name.to_owned(),
+            test,
+            negated,
+            matches_empty: false,
+        };
+        matcher.matches_empty = matcher.matches("");
+        Ok(matcher)
+    }
+
+    /// The label's name; `__name__` is the metric's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the value fulfils the condition.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        let found = match &self.test {
+            Test::Equal(text) => text == value,
+            Test::Among(texts) => texts.iter().any(|text| text == value),
+            Test::Regex(regex) => regex.is_match(value),
+        };
+        found != self.negated
+    }
+
+    /// Whether series without the label fulfil it.
+    #[must_use]
+    pub fn matches_empty(&self) -> bool {
+        self.matches_empty
+    }
+
+    /// The texts that alone fulfil the condition, if they are known.
+    pub(super) fn texts(&self) -> Option<&[String]> {
+        match &self.test {
+            _ if self.negated => None,
+            Test::Equal(text) => Some(std::slice::from_ref(text)),
+            Test::Among(texts) => Some(texts),
+            Test::Regex(_) => None,
+        }
+    }
+}
+
+fn expression(name: &str, value: &str) -> Result<Test, MatcherError> {
+    if value.chars().all(|c| c == '|' || is_plain(c)) && value.len() < LIMIT {
+        return Ok(Test::Among(value.split('|').map(str::to_owned).collect()));
+    }
+    // By itself first, so that a parenthesis too many isn't balanced by ours.
+    let built = RegexBuilder::new(value)
+        .dot_matches_new_line(true)
+        .nest_limit(DEPTH)
+        .size_limit(LIMIT)
+        .build()
+        .and_then(|_| {
+            RegexBuilder::new(&format!("^(?:{value})$"))
+                .dot_matches_new_line(true)
+                .nest_limit(DEPTH + 2)
+                .size_limit(LIMIT)
+                .dfa_size_limit(LIMIT)
+                .build()
+        });
+    match built {
+        Ok(regex) => Ok(Test::Regex(regex)),
+        Err(regex::Error::CompiledTooBig(limit)) => Err(MatcherError::TooLarge {
+            name: name.to_owned(),
+            limit,
+        }),
+        Err(error) => Err(MatcherError::Regex {
+            name: name.to_owned(),
+            reason: last_line(&error.to_string()),
+        }),
+    }
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | ':' | '/' | ' ' | '=' | ',' | '@' | '%' | '-')
+}
+
+/// The parser draws the expression with a caret below it; its last line says what is wrong.
+fn last_line(text: &str) -> String {
+    let line = text.lines().last().unwrap_or_default();
+    line.trim().trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_on_the_whole_value() {
+        use MatchOperator::{Equal, NotEqual, NotRegex, Regex};
+        let f = |operator, pattern: &str, value: &str, expected: bool| {
+            let matcher = Matcher::new(operator, "a", pattern).unwrap();
+            assert_eq!(
+                matcher.matches(value),
+                expected,
+                "{operator:?} {pattern} {value}"
+            );
+            assert_eq!(matcher.matches_empty(), matcher.matches(""), "{pattern}");
+        };
+        f(Equal, "x", "x", true);
+        f(Equal, "x", "xx", false);
+        f(NotEqual, "x", "", true);
+        f(Regex, "x", "xx", false);
+        f(Regex, "x.*", "xx", true);
+        f(Regex, "x|yy", "yy", true);
+        f(Regex, "x|y.?", "zx", false);
+        f(Regex, "x|y.?", "xz", false);
+        f(Regex, "a.b", "a\nb", true);
+        f(Regex, "a$", "a\n", false);
+        f(Regex, "", "", true);
+        f(Regex, "|x", "", true);
+        f(Regex, ".*", "", true);
+        f(Regex, ".+", "", false);
+        f(NotRegex, ".+", "", true);
+        f(NotRegex, "x", "x", false);
+        f(Regex, "(?i)abc", "ABC", true);
+        f(Regex, "ä-ö", "ä-ö", true);
+    }
+
+    #[test]
+    fn what_is_no_expression_or_too_large_is_refused() {
+        let f = |pattern: &str| {
+            Matcher::new(MatchOperator::Regex, "a", pattern)
+                .unwrap_err()
+                .to_string()
+        };
+        let invalid = "invalid regular expression for label \"a\": ";
+        for pattern in ["(", ")", "a)|(b", "*", "[", "(?<", "\\"] {
+            let error = f(pattern);
+            assert!(error.starts_with(invalid), "{pattern}: {error}");
+            assert!(
+                error.len() > invalid.len() && !error.contains('\n'),
+                "{error}"
+            );
+        }
+        let large = f("((a{1000}){1000}){1000}");
+        assert_eq!(
+            large,
+            "the regular expression for label \"a\" needs more than 1048576 bytes"
+        );
+        assert!(f(&format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000))).starts_with(invalid));
+    }
+}

@@ -1,0 +1,169 @@
+//! What can be asked of the store.
+
+use std::sync::Arc;
+
+use super::catalog::MetricInfo;
+use super::error::StoreRefusal;
+use super::excerpt::Excerpt;
+use super::id::{LabelTexts, RingId};
+use super::matcher::Matcher;
+use super::point::ValueKind;
+use super::snapshot::Snapshot;
+use super::windows::Windows;
+
+/// What the store holds and what it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowTotals {
+    /// Series.
+    pub series: usize,
+    /// Readable points.
+    pub samples: usize,
+    /// Bytes of all that the store holds.
+    pub bytes: usize,
+    /// Points and series that were refused, for each reason.
+    pub refused: [(StoreRefusal, u64); StoreRefusal::ALL.len()],
+    /// Points that were dropped before they had to be, to keep within `max_memory`.
+    pub evicted: u64,
+    /// Series that were removed since nothing arrived for them.
+    pub expired: u64,
+}
+
+/// One series of a listing.
+#[derive(Debug, Clone)]
+pub struct RingInfo {
+    /// Its id.
+    pub id: RingId,
+    /// The metric's name.
+    pub name: Arc<str>,
+    /// What its values mean.
+    pub kind: ValueKind,
+    /// Names and values of its labels, sorted by name.
+    pub labels: LabelTexts,
+    /// Readable points.
+    pub points: usize,
+    /// The time of the oldest.
+    pub oldest: Option<i64>,
+    /// The time of the newest.
+    pub newest: Option<i64>,
+}
+
+impl Windows {
+    /// The series that fulfil all conditions, in the order of their ids.
+    #[must_use]
+    pub fn find(&self, matchers: &[Matcher]) -> Vec<RingId> {
+        self.catalog.find(matchers)
+    }
+
+    /// The points of a series between two times, both included. `None` if the series isn't
+    /// there.
+    #[must_use]
+    pub fn snapshot(&self, id: RingId, from: i64, to: i64) -> Option<Snapshot> {
+        let identity = self.catalog.identity(id)?;
+        let name = Arc::clone(self.catalog.text(identity.name));
+        let labels = self.catalog.labels(identity);
+        let mut excerpt = Excerpt::default();
+        self.excerpt(id, from, to, &mut excerpt);
+        Some(Snapshot {
+            id,
+            name,
+            kind: identity.kind,
+            labels,
+            excerpt,
+        })
+    }
+
+    /// Takes the points of a series between two times, both included, in the place of what
+    /// `excerpt` holds. Answers `false` if the series isn't there.
+    pub fn excerpt(&self, id: RingId, from: i64, to: i64, excerpt: &mut Excerpt) -> bool {
+        let known = self.catalog.identity(id).is_some();
+        if known {
+            let ring = &self.rings[id.slot as usize].ring;
+            excerpt.take(ring, &self.works.timelines, from, to);
+        } else {
+            excerpt.clear();
+        }
+        known
+    }
+
+    /// The points between two times, both included, of the series that fulfil all conditions.
+    /// For many series this takes long, and whoever shares the store should take
+    /// [`find`](Self::find) and some snapshots at a time.
+    #[must_use]
+    pub fn select(&self, matchers: &[Matcher], from: i64, to: i64) -> Vec<Snapshot> {
+        let found = self.find(matchers).into_iter();
+        found.filter_map(|id| self.snapshot(id, from, to)).collect()
+    }
+
+    /// The newest point of a series.
+    #[must_use]
+    pub fn latest(&self, id: RingId) -> Option<Snapshot> {
+        self.catalog.identity(id)?;
+        let newest = self.rings[id.slot as usize].ring.newest()?;
+        self.snapshot(id, newest, newest)
+    }
+
+    /// What a series is and has.
+    #[must_use]
+    pub fn ring(&self, id: RingId) -> Option<RingInfo> {
+        let identity = self.catalog.identity(id)?;
+        let ring = &self.rings[id.slot as usize].ring;
+        Some(RingInfo {
+            id,
+            name: Arc::clone(self.catalog.text(identity.name)),
+            kind: identity.kind,
+            labels: self.catalog.labels(identity),
+            points: ring.len(),
+            oldest: ring.oldest(&self.works.timelines),
+            newest: ring.newest(),
+        })
+    }
+
+    /// All series, in the order of their ids.
+    pub fn rings(&self) -> impl Iterator<Item = RingInfo> {
+        self.catalog.ids().filter_map(|id| self.ring(id))
+    }
+
+    /// Metrics, with series and without, in no order.
+    pub fn metrics(&self) -> impl Iterator<Item = (&Arc<str>, &MetricInfo)> {
+        self.catalog.metrics()
+    }
+
+    /// The names of all labels, `__name__` among them, sorted.
+    #[must_use]
+    pub fn label_names(&self) -> Vec<Arc<str>> {
+        self.catalog.label_names()
+    }
+
+    /// The values of a label, or for `__name__` the names of metrics, sorted.
+    #[must_use]
+    pub fn label_values(&self, name: &str) -> Vec<Arc<str>> {
+        self.catalog.label_values(name)
+    }
+
+    /// Counts.
+    #[must_use]
+    pub fn totals(&self) -> WindowTotals {
+        WindowTotals {
+            series: self.catalog.len(),
+            samples: self.samples,
+            bytes: self.bytes(),
+            refused: std::array::from_fn(|index| (StoreRefusal::ALL[index], self.refused[index])),
+            evicted: self.evicted,
+            expired: self.expired,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Windows {
+    pub(super) fn ring_bytes(&self) -> usize {
+        self.ring_bytes
+    }
+
+    pub(super) fn counted_ring_bytes(&self) -> usize {
+        self.rings
+            .iter()
+            .map(|slot| slot.ring.counted_bytes())
+            .sum()
+    }
+}

@@ -1,0 +1,255 @@
+//! Buckets of histograms that are added, subtracted and read off.
+
+use std::collections::BTreeMap;
+
+use super::super::point::{StoredExponential, StoredHistogram};
+
+/// Observations by buckets.
+#[derive(Debug, Clone)]
+pub(super) enum BucketCounts {
+    Explicit(ExplicitCounts),
+    Exponential(ExponentialCounts),
+}
+
+/// Buckets between explicit bounds.
+#[derive(Debug, Clone)]
+pub(super) struct ExplicitCounts {
+    bounds: Box<[f64]>,
+    /// Of each bucket alone.
+    counts: Box<[f64]>,
+}
+
+/// Buckets of exponential width, those that have observations.
+#[derive(Debug, Clone)]
+pub(super) struct ExponentialCounts {
+    scale: i32,
+    threshold: f64,
+    zero: f64,
+    positive: BTreeMap<i32, f64>,
+    negative: BTreeMap<i32, f64>,
+}
+
+impl BucketCounts {
+    /// Takes an earlier reading away. Answers `false`, and leaves something undefined, if the
+    /// bounds differ.
+    pub(super) fn subtract(&mut self, earlier: &Self) -> bool {
+        self.combine(earlier, -1.0)
+    }
+
+    /// Adds other observations; `false` as above.
+    pub(super) fn add(&mut self, other: &Self) -> bool {
+        self.combine(other, 1.0)
+    }
+
+    pub(super) fn has_negative(&self) -> bool {
+        match self {
+            Self::Explicit(explicit) => explicit.counts.iter().any(|count| *count < 0.0),
+            Self::Exponential(exponential) => {
+                let mut counts = exponential
+                    .positive
+                    .values()
+                    .chain(exponential.negative.values());
+                exponential.zero < 0.0 || counts.any(|count| *count < 0.0)
+            }
+        }
+    }
+
+    pub(super) fn quantile(&self, quantile: f64) -> Option<f64> {
+        match self {
+            Self::Explicit(explicit) => explicit.quantile(quantile),
+            Self::Exponential(exponential) => exponential.quantile(quantile),
+        }
+    }
+
+    fn combine(&mut self, other: &Self, sign: f64) -> bool {
+        match (self, other) {
+            (Self::Explicit(mine), Self::Explicit(other)) => {
+                if mine.bounds != other.bounds || mine.counts.len() != other.counts.len() {
+                    return false;
+                }
+                for (mine, other) in mine.counts.iter_mut().zip(&other.counts) {
+                    *mine += sign * other;
+                }
+                true
+            }
+            (Self::Exponential(mine), Self::Exponential(other)) => {
+                mine.combine(other, sign);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl ExplicitCounts {
+    pub(super) fn of(histogram: &StoredHistogram<'_>) -> Self {
+        Self {
+            bounds: histogram.bounds.into(),
+            counts: histogram.buckets.into(),
+        }
+    }
+
+    fn quantile(&self, quantile: f64) -> Option<f64> {
+        let observations: f64 = self.counts.iter().sum();
+        let last = self.bounds.len().checked_sub(1)?;
+        if observations <= 0.0 {
+            return None;
+        }
+        let rank = quantile * observations;
+        let mut below = 0.0;
+        for (index, (upper, count)) in self.bounds.iter().zip(&self.counts).enumerate() {
+            if below + count < rank {
+                below += count;
+                continue;
+            }
+            // Nothing says how far down the first bucket goes.
+            let lower = match index.checked_sub(1) {
+                Some(before) => self.bounds[before],
+                None if *upper <= 0.0 => return Some(*upper),
+                None => 0.0,
+            };
+            return Some(if *count > 0.0 {
+                lower + (upper - lower) * ((rank - below) / count)
+            } else {
+                *upper
+            });
+        }
+        Some(self.bounds[last])
+    }
+}
+
+impl ExponentialCounts {
+    pub(super) fn of(histogram: &StoredExponential<'_>) -> Self {
+        let buckets = |(offset, counts): (i32, &[f64])| {
+            let indices = (0_i32..).map(|index| index.saturating_add(offset));
+            let filled = indices.zip(counts.iter().copied());
+            filled.filter(|(_, count)| *count != 0.0).collect()
+        };
+        Self {
+            scale: histogram.scale,
+            threshold: histogram.zero_threshold,
+            zero: histogram.zero_count,
+            positive: buckets(histogram.positive),
+            negative: buckets(histogram.negative),
+        }
+    }
+
+    /// Adds `sign` times the other, at the coarser scale and the wider zero bucket of the two.
+    fn combine(&mut self, other: &Self, sign: f64) {
+        let mut other = other.clone();
+        let scale = self.scale.min(other.scale);
+        let threshold = self.threshold.max(other.threshold);
+        for side in [&mut *self, &mut other] {
+            side.coarsen(scale);
+            side.widen(threshold);
+        }
+        self.zero += sign * other.zero;
+        for (mine, others) in [
+            (&mut self.positive, other.positive),
+            (&mut self.negative, other.negative),
+        ] {
+            for (index, count) in others {
+                *mine.entry(index).or_default() += sign * count;
+            }
+        }
+    }
+
+    fn coarsen(&mut self, scale: i32) {
+        let shift = self.scale.saturating_sub(scale).clamp(0, 31);
+        self.scale = scale;
+        if shift == 0 {
+            return;
+        }
+        for side in [&mut self.positive, &mut self.negative] {
+            let fine = std::mem::take(side);
+            for (index, count) in fine {
+                *side.entry(index >> shift).or_default() += count;
+            }
+        }
+    }
+
+    /// Takes what lies within the threshold into the zero bucket.
+    fn widen(&mut self, threshold: f64) {
+        if threshold <= self.threshold {
+            return;
+        }
+        self.threshold = threshold;
+        let scale = self.scale;
+        for side in [&mut self.positive, &mut self.negative] {
+            side.retain(|index, count| {
+                let within = bound(*index, scale) < threshold;
+                if within {
+                    self.zero += *count;
+                }
+                !within
+            });
+        }
+    }
+
+    fn quantile(&self, quantile: f64) -> Option<f64> {
+        let sides = self.negative.values().chain(self.positive.values());
+        let observations = self.zero + sides.sum::<f64>();
+        if observations <= 0.0 {
+            return None;
+        }
+        let rank = quantile * observations;
+        let edges = |index: &i32| {
+            (
+                bound(*index, self.scale),
+                bound(index.saturating_add(1), self.scale),
+            )
+        };
+        let zero = (
+            if self.negative.is_empty() {
+                0.0
+            } else {
+                -self.threshold
+            },
+            if self.positive.is_empty() {
+                0.0
+            } else {
+                self.threshold
+            },
+            self.zero,
+        );
+        let below = self.negative.iter().rev().map(|(index, count)| {
+            let (near, far) = edges(index);
+            (-far, -near, *count)
+        });
+        let above = self.positive.iter().map(|(index, count)| {
+            let (near, far) = edges(index);
+            (near, far, *count)
+        });
+        let mut before = 0.0;
+        let mut last = None;
+        for (lower, upper, count) in below.chain([zero]).chain(above) {
+            if count <= 0.0 {
+                continue;
+            }
+            last = Some(upper);
+            if before + count >= rank {
+                return Some(between(lower, upper, (rank - before) / count));
+            }
+            before += count;
+        }
+        last
+    }
+}
+
+/// Where bucket `index` begins.
+fn bound(index: i32, scale: i32) -> f64 {
+    (f64::from(index) * f64::from(-scale).exp2()).exp2()
+}
+
+/// A value within a bucket, evenly around zero and logarithmically evenly elsewhere.
+fn between(lower: f64, upper: f64, share: f64) -> f64 {
+    if lower <= 0.0 && upper >= 0.0 {
+        return lower + (upper - lower) * share;
+    }
+    if lower > 0.0 {
+        let (low, high) = (lower.log2(), upper.log2());
+        return (low + (high - low) * share).exp2();
+    }
+    let (low, high) = (upper.abs().log2(), lower.abs().log2());
+    -(low + (high - low) * (1.0 - share)).exp2()
+}
