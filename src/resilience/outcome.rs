@@ -280,12 +280,15 @@ impl Transport {
 
 /// Classifies an answer of an OTLP/HTTP peer to a push: the protocol retries exactly
 /// 429, 502, 503 and 504.
+///
+/// A passing redirect (302, 303, 307) and 511 are how a portal that wants a login answers in the
+/// peer's place. They say nothing of the request, which is sent again, as after a portal's page.
 pub const fn of_push_http(status: u16) -> (Outcome, Retry) {
-    let retry = match status {
-        429 | 502..=504 => Retry::Allowed,
-        _ => Retry::Never,
-    };
-    (Outcome::of_http_status(status), retry)
+    match status {
+        302 | 303 | 307 | 511 => (Outcome::Unavailable, Retry::Allowed),
+        429 | 502..=504 => (Outcome::of_http_status(status), Retry::Allowed),
+        _ => (Outcome::of_http_status(status), Retry::Never),
+    }
 }
 
 /// Classifies a status code of gRPC that an OTLP peer answered to a push.

@@ -276,14 +276,15 @@ mod tests {
             assert_eq!(error.retry_after, Some(Duration::from_secs(9)));
         };
         f(429, Remedy::Retry, Throttled);
-        for status in [502, 503, 504] {
+        // The last four come from a portal before the peer.
+        for status in [502, 503, 504, 302, 303, 307, 511] {
             f(status, Remedy::Retry, Unavailable);
         }
         f(408, Remedy::None, Timeout);
         for status in [500, 501, 599] {
             f(status, Remedy::None, ServerError);
         }
-        for status in [301, 400, 401, 403, 404] {
+        for status in [301, 304, 308, 400, 401, 403, 404] {
             f(status, Remedy::None, ClientError);
         }
     }

@@ -146,10 +146,12 @@ impl AnswerBody {
     }
 
     /// Whether it is an HTML page, such as a login or a proxy's notice. A simple peer may label
-    /// its plain "ok" as `text/html`, so the first character must be `<`, too.
+    /// its plain "ok" as `text/html`, so the first character must be `<`, too; some servers write
+    /// a byte order mark before it.
     pub(super) fn is_page(&self) -> bool {
-        let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        self.form == Form::Html && first == Some(&b'<')
+        let text = self.bytes.strip_prefix(b"\xef\xbb\xbf");
+        let text = text.unwrap_or(&self.bytes).trim_ascii_start();
+        self.form == Form::Html && text.starts_with(b"<")
     }
 
     /// Reads the body of an answer with a status of success.

@@ -26,8 +26,8 @@
 //! A batch is sent as it is kept, encoded: without compression nothing is copied. Items that the
 //! peer rejects in a partial success are counted in the ledger and logged once a minute. A
 //! request is sent again only if no answer to it had begun, or if the answer asks for that. An
-//! HTTP status of 2xx is a success even if the body breaks off; but an HTML page comes from
-//! something before the peer, and the request is retried. A gRPC answer that ends without a
+//! HTTP status of 2xx is a success even if the body breaks off; but an HTML page, a passing
+//! redirect or a 511 comes from something before the peer, and the request is retried. A gRPC answer that ends without a
 //! status is dropped with the reason `unconfirmed`. At most 64 KiB of an answer are kept; a gRPC
 //! answer is read up to 16 MiB, since its status comes last. The HTTP exporter uses the proxies
 //! of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the proxy of

@@ -238,7 +238,8 @@ impl DeliveryTask {
     }
 
     fn settle(&self, load: Vec<QueuedRequest>, delivered: Delivered) {
-        let mut rejected = delivered.rejected;
+        // A peer can't reject more than it got.
+        let mut rejected = delivered.rejected.min(items(&load));
         if rejected > 0 {
             self.status.lost(rejected, DropReason::RejectedByPeer);
         }

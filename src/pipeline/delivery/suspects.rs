@@ -7,7 +7,10 @@
 //! down, every request fails alike. One request alone doesn't show which is the case, so a
 //! request that has failed as a canary [`CANARIES`] times in a row by a reset, a timeout or
 //! another fault below HTTP without a name steps aside, and the request behind it is the next
-//! canary.
+//! canary. A 502, 503 or 504 may mean the same: a proxy answers for a destination that the request
+//! brings down or makes hang. But most often such an answer is the outage itself, in which a
+//! request that stepped aside would lose its place for nothing. So there it takes
+//! [`UNAVAILABLE_CANARIES`] in a row.
 //!
 //! A request that has stepped aside is tried again beside the others. A failed attempt is a
 //! strike against its request only if another request was delivered since the attempt before
@@ -21,8 +24,12 @@ use tokio::time::Instant;
 
 use crate::resilience::{Outcome, Transport};
 
-/// Failed canaries in a row after which a request steps aside.
+/// Failed canaries in a row, without a status, after which a request steps aside.
 const CANARIES: u32 = 3;
+
+/// Failed canaries in a row, with or without a status, after which a request steps aside. With the
+/// default cooldowns that is after some six minutes.
+const UNAVAILABLE_CANARIES: u32 = 10;
 
 /// Attempts that failed while others were delivered, after which a request is given up.
 const STRIKES: u32 = 10;
@@ -41,7 +48,10 @@ pub(super) enum Judgement {
 /// What is known of one request's failures.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    canaries: u32,
+    /// Canaries in a row that failed without a status.
+    silent: u32,
+    /// Canaries in a row that failed without a status or with one of a proxy.
+    failed: u32,
     strikes: u32,
     /// How long it has been failing while others were delivered.
     spent: Duration,
@@ -52,7 +62,8 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn new() -> Self {
         Self {
-            canaries: 0,
+            silent: 0,
+            failed: 0,
             strikes: 0,
             spent: Duration::ZERO,
             last: None,
@@ -82,27 +93,22 @@ impl Record {
         if most.is_some_and(enough) {
             return Judgement::GiveUp;
         }
-        // A status tells what the peer makes of the request, and a peer that can't be reached
-        // has not seen it: such a canary ends the row.
-        if canary && may_be_the_request(outcome) {
-            self.canaries += 1;
-            if self.canaries >= CANARIES {
+        // Any other status tells what the peer makes of the request, and a peer that can't be
+        // reached has not seen it: such a canary ends the row.
+        if canary {
+            (self.silent, self.failed) = match outcome {
+                Outcome::Timeout | Outcome::Transport(Transport::Reset | Transport::Other) => {
+                    (self.silent + 1, self.failed + 1)
+                }
+                Outcome::Unavailable => (0, self.failed + 1),
+                _ => (0, 0),
+            };
+            if self.silent >= CANARIES || self.failed >= UNAVAILABLE_CANARIES {
                 return Judgement::StepAside;
             }
-        } else if canary {
-            self.canaries = 0;
         }
         Judgement::Stay
     }
-}
-
-/// Whether the request itself may have caused the failure. DEADLINE_EXCEEDED is a
-/// [`Outcome::Timeout`], too.
-fn may_be_the_request(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Timeout | Outcome::Transport(Transport::Reset | Transport::Other)
-    )
 }
 
 #[cfg(test)]
@@ -143,6 +149,31 @@ mod tests {
         ] {
             f(outcome, true, [Stay; 3]);
         }
+    }
+
+    #[test]
+    fn a_request_of_which_only_a_proxy_tells_steps_aside_later() {
+        use Judgement::{Stay, StepAside};
+        let f = |outcomes: [Outcome; 10], last: Judgement| {
+            let mut record = Record::new();
+            let now = Instant::now();
+            let found = outcomes.map(|outcome| record.failed(now, 0, true, outcome, LONG));
+            let (at_last, before) = found.split_last().unwrap();
+            assert!(before.iter().all(|judgement| *judgement == Stay));
+            assert_eq!(*at_last, last, "{outcomes:?}");
+        };
+        let proxy = Outcome::Unavailable;
+        f([proxy; 10], StepAside);
+        f(
+            [
+                proxy, RESET, proxy, proxy, RESET, RESET, proxy, RESET, RESET, proxy,
+            ],
+            StepAside,
+        );
+        f([Outcome::Transport(Transport::Refused); 10], Stay);
+        let mut reached_again = [proxy; 10];
+        reached_again[0] = Outcome::Transport(Transport::Refused);
+        f(reached_again, Stay);
     }
 
     #[test]

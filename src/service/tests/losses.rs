@@ -40,8 +40,11 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
         }
     });
     let refusing = Remote::rule(|_| Reply::Permanent);
+    // Its peer says that it rejected more than it got.
+    let boasting = Remote::rule(|_| Reply::Reject(1_000_000));
     let rig = Rig::new().sink("disk", &disk);
-    let rigged = rig.exporter("refusing", &refusing).start().await;
+    let rig = rig.exporter("refusing", &refusing);
+    let rigged = rig.exporter("boasting", &boasting).start().await;
     for _ in 0..40 {
         rigged.push(3).await.unwrap();
         rigged.settle().await;
@@ -71,6 +74,7 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
         }
     }
     let expected = [
+        ("boasting", "rejected_by_peer", 120),
         ("disk", "queue_full", 60),
         ("disk", "shutdown", 60),
         ("refusing", "permanent", 120),

@@ -45,6 +45,22 @@ async fn a_request_that_always_fails_steps_aside_and_everything_else_flows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_for_which_a_proxy_answers_unavailable_blocks_the_others_for_minutes_only() {
+    let remote = one_by_one(Remote::rule(|batch| match batch.items() {
+        1000 => Reply::Retry(None),
+        _ => Reply::Take,
+    }));
+    let rigged = rigged(&remote).await;
+    rigged.push(1000).await.unwrap();
+    for items in 1..=20 {
+        rigged.push(items).await.unwrap();
+    }
+    sleep(600 * SECOND).await;
+    assert_eq!(rigged.leg("remote").sent, 210);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_keeps_failing_beside_deliveries_is_given_up_and_counted() {
     let remote = hangs_on(1000);
     let rigged = rigged(&remote).await;

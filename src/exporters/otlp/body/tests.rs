@@ -157,6 +157,7 @@ fn what_a_peer_says_is_shown_short_escaped_and_without_our_secrets() {
 #[test]
 fn a_page_is_html_that_looks_like_it() {
     assert!(body("text/html; charset=utf-8", b"\n<!doctype html><title>Login").is_page());
+    assert!(body("text/html", b"\xef\xbb\xbf\r\n<html>").is_page());
     assert!(!body("text/html", b"ok").is_page());
     assert!(!body("text/html", b"").is_page());
     assert!(!body("application/json", b"<").is_page());
