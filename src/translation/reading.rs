@@ -18,6 +18,18 @@ pub enum PointMode {
     Delta,
 }
 
+impl PointMode {
+    /// Whether a point with this value can be shown, as the first one of a series or after others.
+    /// A delta that is negative would let a counter fall, and one that is infinite or NaN would
+    /// hide all that was counted before.
+    pub fn admits(self, value: &SampleValue) -> bool {
+        match (self, value) {
+            (Self::Delta, SampleValue::Number(delta)) => delta.is_finite() && *delta >= 0.0,
+            _ => true,
+        }
+    }
+}
+
 /// How a metric's points are shown; `None` if Prometheus has no form for them.
 ///
 /// Deltas of a sum that may fall are refused as by the Collector: if one were lost, all later

@@ -50,8 +50,8 @@ impl Succession {
     ///
     /// # Errors
     ///
-    /// `OutOfOrder` if the point is older than the shown one, `Unsupported` for a delta that is
-    /// negative or NaN, which would let a counter fall.
+    /// `OutOfOrder` if the point is older than the shown one, `Unsupported` for a value that
+    /// [`PointMode::admits`] refuses.
     #[inline]
     pub fn apply(
         &mut self,
@@ -78,7 +78,7 @@ impl Succession {
                 if (reading.time <= self.time || overlaps) && !set_back {
                     return Err(DropReason::OutOfOrder);
                 }
-                if matches!(new, SampleValue::Number(value) if value.is_nan() || value < 0.0) {
+                if !mode.admits(&new) {
                     return Err(DropReason::Unsupported);
                 }
                 match sum(value, &new) {

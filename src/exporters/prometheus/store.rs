@@ -177,8 +177,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`SeriesState::apply`]; `Oversized` if the series would write too many bytes,
-    /// `Cardinality` if the page is full.
+    /// As [`SeriesState::apply`], also for the first point of a series; `Oversized` if the series
+    /// would write too many bytes, `Cardinality` if the page is full.
     pub(super) fn add(&mut self, newcomer: Newcomer<'_>) -> Result<SlotRef, DropReason> {
         let Newcomer {
             family: index,
@@ -190,6 +190,9 @@ impl Store {
             back,
             now,
         } = newcomer;
+        if !mode.admits(&reading.value) {
+            return Err(DropReason::Unsupported);
+        }
         let Some(family) = self.families.get_mut(index) else {
             return Err(DropReason::Unsupported);
         };
