@@ -29,8 +29,8 @@ pub(super) fn memory() -> Option<u64> {
 /// The least limit of the process's control groups, in bytes; none where no group has one.
 /// Files are looked for under `root`.
 fn group_limit(root: &Path) -> Option<u64> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
+    let groups = read(&root.join("proc/self/cgroup"))?;
+    let mounts = read(&root.join("proc/self/mountinfo"))?;
     let mut least: Option<u64> = None;
     let mut heard = |limit: Option<u64>| {
         if let Some(limit) = limit {
@@ -136,6 +136,13 @@ fn own_group(line: &str, version: CgroupVersion) -> Option<&str> {
     matches.then_some(group)
 }
 
+/// A file's lines. The kernel writes names as they are, and one mount point or group in another
+/// encoding than UTF-8 must not hide the others.
+fn read(file: &Path) -> Option<String> {
+    let bytes = fs::read(file).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A file with one number; `max` is no limit.
 fn limit_in(file: &Path) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
@@ -179,13 +186,18 @@ mod tests {
     use super::*;
 
     /// A root with these files.
-    fn limit(groups: &str, mounts: &str, files: &[(&str, &str)]) -> Option<u64> {
+    fn limit(
+        groups: impl AsRef<[u8]>,
+        mounts: impl AsRef<[u8]>,
+        files: &[(&str, &str)],
+    ) -> Option<u64> {
         let root = tempfile::tempdir().unwrap();
         let all = [
-            ("proc/self/cgroup", groups),
-            ("proc/self/mountinfo", mounts),
+            ("proc/self/cgroup", groups.as_ref()),
+            ("proc/self/mountinfo", mounts.as_ref()),
         ];
-        for (path, text) in all.iter().chain(files) {
+        let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
+        for (path, text) in all.into_iter().chain(files) {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
@@ -266,6 +278,16 @@ mod tests {
         assert_eq!(limit("0::/\n", &above, &top), Some(64));
         // A group outside of the namespace can't be reached through it.
         assert_eq!(limit("0::/../other\n", TWO, &top), None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf_8_hides_no_limit() {
+        let files = [("sys/fs/cgroup/a/memory.max", "5\n")];
+        let stick = b"90 22 8:17 / /media/Gr\xfc\xdfe rw - vfat /dev/sdb1 rw\n".as_slice();
+        let mounts = [stick, TWO.as_bytes()].concat();
+        assert_eq!(limit("0::/a\n", mounts, &files), Some(5));
+        let groups = b"1:name=caf\xe9:/caf\xe9\n0::/a\n";
+        assert_eq!(limit(groups, TWO, &files), Some(5));
     }
 
     #[test]
