@@ -235,7 +235,7 @@ impl Sink for FileSink {
             append,
             self.config.rotation,
         )
-        .with_context(|| format!("exporters::{}: can't open {}", self.id, path.display()))?;
+        .with_context(|| format!("can't open {}", path.display()))?;
         self.output = Some(output);
         Ok(())
     }

@@ -297,7 +297,7 @@ async fn a_path_that_cannot_be_opened_fails_at_start() {
     );
     let error = format!("{:#}", sink.start().unwrap_err());
     assert!(
-        error.starts_with("exporters::file/x: can't open /nowhere/at/all.jsonl: "),
+        error.starts_with("can't open /nowhere/at/all.jsonl: "),
         "{error}"
     );
 }
