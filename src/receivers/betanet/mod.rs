@@ -21,8 +21,8 @@
 //!
 //! An entry of `/mixnodes` that can't be used is left out, and counted in
 //! `scrape_entries_rejected_total`: with the reason `limit` if its id is longer than 1 KiB, with
-//! `parse` if it can't be read (a negative count, no id) or if an earlier entry has its id. A
-//! list in which no entry can be used is a failed part.
+//! `parse` if it can't be read (a negative count, an empty id or none) or if an earlier entry has
+//! its id. A list in which no entry can be used is a failed part.
 //!
 //! The dialect of an instance is known once one of its paths has answered, until all of them
 //! answer 404. If it is native, v1 is tried again after the breaker of a path has been open,

@@ -129,7 +129,7 @@ struct ListEntry {
 }
 
 /// Reads the list of mixnodes. An entry that can't be used is left out and counted: as `parse` if
-/// it can't be read or an earlier entry has its id, as `limit` if its id is too long. A list in
+/// it can't be read, has no id or that of an earlier entry, as `limit` if its id is too long. A list in
 /// which no entry can be used fails.
 fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, AttemptError> {
     let entries = Elements::of(body)?;
@@ -143,6 +143,8 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, Attempt
     for entry in entries {
         match json::<ListEntry>(entry) {
             Ok(entry) if entry.id.0.len() > MAX_ID => rejected.limit += 1,
+            // An empty label is none, so its series would look like sums over all mixnodes.
+            Ok(entry) if entry.id.0.is_empty() => rejected.parse += 1,
             Ok(entry) => mixnodes.push(Mixnode::from(entry)),
             Err(_) => rejected.parse += 1,
         }

@@ -83,7 +83,7 @@ fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
          "packets_forwarded": 20, "packets_dropped": 1, "uptime_seconds": 12,
          "avg_latency_ms": 2.0},
         {"id": 7, "status": "stopped", "packets_processed": 5, "avg_latency_ms": 1000},
-        {"id": ""}]"#;
+        {"id": "8"}]"#;
     let reading = ServicePath::Mixnodes.read(body.as_bytes(), 3).unwrap();
     assert_eq!((reading.peers, reading.active), (Some(3), Some(1)));
     assert_eq!((reading.processed, reading.dropped), (Some(35), Some(1)));
@@ -94,7 +94,7 @@ fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
         .iter()
         .map(|n| n.id.clone())
         .collect();
-    assert_eq!(ids, ["mixnode-\0\n\"é", "7", ""]);
+    assert_eq!(ids, ["mixnode-\0\n\"é", "7", "8"]);
 }
 
 #[test]
@@ -210,6 +210,7 @@ fn an_entry_that_can_not_be_used_is_rejected_alone_and_counted() {
     f(&format!(r#"{{"id": "{}"}}"#, "x".repeat(5000)), 1, 0);
     for bad in [
         r#"{"status": "active", "packets_processed": 1}"#,
+        r#"{"id": "", "packets_processed": 1}"#,
         r#"{"id": "c", "packets_processed": -1}"#,
         r#"{"id": "c", "packets_processed": 1e999}"#,
         r#"{"id": "c", "packets_processed": 1, "packets_processed": 2}"#,
