@@ -27,6 +27,7 @@
 //! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
+//! | [`query`] | PromQL over the points of a store | nothing of ours |
 //! | [`resilience`] | breakers, retries and caches for requests that can fail | `descriptors` |
 //! | [`window`] | a day of history in memory | nothing of ours |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
@@ -64,6 +65,7 @@ pub mod net;
 pub mod pdata;
 pub mod pipeline;
 pub mod processors;
+pub mod query;
 pub mod receivers;
 pub mod resilience;
 pub mod server;

@@ -20,6 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exposition", &[]),
     ("lane", &[]),
     ("pdata", &["steps"]),
+    // Reads any store through a trait of its own, so that the store needn't know queries.
+    ("query", &[]),
     ("resilience", &["descriptors"]),
     // What readers count for tests; outside of them it is nothing. Its own tests know the
     // readers.
@@ -121,6 +123,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "net",
     "pdata",
     "pipeline",
+    "query",
     "resilience",
     "server",
     "service",

@@ -1,0 +1,118 @@
+//! Aggregations of all values of a group at a time: quantiles, and how often each value
+//! occurs.
+
+use super::super::eval::{Evaluation, StrandSink};
+use super::super::expression::{Aggregation, Expression};
+use super::super::functions::{larger, quantile, smaller};
+use super::super::grid::StepGrid;
+use super::super::strand::{PointValue, Strand};
+use super::super::text::decimal;
+use super::super::{LabelSet, QueryError};
+use super::groups::Groups;
+
+impl Evaluation<'_> {
+    pub(super) fn quantiles(
+        &self,
+        aggregation: &Aggregation,
+        grid: &StepGrid,
+        sink: StrandSink<'_>,
+    ) -> Result<(), QueryError> {
+        let parameter = aggregation.parameter.as_ref();
+        let quantiles = self.scalars(parameter.unwrap_or(&Expression::Number(0.0)), grid)?;
+        self.note_bad_quantiles(quantiles.each(grid.steps));
+        let matrix = self.collect(&aggregation.of, grid)?;
+        let mut groups = Groups::new(&aggregation.grouping);
+        let mut members: Vec<(LabelSet, Vec<&Strand>)> = Vec::new();
+        for strand in &matrix.strands {
+            let (place, labels) = groups.place(&strand.labels);
+            members.extend(labels.map(|labels| (labels, Vec::new())));
+            members[place].1.push(strand);
+            if !strand.histograms.is_empty() {
+                self.notes.ignored_in_aggregation("quantile");
+            }
+        }
+        let mut values = Vec::new();
+        for (labels, strands) in members {
+            let mut result = Strand::new(labels);
+            for step in 0..grid.steps {
+                self.meter.work(strands.len())?;
+                values.clear();
+                values.extend(strands.iter().filter_map(|strand| strand.float(step)));
+                if !values.is_empty() {
+                    let value = quantile(quantiles.at(step), &mut values);
+                    result.put_float(grid.steps, step, value);
+                }
+            }
+            if !result.is_empty() {
+                sink(result)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns of NaN, and of the farthest quantile on each side.
+    fn note_bad_quantiles(&self, quantiles: impl Iterator<Item = f64>) {
+        let (mut least, mut most) = (f64::MAX, -f64::MAX);
+        let mut any_nan = false;
+        for q in quantiles {
+            any_nan |= q.is_nan();
+            least = smaller(least, q);
+            most = larger(most, q);
+        }
+        if any_nan {
+            self.notes.bad_quantile(f64::NAN);
+        }
+        if most > 1.0 {
+            self.notes.bad_quantile(most);
+        }
+        if least < 0.0 {
+            self.notes.bad_quantile(least);
+        }
+    }
+
+    /// For each value that occurs a series with the value in a label.
+    pub(super) fn count_values(
+        &self,
+        aggregation: &Aggregation,
+        grid: &StepGrid,
+        sink: StrandSink<'_>,
+    ) -> Result<(), QueryError> {
+        let label = match &aggregation.parameter {
+            Some(Expression::Text(label)) if !label.is_empty() => label,
+            Some(Expression::Text(label)) => {
+                return Err(QueryError::execution(format!(
+                    "invalid label name {label:?}"
+                )));
+            }
+            _ => return Err(QueryError::internal("expected the name of a label")),
+        };
+        let mut grouping = aggregation.grouping.clone();
+        if !grouping.without {
+            grouping.labels.push(label.clone());
+        }
+        let mut groups = Groups::new(&grouping);
+        let mut counted: Vec<Strand> = Vec::new();
+        let mut charge = self.meter.charge(0, 0)?;
+        self.vector(&aggregation.of, grid, &mut |strand| {
+            self.meter.work(grid.steps)?;
+            for step in 0..grid.steps {
+                let Some(value) = strand.value(step) else {
+                    continue;
+                };
+                let text = match value {
+                    PointValue::Float(value) => decimal(value),
+                    PointValue::Histogram(histogram) => histogram.to_string(),
+                };
+                let (place, labels) = groups.place(&strand.labels.with(label, &text));
+                if let Some(labels) = labels {
+                    self.charge_for_group(&mut charge, &labels, grid)?;
+                    counted.push(Strand::new(labels));
+                }
+                let count = counted[place].float(step).unwrap_or(0.0);
+                counted[place].put_float(grid.steps, step, count + 1.0);
+            }
+            Ok(())
+        })?;
+        counted.into_iter().try_for_each(sink)
+    }
+}

@@ -1,0 +1,112 @@
+//! The labels of a series, sorted by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The label that holds a series' name.
+pub(super) const NAME: &str = "__name__";
+
+/// The labels that say what a series measures. What changes the meaning of a value drops
+/// them.
+const METADATA: [&str; 3] = [NAME, "__type__", "__unit__"];
+
+/// One label. Its texts are shared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LabelPair {
+    /// The label's name.
+    pub name: Arc<str>,
+    /// The label's value, never empty: an empty label is an absent one.
+    pub value: Arc<str>,
+}
+
+impl LabelPair {
+    /// A label of these texts.
+    pub fn new(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        Self { name, value }
+    }
+}
+
+/// The labels of a series, sorted by name, the name of the metric among them. Cheap to
+/// clone. The order of two sets is the order of Prometheus's results.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LabelSet(Arc<[LabelPair]>);
+
+impl LabelSet {
+    /// Sorts the labels, and leaves out empty ones. Of two with one name the first stays.
+    pub fn new(mut labels: Vec<LabelPair>) -> Self {
+        labels.retain(|label| !label.value.is_empty());
+        labels.sort_by(|a, b| a.name.cmp(&b.name));
+        labels.dedup_by(|a, b| a.name == b.name);
+        Self(labels.into())
+    }
+
+    /// The labels in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &LabelPair> {
+        self.0.iter()
+    }
+
+    /// The value of a label, empty where there is none.
+    pub fn value(&self, name: &str) -> &str {
+        self.find(name).map_or("", |label| &label.value)
+    }
+
+    /// How many bytes the set takes by itself, its texts aside.
+    pub(super) fn bytes(&self) -> usize {
+        16 + self.0.len() * size_of::<LabelPair>()
+    }
+
+    /// The name of the metric, empty where there is none.
+    pub(super) fn metric(&self) -> &str {
+        self.value(NAME)
+    }
+
+    /// Without what says what the series measures.
+    pub(super) fn without_metadata(&self) -> Self {
+        let drops = |label: &LabelPair| METADATA.contains(&&*label.name);
+        if !self.iter().any(drops) {
+            return self.clone();
+        }
+        Self(self.iter().filter(|label| !drops(label)).cloned().collect())
+    }
+
+    /// Only the labels of these names.
+    pub(super) fn only(&self, names: &[String]) -> Self {
+        let named = |label: &&LabelPair| names.iter().any(|name| **name == *label.name);
+        Self(self.iter().filter(named).cloned().collect())
+    }
+
+    /// All but the labels of these names.
+    pub(super) fn without(&self, names: &[String]) -> Self {
+        let named = |label: &&LabelPair| !names.iter().any(|name| **name == *label.name);
+        Self(self.iter().filter(named).cloned().collect())
+    }
+
+    /// With one label set, or removed where the value is empty.
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        if self.value(name) == value {
+            return self.clone();
+        }
+        let others = self.iter().filter(|label| *label.name != *name);
+        let mut labels: Vec<LabelPair> = others.cloned().collect();
+        labels.push(LabelPair::new(name, value));
+        Self::new(labels)
+    }
+
+    fn find(&self, name: &str) -> Option<&LabelPair> {
+        let found = self.0.binary_search_by(|label| (*label.name).cmp(name));
+        found.ok().map(|at| &self.0[at])
+    }
+}
+
+impl fmt::Display for LabelSet {
+    /// As Prometheus names a series in its errors: `{__name__="up", job="node"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{")?;
+        for (at, label) in self.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            write!(f, "{comma}{}={:?}", label.name, &*label.value)?;
+        }
+        write!(f, "}}")
+    }
+}

@@ -1,0 +1,139 @@
+//! What a query may use, and what it has used.
+
+use std::cell::Cell;
+
+use super::{QueryError, QueryErrorKind};
+
+/// What a query may use.
+#[derive(Clone, Debug)]
+pub struct QueryLimits {
+    /// Points that may be held at once.
+    pub max_samples: usize,
+    /// Bytes that results and what stands between may take at once.
+    pub max_memory: usize,
+    /// How deep expressions may stand inside each other.
+    pub max_depth: usize,
+    /// Bytes of the query's text.
+    pub max_text: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            max_samples: 50_000_000,
+            max_memory: 64 << 20,
+            max_depth: 256,
+            max_text: 64 << 10,
+        }
+    }
+}
+
+/// Why a query has to end before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// Its time is over.
+    TimedOut,
+    /// Nobody waits for it.
+    Cancelled,
+}
+
+/// How many points are looked at between two looks at whether to go on. A look costs less
+/// than a hundredth of that work, and the work takes less than a millisecond.
+const BETWEEN_LOOKS: usize = 65_536;
+
+/// Counts what a query uses.
+pub(super) struct Meter<'a> {
+    limits: &'a QueryLimits,
+    interrupted: &'a dyn Fn() -> Option<Interruption>,
+    until_look: Cell<usize>,
+    samples: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(
+        limits: &'a QueryLimits,
+        interrupted: &'a dyn Fn() -> Option<Interruption>,
+    ) -> Self {
+        Self {
+            limits,
+            interrupted,
+            until_look: Cell::new(0),
+            samples: Cell::new(0),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// Work on so many points: now and then asks whether to go on.
+    pub(super) fn work(&self, points: usize) -> Result<(), QueryError> {
+        let left = self.until_look.get();
+        if points < left {
+            self.until_look.set(left - points);
+            return Ok(());
+        }
+        self.until_look.set(BETWEEN_LOOKS);
+        match (self.interrupted)() {
+            None => Ok(()),
+            Some(Interruption::TimedOut) => Err(QueryError::new(
+                QueryErrorKind::Timeout,
+                "query timed out in expression evaluation",
+            )),
+            Some(Interruption::Cancelled) => Err(QueryError::new(
+                QueryErrorKind::Canceled,
+                "query was canceled in expression evaluation",
+            )),
+        }
+    }
+
+    /// Takes room for so many points of so many bytes in all, until the charge is dropped.
+    pub(super) fn charge(&self, samples: usize, bytes: usize) -> Result<Charge<'_>, QueryError> {
+        let mut charge = Charge {
+            samples: &self.samples,
+            bytes: &self.bytes,
+            taken: (0, 0),
+        };
+        self.grow(&mut charge, samples, bytes)?;
+        Ok(charge)
+    }
+
+    /// Takes more room on a charge.
+    pub(super) fn grow(
+        &self,
+        charge: &mut Charge<'_>,
+        samples: usize,
+        bytes: usize,
+    ) -> Result<(), QueryError> {
+        let all_samples = self.samples.get().saturating_add(samples);
+        if all_samples > self.limits.max_samples {
+            return Err(QueryError::execution(
+                "query processing would load too many samples into memory in query execution",
+            ));
+        }
+        let all_bytes = self.bytes.get().saturating_add(bytes);
+        if all_bytes > self.limits.max_memory {
+            return Err(QueryError::execution(format!(
+                "query processing would take more than {} bytes of memory",
+                self.limits.max_memory
+            )));
+        }
+        self.samples.set(all_samples);
+        self.bytes.set(all_bytes);
+        charge.taken.0 += samples;
+        charge.taken.1 += bytes;
+        Ok(())
+    }
+}
+
+/// Room that is given back when this is dropped.
+pub(super) struct Charge<'m> {
+    samples: &'m Cell<usize>,
+    bytes: &'m Cell<usize>,
+    taken: (usize, usize),
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.samples.set(self.samples.get() - self.taken.0);
+        self.bytes.set(self.bytes.get() - self.taken.1);
+    }
+}

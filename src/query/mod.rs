@@ -1,0 +1,71 @@
+//! PromQL: a query's text, the points of a store, and the answer that Prometheus 3 would
+//! give.
+//!
+//! ```text
+//! text -> guard -> promql-parser -> parse -> Expression -> eval -> QueryAnswer
+//!                                                 |
+//!                            functions, aggregate, binary, histogram
+//! ```
+//!
+//! Pure: no clock, no I/O. The points come through [`SeriesSource`], and a closure says
+//! when to stop. A query is evaluated series by series: all points of one are read once,
+//! the windows of every step slide over them, and what comes out is handed on before the
+//! next series is read. So an aggregation holds its groups, and not what it aggregates.
+//! Only what needs several series at one time at once (matching, sorting, quantiles across
+//! series) is held, and counted against [`QueryLimits`].
+//!
+//! Where this differs from Prometheus:
+//!
+//! - Experimental functions, duration arithmetic, and the `anchored`, `smoothed` and `fill`
+//!   modifiers are refused.
+//! - Histograms have exponential buckets. There are none with bounds of one's own.
+//! - Warnings and infos don't say where in the text they arose.
+//! - Of counters whose resets collide in an aggregation nothing is said, since no point
+//!   carries whether it follows a reset; resets are found where they matter.
+//!
+//! **Architecture Invariant:** imports nothing of ours.
+
+mod aggregate;
+mod answer;
+mod arithmetic;
+mod binary;
+mod calls;
+mod engine;
+mod error;
+mod eval;
+mod expression;
+mod functions;
+mod grid;
+mod guard;
+mod histogram;
+mod kahan;
+mod labels;
+mod matrix;
+mod meter;
+mod notes;
+mod parse;
+mod regexes;
+mod source;
+mod strand;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use answer::{QueryAnswer, QueryOptions, QueryValue, ValueSeries};
+pub use engine::PromQuery;
+pub use error::{QueryError, QueryErrorKind};
+pub use histogram::{HistogramBucket, NativeHistogram};
+pub use labels::{LabelPair, LabelSet};
+pub use meter::{Interruption, QueryLimits};
+pub use source::{
+    LabelMatcher, MatchKind, STALE, SelectedSeries, SeriesPoints, SeriesSource, is_stale,
+};
+pub use strand::PointValue;
+
+/// Reads a selector without a range and without modifiers, as `match[]` has them.
+///
+/// # Errors
+/// Text that isn't such a selector is [`QueryErrorKind::BadData`].
+pub fn parse_selector(text: &str, limits: &QueryLimits) -> Result<Vec<LabelMatcher>, QueryError> {
+    parse::selector(text, limits)
+}

@@ -1,0 +1,116 @@
+use std::cell::Cell;
+
+use super::*;
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let source = written(&[]);
+    let f = |query: &str, part: &str| {
+        let answer = ask(&source, query, 0);
+        assert!(answer.starts_with("bad_data: "), "{query}: {answer}");
+        assert!(answer.contains(part), "{query}: {answer}");
+    };
+    f("mad_over_time(x[5m])", "mad_over_time");
+    f("info(x)", "info");
+    f("no_function(x)", "no_function");
+    f("x + on (a) fill (0) y", "fill");
+    f("{a=\"b\" or c=\"d\"}", "or");
+    f("sum(1)", "in aggregation expression, got scalar");
+    f(
+        "limitk(x, x)",
+        "expected type scalar in aggregation parameter, got instant vector",
+    );
+    f(
+        "exp(NaN)",
+        "expected type instant vector in call to function \"exp\", got scalar",
+    );
+    f("rate(x)", "expected type");
+    f(
+        "1 == 2",
+        "comparisons between scalars must use BOOL modifier",
+    );
+    f(
+        "{a=~\".*\"}",
+        "vector selector must contain at least one non-empty matcher",
+    );
+    f("x{__name__=\"y\"}", "metric name must not be set twice");
+    f("x{a=~\"[\"}", "invalid regular expression");
+    f("x{a=~\"a)|(b\"}", "invalid regular expression");
+    f("", "");
+}
+
+#[test]
+fn limits_end_a_query() {
+    let source = written(&[("x", "0 1 2 3 4 5 6 7 8 9"), ("y", "0 1 2 3 4 5 6 7 8 9")]);
+    let limited = |change: &dyn Fn(&mut QueryLimits)| {
+        let mut options = QueryOptions::default();
+        change(&mut options.limits);
+        options
+    };
+    let f = |query: &str, options: &QueryOptions, part: &str| {
+        let answer = ask_with(&source, query, 9, options);
+        assert!(answer.contains(part), "{query}: {answer}");
+    };
+    let few = limited(&|limits| limits.max_samples = 6);
+    f(
+        "count_over_time(x[10m])",
+        &few,
+        "execution: query processing would load too many samples",
+    );
+    f("count_over_time(x[5m])", &few, "{} 5");
+    let small = limited(&|limits| limits.max_memory = 10_000);
+    f("x[10m]", &small, "@540");
+    f(
+        "max_over_time(x[1d:1s])",
+        &small,
+        "more than 10000 bytes of memory",
+    );
+    // This ended a real Prometheus.
+    let usual = QueryOptions::default();
+    f("max_over_time(x[100000d:1ms])", &usual, "bytes of memory");
+    let short = limited(&|limits| limits.max_text = 4);
+    f(
+        "x + x",
+        &short,
+        "bad_data: the query has 5 bytes, more than 4",
+    );
+}
+
+#[test]
+fn a_query_ends_when_it_is_told_to() {
+    let source = written(&[("x", "0 1 2 3")]);
+    let options = QueryOptions::default();
+    let query = PromQuery::parse("max_over_time(x[1d:1s])", &options.limits).unwrap();
+    let asked = Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        (asked.get() > 1).then_some(Interruption::Cancelled)
+    };
+    let error = query.instant(&source, 3 * MINUTE, &options, &stop);
+    assert_eq!(error.unwrap_err().kind, QueryErrorKind::Canceled);
+    assert_eq!(asked.get(), 2);
+    let stop = || Some(Interruption::TimedOut);
+    let error = query.instant(&source, 3 * MINUTE, &options, &stop);
+    assert_eq!(error.unwrap_err().kind, QueryErrorKind::Timeout);
+}
+
+#[test]
+fn notes_are_those_of_prometheus() {
+    let source = written(&[("x", "0 1 2 3")]);
+    let options = QueryOptions::default();
+    let query = PromQuery::parse("rate(x[5m]) + quantile(7, x)", &options.limits).unwrap();
+    let answer = query
+        .instant(&source, 3 * MINUTE, &options, &|| None)
+        .unwrap();
+    assert_eq!(
+        answer.warnings,
+        ["PromQL warning: quantile value should be between 0 and 1, got 7"]
+    );
+    assert_eq!(
+        answer.infos,
+        [
+            "PromQL info: metric might not be a counter, name does not end in \
+             _total/_sum/_count/_bucket: \"x\""
+        ]
+    );
+}

@@ -1,0 +1,344 @@
+//! Two answers to one query, side by side.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and needs another part of it each"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::lib::{
+    LabelSet, NativeHistogram, PointValue, QueryAnswer, QueryError, QueryValue, SeriesPoints,
+};
+
+/// How far two numbers may lie apart.
+const TOLERANCE: f64 = 1e-9;
+/// What is left of a difference of two equal shares of a histogram.
+const LEFT_OF_SHARES: f64 = 1e-15;
+
+/// A value as both sides say it.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    Float(f64),
+    /// Count, sum, and the buckets with their bounds.
+    Histogram(f64, f64, Vec<[f64; 3]>),
+}
+
+/// An answer as both sides give it: values by series and time in milliseconds, or the type
+/// of an error.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Error(String, String),
+    Text(String),
+    Values(BTreeMap<String, Vec<(i64, Shown)>>),
+}
+
+/// Everything that was said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub outcome: Outcome,
+    /// The labels of the series in the order of the answer.
+    pub order: Vec<String>,
+    pub notes: BTreeSet<String>,
+}
+
+/// What differs, if something does.
+pub fn difference(ours: &Said, theirs: &Said, ordered: bool) -> Option<String> {
+    match (&ours.outcome, &theirs.outcome) {
+        (Outcome::Error(ours, ours_text), Outcome::Error(theirs, theirs_text)) => {
+            (ours != theirs).then(|| format!("errors: {ours} {ours_text} / {theirs} {theirs_text}"))
+        }
+        (Outcome::Text(ours), Outcome::Text(theirs)) => {
+            (ours != theirs).then(|| format!("texts: {ours} / {theirs}"))
+        }
+        (Outcome::Values(mine), Outcome::Values(other)) => values(mine, other)
+            .or_else(|| {
+                let differs = ordered && ours.order != theirs.order;
+                differs.then(|| format!("order: {:?} / {:?}", ours.order, theirs.order))
+            })
+            .or_else(|| notes(&ours.notes, &theirs.notes)),
+        (ours, theirs) => Some(format!("kinds: {} / {}", brief(ours), brief(theirs))),
+    }
+}
+
+/// Of more than ten notes Prometheus shows any ten.
+fn notes(ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> Option<String> {
+    let omitted = |notes: &BTreeSet<String>| -> BTreeSet<String> {
+        let notes = notes.iter();
+        notes
+            .filter(|note| note.ends_with("omitted"))
+            .cloned()
+            .collect()
+    };
+    // Of those between one vector and another Prometheus shows the last of a step.
+    const LAST_OF_A_STEP: &str = "incompatible sample types";
+    let shows = |notes: &BTreeSet<String>| notes.iter().any(|note| note.contains(LAST_OF_A_STEP));
+    if shows(ours) && shows(theirs) && theirs.is_subset(ours) {
+        return None;
+    }
+    let same = if omitted(theirs).is_empty() {
+        ours == theirs
+    } else {
+        omitted(ours) == omitted(theirs)
+    };
+    (!same).then(|| format!("notes: {ours:?} / {theirs:?}"))
+}
+
+fn brief(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Values(values) => format!("{} series", values.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+type Values = BTreeMap<String, Vec<(i64, Shown)>>;
+
+fn values(ours: &Values, theirs: &Values) -> Option<String> {
+    let only = |a: &Values, b: &Values| -> Vec<String> {
+        a.keys()
+            .filter(|key| !b.contains_key(*key))
+            .cloned()
+            .collect()
+    };
+    let (mine, other) = (only(ours, theirs), only(theirs, ours));
+    if !mine.is_empty() || !other.is_empty() {
+        return Some(format!("only ours {mine:?}, only theirs {other:?}"));
+    }
+    for (labels, mine) in ours {
+        let other = &theirs[labels];
+        let times = |points: &[(i64, Shown)]| -> BTreeSet<i64> {
+            points.iter().map(|(time, _)| *time).collect()
+        };
+        let (mine_at, other_at) = (times(mine), times(other));
+        if mine_at != other_at {
+            let extra: Vec<_> = mine_at.difference(&other_at).take(3).collect();
+            let missing: Vec<_> = other_at.difference(&mine_at).take(3).collect();
+            return Some(format!(
+                "{labels}: times {extra:?} extra, {missing:?} missing"
+            ));
+        }
+        let pairs = mine.iter().zip(other);
+        for ((time, mine), (_, other)) in pairs {
+            if !same(mine, other) {
+                return Some(format!("{labels} at {time}: {mine:?} / {other:?}"));
+            }
+        }
+    }
+    None
+}
+
+fn same(a: &Shown, b: &Shown) -> bool {
+    match (a, b) {
+        (Shown::Float(a), Shown::Float(b)) => close(*a, *b),
+        (Shown::Histogram(count, sum, buckets), Shown::Histogram(count_b, sum_b, others)) => {
+            let mut pairs = buckets.iter().flatten().zip(others.iter().flatten());
+            close(*count, *count_b)
+                && close(*sum, *sum_b)
+                && buckets.len() == others.len()
+                && pairs.all(|(a, b)| close(*a, *b))
+        }
+        _ => false,
+    }
+}
+
+fn close(a: f64, b: f64) -> bool {
+    a == b
+        || (a.is_nan() && b.is_nan())
+        || (a - b).abs() <= LEFT_OF_SHARES
+        || (a.is_finite() && b.is_finite() && (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()))
+}
+
+/// What Prometheus said.
+pub fn theirs(answer: &Value) -> Said {
+    let list = |key: &str| -> Vec<String> {
+        let list = answer[key].as_array().into_iter().flatten();
+        list.filter_map(|note| note.as_str().map(plain_note))
+            .collect()
+    };
+    let notes = list("warnings").into_iter().chain(list("infos"));
+    // Of colliding resets we say nothing, see the module's documentation.
+    let notes = notes.filter(|note| !note.contains("conflicting counter resets"));
+    let mut said = Said {
+        outcome: Outcome::Values(BTreeMap::new()),
+        order: Vec::new(),
+        notes: notes.collect(),
+    };
+    if answer["status"] != "success" {
+        let text = |key: &str| answer[key].as_str().unwrap_or("").to_owned();
+        said.outcome = Outcome::Error(text("errorType"), text("error"));
+        return said;
+    }
+    let (kind, result) = (&answer["data"]["resultType"], &answer["data"]["result"]);
+    let mut values = BTreeMap::new();
+    match kind.as_str() {
+        Some("string") => {
+            said.outcome = Outcome::Text(result[1].as_str().unwrap_or("").to_owned());
+            return said;
+        }
+        Some("scalar") => {
+            values.insert(String::new(), vec![(0, number(&result[1]))]);
+        }
+        _ => {
+            for series in result.as_array().into_iter().flatten() {
+                let labels = their_labels(&series["metric"]);
+                said.order.push(labels.clone());
+                values.insert(labels, their_points(series));
+            }
+        }
+    }
+    said.outcome = Outcome::Values(values);
+    said
+}
+
+/// A note without where in the text it arose, and without examples.
+fn plain_note(note: &str) -> String {
+    let note = note.split(", from buckets").next().unwrap_or(note);
+    let end = note.rfind(" (").filter(|_| note.ends_with(')'));
+    let is_place = end.is_some_and(|at| note[at + 2..].starts_with(|c: char| c.is_ascii_digit()));
+    rounded(match end {
+        Some(at) if is_place => &note[..at],
+        _ => note,
+    })
+}
+
+/// A note whose number is rounded.
+fn rounded(note: &str) -> String {
+    let Some((before, number)) = note.split_once(", got ") else {
+        return note.to_owned();
+    };
+    match number.split(',').next().unwrap_or("").parse::<f64>() {
+        Ok(number) => format!("{before}, got {number:.6e}"),
+        Err(_) => note.to_owned(),
+    }
+}
+
+fn their_labels(metric: &Value) -> String {
+    let labels = metric.as_object().into_iter().flatten();
+    let labels: BTreeMap<&str, &str> = labels
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("")))
+        .collect();
+    format!("{labels:?}")
+}
+
+fn our_labels(labels: &LabelSet) -> String {
+    let labels: BTreeMap<&str, &str> = labels
+        .iter()
+        .map(|label| (&*label.name, &*label.value))
+        .collect();
+    format!("{labels:?}")
+}
+
+fn their_points(series: &Value) -> Vec<(i64, Shown)> {
+    let mut points = Vec::new();
+    let time = |point: &Value| (point[0].as_f64().unwrap_or(0.0) * 1_000.0).round() as i64;
+    if let Some(point) = series.get("value") {
+        points.push((time(point), number(&point[1])));
+    }
+    if let Some(point) = series.get("histogram") {
+        points.push((time(point), histogram(&point[1])));
+    }
+    for point in series["values"].as_array().into_iter().flatten() {
+        points.push((time(point), number(&point[1])));
+    }
+    for point in series["histograms"].as_array().into_iter().flatten() {
+        points.push((time(point), histogram(&point[1])));
+    }
+    points.sort_by_key(|(time, _)| *time);
+    points
+}
+
+fn number(value: &Value) -> Shown {
+    Shown::Float(float(value))
+}
+
+fn float(value: &Value) -> f64 {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(f64::NAN)
+}
+
+fn histogram(value: &Value) -> Shown {
+    let buckets = value["buckets"].as_array().into_iter().flatten();
+    let buckets = buckets.map(|bucket| [float(&bucket[1]), float(&bucket[2]), float(&bucket[3])]);
+    // An empty bucket times NaN is NaN, and how many empty ones there are says nothing.
+    let buckets = buckets.filter(|bucket| !bucket[2].is_nan());
+    Shown::Histogram(
+        float(&value["count"]),
+        float(&value["sum"]),
+        buckets.collect(),
+    )
+}
+
+/// What we said.
+pub fn ours(answer: Result<QueryAnswer, QueryError>, at: i64) -> Said {
+    let mut said = Said {
+        outcome: Outcome::Values(BTreeMap::new()),
+        order: Vec::new(),
+        notes: BTreeSet::new(),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            said.outcome = Outcome::Error(error.kind.as_str().to_owned(), error.message);
+            return said;
+        }
+    };
+    let notes = answer.warnings.iter().chain(&answer.infos);
+    said.notes = notes.map(|note| plain_note(note)).collect();
+    let mut values = BTreeMap::new();
+    match answer.value {
+        QueryValue::Text(text) => {
+            said.outcome = Outcome::Text(text);
+            return said;
+        }
+        QueryValue::Scalar(value) => {
+            values.insert(String::new(), vec![(0, Shown::Float(value))]);
+        }
+        QueryValue::Vector(samples) => {
+            for (labels, value) in samples {
+                let labels = our_labels(&labels);
+                said.order.push(labels.clone());
+                values.insert(labels, vec![(at, our_value(&value))]);
+            }
+        }
+        QueryValue::Matrix(matrix) => {
+            for series in matrix {
+                let labels = our_labels(&series.labels);
+                said.order.push(labels.clone());
+                values.insert(labels, our_points(&series.points));
+            }
+        }
+    }
+    said.outcome = Outcome::Values(values);
+    said
+}
+
+fn our_points(points: &SeriesPoints) -> Vec<(i64, Shown)> {
+    let floats = points.times.iter().zip(&points.values);
+    let mut shown: Vec<(i64, Shown)> = floats
+        .map(|(time, value)| (*time, Shown::Float(*value)))
+        .collect();
+    let histograms = points.histograms.iter();
+    shown.extend(histograms.map(|(time, histogram)| (*time, our_histogram(histogram))));
+    shown.sort_by_key(|(time, _)| *time);
+    shown
+}
+
+fn our_value(value: &PointValue) -> Shown {
+    match value {
+        PointValue::Float(value) => Shown::Float(*value),
+        PointValue::Histogram(histogram) => our_histogram(histogram),
+    }
+}
+
+fn our_histogram(histogram: &NativeHistogram) -> Shown {
+    let buckets = histogram.buckets();
+    let buckets = buckets.iter();
+    let buckets = buckets.filter(|bucket| bucket.count != 0.0 && !bucket.count.is_nan());
+    let buckets = buckets.map(|bucket| [bucket.lower, bucket.upper, bucket.count]);
+    Shown::Histogram(histogram.count, histogram.sum, buckets.collect())
+}
