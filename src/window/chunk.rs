@@ -4,6 +4,7 @@
 //! numbers have their [`Digest`] beside them. As bytes a chunk is: count, kind of body, first
 //! timestamp, timestamps, start times, then layout and columns.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::bits::{ByteReader, put_signed, put_varint};
@@ -163,13 +164,23 @@ impl Chunk {
     ///
     /// If the bytes of the chunk are damaged, which those of a sealed one never are.
     pub(super) fn unpack(&self, scratch: &mut Scratch, plain: &mut Plain) -> Result<(), Corrupt> {
-        self.unpack_times(&mut plain.times)?;
+        let count = self.count as usize;
+        self.times.decode(self.first, count, &mut plain.times)?;
         self.unpack_rows(scratch, plain)
     }
 
-    /// The timestamps alone.
-    pub(super) fn unpack_times(&self, times: &mut Vec<i64>) -> Result<(), Corrupt> {
-        self.times.decode(self.first, self.count as usize, times)
+    /// Appends the timestamps between two times, both included, but for those of the first
+    /// `skip` points, and answers which these are.
+    pub(super) fn unpack_times(
+        &self,
+        from: i64,
+        to: i64,
+        skip: usize,
+        times: &mut Vec<i64>,
+    ) -> Result<Range<usize>, Corrupt> {
+        let count = self.count as usize;
+        self.times
+            .decode_range(self.first, count, from..=to, skip, times)
     }
 
     /// `None` for numbers.

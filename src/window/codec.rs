@@ -202,37 +202,35 @@ fn unordered(value: i64) -> f64 {
 fn decimals(values: &[u64], scratch: &mut Scratch) -> Option<u8> {
     let most = values.len() / 24 + 2;
     let mut exponent = 0;
-    let mut exceptions = 0;
-    for bits in values {
-        if integer(*bits, exponent).is_some() {
-            continue;
-        }
-        let finer = (exponent + 1..POWERS.len()).find(|finer| integer(*bits, *finer).is_some());
-        match finer {
-            Some(finer) => exponent = finer,
-            None => {
-                exceptions += 1;
-                if exceptions > most {
-                    return None;
+    // Until no value needs a finer power than those before it.
+    'finer: loop {
+        scratch.integers.clear();
+        scratch.exceptions.clear();
+        // An exception takes the integer before it, so that it costs nothing in its block.
+        let mut last = None;
+        for (index, bits) in values.iter().enumerate() {
+            if let Some(value) = integer(*bits, exponent) {
+                // Exceptions at the beginning take the first integer.
+                if last.is_none() {
+                    scratch.integers.fill(value);
                 }
+                scratch.integers.push(value);
+                last = Some(value);
+                continue;
             }
+            let mut finer = exponent + 1..POWERS.len();
+            if let Some(finer) = finer.find(|finer| integer(*bits, *finer).is_some()) {
+                exponent = finer;
+                continue 'finer;
+            }
+            scratch.exceptions.push((index, *bits));
+            if scratch.exceptions.len() > most {
+                return None;
+            }
+            scratch.integers.push(last.unwrap_or(0));
         }
+        return last.map(|_| exponent as u8);
     }
-    scratch.integers.clear();
-    scratch.exceptions.clear();
-    // An exception takes the integer before it, so that it costs nothing in its block.
-    let mut last = values
-        .iter()
-        .find_map(|bits| integer(*bits, exponent))
-        .unwrap_or(0);
-    for (index, bits) in values.iter().enumerate() {
-        match integer(*bits, exponent) {
-            Some(value) => last = value,
-            None => scratch.exceptions.push((index, *bits)),
-        }
-        scratch.integers.push(last);
-    }
-    (scratch.exceptions.len() <= most).then_some(exponent as u8)
 }
 
 /// The integer that, divided by the power of ten, is the number bit for bit.

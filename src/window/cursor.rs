@@ -25,6 +25,8 @@ pub struct Cursor<'s> {
     buffers: Buffers,
     /// The points that are unpacked, in range, and not read.
     current: Range<usize>,
+    /// The point whose time is the first that was unpacked.
+    offset: usize,
     layout: Option<&'s Layout>,
 }
 
@@ -55,6 +57,7 @@ impl Excerpt {
             next: 0,
             buffers,
             current: 0..0,
+            offset: 0,
             layout: None,
         }
     }
@@ -78,7 +81,7 @@ impl Cursor<'_> {
         }
         let at = self.current.start;
         self.current.start += 1;
-        let time = self.plain().times[at];
+        let time = self.plain().times[at - self.offset];
         Some((time, self.piece(at..at + 1).point(0)))
     }
 
@@ -96,7 +99,7 @@ impl Cursor<'_> {
     pub fn next_values(&mut self) -> Option<&[f64]> {
         if self.current.is_empty() && self.is_whole() {
             let index = self.next;
-            if self.unpack_chunk(index, false) {
+            if self.unpack_rows(index) {
                 self.next += 1;
                 return Some(&self.buffers.plain.rows);
             }
@@ -146,36 +149,49 @@ impl Cursor<'_> {
                 return false;
             }
             self.next += 1;
-            let mut skip = 0;
-            if index == excerpt.chunks.len() {
-                self.layout = excerpt.tail_layout.as_ref().map(|layout| &***layout);
-            } else {
-                if !self.unpack_chunk(index, true) {
-                    continue;
+            self.current = match excerpt.chunks.get(index) {
+                None => {
+                    self.layout = excerpt.tail_layout.as_ref().map(|layout| &***layout);
+                    0..excerpt.tail.times.len()
                 }
-                self.layout = excerpt.chunks[index].layout().map(|layout| &***layout);
-                if index == 0 {
-                    skip = excerpt.skip;
+                Some(chunk) => {
+                    self.layout = chunk.layout().map(|layout| &***layout);
+                    self.unpack_range(index)
                 }
-            }
-            let times = &self.plain().times;
-            let start = times.partition_point(|time| *time < excerpt.from);
-            let end = times.partition_point(|time| *time <= excerpt.to);
-            self.current = start.max(skip)..end;
+            };
+            self.offset = self.current.start;
             if !self.current.is_empty() {
                 return true;
             }
         }
     }
 
-    fn unpack_chunk(&mut self, index: usize, with_times: bool) -> bool {
+    /// Unpacks the rows of a chunk and the times of those in range, and answers which these are.
+    fn unpack_range(&mut self, index: usize) -> Range<usize> {
+        let excerpt = self.excerpt;
+        let times = &mut self.buffers.plain.times;
+        times.clear();
+        let skip = if index == 0 { excerpt.skip } else { 0 };
+        let range = excerpt.chunks[index].unpack_times(excerpt.from, excerpt.to, skip, times);
+        match range {
+            Ok(range) if !range.is_empty() && self.unpack_rows(index) => range,
+            Ok(_) => 0..0,
+            Err(_) => {
+                debug_assert!(false, "a sealed chunk is damaged");
+                0..0
+            }
+        }
+    }
+
+    /// Unpacks the rows of a chunk.
+    fn unpack_rows(&mut self, index: usize) -> bool {
         let Buffers { plain, scratch } = &mut self.buffers;
-        plain.clear();
+        plain.rows.clear();
+        plain.starts.clear();
         // What this process packed it can unpack.
-        let unpacked = self.excerpt.chunks.get(index).is_some_and(|chunk| {
-            (!with_times || chunk.unpack_times(&mut plain.times).is_ok())
-                && chunk.unpack_rows(scratch, plain).is_ok()
-        });
+        let unpacked = self.excerpt.chunks[index]
+            .unpack_rows(scratch, plain)
+            .is_ok();
         debug_assert!(unpacked, "a sealed chunk is damaged");
         unpacked
     }
@@ -193,7 +209,7 @@ impl Cursor<'_> {
         let plain = self.plain();
         let columns = self.layout.map_or(1, Layout::columns);
         Piece {
-            times: &plain.times[range.clone()],
+            times: &plain.times[range.start - self.offset..range.end - self.offset],
             start: plain.start,
             starts: plain.starts.get(range.clone()).unwrap_or(&[]),
             rows: &plain.rows[range.start * columns..range.end * columns],

@@ -20,7 +20,7 @@ pub struct Digest {
     pub lost: f64,
     /// The sum of the numbers, to be added to `compensation`.
     pub sum: f64,
-    /// What rounding took from `sum` (Neumaier).
+    /// What rounding took from `sum`.
     pub compensation: f64,
     /// The least, 0 if there is none.
     pub min: f64,
@@ -137,12 +137,10 @@ impl Digest {
 
     #[inline]
     fn add_to_sum(&mut self, value: f64) {
+        // Knuth's way: without asking which is greater.
         let sum = self.sum + value;
-        if self.sum.abs() >= value.abs() {
-            self.compensation += (self.sum - sum) + value;
-        } else {
-            self.compensation += (value - sum) + self.sum;
-        }
+        let added = sum - self.sum;
+        self.compensation += (self.sum - (sum - added)) + (value - added);
         self.sum = sum;
     }
 }

@@ -30,9 +30,13 @@ impl Excerpt {
     pub(super) fn take(&mut self, ring: &Ring, timelines: &Timelines, from: i64, to: i64) {
         self.clear();
         (self.from, self.to) = (from, to);
-        let before = ring.chunks.partition_point(|chunk| chunk.last < from);
-        let until = ring.chunks.partition_point(|chunk| chunk.first <= to);
-        let range = before..until.max(before);
+        // From the newest, which is what is asked for most.
+        let newer = ring.chunks.iter().rev();
+        let after = newer.clone().take_while(|chunk| chunk.first > to).count();
+        let until = ring.chunks.len() - after;
+        let inside = newer.skip(after).take_while(|chunk| chunk.last >= from);
+        let before = until - inside.count();
+        let range = before..until;
         self.chunks.extend(ring.chunks.range(range).cloned());
         self.skip = if before == 0 { ring.skip as usize } else { 0 };
         let span = ring.head.span;

@@ -78,6 +78,25 @@ impl Head {
         }
     }
 
+    /// Whether a number can be put behind the others without memory, and at once.
+    #[inline]
+    pub(super) fn has_room(&self, start: i64, bits: u64) -> bool {
+        let room = match &self.values {
+            HeadValues::Constant(known) => *known == bits,
+            HeadValues::Numbers(list) => list.len() < list.capacity(),
+            HeadValues::Rows(_) => false,
+        };
+        room && self.span.len > 0 && self.start == start && self.starts.is_none()
+    }
+
+    /// Puts a number for which there is room behind the others, whose time the span has already.
+    #[inline]
+    pub(super) fn push(&mut self, bits: u64) {
+        if let HeadValues::Numbers(list) = &mut self.values {
+            list.push(bits);
+        }
+    }
+
     /// Bytes that one more point takes at most.
     #[inline]
     pub(super) fn growth(&self, arrival: &Arrival<'_>, most: usize) -> usize {

@@ -1,5 +1,6 @@
 //! What can be asked of the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalog::MetricInfo;
@@ -121,6 +122,31 @@ impl Windows {
     /// All series, in the order of their ids.
     pub fn rings(&self) -> impl Iterator<Item = RingInfo> {
         self.catalog.ids().filter_map(|id| self.ring(id))
+    }
+
+    /// The times of the oldest and the newest readable point of all.
+    #[must_use]
+    pub fn extent(&self) -> Option<(i64, i64)> {
+        let timelines = &self.works.timelines;
+        let extent = |id: RingId| {
+            let ring = &self.rings[id.slot as usize].ring;
+            Some((ring.oldest(timelines)?, ring.newest()?))
+        };
+        let extents = self.catalog.ids().filter_map(extent);
+        extents.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+
+    /// Readable points by metric, in the order of the names.
+    #[must_use]
+    pub fn points_by_name(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut points = BTreeMap::new();
+        for id in self.catalog.ids() {
+            if let Some(key) = self.catalog.identity(id) {
+                let name = Arc::clone(self.catalog.text(key.name));
+                *points.entry(name).or_default() += self.rings[id.slot as usize].ring.len();
+            }
+        }
+        points
     }
 
     /// Metrics, with series and without, in no order.

@@ -95,24 +95,30 @@ impl Timelines {
     /// `false` if the span has to be sealed first.
     #[inline]
     pub(super) fn append(&mut self, span: &mut HeadSpan, time: i64) -> bool {
-        if let Some(line) = self.lines.get_mut(span.line as usize)
-            && span.len > 0
-        {
-            let next = span.from as usize + span.len as usize;
-            let len = line.listing.len();
-            if next < len {
-                if line.at(next) == time {
-                    span.len += 1;
-                    self.recent = span.line;
-                    return true;
-                }
-            } else if len < self.most && line.append(time, &mut self.bytes) {
-                span.len += 1;
-                self.recent = span.line;
-                return true;
-            }
+        self.step(span, time) || self.append_elsewhere(span, time)
+    }
+
+    /// Extends the span by a time behind its last, if its timeline has it there or ends.
+    #[inline]
+    pub(super) fn step(&mut self, span: &mut HeadSpan, time: i64) -> bool {
+        let Some(line) = self.lines.get_mut(span.line as usize) else {
+            return false;
+        };
+        if span.len == 0 {
+            return false;
         }
-        self.append_elsewhere(span, time)
+        let next = span.from as usize + span.len as usize;
+        let len = line.listing.len();
+        let found = if next < len {
+            line.at(next) == time
+        } else {
+            len < self.most && line.append(time, &mut self.bytes)
+        };
+        if found {
+            span.len += 1;
+            self.recent = span.line;
+        }
+        found
     }
 
     /// Puts a time where it belongs among those of the span, none of which it equals. Answers

@@ -4,6 +4,7 @@
 //! runs. All else is packed, and as the series of one scrape have the same timestamps, the
 //! packed bytes are shared among their chunks.
 
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::bits::{ByteReader, put_signed, put_varint};
@@ -74,6 +75,47 @@ impl Times {
             }
             Self::Packed(packed) => decode_packed(packed, count, times),
         }
+    }
+
+    /// Appends those of the timestamps that lie in a range, without the first `skip`, and answers
+    /// which these are.
+    pub(super) fn decode_range(
+        &self,
+        first: i64,
+        count: usize,
+        range: RangeInclusive<i64>,
+        skip: usize,
+        times: &mut Vec<i64>,
+    ) -> Result<Range<usize>, Corrupt> {
+        let (from, to) = (*range.start(), *range.end());
+        if let Self::Regular(step) = self
+            && *step > 0
+        {
+            // Steps until a time is reached, as often as there are points at most.
+            let steps = |time: i64| {
+                let distance = time.saturating_sub(first);
+                usize::try_from(distance.max(0) / step)
+                    .unwrap_or(count)
+                    .min(count)
+            };
+            let start = steps(from.saturating_add(step - 1)).max(skip);
+            let end = if to < first {
+                0
+            } else {
+                (steps(to) + 1).min(count)
+            };
+            let found = start..end.max(start);
+            times.extend(found.clone().map(|index| first + step * index as i64));
+            return Ok(found);
+        }
+        let before = times.len();
+        self.decode(first, count, times)?;
+        let all = &times[before..];
+        let start = all.partition_point(|time| *time < from).max(skip);
+        let end = all.partition_point(|time| *time <= to).max(start);
+        times.truncate(before + end);
+        times.drain(before..before + start);
+        Ok(start..end)
     }
 
     /// Whether two chunks are known to have the same timestamps, if their first and their count

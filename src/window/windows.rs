@@ -312,7 +312,6 @@ impl Windows {
         time: i64,
         arrival: &Arrival<'_>,
     ) -> Result<Placed, StoreRefusal> {
-        let most = self.works.head_points(arrival.row.len());
         let Some(slot) = self.rings.get_mut(id.slot as usize) else {
             return Err(self.refuse(StoreRefusal::UnknownSeries));
         };
@@ -325,8 +324,28 @@ impl Windows {
         if !slot.ring.is_newer(time) {
             return self.store_late(id, time, arrival);
         }
-        let growth = slot.ring.head.growth(arrival, most);
-        if growth > 0 && !self.make_room_for(id, growth) {
+        if arrival.layout.is_none() {
+            let bits = arrival.row[0];
+            let ring = &mut slot.ring;
+            if let Some(more) = ring.append_at_once(&mut self.works, time, arrival.start, bits) {
+                slot.arrived = self.uptime;
+                self.samples += more;
+                return Ok(Placed::Newest);
+            }
+        }
+        self.append(id, time, arrival)
+    }
+
+    /// Puts the newest point behind the others, whatever it takes.
+    fn append(
+        &mut self,
+        id: RingId,
+        time: i64,
+        arrival: &Arrival<'_>,
+    ) -> Result<Placed, StoreRefusal> {
+        let most = self.works.head_points(arrival.row.len());
+        let growth = self.rings[id.slot as usize].ring.head.growth(arrival, most);
+        if growth > 0 && !self.make_room(growth) {
             return Err(self.refuse(StoreRefusal::MaxMemory));
         }
         let slot = &mut self.rings[id.slot as usize];
@@ -345,7 +364,7 @@ impl Windows {
         time: i64,
         arrival: &Arrival<'_>,
     ) -> Result<Placed, StoreRefusal> {
-        if !self.make_room_for(id, arrival.row.len() * 16) {
+        if !self.make_room(arrival.row.len() * 16) {
             return Err(self.refuse(StoreRefusal::MaxMemory));
         }
         let slot = &mut self.rings[id.slot as usize];
@@ -357,39 +376,27 @@ impl Windows {
         placed.ok_or_else(|| self.refuse(StoreRefusal::TooOld))
     }
 
-    /// Makes room for more in a series, by sealing what it has if need be.
+    /// Whether that many bytes are free, or were made so.
     #[inline]
-    fn make_room_for(&mut self, id: RingId, need: usize) -> bool {
-        self.bytes() + need <= self.settings.max_memory || self.make_room_by_sealing(id, need)
-    }
-
-    #[cold]
-    fn make_room_by_sealing(&mut self, id: RingId, need: usize) -> bool {
-        if self.make_room(need) {
-            return true;
-        }
-        let ring = &mut self.rings[id.slot as usize].ring;
-        let bytes = ring.bytes();
-        ring.seal(&mut self.works, id.slot);
-        self.ring_bytes = self.ring_bytes - bytes + ring.bytes();
-        self.make_room(need)
+    fn make_room(&mut self, need: usize) -> bool {
+        self.bytes() + need <= self.settings.max_memory || self.sweep(need)
     }
 
     /// Drops the oldest chunks until that many bytes are free. A sweep looks at all series, so
-    /// it frees enough for the next to be far.
-    fn make_room(&mut self, need: usize) -> bool {
+    /// it frees enough for the next to be far. If there are no chunks, the heads become some.
+    #[cold]
+    fn sweep(&mut self, need: usize) -> bool {
         let most = self.settings.max_memory;
+        let target = most.saturating_sub(need.max(most / SWEEP_SHARE));
         while self.bytes() + need > most {
-            let target = most.saturating_sub(need.max(most / SWEEP_SHARE));
             let mut oldest: Vec<(i64, u32)> = (0..)
                 .zip(&self.rings)
-                .filter_map(|(slot, ring)| Some((ring.ring.oldest_chunk()?.0, slot)))
+                .filter_map(|(slot, ring)| Some((ring.ring.oldest_chunk()?, slot)))
                 .collect();
-            if oldest.is_empty() {
+            if oldest.is_empty() && !self.seal_heads() {
                 return false;
             }
             oldest.sort_unstable();
-            // Chunks that end together go together, within one part of the sweep.
             for (_, slot) in oldest {
                 let ring = &mut self.rings[slot as usize].ring;
                 let (bytes, len) = (ring.bytes(), ring.len());
@@ -403,6 +410,19 @@ impl Windows {
             }
         }
         true
+    }
+
+    /// Seals all heads that take memory of their own; `false` if there are none.
+    fn seal_heads(&mut self) -> bool {
+        let before = self.ring_bytes;
+        for (slot, ring) in (0..).zip(&mut self.rings) {
+            if ring.ring.head.bytes() > 0 {
+                let bytes = ring.ring.bytes();
+                ring.ring.seal(&mut self.works, slot);
+                self.ring_bytes = self.ring_bytes - bytes + ring.ring.bytes();
+            }
+        }
+        self.ring_bytes != before
     }
 
     #[cold]

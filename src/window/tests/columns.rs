@@ -84,7 +84,7 @@ fn chunk(times: &[i64], starts: &[i64], layout: Option<&SharedLayout>, rows: &[u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_column_comes_back_bit_for_bit(column in column()) {

@@ -142,3 +142,24 @@ fn a_metric_that_was_described_is_known_without_series() {
     assert_eq!(metrics.len(), 1);
     assert_eq!((&**metrics[0].0, &*metrics[0].1.unit), ("m", "By"));
 }
+
+#[test]
+fn counts_and_times_are_those_of_all_series() {
+    let mut windows = small(|_| ());
+    assert_eq!(windows.extent(), None);
+    for (name, series, from) in [("a", "1", 50), ("a", "2", 20), ("b", "1", 90)] {
+        let id = windows
+            .register(name, ValueKind::Gauge, &[("s", series)])
+            .unwrap();
+        for time in from..100 {
+            windows.push(id, time, f64::NAN).unwrap();
+        }
+    }
+    assert_eq!(windows.extent(), Some((20, 99)));
+    let points = windows.points_by_name();
+    let points: Vec<_> = points
+        .iter()
+        .map(|(name, points)| (&**name, *points))
+        .collect();
+    assert_eq!(points, [("a", 130), ("b", 10)]);
+}

@@ -177,7 +177,7 @@ fn expected(model: &Model, from: i64, to: i64) -> Vec<Plain> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// After any pushes the series hold exactly what they should, in order, bit for bit, and
     /// the books are right.

@@ -158,7 +158,7 @@ fn points() -> impl Strategy<Value = Points> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn every_statistic_is_what_a_walk_comes_to(
