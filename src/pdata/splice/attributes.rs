@@ -2,6 +2,7 @@
 
 use crate::pdata::view::{Attributes, Encoded, KeyValue, Value};
 use crate::pdata::wire::{FIXED64, LEN, VARINT, WireFields, put_varint};
+use crate::steps;
 
 /// The attributes that a resource, scope, point, span or log record will have. Until they are
 /// begun, it keeps its own.
@@ -9,6 +10,8 @@ use crate::pdata::wire::{FIXED64, LEN, VARINT, WireFields, put_varint};
 pub struct Replacement {
     begun: bool,
     writer: AttributeWriter,
+    /// What a revision writes, until it takes the place of what it was made from.
+    revised: AttributeWriter,
 }
 
 impl Replacement {
@@ -17,6 +20,33 @@ impl Replacement {
         self.begun = true;
         self.writer.out.clear();
         &mut self.writer
+    }
+
+    /// Lets `write` make new attributes of those that there are now: `came`, which are the old
+    /// ones, until something is begun. Where it says no, what it wrote counts for nothing. Both
+    /// stand here encoded, however many revisions there are.
+    pub fn revise(
+        &mut self,
+        came: Attributes<'_>,
+        write: impl FnOnce(Attributes<'_>, &mut AttributeWriter) -> bool,
+    ) {
+        let now = if self.begun {
+            self.writer.written()
+        } else {
+            came
+        };
+        self.revised.out.clear();
+        self.revised.number = self.writer.number;
+        if write(now, &mut self.revised) {
+            std::mem::swap(&mut self.writer, &mut self.revised);
+            self.begun = true;
+        }
+    }
+
+    /// The bytes of memory that are taken.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.writer.out.capacity() + self.revised.out.capacity()
     }
 
     pub(super) fn reset(&mut self, number: u32) {
@@ -55,7 +85,10 @@ impl AttributeWriter {
     /// Adds attributes as they stand elsewhere.
     pub fn keep_all(&mut self, attributes: Attributes<'_>) {
         match attributes.raw_as(self.number) {
-            Some(fields) => self.out.extend_from_slice(fields),
+            Some(fields) => {
+                steps::count(fields.len());
+                self.out.extend_from_slice(fields);
+            }
             None => attributes
                 .encoded()
                 .for_each(|attribute| self.keep_encoded(attribute)),
@@ -113,6 +146,7 @@ impl AttributeWriter {
     fn bytes(&mut self, number: u32, bytes: &[u8]) {
         self.key(number, LEN);
         put_varint(&mut self.out, bytes.len() as u64);
+        steps::count(bytes.len());
         self.out.extend_from_slice(bytes);
     }
 

@@ -55,7 +55,7 @@ impl<'a> Attributes<'a> {
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         // Compares bytes: only what is found is worth the check for UTF-8.
         let found = self.encoded().find(|attribute| attribute.has_key(key))?;
-        Some(KeyValue::parse(found.0).value)
+        Some(found.read().value)
     }
 
     /// The attributes as they are encoded, in the order in which they were sent: for code
@@ -117,6 +117,23 @@ impl<'a> Encoded<'a> {
             Some(wire::WireValue::Bytes(own)) => own == key.as_bytes(),
             _ => key.is_empty(),
         }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &'a str {
+        let own = || WireFields::new(self.0).find(|field| field.number == 1);
+        match plain::key_of(self.0) {
+            Some(own) => text(own),
+            None => match own().map(|field| field.value) {
+                Some(wire::WireValue::Bytes(own)) => text(own),
+                _ => "",
+            },
+        }
+    }
+
+    /// The whole of it.
+    pub fn read(&self) -> KeyValue<'a> {
+        KeyValue::parse(self.0)
     }
 
     /// The encoded message.

@@ -15,16 +15,16 @@
 //! is.
 
 mod config;
-mod draft;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 
 use regex::Regex;
 
-use self::draft::{Draft, HeldValue};
+use self::rewrite::NewValue;
 use super::constant::Constant;
-use crate::pdata::Replacement;
-use crate::pdata::view::{Attributes, Value as Attribute};
+use crate::pdata::view::{Attributes, Encoded, Value as Attribute};
+use crate::pdata::{AttributeWriter, Replacement};
 use crate::yaml::{FromValue, PlacedNode};
 
 /// A list of actions, at least one.
@@ -32,7 +32,7 @@ use crate::yaml::{FromValue, PlacedNode};
 pub(super) struct Actions {
     actions: Vec<AttributeAction>,
     /// The actions once more, where each puts a value of the configuration under a key of
-    /// its own: they need no draft.
+    /// its own: one pass does all of them.
     puts: Option<Vec<Put>>,
 }
 
@@ -116,11 +116,9 @@ impl Actions {
         if let Some(puts) = &self.puts {
             return put(puts, attributes, new);
         }
-        let mut draft = Draft::new(attributes);
         for action in &self.actions {
-            action.apply(&mut draft);
+            new.revise(attributes, |old, new| action.apply(old, new));
         }
-        draft.write(new);
     }
 }
 
@@ -188,83 +186,89 @@ fn put(puts: &[Put], attributes: Attributes<'_>, new: &mut Replacement) {
 }
 
 impl AttributeAction {
-    fn apply<'a>(&'a self, draft: &mut Draft<'a>) {
+    /// Writes what becomes of some attributes; false where they stay as they are, whatever was
+    /// written.
+    fn apply(&self, old: Attributes<'_>, new: &mut AttributeWriter) -> bool {
         match self {
             Self::Put { key, source, when } => {
                 let fits = match when {
                     When::Always => true,
-                    When::Absent => draft.get(key).is_none(),
-                    When::Present => draft.get(key).is_some(),
+                    When::Absent => old.get(key).is_none(),
+                    When::Present => old.get(key).is_some(),
                 };
-                if fits && let Some(value) = source.value(draft) {
-                    draft.put(key, value);
-                }
+                let Some(value) = source.value(old).filter(|_| fits) else {
+                    return false;
+                };
+                rewrite::put(&mut [NewValue::new(key, value)], old, new);
+                true
             }
-            Self::Delete { key, pattern } => draft.remove(|own| is(own, key, pattern)),
-            Self::Hash { key, pattern } => {
-                // One after the other, as in the Collector: what both name is hashed twice.
-                draft.hash(|own| is(own, key, &None));
-                draft.hash(|own| is(own, &None, pattern));
-            }
+            Self::Delete { key, pattern } => rewrite::remove(old, new, |own| {
+                has_key(own, key.as_ref()) || matches(own, pattern.as_ref())
+            }),
+            // What both name is hashed twice, as in the Collector.
+            Self::Hash { key, pattern } => rewrite::hash(old, new, |own| {
+                u32::from(has_key(own, key.as_ref())) + u32::from(matches(own, pattern.as_ref()))
+            }),
             Self::Extract {
                 key,
                 pattern,
                 names,
             } => {
-                let Some(Attribute::Str(text)) = draft.get(key).map(|value| value.value()) else {
-                    return;
+                let Some(Attribute::Str(text)) = old.get(key) else {
+                    return false;
                 };
                 let Some(found) = pattern.captures(text) else {
-                    return;
+                    return false;
                 };
                 // A group that took no part in the match gives an empty text.
                 let texts = (1..=names.len()).map(|group| {
                     let group = found.get(group);
-                    group.map_or_else(String::new, |found| found.as_str().to_owned())
+                    Attribute::Str(group.map_or("", |found| found.as_str()))
                 });
-                let texts: Vec<String> = texts.collect();
-                for (name, text) in names.iter().zip(texts) {
-                    draft.put(name, HeldValue::Text(text));
-                }
+                let mut values: Vec<_> = names
+                    .iter()
+                    .zip(texts)
+                    .map(|(name, text)| NewValue::new(name, text))
+                    .collect();
+                rewrite::put(&mut values, old, new);
+                true
             }
             Self::Convert { key, target } => {
-                let converted = draft.get(key).and_then(|value| target.of(&value.value()));
-                if let Some(converted) = converted {
-                    draft.put(key, converted);
-                }
+                let Some(value) = old.get(key) else {
+                    return false;
+                };
+                let text;
+                let converted = match (target, value) {
+                    (ActionTarget::Text, Attribute::Str(_)) => None,
+                    (ActionTarget::Text, _) => {
+                        text = value.to_string();
+                        Some(Attribute::Str(&text))
+                    }
+                    (ActionTarget::Int, _) => int(&value).map(Attribute::Int),
+                    (ActionTarget::Double, _) => double(&value).map(Attribute::Double),
+                };
+                let Some(converted) = converted else {
+                    return false;
+                };
+                rewrite::put(&mut [NewValue::new(key, converted)], old, new);
+                true
             }
         }
     }
 }
 
-fn is(own: &str, key: &Option<String>, pattern: &Option<Regex>) -> bool {
-    key.as_deref() == Some(own)
-        || pattern
-            .as_ref()
-            .is_some_and(|pattern| pattern.is_match(own))
+fn has_key(own: Encoded<'_>, key: Option<&String>) -> bool {
+    key.is_some_and(|key| own.has_key(key))
+}
+
+fn matches(own: Encoded<'_>, pattern: Option<&Regex>) -> bool {
+    pattern.is_some_and(|pattern| pattern.is_match(own.key()))
 }
 
 impl ValueSource {
-    fn value<'a>(&'a self, draft: &Draft<'a>) -> Option<HeldValue<'a>> {
-        let attribute = self.attribute.as_ref().and_then(|key| draft.get(key));
-        attribute.cloned().or_else(|| {
-            let constant = self.constant.as_ref()?;
-            Some(HeldValue::As(constant.value()))
-        })
-    }
-}
-
-impl ActionTarget {
-    /// The value with this type; none where it has it, or can't have it.
-    fn of(self, value: &Attribute<'_>) -> Option<HeldValue<'static>> {
-        match (self, *value) {
-            (Self::Text, Attribute::Str(_)) => None,
-            (Self::Text, _) => Some(HeldValue::Text(value.to_string())),
-            (Self::Int, _) => int(value).map(|int| HeldValue::As(Attribute::Int(int))),
-            (Self::Double, _) => {
-                double(value).map(|double| HeldValue::As(Attribute::Double(double)))
-            }
-        }
+    fn value<'a>(&'a self, attributes: Attributes<'a>) -> Option<Attribute<'a>> {
+        let attribute = self.attribute.as_ref().and_then(|key| attributes.get(key));
+        attribute.or_else(|| self.constant.as_ref().map(Constant::value))
     }
 }
 

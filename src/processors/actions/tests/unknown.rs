@@ -30,7 +30,7 @@ fn a_new_value_keeps_the_unknown_fields_of_its_key_value() {
             "[{action: insert, key: a, value: b}]",
             Any::StringValue("7".to_owned()),
         ),
-        // Through a draft.
+        // One action after the other.
         (
             "[{action: update, key: a, value: c}, {action: upsert, key: a, value: b}]",
             b(),
