@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -130,8 +131,8 @@ impl Resolver {
         let answered = timeout(limit, answer.wait_for(Option::is_some)).await;
         match answered {
             Ok(Ok(answer)) => answer.clone().unwrap_or(Err(LookupError::Busy)),
-            // The lookup panicked.
-            Ok(Err(_)) => Err(failed("the lookup was lost", false)),
+            // Only a name that no caller waits for is forgotten without an answer.
+            Ok(Err(_)) => Err(lost()),
             Err(_) => Err(LookupError::Silent(limit)),
         }
     }
@@ -211,21 +212,19 @@ impl SharedResolver {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs lookups until none has come for [`IDLE`].
+    /// Runs lookups until none has come for [`IDLE`]. A lookup that panics doesn't end the thread:
+    /// a name that waits while all threads are taken is left to them.
     fn work(&self) {
-        let mut thread = Thread {
-            shared: self,
-            at: None,
-        };
         while let Some(name) = self.next() {
-            thread.at = Some(Arc::clone(&name));
-            let found = (self.lookup)(&name);
-            thread.at = None;
-            self.lock().finish(&name, answer(found));
+            let found = catch_unwind(AssertUnwindSafe(|| (self.lookup)(&name)));
+            let answer = found.map_or_else(|_| Err(lost()), answer);
+            self.lock().finish(&name, answer);
         }
     }
 
-    /// The next name that a caller still waits for; `None` after [`IDLE`].
+    /// The next name that a caller still waits for; `None` after [`IDLE`]. The thread no longer
+    /// counts then. If it were counted until its end, a name that is asked for in between could
+    /// be left to threads that take no more.
     fn next(&self) -> Option<Arc<str>> {
         let mut lookups = self.lock();
         loop {
@@ -242,25 +241,9 @@ impl SharedResolver {
             lookups = guard;
             lookups.idle -= 1;
             if waited.timed_out() && lookups.waiting.is_empty() {
+                lookups.threads -= 1;
                 return None;
             }
-        }
-    }
-}
-
-/// Counts a thread while it lives, also if its lookup panics.
-struct Thread<'a> {
-    shared: &'a SharedResolver,
-    /// The name that it is looking up.
-    at: Option<Arc<str>>,
-}
-
-impl Drop for Thread<'_> {
-    fn drop(&mut self) {
-        let mut lookups = self.shared.lock();
-        lookups.threads -= 1;
-        if let Some(name) = self.at.take() {
-            lookups.under_way.remove(&name);
         }
     }
 }
@@ -312,6 +295,11 @@ fn answer(found: io::Result<Vec<IpAddr>>) -> LookupResult {
             Err(failed(error.to_string(), local))
         }
     }
+}
+
+/// The error of a lookup that panicked.
+fn lost() -> LookupError {
+    failed("the lookup was lost", false)
 }
 
 fn failed(message: impl Into<String>, local: bool) -> LookupError {

@@ -155,6 +155,35 @@ async fn names_that_wait_are_bounded_and_forgotten_with_those_who_asked() {
     assert_eq!(server.resolver.0.lock().under_way.len(), THREADS + 1);
 }
 
+#[tokio::test]
+async fn lookups_that_panic_leave_their_threads_to_the_names_that_wait() {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let resolver = Resolver::with(move |name| {
+        // Waits until the sender is dropped.
+        let _ = gate.lock().unwrap().recv();
+        assert_eq!(name, "sound", "the lookup of this name panics");
+        Ok(vec![ADDRESS])
+    });
+    let ask = |name: String| {
+        let resolver = resolver.clone();
+        tokio::spawn(async move { resolver.resolve(&name, SOON).await })
+    };
+    let broken: Vec<_> = (0..THREADS).map(|n| ask(format!("broken-{n}"))).collect();
+    while resolver.threads() < THREADS || !resolver.0.lock().waiting.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let sound = ask("sound".to_owned());
+    while resolver.0.lock().waiting.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(release);
+    assert_eq!(sound.await.unwrap().unwrap()[..], [ADDRESS]);
+    for lookup in broken {
+        assert_eq!(lookup.await.unwrap(), Err(lost()));
+    }
+}
+
 impl Lookups {
     fn receivers(&self) -> usize {
         let lookups = self.under_way.values();
