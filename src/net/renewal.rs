@@ -46,7 +46,7 @@ static UNUSABLE: AtomicU64 = AtomicU64::new(0);
 pub struct RenewalCounts {
     /// The new content is in use.
     pub renewed: u64,
-    /// The new content can't be used. A content that is found again by every check counts once.
+    /// The new content can't be used. It counts once for as long as every check finds it.
     pub unusable: u64,
 }
 
@@ -188,8 +188,13 @@ impl<T> RenewalInner<T> {
     /// Makes the value again if the files have changed.
     fn renew(&self) {
         let prints = prints(&self.files, &self.hash);
-        if self.known().prints == prints {
-            return;
+        {
+            let mut known = self.known();
+            if known.prints == prints {
+                // If the files that couldn't be used come back, that is news again.
+                known.told = None;
+                return;
+            }
         }
         let made = (self.make)();
         let mut known = self.known();
@@ -335,5 +340,44 @@ mod tests {
         fs::write(&file, "whole again").unwrap();
         sleep(Duration::from_secs(10)).await;
         assert_eq!(text.current().await, "whole again");
+    }
+
+    /// Counts the lines of a thread's log.
+    #[derive(Clone, Default)]
+    struct LineCount(Arc<AtomicUsize>);
+
+    impl std::io::Write for LineCount {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+            self.0.fetch_add(ends, Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_used_is_told_once_each_time_that_it_comes() {
+        let lines = LineCount::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let _guard = tracing::subscriber::set_default(log.finish());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "old").unwrap();
+        let (text, _) = text_of(file.path(), None);
+        let f = |content: &str, expected: usize| {
+            fs::write(&file, content).unwrap();
+            text.inner.renew();
+            let count = lines.0.load(Ordering::Relaxed);
+            assert_eq!(count, expected, "lines after `{content}`");
+        };
+        f("", 1);
+        f("", 1);
+        f("old", 1);
+        f("", 2);
+        f("", 2);
+        f("new", 3);
     }
 }
