@@ -252,8 +252,11 @@ impl FromValue for QueueSettings {
         let unseen = "requests are joined whatever metadata they came with";
         fields.without_effect("metadata_keys", is_empty, unseen);
         fields.finish();
-        if settings.requests == 0 || settings.bytes == 0 {
+        if size == Some(0) {
             return value.error("queue_size is 0: use at least 1, or enabled: false");
+        }
+        if settings.bytes == 0 {
+            return value.error("queue_bytes is 0: nothing could wait");
         }
         Some(if enabled { settings } else { Self::disabled() })
     }
@@ -387,6 +390,23 @@ mod tests {
             500,
         );
         f("{batch: {sizer: bytes, max_size: 500}}", 500, 8192);
+    }
+
+    #[test]
+    fn a_queue_without_room_is_an_error_of_the_key_that_says_so() {
+        let f = |text: &str, expected: &str| {
+            let (read, problems) = queue(text);
+            assert_eq!(problems, [expected], "{text}");
+            assert_eq!(read, None, "{text}");
+        };
+        let size = "t:1:1: queue_size is 0: use at least 1, or enabled: false";
+        f("{queue_size: 0}", size);
+        f("{sizer: items, queue_size: 0}", size);
+        f("{sizer: bytes, queue_size: 0}", size);
+        f(
+            "{queue_bytes: 0}",
+            "t:1:1: queue_bytes is 0: nothing could wait",
+        );
     }
 
     #[test]
