@@ -28,8 +28,8 @@ impl Lane {
 
     /// Runs work on a thread, in the order of the calls. If it panics, so does this.
     ///
-    /// Cancel safe: work that hasn't begun is dropped; work that has begun runs to its end, and
-    /// occupies its thread until then.
+    /// Cancel safe: work that still waits for one of these threads is dropped; other work runs to
+    /// its end, and occupies its thread until then.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         // The semaphore is never closed, so this can't fail.
         let permit = Arc::clone(&self.free).acquire_owned().await;

@@ -31,8 +31,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The most threads for work that blocks. With the workers, the threads of name lookups and a few
-/// others the process has at most 40 threads, even if all of this hangs.
+/// The most threads for work that blocks. With the first thread, two workers, 8 threads for names,
+/// 12 for the host's files and two for the streams, the process has at most 45, even if all of
+/// them hang; and one for each `file` and `debug` exporter.
 const BLOCKING_THREADS: usize = 20;
 
 fn run(agent: Agent) -> ExitCode {
@@ -42,8 +43,8 @@ fn run(agent: Agent) -> ExitCode {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads((processors / 2).clamp(1, 2))
-        // For files, pages, large bodies and readings of the host, which may hang. Names are
-        // looked up on other threads; see `net`.
+        // For pages, large bodies and files of certificates and tokens, which may hang. Names are
+        // looked up, and the host is read, on other threads; see `net` and `receivers::node`.
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build();

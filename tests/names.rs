@@ -18,7 +18,7 @@ use std::process::Command;
 use process::Process;
 use tokio::time::{Duration, Instant};
 
-/// What the agent has at most whatever hangs, as `main` sets it up.
+/// What the agent has at most while names hang; `main` says how many if everything does.
 const MOST_THREADS: u64 = 40;
 
 /// What it may take on a loaded machine until every source was polled three times.
