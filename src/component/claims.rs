@@ -161,9 +161,9 @@ impl<W: Clone + Eq + Hash + Debug + Display> Claims<W> {
         }
     }
 
-    /// Adds a claim to a page, which `by` may repeat. Returns the number of its listener, which is 0
-    /// for the agent's own. Returns `None` if the page is for the agent's server and there is none:
-    /// it isn't served then.
+    /// Adds a claim to a page, which `by` may repeat. Returns the number of its listener, which is
+    /// 0 for the agent's own. Returns `None` if the page is for the agent's server and there is
+    /// none: it isn't served then.
     ///
     /// # Errors
     ///

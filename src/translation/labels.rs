@@ -40,8 +40,8 @@ impl Translation {
     /// The labels of a point's series, sorted by name, and how many of the point's own labels were
     /// renamed.
     ///
-    /// Labels with an empty value are left out: Prometheus treats them as absent, so two series that
-    /// differ only in one would be the same.
+    /// Labels with an empty value are left out: Prometheus treats them as absent, so two series
+    /// that differ only in one would be the same.
     pub fn point_labels(
         &self,
         resource: &Attributes<'_>,
@@ -72,7 +72,8 @@ impl Translation {
                 || is_internal(name)
         };
 
-        // Sorted by the keys as sent, since the values of colliding labels are joined in that order.
+        // Sorted by the keys as sent, since the values of colliding labels are joined in that
+        // order.
         let mut own: BTreeMap<String, String> = BTreeMap::new();
         if self.resource_labels {
             collect(&mut own, resource, |key| Some(key.to_owned()));
@@ -103,8 +104,8 @@ impl Translation {
     }
 
     /// The labels of a target's `target_info`: `job`, `instance`, and the resource's other
-    /// attributes. Attributes longer than [`Translation::text_bytes`], such as a command line of many kilobytes,
-    /// are left out; the second value counts them.
+    /// attributes. Attributes longer than [`Translation::text_bytes`], such as a command line of
+    /// many kilobytes, are left out; the second value counts them.
     pub fn target_labels(
         &self,
         resource: &Attributes<'_>,

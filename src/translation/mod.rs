@@ -2,7 +2,7 @@
 //! `prometheus` exporter does; `docs/prometheus.md` has the rules. Whatever shows a metric in
 //! Prometheus's terms goes through here, so that its series have one name everywhere.
 //!
-//! **Architecture invariant:** knows neither a page nor a store. What is made here is handed to
+//! **Architecture Invariant:** knows neither a page nor a store. What is made here is handed to
 //! the component that keeps it.
 
 mod labels;

@@ -17,7 +17,8 @@ pub struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Whether each of them has at most [`Translation::text_bytes`]. Checked before any of them is copied.
+    /// Whether each of them has at most [`Translation::text_bytes`]. Checked before any of them is
+    /// copied.
     pub fn are_within(&self, translation: &Translation) -> bool {
         let most = translation.text_bytes;
         let resource = self.resource.resource().attributes();

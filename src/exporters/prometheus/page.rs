@@ -186,6 +186,11 @@ impl FamilyPart {
         let Some(family) = &self.shared else {
             return true;
         };
+        let own: HashSet<&[u8]> = self
+            .own
+            .iter()
+            .flat_map(|family| family.series.iter().map(|series| series.text()))
+            .collect();
         let ingest = lock(shared);
         if self.own.is_none() && self.next.is_none() {
             let Some(descriptor) = ingest.store.descriptor(family) else {
@@ -193,11 +198,6 @@ impl FamilyPart {
             };
             encoder.family(descriptor, self.kind);
         }
-        let own: HashSet<&[u8]> = self
-            .own
-            .iter()
-            .flat_map(|family| family.series.iter().map(|series| series.text()))
-            .collect();
         self.next = ingest.store.write(
             family,
             self.next.unwrap_or(0),
