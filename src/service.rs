@@ -21,6 +21,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -86,21 +87,11 @@ pub struct Drained {
     pub ledger: Ledger,
 }
 
-/// Why the agent could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A component could not be started.
-    #[error("{path}{}{error:#}", joint(.error))]
-    Component {
-        /// The component's path in the configuration, such as `receivers::otlp`.
-        path: String,
-        /// Why.
-        error: anyhow::Error,
-    },
-    /// A listener of the HTTP server could not be started.
-    #[error(transparent)]
-    Server(#[from] BindError),
-}
+/// Which component or listener could not be started, by its path in the configuration, and why.
+/// Without the credentials and queries of URLs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
 
 impl Service {
     /// Builds every component and connects them. Nothing is opened, bound or started, so that
@@ -148,13 +139,13 @@ impl Service {
                 shutdown: config.service.shutdown,
             }),
             _ => {
-                let shown = errors
+                let errors = errors
                     .into_iter()
                     .map(|BuildError { path, error }| BuildError {
                         path,
-                        error: without_credentials(&error),
+                        error: anyhow::Error::msg(shown(&error)),
                     });
-                Err(BuildErrors(shown.collect()))
+                Err(BuildErrors(errors.collect()))
             }
         }
     }
@@ -206,24 +197,18 @@ impl Service {
             stopping,
             closing,
         } = graph;
-        let failed = |section: &str, id: &dyn std::fmt::Display, error: anyhow::Error| {
-            StartError::Component {
-                path: format!("{section}::{id}"),
-                error: without_credentials(&error),
-            }
-        };
         for exporter in &mut exporters {
             let id = exporter.id().clone();
             let started = exporter.start().await;
-            started.map_err(|error| failed("exporters", &id, error))?;
+            started.map_err(|error| StartError::of("exporters", &id, &error))?;
         }
         for (id, receiver) in &mut receivers {
             let started = receiver.start().await;
-            started.map_err(|error| failed("receivers", id, error))?;
+            started.map_err(|error| StartError::of("receivers", id, &error))?;
         }
         for (id, extension) in &mut extensions {
             let started = extension.start().await;
-            started.map_err(|error| failed("extensions", id, error))?;
+            started.map_err(|error| StartError::of("extensions", id, &error))?;
         }
 
         renewals::observe(&telemetry.meter("foghorn.service"));
@@ -287,6 +272,20 @@ impl Service {
             closing,
             ending,
         })
+    }
+}
+
+impl StartError {
+    /// The error of a component. That of its listener begins with the rest of the path.
+    fn of(section: &str, id: &dyn fmt::Display, error: &anyhow::Error) -> Self {
+        let joint = if error.is::<BindError>() { "::" } else { ": " };
+        Self(format!("{section}::{id}{joint}{}", shown(error)))
+    }
+}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self(yaml::without_credentials(&error.to_string()))
     }
 }
 
@@ -375,20 +374,10 @@ impl Running {
     }
 }
 
-/// The error without the credentials and queries of URLs. An error may name a path, and a URL with
+/// An error without the credentials and queries of URLs. An error may name a path, and a URL with
 /// a token may be written where a path belongs.
-fn without_credentials(error: &anyhow::Error) -> anyhow::Error {
-    anyhow::Error::msg(yaml::without_credentials(&format!("{error:#}")))
-}
-
-/// The separator between a component's path and its error. A listener's error begins with the
-/// rest of the path.
-fn joint(error: &anyhow::Error) -> &'static str {
-    if error.is::<server::BindError>() {
-        "::"
-    } else {
-        ": "
-    }
+fn shown(error: &anyhow::Error) -> String {
+    yaml::without_credentials(&format!("{error:#}"))
 }
 
 async fn completed(task: impl Future<Output = ()>) -> Ending {

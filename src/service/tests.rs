@@ -214,21 +214,24 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(leg.dropped.of(DropReason::Aborted), 5);
 }
 
-#[test]
-fn the_error_of_a_listener_goes_on_with_its_key() {
-    let f = |error: anyhow::Error, expected: &str| {
-        let path = "receivers::otlp".to_owned();
-        assert_eq!(StartError::Component { path, error }.to_string(), expected);
+#[tokio::test(start_paused = true)]
+async fn a_start_that_a_listener_fails_goes_on_with_its_key_and_shows_no_credentials() {
+    let unusable = |owner: &str| BindError::Unusable {
+        owner: owner.to_owned(),
+        reason: "tls::key_file: http://me:hunter2@host/key?t=1: not found".to_owned(),
     };
-    let unusable = BindError::Unusable {
-        owner: "protocols::grpc".to_owned(),
-        reason: "tls::key_file: none.key: not found".to_owned(),
-    };
-    f(
-        unusable.into(),
-        "receivers::otlp::protocols::grpc::tls::key_file: none.key: not found",
+    let broken = Local::new(|_| 0).on_start(move || Err(unusable("listener").into()));
+    let service = Rig::new().sink("page/a", &broken).build().unwrap();
+    let error = service.start().await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "exporters::page/a::listener::tls::key_file: http://[redacted]@host/key?[redacted] not found"
     );
-    f(anyhow::anyhow!("no luck"), "receivers::otlp: no luck");
+    let own = StartError::from(unusable("service::http"));
+    assert_eq!(
+        own.to_string(),
+        "service::http::tls::key_file: http://[redacted]@host/key?[redacted] not found"
+    );
 }
 
 // Not with a paused clock, which would jump to the timeout while a thread works.
