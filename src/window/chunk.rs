@@ -15,9 +15,6 @@ use super::error::Corrupt;
 use super::layout::{Layout, SharedLayout};
 use super::times::{Times, TimesPart};
 
-/// The most numbers in one point of a chunk.
-pub(super) const MAX_COLUMNS: usize = 4096;
-
 /// The most numbers in all points of a chunk.
 pub(super) const MAX_CELLS: usize = 1 << 18;
 
@@ -66,6 +63,8 @@ pub(super) struct Unsealed<'a> {
     pub(super) layout: Option<&'a SharedLayout>,
     /// The points one after the other.
     pub(super) rows: &'a [u64],
+    /// The digest of the numbers, if it is known.
+    pub(super) digest: Option<Digest>,
 }
 
 /// Points that were unpacked.
@@ -129,7 +128,9 @@ impl Chunk {
             None => {
                 encode(draft.rows, scratch, &mut bytes);
                 ChunkBody::Numbers(Box::new(PackedNumbers {
-                    digest: Digest::of(draft.rows.iter().map(|bits| f64::from_bits(*bits))),
+                    digest: draft.digest.unwrap_or_else(|| {
+                        Digest::of(draft.rows.iter().map(|bits| f64::from_bits(*bits)))
+                    }),
                     varied,
                     bytes: bytes.into(),
                 }))
@@ -239,7 +240,7 @@ impl Chunk {
             out.extend_from_slice(&value.to_le_bytes());
         }
         if let ChunkBody::Rows(rows) = &self.body {
-            write_layout(&rows.layout, out);
+            rows.layout.write(out);
         }
         out.extend_from_slice(bytes);
     }
@@ -266,7 +267,7 @@ impl Chunk {
                 bytes: reader.rest().into(),
             })),
             2 => ChunkBody::Rows(Box::new(PackedRows {
-                layout: read_layout(&mut reader)?.share(bill),
+                layout: Layout::read(&mut reader)?.share(bill),
                 varied,
                 bytes: reader.rest().into(),
             })),
@@ -343,76 +344,6 @@ impl Chunk {
     }
 }
 
-fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
-    let numbers = |values: &[f64], out: &mut Vec<u8>| {
-        put_varint(values.len() as u64, out);
-        for value in values {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-    };
-    match layout {
-        Layout::Number => out.push(0),
-        Layout::Histogram { bounds, has_sum } => {
-            out.push(1 | u8::from(*has_sum) << 4);
-            numbers(bounds, out);
-        }
-        Layout::Exponential {
-            scale,
-            zero_threshold,
-            positive,
-            negative,
-            has_sum,
-        } => {
-            out.push(2 | u8::from(*has_sum) << 4);
-            put_signed(i64::from(*scale), out);
-            out.extend_from_slice(&zero_threshold.to_le_bytes());
-            for (offset, len) in [positive, negative] {
-                put_signed(i64::from(*offset), out);
-                put_varint(u64::from(*len), out);
-            }
-        }
-        Layout::Summary { quantiles } => {
-            out.push(3);
-            numbers(quantiles, out);
-        }
-    }
-}
-
-fn read_layout(reader: &mut ByteReader<'_>) -> Result<Layout, Corrupt> {
-    let form = reader.byte()?;
-    let has_sum = form & 0x10 != 0;
-    let numbers = |reader: &mut ByteReader<'_>| -> Result<Box<[f64]>, Corrupt> {
-        let count = reader.count(MAX_COLUMNS)?;
-        let words = reader.take(count * 8)?.chunks_exact(8);
-        let value = |word: &[u8]| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            f64::from_le_bytes(bytes)
-        };
-        Ok(words.map(value).collect())
-    };
-    let small = |reader: &mut ByteReader<'_>| -> Result<i32, Corrupt> {
-        i32::try_from(reader.signed()?).map_err(|_| Corrupt::Count)
-    };
-    match form & !0x10 {
-        1 => Ok(Layout::Histogram {
-            bounds: numbers(reader)?,
-            has_sum,
-        }),
-        2 => Ok(Layout::Exponential {
-            scale: small(reader)?,
-            zero_threshold: f64::from_bits(reader.word()?),
-            positive: (small(reader)?, reader.count(MAX_COLUMNS)? as u32),
-            negative: (small(reader)?, reader.count(MAX_COLUMNS)? as u32),
-            has_sum,
-        }),
-        3 => Ok(Layout::Summary {
-            quantiles: numbers(reader)?,
-        }),
-        _ => Err(Corrupt::Form),
-    }
-}
-
 /// Reads a chunk from bytes and unpacks it; answers how many points it has. The store never
 /// reads foreign bytes: this is for tests that damage them.
 ///
@@ -441,6 +372,7 @@ pub fn encode_chunk(times: &[i64], values: &[f64]) -> Vec<u8> {
             starts: &[0],
             layout: None,
             rows: &rows,
+            digest: None,
         };
         Chunk::seal(draft, &mut scratch).write(&mut bytes);
     }

@@ -226,6 +226,7 @@ impl Head {
             starts,
             layout,
             rows,
+            digest: None,
         };
         Some(Chunk::seal(draft, scratch))
     }

@@ -125,6 +125,7 @@ impl Postings {
             return Vec::new();
         };
         let mut lists: Vec<&Vec<u32>> = match matcher.texts() {
+            // The values that are known, or else the values that there are.
             Some(texts) if fulfils => texts
                 .iter()
                 .filter_map(|text| values.get(&symbols.find(text)?))

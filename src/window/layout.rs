@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use super::bits::{ByteReader, put_signed, put_varint};
 use super::charge::{Bill, Charged, OVERHEAD};
+use super::error::Corrupt;
 use super::point::{StoredExponential, StoredHistogram, StoredPoint, StoredSummary, ValueKind};
+
+/// The most numbers in one point of a chunk.
+const MAX_COLUMNS: usize = 4096;
 
 /// A layout that chunks share.
 pub(super) type SharedLayout = Arc<Charged<Layout>>;
@@ -231,6 +236,78 @@ impl Layout {
                 quantiles,
                 values: &row[2..],
             }),
+        }
+    }
+
+    /// Writes what [`read`](Self::read) reads.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let numbers = |values: &[f64], out: &mut Vec<u8>| {
+            put_varint(values.len() as u64, out);
+            for value in values {
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+        };
+        match self {
+            Self::Number => out.push(0),
+            Self::Histogram { bounds, has_sum } => {
+                out.push(1 | u8::from(*has_sum) << 4);
+                numbers(bounds, out);
+            }
+            Self::Exponential {
+                scale,
+                zero_threshold,
+                positive,
+                negative,
+                has_sum,
+            } => {
+                out.push(2 | u8::from(*has_sum) << 4);
+                put_signed(i64::from(*scale), out);
+                out.extend_from_slice(&zero_threshold.to_le_bytes());
+                for (offset, len) in [positive, negative] {
+                    put_signed(i64::from(*offset), out);
+                    put_varint(u64::from(*len), out);
+                }
+            }
+            Self::Summary { quantiles } => {
+                out.push(3);
+                numbers(quantiles, out);
+            }
+        }
+    }
+
+    /// Reads a layout of what isn't numbers.
+    pub(super) fn read(reader: &mut ByteReader<'_>) -> Result<Self, Corrupt> {
+        let form = reader.byte()?;
+        let has_sum = form & 0x10 != 0;
+        let numbers = |reader: &mut ByteReader<'_>| -> Result<Box<[f64]>, Corrupt> {
+            let count = reader.count(MAX_COLUMNS)?;
+            let words = reader.take(count * 8)?.chunks_exact(8);
+            let value = |word: &[u8]| {
+                let mut bytes = [0; 8];
+                bytes.copy_from_slice(word);
+                f64::from_le_bytes(bytes)
+            };
+            Ok(words.map(value).collect())
+        };
+        let small = |reader: &mut ByteReader<'_>| -> Result<i32, Corrupt> {
+            i32::try_from(reader.signed()?).map_err(|_| Corrupt::Count)
+        };
+        match form & !0x10 {
+            1 => Ok(Self::Histogram {
+                bounds: numbers(reader)?,
+                has_sum,
+            }),
+            2 => Ok(Self::Exponential {
+                scale: small(reader)?,
+                zero_threshold: f64::from_bits(reader.word()?),
+                positive: (small(reader)?, reader.count(MAX_COLUMNS)? as u32),
+                negative: (small(reader)?, reader.count(MAX_COLUMNS)? as u32),
+                has_sum,
+            }),
+            3 => Ok(Self::Summary {
+                quantiles: numbers(reader)?,
+            }),
+            _ => Err(Corrupt::Form),
         }
     }
 

@@ -1,7 +1,11 @@
 //! Conditions on labels, as Prometheus has them.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
+
+use super::expression::from_go;
 
 /// How a label is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +32,8 @@ pub struct Matcher {
 #[derive(Debug, Clone)]
 enum Test {
     Equal(String),
-    /// One of a few texts: an expression that is nothing but these.
+    /// One of some texts, which are sorted: those of which an expression is a choice, or that
+    /// it was found to match.
     Among(Vec<String>),
     Regex(Regex),
 }
@@ -55,7 +60,10 @@ pub enum MatcherError {
 }
 
 /// Bytes of a compiled expression.
-const LIMIT: usize = 1 << 20;
+const LIMIT: usize = 1 << 18;
+
+/// Bytes of texts that are tried before a reader asks whether to go on.
+const ASK: usize = 4096;
 
 /// Nested groups in an expression.
 const DEPTH: u32 = 100;
@@ -65,7 +73,7 @@ impl Matcher {
     ///
     /// # Errors
     ///
-    /// If a regular expression is none, or takes more than 1 MiB compiled.
+    /// If a regular expression is none, or takes more than 256 KiB compiled.
     pub fn new(operator: MatchOperator, name: &str, value: &str) -> Result<Self, MatcherError> {
         let test = match operator {
             MatchOperator::Equal | MatchOperator::NotEqual => Test::Equal(value.to_owned()),
@@ -93,7 +101,7 @@ impl Matcher {
     pub fn matches(&self, value: &str) -> bool {
         let found = match &self.test {
             Test::Equal(text) => text == value,
-            Test::Among(texts) => texts.iter().any(|text| text == value),
+            Test::Among(texts) => texts.binary_search_by(|text| (**text).cmp(value)).is_ok(),
             Test::Regex(regex) => regex.is_match(value),
         };
         found != self.negated
@@ -103,6 +111,38 @@ impl Matcher {
     #[must_use]
     pub fn matches_empty(&self) -> bool {
         self.matches_empty
+    }
+
+    /// The same condition for a label that has only these values, without an expression: so
+    /// that whoever shares a store tries expressions, which may take long, without its lock.
+    /// `proceed` is asked now and then; `None` once it says no.
+    #[must_use]
+    pub fn resolve(&self, values: &[Arc<str>], mut proceed: impl FnMut() -> bool) -> Option<Self> {
+        let Test::Regex(regex) = &self.test else {
+            return Some(self.clone());
+        };
+        let mut texts = Vec::new();
+        let mut bytes = 0;
+        for value in values {
+            if regex.is_match(value) {
+                texts.push(value.to_string());
+            }
+            bytes += value.len() + 16;
+            if bytes > ASK {
+                bytes = 0;
+                if !proceed() {
+                    return None;
+                }
+            }
+        }
+        if regex.is_match("") {
+            texts.push(String::new());
+        }
+        texts.sort_unstable();
+        Some(Self {
+            test: Test::Among(texts),
+            ..self.clone()
+        })
     }
 
     /// The texts that alone fulfil the condition, if they are known.
@@ -118,16 +158,19 @@ impl Matcher {
 
 fn expression(name: &str, value: &str) -> Result<Test, MatcherError> {
     if value.chars().all(|c| c == '|' || is_plain(c)) && value.len() < LIMIT {
-        return Ok(Test::Among(value.split('|').map(str::to_owned).collect()));
+        let mut texts: Vec<String> = value.split('|').map(str::to_owned).collect();
+        texts.sort_unstable();
+        return Ok(Test::Among(texts));
     }
+    let go = from_go(value);
     // By itself first, so that a parenthesis too many isn't balanced by ours.
-    let built = RegexBuilder::new(value)
+    let built = RegexBuilder::new(&go)
         .dot_matches_new_line(true)
         .nest_limit(DEPTH)
         .size_limit(LIMIT)
         .build()
         .and_then(|_| {
-            RegexBuilder::new(&format!("^(?:{value})$"))
+            RegexBuilder::new(&format!("^(?:{go})$"))
                 .dot_matches_new_line(true)
                 .nest_limit(DEPTH + 2)
                 .size_limit(LIMIT)
@@ -191,6 +234,41 @@ mod tests {
         f(NotRegex, "x", "x", false);
         f(Regex, "(?i)abc", "ABC", true);
         f(Regex, "ä-ö", "ä-ö", true);
+        f(Regex, "\\w", "ä", false);
+        f(Regex, "[[x]", "[", true);
+        f(Regex, "c|a|b", "b", true);
+    }
+
+    #[test]
+    fn a_condition_that_was_resolved_is_the_same_for_these_values() {
+        let values: Vec<Arc<str>> = ["a", "b", "ab", "xa"].map(Arc::from).into();
+        for operator in [MatchOperator::Regex, MatchOperator::NotRegex] {
+            for pattern in ["a.*", ".*", ".+", "x?a", "a|b", "none.", "(a|b)?"] {
+                let matcher = Matcher::new(operator, "l", pattern).unwrap();
+                let resolved = matcher.resolve(&values, || true).unwrap();
+                for value in values.iter().map(|value| &**value).chain([""]) {
+                    let (one, other) = (matcher.matches(value), resolved.matches(value));
+                    assert_eq!(one, other, "{pattern} {value}");
+                }
+                assert_eq!(
+                    matcher.matches_empty(),
+                    resolved.matches_empty(),
+                    "{pattern}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_expression_that_takes_long_can_be_given_up() {
+        let matcher = Matcher::new(MatchOperator::Regex, "l", ".*a.*").unwrap();
+        let values: Vec<Arc<str>> = (0..10_000).map(|i| i.to_string().into()).collect();
+        let mut asked = 0;
+        let resolved = matcher.resolve(&values, || {
+            asked += 1;
+            asked < 3
+        });
+        assert!(resolved.is_none() && asked == 3, "{asked}");
     }
 
     #[test]
@@ -212,7 +290,7 @@ mod tests {
         let large = f("((a{1000}){1000}){1000}");
         assert_eq!(
             large,
-            "the regular expression for label \"a\" needs more than 1048576 bytes"
+            "the regular expression for label \"a\" needs more than 262144 bytes"
         );
         assert!(f(&format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000))).starts_with(invalid));
     }

@@ -66,7 +66,8 @@
 //! at a time. What every chunk knows of its numbers ([`Digest`]) spares unpacking where a sum or
 //! an extreme is all that is asked for. [`Windows`] has no lock inside: whoever shares it
 //! takes [`Windows::find`] and a few [`Windows::snapshot`] under a lock at a time, each of which
-//! takes about a microsecond, and reads without it.
+//! takes about a microsecond, and reads without it. Expressions on labels that many series
+//! have are tried without it, too ([`Matcher::resolve`]).
 //!
 //! **Architecture Invariant:** nothing here knows a pipeline, a clock or a socket.
 
@@ -79,6 +80,7 @@ mod cursor;
 mod digest;
 mod error;
 mod excerpt;
+mod expression;
 mod head;
 mod id;
 mod index;

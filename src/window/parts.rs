@@ -82,6 +82,7 @@ impl Parts {
                     starts: &[other.start],
                     layout: other.layout.as_ref(),
                     rows: &other.row,
+                    digest: None,
                 };
                 let alone = Chunk::seal(draft, scratch);
                 let before = self.piece(0..other.at, scratch, bill);
@@ -115,6 +116,7 @@ impl Parts {
             starts: &self.plain.starts[range],
             layout: self.layout.as_ref(),
             rows: &rows,
+            digest: None,
         };
         Some(Chunk::seal(draft, scratch))
     }

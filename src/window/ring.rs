@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::charge::Bill;
 use super::chunk::{Chunk, Plain, Unsealed};
 use super::codec::Scratch;
+use super::digest::Digest;
 use super::head::{Arrival, Head};
 use super::parts::Parts;
 use super::timeline::Timelines;
@@ -367,7 +368,11 @@ impl Ring {
             .range(from..from + len)
             .map(|chunk| chunk.part())
             .collect();
+        let mut digest = first.digest().map(|_| Digest::default());
         for chunk in self.chunks.range(from..from + len) {
+            if let (Some(digest), Some(more)) = (&mut digest, chunk.digest()) {
+                digest.merge(&more);
+            }
             if chunk.unpack(&mut works.scratch, &mut plain).is_err() {
                 return;
             }
@@ -385,6 +390,7 @@ impl Ring {
             starts: plain.starts(),
             layout: first.layout(),
             rows: &rows,
+            digest,
         };
         let merged = Arc::new(Chunk::seal(draft, &mut works.scratch));
         self.bytes += merged.bytes();

@@ -79,6 +79,7 @@ fn chunk(times: &[i64], starts: &[i64], layout: Option<&SharedLayout>, rows: &[u
         starts,
         layout,
         rows,
+        digest: None,
     };
     Chunk::seal(draft, &mut scratch)
 }

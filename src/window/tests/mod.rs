@@ -41,3 +41,12 @@ fn check_books(windows: &Windows) {
     assert_eq!(windows.totals().samples, points);
     assert_eq!(windows.counted_ring_bytes(), windows.ring_bytes());
 }
+
+#[test]
+fn a_store_and_what_it_gives_can_go_to_other_threads() {
+    fn f<T: Send + Sync>() {}
+    f::<Windows>();
+    f::<Snapshot>();
+    f::<Matcher>();
+    f::<stats::Numbers>();
+}
