@@ -19,6 +19,10 @@
 //! - Experimental functions, duration arithmetic, and the `anchored`, `smoothed` and `fill`
 //!   modifiers are refused.
 //! - Histograms have exponential buckets. There are none with bounds of one's own.
+//! - A fixed time (`@`) counts in an aggregation's parameter, and beside an offset in
+//!   `timestamp`, where Prometheus forgets it or the offset.
+//! - Empty buckets of histograms aren't kept, so that they can't turn a zero bucket into one
+//!   of both sides, make two equal histograms different, or become NaN by multiplication.
 //! - Warnings and infos don't say where in the text they arose.
 //! - Of counters whose resets collide in an aggregation nothing is said, since no point
 //!   carries whether it follows a reset; resets are found where they matter.

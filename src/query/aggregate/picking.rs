@@ -39,6 +39,11 @@ impl Evaluation<'_> {
             members.extend(labels.map(|_| Vec::new()));
             members[place].push(at);
         }
+        // At most every value is picked, and each is noted by its step.
+        let values: usize = matrix.strands.iter().map(Strand::samples).sum();
+        let _room = self
+            .meter
+            .charge(0, values.saturating_mul(size_of::<usize>()))?;
         let mut picker = Picker {
             strands: &matrix.strands,
             picked: vec![Vec::new(); matrix.strands.len()],

@@ -31,15 +31,14 @@ impl Evaluation<'_> {
                 self.notes.ignored_in_aggregation("quantile");
             }
         }
-        let mut values = Vec::new();
+        let mut room = Vec::new();
         for (labels, strands) in members {
             let mut result = Strand::new(labels);
             for step in 0..grid.steps {
                 self.meter.work(strands.len())?;
-                values.clear();
-                values.extend(strands.iter().filter_map(|strand| strand.float(step)));
-                if !values.is_empty() {
-                    let value = quantile(quantiles.at(step), &mut values);
+                let values = strands.iter().filter_map(|strand| strand.float(step));
+                let value = quantile(quantiles.at(step), values, &mut room);
+                if !room.is_empty() {
                     result.put_float(grid.steps, step, value);
                 }
             }

@@ -4,7 +4,7 @@ use super::super::QueryError;
 use super::super::eval::{Evaluation, StrandSink};
 use super::super::expression::{Binary, BinaryOperator};
 use super::super::grid::StepGrid;
-use super::super::matrix::MergedStrands;
+use super::super::matrix::{MergedStrands, StrandMatrix};
 use super::super::strand::{ABSENT, Strand};
 use super::signatures::{Signatures, members};
 
@@ -24,13 +24,18 @@ impl Evaluation<'_> {
         let mut merged = MergedStrands::new(self.meter)?;
         if binary.operator == BinaryOperator::Or {
             let members = members(&left_numbers, count);
-            let shown = right.strands.iter().zip(right_numbers);
-            let shown: Vec<Strand> = shown
-                .map(|(strand, number)| {
-                    filtered(strand, &members[number], &left.strands, grid, false)
-                })
-                .collect();
-            for strand in left.strands.into_iter().chain(shown) {
+            let mut shown = StrandMatrix::new(self.meter)?;
+            for (strand, number) in right.strands.iter().zip(right_numbers) {
+                self.meter.work(grid.steps)?;
+                shown.push(filtered(
+                    strand,
+                    &members[number],
+                    &left.strands,
+                    grid,
+                    false,
+                ))?;
+            }
+            for strand in left.strands.into_iter().chain(shown.strands) {
                 merged.push(strand)?;
             }
         } else {

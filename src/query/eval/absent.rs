@@ -16,7 +16,8 @@ impl Evaluation<'_> {
         grid: &StepGrid,
         sink: StrandSink<'_>,
     ) -> Result<(), QueryError> {
-        let mut present = vec![false; self.room_for(grid)?];
+        let _room = self.hold(grid)?;
+        let mut present = vec![false; grid.steps];
         self.vector(of, grid, &mut |strand| {
             for (step, present) in present.iter_mut().enumerate() {
                 *present |= strand.has(step);

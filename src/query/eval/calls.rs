@@ -69,7 +69,8 @@ impl Evaluation<'_> {
     ) -> Result<(), QueryError> {
         let scalars = self.scalars(scalar, grid)?;
         let mut strand = Strand::new(LabelSet::default());
-        let steps = self.room_for(grid)?;
+        let _room = self.hold(grid)?;
+        let steps = grid.steps;
         strand.floats = (0..steps).map(|step| scalars.at(step)).collect();
         sink(strand)
     }
@@ -134,7 +135,8 @@ impl Evaluation<'_> {
     ) -> Result<(), QueryError> {
         let Some(of) = of else {
             let mut strand = Strand::new(LabelSet::default());
-            let steps = self.room_for(grid)?;
+            let _room = self.hold(grid)?;
+            let steps = grid.steps;
             let parts = (0..steps).map(|step| part.of(seconds(grid, step)));
             strand.floats = parts.collect();
             return sink(strand);

@@ -44,7 +44,7 @@ impl Evaluation<'_> {
             }
         }
         struct Quantile<'q, 'e> {
-            quantiles: &'q super::Scalars,
+            quantiles: &'q super::Scalars<'e>,
             of: &'q Evaluation<'e>,
         }
         impl Question for Quantile<'_, '_> {
@@ -83,8 +83,8 @@ impl Evaluation<'_> {
         sink: StrandSink<'_>,
     ) -> Result<(), QueryError> {
         struct Fraction<'e> {
-            lower: super::Scalars,
-            upper: super::Scalars,
+            lower: super::Scalars<'e>,
+            upper: super::Scalars<'e>,
             of: &'e Evaluation<'e>,
         }
         impl Question for Fraction<'_> {

@@ -71,9 +71,7 @@ impl<'e> Evaluation<'e> {
             return Ok(());
         }
         if !grid.is_instant && invariant::is_invariant(expression) {
-            let _room = self
-                .meter
-                .charge(0, self.room_for(grid)?.saturating_mul(8))?;
+            let _room = self.hold(grid)?;
             return self.vector(expression, &StepGrid::at(grid.start), &mut |mut strand| {
                 self.meter.work(grid.steps)?;
                 invariant::repeat(&mut strand, grid.steps);

@@ -47,16 +47,14 @@ impl Evaluation<'_> {
             None => Scalars::Same(0.0),
         };
         let windows = self.windows(range, grid)?;
-        let _room = self
-            .meter
-            .charge(0, self.room_for(grid)?.saturating_mul(8))?;
+        let _room = self.hold(grid)?;
         let may_collide = !function.keeps_name() && !names::differ_in_more_than_names(range);
         let mut seen = HashSet::new();
         let mut room = Vec::new();
         self.points(range, &windows, grid, &mut |labels, points| {
-            let metric = labels.metric().to_owned();
-            let mut strand = Strand::new(labels);
-            self.slide(points, &windows, grid, &metric, |step, window| {
+            let metric = labels.metric();
+            let mut strand = Strand::new(labels.clone());
+            self.slide(points, &windows, grid, metric, |step, window| {
                 // One window gives one result, unless that depends on the time.
                 if step > 0 && windows.ends.steps == 1 && is_constant(function, &scalar) {
                     if let Some(value) = strand.value(0) {
@@ -73,7 +71,7 @@ impl Evaluation<'_> {
                 return Ok(());
             }
             if function.wants_counter() && !strand.floats.is_empty() {
-                self.note_name(&metric);
+                self.note_name(metric);
             }
             let strand = if function.keeps_name() {
                 strand
@@ -94,7 +92,8 @@ impl Evaluation<'_> {
         grid: &StepGrid,
     ) -> Result<Vec<bool>, QueryError> {
         let windows = self.windows(range, grid)?;
-        let mut present = vec![false; self.room_for(grid)?];
+        let _room = self.hold(grid)?;
+        let mut present = vec![false; grid.steps];
         self.points(range, &windows, grid, &mut |_, points| {
             self.slide(points, &windows, grid, "", |step, _| present[step] = true)
         })?;

@@ -4,23 +4,23 @@ use super::super::QueryError;
 use super::super::arithmetic;
 use super::super::expression::{Expression, ScalarCall};
 use super::super::grid::StepGrid;
+use super::super::meter::Charge;
 use super::Evaluation;
 
 /// A number for each time.
-#[derive(Clone, Debug)]
-pub(in super::super) enum Scalars {
+pub(in super::super) enum Scalars<'m> {
     /// The same at each.
     Same(f64),
-    /// One for each step.
-    Each(Vec<f64>),
+    /// One for each step, counted as long as they are held.
+    Each(Vec<f64>, Charge<'m>),
 }
 
-impl Scalars {
+impl Scalars<'_> {
     #[inline]
     pub(in super::super) fn at(&self, step: usize) -> f64 {
         match self {
             Self::Same(value) => *value,
-            Self::Each(values) => values.get(step).copied().unwrap_or(f64::NAN),
+            Self::Each(values, _) => values.get(step).copied().unwrap_or(f64::NAN),
         }
     }
 
@@ -28,7 +28,7 @@ impl Scalars {
     pub(in super::super) fn each(&self, steps: usize) -> impl Iterator<Item = f64> + '_ {
         let steps = match self {
             Self::Same(_) => steps.min(1),
-            Self::Each(_) => steps,
+            Self::Each(..) => steps,
         };
         (0..steps).map(|step| self.at(step))
     }
@@ -36,18 +36,18 @@ impl Scalars {
     fn map(self, change: impl Fn(f64) -> f64) -> Self {
         match self {
             Self::Same(value) => Self::Same(change(value)),
-            Self::Each(values) => Self::Each(values.into_iter().map(change).collect()),
+            Self::Each(values, held) => Self::Each(values.into_iter().map(change).collect(), held),
         }
     }
 }
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     /// The numbers of a scalar expression.
     pub(in super::super) fn scalars(
         &self,
         expression: &Expression,
         grid: &StepGrid,
-    ) -> Result<Scalars, QueryError> {
+    ) -> Result<Scalars<'e>, QueryError> {
         self.meter.work(1)?;
         if grid.steps > 1 && super::invariant::is_invariant(expression) {
             let once = self.scalars(expression, &StepGrid::at(grid.start))?;
@@ -75,8 +75,9 @@ impl Evaluation<'_> {
     }
 
     /// The float where there is one alone, else NaN.
-    fn only(&self, vector: &Expression, grid: &StepGrid) -> Result<Scalars, QueryError> {
-        let mut found = vec![0_u8; self.room_for(grid)?];
+    fn only(&self, vector: &Expression, grid: &StepGrid) -> Result<Scalars<'e>, QueryError> {
+        let held = self.hold(grid)?;
+        let mut found = vec![0_u8; grid.steps];
         let mut values = vec![f64::NAN; grid.steps];
         self.vector(vector, grid, &mut |strand| {
             for step in 0..grid.steps {
@@ -89,24 +90,22 @@ impl Evaluation<'_> {
         })?;
         let values = values.into_iter().zip(found);
         let values = values.map(|(value, found)| if found == 1 { value } else { f64::NAN });
-        Ok(Scalars::Each(values.collect()))
+        Ok(Scalars::Each(values.collect(), held))
     }
 
     fn each_step(
         &self,
         grid: &StepGrid,
         value: impl Fn(usize) -> f64,
-    ) -> Result<Scalars, QueryError> {
-        let steps = self.room_for(grid)?;
-        Ok(Scalars::Each((0..steps).map(value).collect()))
+    ) -> Result<Scalars<'e>, QueryError> {
+        let held = self.hold(grid)?;
+        Ok(Scalars::Each((0..grid.steps).map(value).collect(), held))
     }
 
-    /// How many steps there are, if there is room for a number for each.
-    pub(in super::super) fn room_for(&self, grid: &StepGrid) -> Result<usize, QueryError> {
-        let bytes = grid.steps.saturating_mul(8);
-        self.meter.charge(0, bytes)?;
+    /// Room for a number for each step, and the work of making it.
+    pub(in super::super) fn hold(&self, grid: &StepGrid) -> Result<Charge<'e>, QueryError> {
         self.meter.work(grid.steps)?;
-        Ok(grid.steps)
+        self.meter.charge(0, grid.steps.saturating_mul(8))
     }
 }
 

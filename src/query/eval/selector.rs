@@ -23,9 +23,7 @@ impl Evaluation<'_> {
         let from = looked_at.start - offset - self.options.lookback + 1;
         let to = looked_at.end() - offset;
         let found = self.source.select(&selector.matchers, from, to)?;
-        let _room = self
-            .meter
-            .charge(0, self.room_for(grid)?.saturating_mul(8))?;
+        let _room = self.hold(grid)?;
         let mut points = SeriesPoints::default();
         for mut series in found {
             self.read(&mut *series, (from, to), &mut points)?;

@@ -38,13 +38,16 @@ pub(super) fn min(window: &Window<'_>, notes: &Notes) -> Option<f64> {
 }
 
 fn extreme(window: &Window<'_>, notes: &Notes, better: impl Fn(f64, f64) -> bool) -> Option<f64> {
-    let (first, rest) = window.values.split_first()?;
+    let first = window.values.first()?;
     window.note_ignored(notes);
-    let mut best = *first;
-    for value in rest {
-        if better(*value, best) || best.is_nan() {
-            best = *value;
-        }
+    let numbers = window.values.iter().position(|value| !value.is_nan());
+    let Some(numbers) = numbers else {
+        return Some(*first);
+    };
+    let mut best = window.values[numbers];
+    // NaN is never better.
+    for value in &window.values[numbers..] {
+        best = if better(*value, best) { *value } else { best };
     }
     Some(best)
 }
@@ -52,7 +55,7 @@ fn extreme(window: &Window<'_>, notes: &Notes, better: impl Fn(f64, f64) -> bool
 pub(super) fn quantile(
     window: &Window<'_>,
     q: f64,
-    room: &mut Vec<f64>,
+    room: &mut Vec<i64>,
     notes: &Notes,
 ) -> Option<f64> {
     if window.values.is_empty() {
@@ -62,9 +65,7 @@ pub(super) fn quantile(
         notes.bad_quantile(q);
     }
     window.note_ignored(notes);
-    room.clear();
-    room.extend_from_slice(window.values);
-    Some(super::quantile(q, room))
+    Some(super::quantile(q, window.values.iter().copied(), room))
 }
 
 /// The variance of the whole, not of a sample of it.

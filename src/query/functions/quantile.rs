@@ -1,39 +1,51 @@
 //! Quantiles: of values, of classic and of native histograms.
 
-use std::cmp::Ordering;
-
 use super::super::NativeHistogram;
 use super::super::histogram::HistogramBucket;
 use super::super::notes::Notes;
 use super::{ClassicBucket, ordered};
 
-/// The quantile of values, interpolated between neighbours. NaN is below every number. The
-/// values are put into another order.
-pub(in super::super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+/// The quantile of values, interpolated between neighbours. NaN is below every number.
+/// `room` is for putting them in order.
+pub(in super::super) fn quantile(
+    q: f64,
+    values: impl Iterator<Item = f64>,
+    room: &mut Vec<i64>,
+) -> f64 {
+    room.clear();
+    room.extend(values.map(rank_of));
+    if room.is_empty() || q.is_nan() {
         return f64::NAN;
     }
     if let Some(outside) = outside(q) {
         return outside;
     }
-    let last = values.len() - 1;
+    let last = room.len() - 1;
     let rank = q * last as f64;
     let below = rank.floor();
     let weight = rank - below;
     let at = (below as usize).min(last);
-    let (_, lower, above) = values.select_nth_unstable_by(at, nan_first);
+    let (_, lower, above) = room.select_nth_unstable(at);
     let lower = *lower;
-    let upper = above.iter().copied().min_by(nan_first).unwrap_or(lower);
-    lower * (1.0 - weight) + upper * weight
+    let upper = above.iter().copied().min().unwrap_or(lower);
+    value_of(lower) * (1.0 - weight) + value_of(upper) * weight
 }
 
-fn nan_first(a: &f64, b: &f64) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
-        (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+/// An integer that compares as the number does, and below all others for NaN. Integers are
+/// put in order several times faster.
+fn rank_of(value: f64) -> i64 {
+    if value.is_nan() {
+        return i64::MIN;
     }
+    let bits = value.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+fn value_of(rank: i64) -> f64 {
+    if rank == i64::MIN {
+        return f64::NAN;
+    }
+    f64::from_bits((rank ^ (((rank >> 63) as u64) >> 1) as i64) as u64)
 }
 
 /// What every quantile below 0 or above 1 is.

@@ -74,7 +74,7 @@ impl RangeFunction {
         self,
         window: &Window<'_>,
         scalar: f64,
-        room: &mut Vec<f64>,
+        room: &mut Vec<i64>,
         notes: &Notes,
     ) -> Option<PointValue> {
         let float = |value: Option<f64>| value.map(PointValue::Float);

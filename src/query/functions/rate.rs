@@ -67,8 +67,11 @@ fn float_rise(values: &[f64], rise: Rise) -> f64 {
     };
     let mut sampled = last - first;
     if rise.is_of_counter() {
-        for pair in values.windows(2) {
-            if pair[1] < pair[0] {
+        // Most windows hold no reset, and whether one does is seen several pairs at a time.
+        let pairs = values.windows(2);
+        if pairs.fold(false, |any, pair| any | (pair[1] < pair[0])) {
+            let resets = values.windows(2).filter(|pair| pair[1] < pair[0]);
+            for pair in resets {
                 sampled += pair[0];
             }
         }

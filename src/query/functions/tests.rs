@@ -19,7 +19,7 @@ fn native() -> NativeHistogram {
 #[test]
 fn quantiles_interpolate_between_neighbours() {
     let f = |q: f64, values: &[f64], expected: f64| {
-        let value = quantile(q, &mut values.to_vec());
+        let value = quantile(q, values.iter().copied(), &mut Vec::new());
         assert!(
             value == expected || (value.is_nan() && expected.is_nan()),
             "{q} of {values:?} is {value}"

@@ -95,6 +95,31 @@ fn a_query_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn the_deepest_query_is_answered_on_a_small_stack() {
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let run = thread.spawn(|| {
+        let source = written(&[("x", "0 1 2 3")]);
+        for (open, close) in [
+            ("abs(", ")"),
+            ("sum(", ")"),
+            ("-", ""),
+            ("1+", ""),
+            ("(x or ", ")"),
+        ] {
+            // A parenthesis and what stands in it are two.
+            let times = if open.starts_with('(') { 120 } else { 250 };
+            let query = format!("{}x{}", open.repeat(times), close.repeat(times));
+            let answer = ask(&source, &query, 3);
+            assert!(
+                answer.ends_with(|last: char| last.is_ascii_digit()),
+                "{query}: {answer}"
+            );
+        }
+    });
+    run.unwrap().join().unwrap();
+}
+
+#[test]
 fn notes_are_those_of_prometheus() {
     let source = written(&[("x", "0 1 2 3")]);
     let options = QueryOptions::default();
