@@ -5,6 +5,7 @@
 //! protobuf with JSON, plain text or an HTML page. A body that can't be read is only logged and
 //! never makes a success a failure: the peer has taken the request, and would get it twice.
 
+use std::io::Read;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -19,6 +20,10 @@ use crate::pdata::status::RpcStatus;
 
 /// How many bytes of an answer are kept: enough for a status and a partial success.
 pub(super) const MAX_KEPT: usize = 64 * 1024;
+
+/// The largest window of an answer in zstd, as a power of two: 8 MiB, which RFC 8878 asks every
+/// decoder to support.
+const LARGEST_WINDOW: u32 = 23;
 
 /// The part of an answer's body that was kept.
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ enum Form {
     Json,
     Html,
     Other,
+    /// Compressed, and nothing of it can be inflated.
+    Compressed,
 }
 
 /// How the reading of an answer ended.
@@ -131,17 +138,36 @@ impl AnswerBody {
     }
 
     /// The message of a gRPC answer, which comes after a frame header of `prefix` bytes.
-    pub(super) fn of_grpc(mut bytes: Vec<u8>, prefix: usize) -> Self {
+    /// `encoding` is the answer's `grpc-encoding`: grpc-go, and so the Collector, compresses the
+    /// answers to compressed requests, even for clients that don't say which compressions they
+    /// read.
+    pub(super) fn of_grpc(mut bytes: Vec<u8>, prefix: usize, encoding: &[u8]) -> Self {
         // The frame's length says whether the message is longer than what was kept.
         let length = bytes.get(1..prefix).map_or(0, |length| {
             let fold = |sum: usize, byte: &u8| sum.saturating_mul(256) + usize::from(*byte);
             length.iter().fold(0, fold)
         });
+        let compressed = bytes.first() == Some(&1);
         bytes.drain(..prefix.min(bytes.len()));
-        Self {
-            form: Form::Protobuf,
-            whole: bytes.len() >= length,
-            bytes,
+        let whole = bytes.len() >= length;
+        if !compressed {
+            return Self {
+                form: Form::Protobuf,
+                whole,
+                bytes,
+            };
+        }
+        match inflate(&bytes, encoding) {
+            Some((inflated, ended)) => Self {
+                form: Form::Protobuf,
+                whole: whole && ended,
+                bytes: inflated,
+            },
+            None => Self {
+                form: Form::Compressed,
+                whole,
+                bytes,
+            },
         }
     }
 
@@ -167,6 +193,9 @@ impl AnswerBody {
             Form::Html | Form::Other => {
                 return odd("its answer is neither protobuf nor JSON, so what it says is unknown");
             }
+            Form::Compressed => {
+                return odd("its answer is compressed in a way that can't be read");
+            }
         };
         match read {
             Some((rejected, message)) => Acceptance {
@@ -190,6 +219,7 @@ impl AnswerBody {
                 Some(message.unwrap_or_else(|| text().into_owned()))
             }
             Form::Html | Form::Other => Some(text().into_owned()),
+            Form::Compressed => None,
             Form::Unsaid => match RpcStatus::decode(&self.bytes) {
                 Some(status) => Some(status.message),
                 // Text without a content type; bytes that aren't text are of no use in the log.
@@ -198,6 +228,26 @@ impl AnswerBody {
         };
         secrets.shorten(reason.unwrap_or_default().trim())
     }
+}
+
+/// The first [`MAX_KEPT`] bytes of what a message inflates to, and whether that is all of it;
+/// `None` if nothing can be inflated.
+fn inflate(bytes: &[u8], encoding: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let mut inflated = Vec::new();
+    let decoder: Box<dyn Read + '_> = match encoding {
+        b"gzip" => Box::new(flate2::bufread::GzDecoder::new(bytes)),
+        b"zstd" => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
+            decoder.window_log_max(LARGEST_WINDOW).ok()?;
+            Box::new(decoder)
+        }
+        _ => return None,
+    };
+    // One byte more than is kept tells whether there is more.
+    let read = decoder.take(MAX_KEPT as u64 + 1).read_to_end(&mut inflated);
+    let ended = read.is_ok() && inflated.len() <= MAX_KEPT;
+    inflated.truncate(MAX_KEPT);
+    (ended || !inflated.is_empty()).then_some((inflated, ended))
 }
 
 /// The count and message of a partial success in JSON: 0 and empty if there is none, `None` if

@@ -124,7 +124,10 @@ impl Grpc {
         if let Some(trailers) = &read.trailers
             && let Some(status) = trailers.get(GRPC_STATUS)
         {
-            return self.conclude(status, trailers, &AnswerBody::of_grpc(read.bytes, PREFIX));
+            let encoding = head.headers.get(GRPC_ENCODING);
+            let encoding = encoding.map_or(&b""[..], HeaderValue::as_bytes);
+            let body = AnswerBody::of_grpc(read.bytes, PREFIX, encoding);
+            return self.conclude(status, trailers, &body);
         }
         let whole = matches!(read.end, End::Complete);
         let text = AnswerBody::new(&head.headers, read.bytes, whole);

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use super::*;
 
 fn headers(content_type: &str) -> HeaderMap {
@@ -79,9 +81,54 @@ fn the_count_of_a_partial_success_stands_even_where_its_message_is_too_long() {
     let length = u32::try_from(framed.len() - 5).unwrap();
     framed[1..5].copy_from_slice(&length.to_be_bytes());
     framed.truncate(MAX_KEPT);
-    let acceptance = AnswerBody::of_grpc(framed, 5).acceptance(&Secrets::default());
+    let acceptance = AnswerBody::of_grpc(framed, 5, b"").acceptance(&Secrets::default());
     assert_eq!(acceptance.rejected, 3);
     assert_eq!(acceptance.remark, Some(format!("{}...", "x".repeat(200))));
+}
+
+/// A message in its frame, marked as compressed.
+fn compressed_frame(message: &[u8]) -> Vec<u8> {
+    let mut framed = vec![1];
+    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    framed.extend(message);
+    framed
+}
+
+fn gzip(message: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(message).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_compressed_answer_of_grpc_says_what_it_says_without_compression() {
+    let zstd = |message: &[u8]| zstd::encode_all(message, 0).unwrap();
+    let f = |encoding: &str, message: Vec<u8>, rejected: u64, remark: Option<&str>| {
+        let body = AnswerBody::of_grpc(compressed_frame(&message), 5, encoding.as_bytes());
+        let expected = Acceptance {
+            rejected,
+            remark: remark.map(str::to_owned),
+        };
+        assert_eq!(body.acceptance(&Secrets::default()), expected, "{encoding}");
+    };
+    // What the Collector answers to a request of which it took everything.
+    f("gzip", gzip(b"\n\0"), 0, None);
+    f("zstd", zstd(b"\n\0"), 0, None);
+    f("gzip", gzip(&partial(3, "old")), 3, Some("old"));
+    f("zstd", zstd(&partial(3, "old")), 3, Some("old"));
+    f("gzip", gzip(b""), 0, None);
+    let unread = Some("its answer is compressed in a way that can't be read");
+    f("snappy", partial(3, "old"), 0, unread);
+    f("", gzip(&partial(3, "old")), 0, unread);
+    f("gzip", b"\x1f\x8b".to_vec(), 0, unread);
+}
+
+#[test]
+fn an_answer_that_inflates_without_end_is_kept_up_to_the_bound() {
+    let bomb = gzip(&partial(3, &"x".repeat(10 << 20)));
+    let body = AnswerBody::of_grpc(compressed_frame(&bomb), 5, b"gzip");
+    assert_eq!(body.bytes.len(), MAX_KEPT);
+    assert_eq!(body.acceptance(&Secrets::default()).rejected, 3);
 }
 
 #[test]
