@@ -16,9 +16,10 @@ use crate::component::Factories;
 use crate::components::FACTORIES;
 use crate::config::{Config, Environment, Loaded, LogEncoding, Sources};
 use crate::pdata::Signal;
+use crate::pipeline::{BuildError, BuildErrors};
 use crate::service::Service;
 use crate::telemetry::{self, Lines, Telemetry, logs};
-use crate::yaml::{self, Problem, Severity};
+use crate::yaml::{self, Node, Problem, Severity};
 
 /// The exit code for an invalid configuration or command line: `EX_USAGE` of sysexits.h.
 pub const WRONG_USAGE: u8 = 64;
@@ -180,11 +181,19 @@ pub fn prepare(
         say(&mut lines, report(&loaded.warnings));
         log = Some(lines);
     }
-    let agent = build(loaded, log.clone()).map_err(|error| {
+    let Loaded { config, tree, .. } = loaded;
+    let agent = build(config, log.clone()).map_err(|error| {
         if let Some(lines) = &log {
             lines.flush_within(MOMENT);
         }
-        say(err, format_args!("{error}\n"));
+        match error.downcast_ref::<BuildErrors>() {
+            Some(BuildErrors(errors)) => {
+                let problems: Vec<Problem> =
+                    errors.iter().map(|error| placed(error, &tree)).collect();
+                say(err, report(&problems));
+            }
+            None => say(err, format_args!("{error}\n")),
+        }
         ExitCode::from(WRONG_USAGE)
     })?;
     if command == Command::Validate {
@@ -210,8 +219,7 @@ fn show(out: &mut dyn Write, err: &mut dyn Write, text: impl std::fmt::Display) 
     }
 }
 
-fn build(loaded: Loaded, log: Option<Lines>) -> anyhow::Result<Agent> {
-    let config = loaded.config;
+fn build(config: Config, log: Option<Lines>) -> anyhow::Result<Agent> {
     let own = &config.service.telemetry;
     let telemetry = Telemetry::new(&telemetry::TelemetrySettings {
         metrics: own.metrics,
@@ -227,6 +235,29 @@ fn build(loaded: Loaded, log: Option<Lines>) -> anyhow::Result<Agent> {
         service,
         log,
     })
+}
+
+/// Why a component can't be built, with its place. An error that begins with a key below the
+/// component, such as `tls::ca_file: ...`, stands at that key; every other at the component.
+fn placed(error: &BuildError, tree: &Node) -> Problem {
+    let message = format!("{:#}", error.error);
+    if let Some((key, message)) = message.split_once(": ") {
+        let path = format!("{}::{key}", error.path);
+        if let Some(span) = tree.place(&path) {
+            return Problem {
+                span: span.clone(),
+                path,
+                message: message.to_owned(),
+                severity: Severity::Error,
+            };
+        }
+    }
+    Problem {
+        span: tree.place(&error.path).unwrap_or(&tree.span).clone(),
+        path: error.path.clone(),
+        message,
+        severity: Severity::Error,
+    }
 }
 
 /// A line for each problem, and a last one with the number of errors.

@@ -75,6 +75,43 @@ fn every_problem_stands_on_a_line_of_standard_error() {
 }
 
 #[test]
+fn what_keeps_a_component_from_being_built_has_its_place() {
+    let yaml = "yaml:receivers: {node: }
+exporters:
+  otlp_grpc:
+    endpoint: https://127.0.0.1:9
+    tls: {ca_file: /nowhere/ca.pem}
+  otlp_http:
+    endpoint: https://127.0.0.1:9
+    tls:
+      cert_file: /nowhere/client.pem
+      key_file: /nowhere/client.key
+processors:
+  memory_limiter/a: {limit_mib: 100, check_interval: 1s}
+  memory_limiter/b: {limit_mib: 200, check_interval: 1s}
+service:
+  pipelines:
+    metrics:
+      receivers: [node]
+      processors: [memory_limiter/a, memory_limiter/b]
+      exporters: [otlp_grpc, otlp_http]
+";
+    let missing = "No such file or directory (os error 2)";
+    let expected = format!(
+        "yaml:5:20: exporters::otlp_grpc::tls::ca_file: /nowhere/ca.pem: {missing}
+yaml:9:18: exporters::otlp_http::tls::cert_file: /nowhere/client.pem: {missing}
+yaml:18:7: service::pipelines::metrics::processors: memory_limiter/a and memory_limiter/b both limit its memory: use one
+3 errors in the configuration
+"
+    );
+    for command in ["validate", "run"] {
+        let output = foghorn(&[command, "--config", yaml]);
+        assert_eq!(output.status.code(), Some(64));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+}
+
+#[test]
 fn what_is_printed_of_a_configuration_is_valid_and_holds_no_secret() {
     let output = foghorn(&[
         "print-config",

@@ -84,6 +84,24 @@ pub enum NodeKind {
     Map(Vec<Entry>),
 }
 
+impl Node {
+    /// Where the value begins to which a path of keys and list positions leads, such as
+    /// `exporters::otlp_grpc::tls`; `None` if nothing is written there.
+    pub fn place(&self, path: &str) -> Option<&SourceSpan> {
+        let found = path
+            .split("::")
+            .try_fold(self, |node, step| match &node.kind {
+                NodeKind::Map(entries) => entries
+                    .iter()
+                    .find(|entry| entry.key == step)
+                    .map(|entry| &entry.value),
+                NodeKind::List(items) => items.get(step.parse::<usize>().ok()?),
+                _ => None,
+            })?;
+        Some(&found.span)
+    }
+}
+
 /// One key of a map and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
