@@ -191,6 +191,44 @@ async fn the_agent_serves_exactly_the_pages_that_nobody_else_may_have() {
     agent.await.unwrap();
 }
 
+/// A page shows a whole configuration or a part of one; a part is laid over the default.
+#[test]
+fn every_configuration_that_a_page_shows_is_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap();
+    let mut pages: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();
+    pages.push(root.join("README.md"));
+    pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
+    let sections = ["receivers:", "processors:", "exporters:", "service:"];
+    let mut found = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        let blocks = text.split("```yaml\n").skip(1);
+        for block in blocks.map(|rest| rest.split("```").next().unwrap()) {
+            if !sections.iter().any(|section| block.starts_with(section)) {
+                continue;
+            }
+            found += 1;
+            let mut configs = vec![format!("yaml:{block}")];
+            let whole = block.contains("pipelines:");
+            if !whole {
+                configs.insert(0, "otel-config/default.yaml".to_owned());
+            }
+            let sources = Sources {
+                configs,
+                sets: Vec::new(),
+            };
+            let token = |name: &str| name.contains("TOKEN").then(|| "s3cret".to_owned());
+            let loaded = Config::load(&sources, &token, &FACTORIES)
+                .unwrap_or_else(|error| panic!("{}: {error}\n{block}", page.display()));
+            if whole {
+                assert_eq!(loaded.warnings, [], "{}", page.display());
+            }
+        }
+    }
+    assert!(found >= 4, "only {found} blocks");
+}
+
 #[test]
 fn every_broken_configuration_gives_exactly_its_problems() {
     let found = compare("invalid", |loaded| match loaded {
