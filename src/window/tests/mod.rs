@@ -4,6 +4,7 @@ mod bounds;
 mod columns;
 mod find;
 mod model;
+mod timelines;
 
 use super::*;
 
