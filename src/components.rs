@@ -21,6 +21,7 @@ pub const FACTORIES: Factories = Factories {
         processors::cardinality::FACTORY,
         processors::filter::FACTORY,
         processors::resource::FACTORY,
+        processors::window::FACTORY,
     ],
     policies: &[
         processors::memory_limiter::FACTORY,

@@ -33,8 +33,8 @@
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
-//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `yaml` |
-//! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `component`, `exposition`, `pdata` |
+//! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `exposition`, `pdata` |
+//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `translation`, `window`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`receivers`] | components through which data enters | all of the above but `config`, never one another |
@@ -43,6 +43,7 @@
 //! | [`extensions`] | components beside the pipelines | the same |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
 //! | [`breakers`] | metrics, log and HTTP routes of the breakers | `component`, `lane`, `resilience`, `settings`, `telemetry` |
+//! | [`history`] | shows what is remembered | `component`, `lane`, `window` |
 //! | [`components`] | the table of all built-in components | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |
@@ -60,6 +61,7 @@ pub mod descriptors;
 pub mod exporters;
 pub mod exposition;
 pub mod extensions;
+pub mod history;
 pub mod lane;
 pub mod net;
 pub mod pdata;

@@ -35,6 +35,7 @@ use self::tasks::{TaskRole, Tasks};
 use crate::breakers::{self, BreakerWatch};
 use crate::component::{BuildContext, Extension, Health, Phase, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
+use crate::history;
 use crate::pipeline::{
     BuildError, BuildErrors, Ending, GraceControl, Graph, LastWords, Ledger, Surroundings,
 };
@@ -117,6 +118,8 @@ impl Service {
                 endpoints: Arc::clone(&surroundings.endpoints),
                 signals: Vec::new(),
                 guard: None,
+                windows: surroundings.windows.clone(),
+                translation: Arc::default(),
             };
             match extension.build(&context) {
                 Ok(extension) => extensions.push((id.to_string(), extension)),
@@ -215,6 +218,9 @@ impl Service {
         watch.begin(&telemetry, &surroundings.endpoints, room);
         if let Some(listener) = &http {
             for route in breakers::routes(&surroundings.endpoints, listener) {
+                surroundings.routes.register(route);
+            }
+            for route in history::routes(&surroundings.windows) {
                 surroundings.routes.register(route);
             }
         }

@@ -16,6 +16,8 @@ use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints, PollConfig};
 use crate::settings::{DeliverySettings, GuardConfig};
 use crate::telemetry::Telemetry;
+use crate::translation::Translation;
+use crate::window::Shelf;
 use crate::yaml::PlacedNode;
 
 /// The tables of everything that is built in. There is one, in `components.rs`.
@@ -169,6 +171,12 @@ pub trait ExporterConfig: fmt::Debug + Send + Sync {
 
     /// Where its output can be seen, for the first lines that the agent prints.
     fn describe(&self) -> String;
+
+    /// How it translates metrics to Prometheus, if it does. What else shows the metrics of its
+    /// pipelines in Prometheus's terms does it alike.
+    fn translation(&self) -> Option<&Translation> {
+        None
+    }
 }
 
 /// The two kinds of exporter.
@@ -246,6 +254,11 @@ pub struct BuildContext {
     pub signals: Vec<Signal>,
     /// How its fetches are guarded, if it pulls and a pipeline of its has `resilience`.
     pub guard: Option<Arc<resilience::Settings>>,
+    /// Where it keeps history, if it does.
+    pub windows: Shelf,
+    /// How the pipeline's metrics are shown in Prometheus's terms: as by the first of its exporters
+    /// that does so, or as by default.
+    pub translation: Arc<Translation>,
 }
 
 impl BuildContext {
@@ -261,6 +274,8 @@ impl BuildContext {
             endpoints: Arc::new(Endpoints::new(resilience::DEFAULT_MAX_ENDPOINTS, stop)),
             signals: Signal::ALL.to_vec(),
             guard: None,
+            windows: Shelf::default(),
+            translation: Arc::default(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! between them, so that no component knows another.
 //!
 //! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `settings`,
-//! `telemetry` and `yaml`.
+//! `telemetry`, `translation`, `window` and `yaml`.
 
 mod claims;
 mod factory;

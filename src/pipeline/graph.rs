@@ -28,6 +28,8 @@ use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints};
 use crate::telemetry::Telemetry;
+use crate::translation::Translation;
+use crate::window::Shelf;
 
 /// Requests that may wait before a pipeline's first processor. A few, so that a receiver
 /// and a pipeline can work at the same time; what should wait longer waits in the queues.
@@ -42,6 +44,8 @@ pub struct Surroundings {
     pub routes: Routes,
     /// The remote endpoints that they guard.
     pub endpoints: Arc<Endpoints>,
+    /// Where they keep history.
+    pub windows: Shelf,
     /// Cancelled when nothing new is to be admitted and no fetch goes on.
     pub stopping: CancellationToken,
 }
@@ -66,6 +70,7 @@ impl Surroundings {
             health: Health::new(),
             routes: Routes::new(),
             endpoints: Arc::new(endpoints),
+            windows: Shelf::default(),
             stopping,
         }
     }
@@ -230,7 +235,11 @@ impl<'a> GraphBuilder<'a> {
             let Some(Stage::Processor(processor)) = self.config.processors.get(id) else {
                 continue;
             };
-            match processor.build(&self.context(id), pipeline.id.signal) {
+            let context = BuildContext {
+                translation: self.translation(pipeline),
+                ..self.context(id)
+            };
+            match processor.build(&context, pipeline.id.signal) {
                 Ok(processor) => {
                     let stage = chain.push(id, processor);
                     self.stages.push(stage);
@@ -368,7 +377,19 @@ impl<'a> GraphBuilder<'a> {
             endpoints: Arc::clone(&self.surroundings.endpoints),
             signals: self.config.signals_to(id),
             guard: None,
+            windows: self.surroundings.windows.clone(),
+            translation: Arc::default(),
         }
+    }
+
+    /// How the pipeline's metrics are shown in Prometheus's terms.
+    fn translation(&self, pipeline: &PipelineConfig) -> Arc<Translation> {
+        let mut exporters = pipeline
+            .exporters
+            .iter()
+            .filter_map(|id| self.config.exporters.get(id));
+        let translation = exporters.find_map(|exporter| exporter.translation());
+        translation.cloned().map_or_else(Arc::default, Arc::new)
     }
 
     fn fail(&mut self, section: &str, id: &ComponentId, error: anyhow::Error) {

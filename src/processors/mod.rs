@@ -15,3 +15,4 @@ pub mod resilience;
 pub mod resource;
 #[cfg(test)]
 mod testing;
+pub mod window;

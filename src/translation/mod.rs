@@ -14,7 +14,7 @@ mod texts;
 pub use labels::{TargetLabels, is_internal};
 pub use naming::{Namer, Strategy, SuffixShape};
 pub use reading::{PointMode, PointReading, meaning, millis};
-pub use succession::Succession;
+pub use succession::{Succession, Unfit};
 pub use texts::Texts;
 
 use crate::exposition::{Descriptor, Kind};
@@ -33,6 +33,18 @@ pub struct Translation {
     pub resource_labels: bool,
     /// The most bytes of one text as it was sent: a name, a key, a value, a unit, a help text.
     pub text_bytes: usize,
+}
+
+impl Default for Translation {
+    fn default() -> Self {
+        Self {
+            namer: Namer::new(Strategy::default(), ""),
+            const_labels: Vec::new(),
+            scope_labels: true,
+            resource_labels: false,
+            text_bytes: 4096,
+        }
+    }
 }
 
 impl Translation {

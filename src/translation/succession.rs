@@ -3,9 +3,17 @@
 use std::sync::Arc;
 
 use super::reading::{PointMode, PointReading, checked_total};
-use crate::component::DropReason;
 use crate::exposition::{Histogram, SampleValue};
 use crate::pdata::SeriesId;
+
+/// Why a point doesn't change its series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is older than the newest one, or a delta that was counted already.
+    OutOfOrder,
+    /// It is a delta that [`PointMode::admits`] refuses.
+    Unsupported,
+}
 
 /// What decides which point of a series may follow the newest one.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +68,7 @@ impl Succession {
         mode: PointMode,
         owner: Option<SeriesId>,
         back: u64,
-    ) -> Result<Option<u64>, DropReason> {
+    ) -> Result<Option<u64>, Unfit> {
         let behind = reading.time < self.time;
         let set_back = behind && self.is_set_back(reading.time, owner, back);
         let new = std::mem::replace(&mut reading.value, SampleValue::Number(0.0));
@@ -68,7 +76,7 @@ impl Succession {
             PointMode::Latest => {
                 let older = behind || (reading.time == self.time && owner < self.owner);
                 if older && !set_back {
-                    return Err(DropReason::OutOfOrder);
+                    return Err(Unfit::OutOfOrder);
                 }
                 *value = new;
                 Some(reading.start)
@@ -76,10 +84,10 @@ impl Succession {
             PointMode::Delta => {
                 let overlaps = reading.start != 0 && reading.start < self.time;
                 if (reading.time <= self.time || overlaps) && !set_back {
-                    return Err(DropReason::OutOfOrder);
+                    return Err(Unfit::OutOfOrder);
                 }
                 if !mode.admits(&new) {
-                    return Err(DropReason::Unsupported);
+                    return Err(Unfit::Unsupported);
                 }
                 match sum(value, &new) {
                     Some(sum) => {

@@ -91,6 +91,7 @@ mod point;
 mod reads;
 mod ring;
 mod settings;
+mod shelf;
 mod snapshot;
 pub mod stats;
 mod symbols;
@@ -113,6 +114,7 @@ pub use point::{
 pub use reads::{RingInfo, WindowTotals};
 pub use ring::Placed;
 pub use settings::WindowSettings;
+pub use shelf::{SharedWindows, Shelf};
 pub use snapshot::Snapshot;
 pub use windows::Windows;
 

@@ -28,16 +28,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("steps", &["pdata", "receivers", "yaml"]),
     ("window", &[]),
     ("yaml", &["steps"]),
+    // Metrics in Prometheus's terms, wherever they are shown.
+    ("translation", &["exposition", "pdata"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
     ("net", &["descriptors", "lane", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
         "component",
-        &["pdata", "resilience", "settings", "telemetry", "yaml"],
+        &[
+            "pdata",
+            "resilience",
+            "settings",
+            "telemetry",
+            "translation",
+            "window",
+            "yaml",
+        ],
     ),
-    // What the components share that speak Prometheus's terms.
-    ("translation", &["component", "exposition", "pdata"]),
     (
         "config",
         &["component", "pdata", "resilience", "settings", "yaml"],
@@ -70,8 +78,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "resilience",
             "settings",
             "telemetry",
+            "translation",
+            "window",
         ],
     ),
+    // Shows what the windows remember.
+    ("history", &["component", "lane", "window"]),
     // Watches the breakers from beside the pipelines.
     (
         "breakers",
@@ -119,6 +131,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "descriptors",
     "exporters",
     "exposition",
+    "history",
     "lane",
     "net",
     "pdata",
@@ -130,6 +143,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "settings",
     "telemetry",
     "translation",
+    "window",
     "yaml",
 ];
 

@@ -136,6 +136,10 @@ impl ExporterConfig for Config {
             }
         }
     }
+
+    fn translation(&self) -> Option<&Translation> {
+        Some(&self.settings.translation)
+    }
 }
 
 struct PrometheusSink {

@@ -3,7 +3,7 @@
 use crate::component::DropReason;
 use crate::exposition::{SampleValue, Series};
 use crate::pdata::SeriesId;
-use crate::translation::{PointMode, PointReading, Succession, millis};
+use crate::translation::{PointMode, PointReading, Succession, Unfit, millis};
 
 /// What a series shows, and what decides which point may replace it.
 #[derive(Debug)]
@@ -50,7 +50,11 @@ impl SeriesState {
         let series = &mut self.series;
         let start = self
             .succession
-            .apply(&mut series.value, &mut reading, mode, owner, back)?;
+            .apply(&mut series.value, &mut reading, mode, owner, back)
+            .map_err(|unfit| match unfit {
+                Unfit::OutOfOrder => DropReason::OutOfOrder,
+                Unfit::Unsupported => DropReason::Unsupported,
+            })?;
         if let Some(start) = start {
             series.created = millis(start);
         }

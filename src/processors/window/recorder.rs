@@ -1,0 +1,457 @@
+//! Puts the points of batches into the store.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use crate::component::BuildContext;
+use crate::exposition::SampleValue;
+use crate::pdata::view::{ExponentialHistogramPoint, Metric, Point, ResourceMetrics, ScopeMetrics};
+use crate::pdata::{Batch, Lookup, SeriesMemo};
+use crate::translation::{
+    PointMode, PointReading, Succession, SuffixShape, TargetLabels, Texts, Translation, Unfit,
+    meaning, millis,
+};
+use crate::window::{
+    RingId, SharedWindows, StoreRefusal, StoredExponential, StoredHistogram, StoredPoint,
+    StoredSummary, ValueKind, WindowSettings, Windows,
+};
+
+/// The store, and what leads from a point to its series there.
+pub(super) struct SeriesRecorder {
+    store: SharedWindows,
+    translation: Arc<Translation>,
+    memo: SeriesMemo<Remembered>,
+    refusals: Arc<PointRefusals>,
+    columns: Columns,
+}
+
+/// What is known of a series.
+struct Remembered {
+    ring: RingId,
+    /// When it last had a point.
+    seen: Instant,
+    /// What its deltas have come to.
+    total: Option<Box<(Succession, SampleValue)>>,
+}
+
+/// Points that the store was never asked to keep, by reason.
+#[derive(Debug, Default)]
+struct PointRefusals {
+    unsupported: AtomicU64,
+    oversized: AtomicU64,
+    out_of_order: AtomicU64,
+}
+
+/// Room for the numbers of one point.
+#[derive(Default)]
+struct Columns {
+    first: Vec<f64>,
+    second: Vec<f64>,
+}
+
+/// Where a point is in its batch, and how it is treated.
+struct PointSite<'a> {
+    resource: &'a ResourceMetrics<'a>,
+    target: &'a mut Option<TargetLabels>,
+    scope: &'a ScopeMetrics<'a>,
+    metric: &'a Metric<'a>,
+    shape: SuffixShape,
+    mode: PointMode,
+}
+
+/// Why a point is not remembered. The store counts its own refusals.
+enum Forgotten {
+    Unsupported,
+    Oversized,
+    OutOfOrder,
+    Refused(StoreRefusal),
+}
+
+impl From<StoreRefusal> for Forgotten {
+    fn from(refusal: StoreRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl SeriesRecorder {
+    pub(super) fn new(settings: &WindowSettings, context: &BuildContext) -> Self {
+        let store = context.windows.open(&context.id.to_string(), settings);
+        let refusals = Arc::new(PointRefusals::default());
+        observe(context, &store, &refusals);
+        Self {
+            store,
+            translation: Arc::clone(&context.translation),
+            memo: SeriesMemo::new(settings.max_series),
+            refusals,
+            columns: Columns::default(),
+        }
+    }
+
+    /// Remembers the points of a batch. `arrived` is in milliseconds since the Unix epoch.
+    pub(super) fn take(&mut self, batch: &Batch, arrived: i64, now: Instant) {
+        let store = self.store.clone();
+        for resource in batch.resource_metrics() {
+            let mut target = None;
+            for scope in resource.scopes() {
+                self.memo.scope(&resource, &scope);
+                for metric in scope.metrics() {
+                    let data = metric.data();
+                    let Some((shape, mode)) = meaning(&data) else {
+                        let points = data.points().count() as u64;
+                        self.refusals
+                            .unsupported
+                            .fetch_add(points, Ordering::Relaxed);
+                        continue;
+                    };
+                    self.memo.metric(&metric, &data);
+                    let mut site = PointSite {
+                        resource: &resource,
+                        target: &mut target,
+                        scope: &scope,
+                        metric: &metric,
+                        shape,
+                        mode,
+                    };
+                    // A metric at a time, so that a query waits for no whole batch.
+                    let mut windows = store.lock();
+                    windows.advance(uptime(now), arrived);
+                    for point in data.points() {
+                        let done = self.point(&mut windows, &mut site, &point, arrived, now);
+                        let counter = match done {
+                            Ok(()) | Err(Forgotten::Refused(_)) => continue,
+                            Err(Forgotten::Unsupported) => &self.refusals.unsupported,
+                            Err(Forgotten::Oversized) => &self.refusals.oversized,
+                            Err(Forgotten::OutOfOrder) => &self.refusals.out_of_order,
+                        };
+                        counter.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Forgets the series for which nothing came for their time. Returns whether any is left.
+    pub(super) fn expire(&mut self, arrived: i64, now: Instant, ttl: Duration) -> bool {
+        if let Some(since) = now.checked_sub(ttl) {
+            self.memo.retain(|_, known| known.seen > since);
+        }
+        let mut windows = self.store.lock();
+        windows.advance(uptime(now), arrived);
+        windows.expire();
+        windows.totals().series > 0
+    }
+
+    #[inline]
+    fn point(
+        &mut self,
+        windows: &mut Windows,
+        site: &mut PointSite<'_>,
+        point: &Point<'_>,
+        arrived: i64,
+        now: Instant,
+    ) -> Result<(), Forgotten> {
+        let columns = &mut self.columns;
+        let time = match millis(point.time_unix_nano()) {
+            Some(time) => time,
+            None => arrived,
+        };
+        if let Lookup::Known(id, known) = self.memo.series(point.attributes()) {
+            if point.is_tombstone() {
+                windows.push_stale(known.ring, time)?;
+                self.memo.remove(id);
+                return Ok(());
+            }
+            known.seen = now;
+            match known.push(windows, columns, site, point, time) {
+                // The store forgot the series before this memo did.
+                Err(Forgotten::Refused(StoreRefusal::UnknownSeries)) => {
+                    self.memo.remove(id);
+                }
+                done => return done,
+            }
+        } else if point.is_tombstone() {
+            return Ok(());
+        }
+        let ring = newcomer(&self.translation, windows, site, point)?;
+        let mut known = Remembered {
+            ring,
+            seen: now,
+            total: None,
+        };
+        let done = known.push(windows, columns, site, point, time);
+        // A memo that is full costs a registration for each point, and nothing else.
+        if let Lookup::New(vacant) = self.memo.series(point.attributes()) {
+            vacant.insert(known);
+        }
+        done
+    }
+}
+
+impl Remembered {
+    #[inline]
+    fn push(
+        &mut self,
+        windows: &mut Windows,
+        columns: &mut Columns,
+        site: &PointSite<'_>,
+        point: &Point<'_>,
+        time: i64,
+    ) -> Result<(), Forgotten> {
+        let start = millis(point.start_time_unix_nano()).unwrap_or(0);
+        if site.mode == PointMode::Delta {
+            return self.add(windows, columns, site, point, time);
+        }
+        match point {
+            Point::Number(point) => {
+                let value = point.value().ok_or(Forgotten::Unsupported)?.as_f64();
+                windows.push_since(self.ring, start, time, value)?;
+            }
+            Point::ExponentialHistogram(point) => {
+                let stored = exponential(point, columns);
+                windows.push_point(self.ring, start, time, &StoredPoint::Exponential(stored))?;
+            }
+            Point::Histogram(_) | Point::Summary(_) => {
+                let reading = PointReading::of(point, site.shape, nanos(time), None)
+                    .ok_or(Forgotten::Unsupported)?;
+                self.store(windows, columns, start, time, &reading.value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a delta to the total, and stores that.
+    fn add(
+        &mut self,
+        windows: &mut Windows,
+        columns: &mut Columns,
+        site: &PointSite<'_>,
+        point: &Point<'_>,
+        time: i64,
+    ) -> Result<(), Forgotten> {
+        if matches!(point, Point::ExponentialHistogram(_)) {
+            return Err(Forgotten::Unsupported);
+        }
+        let mut reading =
+            PointReading::of(point, site.shape, nanos(time), None).ok_or(Forgotten::Unsupported)?;
+        match self.total.as_deref_mut() {
+            Some((succession, total)) => succession
+                .apply(total, &mut reading, PointMode::Delta, None, u64::MAX)
+                .map_err(|unfit| match unfit {
+                    Unfit::OutOfOrder => Forgotten::OutOfOrder,
+                    Unfit::Unsupported => Forgotten::Unsupported,
+                })?,
+            None if !site.mode.admits(&reading.value) => return Err(Forgotten::Unsupported),
+            None => {
+                let succession = Succession::new(reading.time, None);
+                self.total = Some(Box::new((succession, reading.value)));
+                None
+            }
+        };
+        let total = self.total.take();
+        let stored = match &total {
+            Some(total) => self.store(windows, columns, 0, time, &total.1),
+            None => Ok(()),
+        };
+        self.total = total;
+        stored
+    }
+
+    fn store(
+        &self,
+        windows: &mut Windows,
+        columns: &mut Columns,
+        start: i64,
+        time: i64,
+        value: &SampleValue,
+    ) -> Result<(), Forgotten> {
+        let stored = match value {
+            SampleValue::Number(value) => StoredPoint::Number(*value),
+            SampleValue::Histogram(histogram) => {
+                columns.first.clear();
+                let counts = histogram.counts.iter();
+                columns.first.extend(counts.map(|count| *count as f64));
+                StoredPoint::Histogram(StoredHistogram {
+                    count: histogram.counts.iter().sum::<u64>() as f64,
+                    sum: histogram.sum,
+                    bounds: histogram.bounds.values(),
+                    buckets: &columns.first,
+                })
+            }
+            SampleValue::Summary(summary) => {
+                columns.first.clear();
+                columns.second.clear();
+                for (quantile, value) in &summary.quantiles {
+                    columns.first.push(*quantile);
+                    columns.second.push(*value);
+                }
+                StoredPoint::Summary(StoredSummary {
+                    count: summary.count as f64,
+                    sum: summary.sum,
+                    quantiles: &columns.first,
+                    values: &columns.second,
+                })
+            }
+        };
+        windows.push_point(self.ring, start, time, &stored)?;
+        Ok(())
+    }
+}
+
+/// Registers the series of a point.
+#[cold]
+fn newcomer(
+    translation: &Translation,
+    windows: &mut Windows,
+    site: &mut PointSite<'_>,
+    point: &Point<'_>,
+) -> Result<RingId, Forgotten> {
+    let texts = Texts {
+        resource: site.resource,
+        scope: site.scope,
+        metric: site.metric,
+        point: point.attributes(),
+    };
+    if !texts.are_within(translation) {
+        return Err(Forgotten::Oversized);
+    }
+    let family = translation
+        .family(site.metric, site.shape)
+        .ok_or(Forgotten::Unsupported)?;
+    let kind = match (site.shape, point) {
+        (SuffixShape::Gauge | SuffixShape::UpDownCounter, _) => ValueKind::Gauge,
+        (SuffixShape::Counter, _) => ValueKind::Counter,
+        (SuffixShape::Histogram, Point::ExponentialHistogram(_)) => ValueKind::ExponentialHistogram,
+        (SuffixShape::Histogram, _) => ValueKind::Histogram,
+        (SuffixShape::Summary, _) => ValueKind::Summary,
+    };
+    let resource = site.resource.attributes();
+    let target = site
+        .target
+        .get_or_insert_with(|| TargetLabels::of(&resource));
+    let (labels, _) = translation.point_labels(
+        &resource,
+        target,
+        site.scope,
+        &point.attributes(),
+        site.shape,
+    );
+    let labels: Vec<(&str, &str)> = labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let ring = windows.register(&family.name, kind, &labels)?;
+    // What a metric is doesn't matter more than its points: one that finds no room is queried
+    // without.
+    let _ = windows.describe(&family.name, kind, &family.unit, &family.help);
+    Ok(ring)
+}
+
+fn exponential<'a>(
+    point: &ExponentialHistogramPoint<'_>,
+    columns: &'a mut Columns,
+) -> StoredExponential<'a> {
+    columns.first.clear();
+    columns.second.clear();
+    let (positive, negative) = (point.positive(), point.negative());
+    columns
+        .first
+        .extend(positive.counts().map(|count| count as f64));
+    columns
+        .second
+        .extend(negative.counts().map(|count| count as f64));
+    StoredExponential {
+        count: point.count() as f64,
+        sum: point.sum(),
+        scale: point.scale(),
+        zero_count: point.zero_count() as f64,
+        zero_threshold: point.zero_threshold(),
+        positive: (positive.offset(), &columns.first),
+        negative: (negative.offset(), &columns.second),
+    }
+}
+
+/// Milliseconds since the process first asked. Processors that share a store share this clock.
+fn uptime(now: Instant) -> i64 {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let since = now.saturating_duration_since(*BEGUN.get_or_init(|| now));
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn nanos(millis: i64) -> u64 {
+    u64::try_from(millis).unwrap_or(0).saturating_mul(1_000_000)
+}
+
+/// Registers the metrics of a store. They keep nothing alive.
+fn observe(context: &BuildContext, store: &SharedWindows, refusals: &Arc<PointRefusals>) {
+    let meter = context.telemetry.meter("foghorn.processors.window");
+    let processor = KeyValue::new("processor", context.id.to_string());
+    type Total = fn(&Windows) -> u64;
+    let gauges: [(&str, &str, Total); 3] = [
+        ("foghorn_window_series", "Series that are remembered", |w| {
+            w.totals().series as u64
+        }),
+        (
+            "foghorn_window_samples",
+            "Points that are remembered",
+            |w| w.totals().samples as u64,
+        ),
+        ("foghorn_window_bytes", "Bytes of what is remembered", |w| {
+            w.bytes() as u64
+        }),
+    ];
+    for (name, description, total) in gauges {
+        let (store, processor) = (store.clone(), processor.clone());
+        meter
+            .u64_observable_gauge(name)
+            .with_description(description)
+            .with_callback(move |observer| {
+                observer.observe(total(&store.lock()), std::slice::from_ref(&processor));
+            })
+            .build();
+    }
+    let counters: [(&str, &str, Total); 2] = [
+        (
+            "foghorn_window_evicted_samples_total",
+            "Points that were forgotten early, since max_memory was used up",
+            |w| w.totals().evicted,
+        ),
+        (
+            "foghorn_window_expired_series_total",
+            "Series that were forgotten after series_ttl",
+            |w| w.totals().expired,
+        ),
+    ];
+    for (name, description, total) in counters {
+        let (store, processor) = (store.clone(), processor.clone());
+        meter
+            .u64_observable_counter(name)
+            .with_description(description)
+            .with_callback(move |observer| {
+                observer.observe(total(&store.lock()), std::slice::from_ref(&processor));
+            })
+            .build();
+    }
+    let (store, refusals) = (store.clone(), Arc::clone(refusals));
+    meter
+        .u64_observable_counter("foghorn_window_refused_total")
+        .with_description("Points and series that were not remembered")
+        .with_callback(move |observer| {
+            let own = [
+                ("unsupported", &refusals.unsupported),
+                ("oversized", &refusals.oversized),
+                ("out_of_order", &refusals.out_of_order),
+            ];
+            let own = own.map(|(reason, count)| (reason, count.load(Ordering::Relaxed)));
+            let refused = store.lock().totals().refused;
+            let stored = refused.map(|(refusal, count)| (refusal.reason(), count));
+            for (reason, count) in own.into_iter().chain(stored).filter(|(_, n)| *n > 0) {
+                let reason = KeyValue::new("reason", reason);
+                observer.observe(count, &[processor.clone(), reason]);
+            }
+        })
+        .build();
+}
