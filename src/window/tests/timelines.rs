@@ -136,3 +136,62 @@ fn merged_times_are_remembered_by_all_of_their_parts() {
     // The same times, but nobody knows that without unpacking them.
     assert!(joins.find(&alike).is_none());
 }
+
+/// Appends times one after the other.
+fn extend(lines: &mut Timelines, span: &mut HeadSpan, times: &[i64]) {
+    for time in times {
+        assert!(lines.append(span, *time));
+    }
+}
+
+fn read(lines: &Timelines, span: HeadSpan) -> Vec<i64> {
+    let mut times = Vec::new();
+    lines.read(span, &mut times);
+    times
+}
+
+/// A series follows the one that left before it, but not into a timeline that has only its place.
+#[test]
+fn a_series_follows_nobody_into_a_timeline_that_is_gone() {
+    let mut lines = Timelines::new(MOST);
+    let [mut leaver, mut follower, mut ahead, mut other] = [HeadSpan::EMPTY; 4];
+    for time in [0, 10] {
+        for span in [&mut ahead, &mut leaver, &mut follower] {
+            extend(&mut lines, span, &[time]);
+        }
+    }
+    extend(&mut lines, &mut ahead, &[13]);
+    extend(&mut lines, &mut leaver, &[17]);
+    let place = leaver.line;
+    lines.release(&mut leaver);
+    extend(&mut lines, &mut other, &[3, 5, 17]);
+    assert_eq!(other.line, place);
+    extend(&mut lines, &mut follower, &[17]);
+    assert_eq!(read(&lines, follower), [0, 10, 17]);
+    assert_eq!(read(&lines, other), [3, 5, 17]);
+}
+
+/// Nor does it follow one that left a timeline that was in the place of its own.
+#[test]
+fn a_series_follows_nobody_who_left_another_timeline() {
+    let mut lines = Timelines::new(MOST);
+    let [mut leaver, mut ahead, mut late, mut early] = [HeadSpan::EMPTY; 4];
+    for time in [0, 10] {
+        for span in [&mut ahead, &mut leaver] {
+            extend(&mut lines, span, &[time]);
+        }
+    }
+    extend(&mut lines, &mut ahead, &[13]);
+    extend(&mut lines, &mut leaver, &[17]);
+    let place = ahead.line;
+    lines.release(&mut ahead);
+    for time in [4, 12] {
+        for span in [&mut early, &mut late] {
+            extend(&mut lines, span, &[time]);
+        }
+    }
+    assert_eq!((late.line, late), (place, early));
+    extend(&mut lines, &mut early, &[14]);
+    extend(&mut lines, &mut late, &[17]);
+    assert_eq!(read(&lines, late), [4, 12, 17]);
+}
