@@ -55,8 +55,7 @@ fn same(a: &Attribute<'_>, b: &Attribute<'_>) -> bool {
         (Attribute::Map(a), Attribute::Map(b)) => {
             let (a, b) = (a.sorted(), b.sorted());
             a.len() == b.len()
-                && a.iter()
-                    .zip(&b)
+                && a.zip(b)
                     .all(|(a, b)| a.key == b.key && same(&a.value, &b.value))
         }
         _ => false,

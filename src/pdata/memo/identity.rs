@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
-use crate::pdata::view::{Attributes, Data, Temporality, Value};
+use crate::pdata::view::{Attributes, Data, KeyValue, Temporality, Value};
 use crate::pdata::wire::put_varint;
 
 /// 128 bits by two hashers with secret seeds of their own. That isn't a cryptographic hash,
@@ -84,7 +84,7 @@ pub(super) fn put_attributes(out: &mut Vec<u8>, attributes: Attributes<'_>) {
     put_entries(out, attributes.sorted());
 }
 
-fn put_entries(out: &mut Vec<u8>, entries: Vec<crate::pdata::view::KeyValue<'_>>) {
+fn put_entries<'a>(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = KeyValue<'a>>) {
     put_varint(out, entries.len() as u64);
     for entry in entries {
         put_bytes(out, entry.key.as_bytes());

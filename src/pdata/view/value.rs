@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use super::{Repeated, View, text};
 use crate::pdata::plain;
 use crate::pdata::wire::{self, WireFields};
+use crate::steps;
 
 /// The attributes of a resource, scope, point, span or log record.
 #[derive(Debug, Clone, Copy)]
@@ -61,16 +62,14 @@ impl<'a> Attributes<'a> {
     /// The attributes as they are encoded, in the order in which they were sent: for code
     /// that passes most of them on.
     pub fn encoded(&self) -> impl Iterator<Item = Encoded<'a>> {
-        let number = self.number;
-        WireFields::new(self.span).filter_map(move |field| match field.value {
-            wire::WireValue::Bytes(raw) if field.number == number => Some(Encoded(raw)),
-            _ => None,
-        })
+        encoded(self.span, self.number)
     }
 
-    /// The attributes by key, each key once and with its first value.
-    pub fn sorted(&self) -> Vec<KeyValue<'a>> {
-        sorted(self.iter())
+    /// The attributes by key, each key once and with its first value. Until they are read they
+    /// take a slice of sixteen bytes for each key.
+    pub fn sorted(&self) -> impl ExactSizeIterator<Item = KeyValue<'a>> + use<'a> {
+        let entries = sorted(self.encoded()).into_iter();
+        entries.map(|entry| entry.read())
     }
 
     /// Whether there are none.
@@ -109,25 +108,23 @@ impl<'a> Encoded<'a> {
     /// Whether this is its key.
     #[inline]
     pub fn has_key(&self, key: &str) -> bool {
-        if let Some(own) = plain::key_of(self.0) {
-            return own == key.as_bytes();
-        }
-        let own = WireFields::new(self.0).find(|field| field.number == 1);
-        match own.map(|field| field.value) {
-            Some(wire::WireValue::Bytes(own)) => own == key.as_bytes(),
-            _ => key.is_empty(),
-        }
+        self.key_bytes() == key.as_bytes()
     }
 
     /// Its key.
     pub fn key(&self) -> &'a str {
-        let own = || WireFields::new(self.0).find(|field| field.number == 1);
-        match plain::key_of(self.0) {
-            Some(own) => text(own),
-            None => match own().map(|field| field.value) {
-                Some(wire::WireValue::Bytes(own)) => text(own),
-                _ => "",
-            },
+        text(self.key_bytes())
+    }
+
+    #[inline]
+    fn key_bytes(&self) -> &'a [u8] {
+        if let Some(key) = plain::key_of(self.0) {
+            return key;
+        }
+        let key = WireFields::new(self.0).find(|field| field.number == 1);
+        match key.map(|field| field.value) {
+            Some(wire::WireValue::Bytes(key)) => key,
+            _ => &[],
         }
     }
 
@@ -286,18 +283,52 @@ impl<'a> Map<'a> {
         Repeated::new(self.0, 1)
     }
 
-    /// The entries by key, each key once and with its first value.
-    pub fn sorted(&self) -> Vec<KeyValue<'a>> {
-        sorted(self.iter())
+    /// The entries by key, each key once and with its first value. Until they are read they take
+    /// a slice of sixteen bytes for each key.
+    pub fn sorted(&self) -> impl ExactSizeIterator<Item = KeyValue<'a>> + use<'a> {
+        let entries = sorted(encoded(self.0, 1)).into_iter();
+        entries.map(|entry| entry.read())
     }
 }
 
-fn sorted<'a>(entries: Repeated<'a, KeyValue<'a>>) -> Vec<KeyValue<'a>> {
-    let mut entries: Vec<_> = entries.collect();
-    // Stable, so that of equal keys the first stays in front, and is kept.
-    entries.sort_by_key(|entry| entry.key);
-    entries.dedup_by_key(|entry| entry.key);
+/// The occurrences of a field in the content of a message.
+fn encoded(message: &[u8], number: u32) -> impl Iterator<Item = Encoded<'_>> {
+    WireFields::new(message).filter_map(move |field| match field.value {
+        wire::WireValue::Bytes(raw) if field.number == number => Some(Encoded(raw)),
+        _ => None,
+    })
+}
+
+/// So many entries are put in order at once.
+const AT_ONCE: usize = 64;
+
+/// The first entry of each key, by key. The entries lie in one message. The smallest has two
+/// bytes, so that slices of all would take ten times the message, and the entries read a
+/// hundred times: repeated keys go before room is made for more.
+pub(super) fn sorted<'a>(all: impl Iterator<Item = Encoded<'a>>) -> Vec<Encoded<'a>> {
+    let mut entries: Vec<Encoded<'a>> = Vec::new();
+    for entry in all {
+        if entries.len() >= AT_ONCE && entries.len() == entries.capacity() {
+            order(&mut entries);
+            // With less room than this for the next, many keys would be put in order often.
+            if entries.len() > entries.capacity() / 2 {
+                entries.reserve_exact(entries.len());
+            }
+        }
+        entries.push(entry);
+    }
+    order(&mut entries);
     entries
+}
+
+/// Of equal keys the one that lies in front is kept.
+fn order(entries: &mut Vec<Encoded<'_>>) {
+    steps::count(entries.len());
+    entries.sort_unstable_by(|a, b| {
+        let keys = a.key_bytes().cmp(b.key_bytes());
+        keys.then_with(|| a.0.as_ptr().addr().cmp(&b.0.as_ptr().addr()))
+    });
+    entries.dedup_by(|later, first| later.key_bytes() == first.key_bytes());
 }
 
 impl<'a> View<'a> for Value<'a> {
@@ -375,7 +406,7 @@ impl Value<'_> {
             }
             Self::Map(map) => {
                 f.write_char('{')?;
-                for (index, entry) in map.sorted().into_iter().enumerate() {
+                for (index, entry) in map.sorted().enumerate() {
                     if index > 0 {
                         f.write_char(',')?;
                     }
