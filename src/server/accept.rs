@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadlines::ConnectionWatch;
 use super::metrics::{ConnectionRejection, Metrics};
-use super::refusals::Refusals;
+use super::refusals::{ConnectionLimit, Refusals};
 use super::seats::Seats;
 use crate::component::Reporter;
 use crate::descriptors;
@@ -27,7 +27,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 /// The limits of a listener.
 #[derive(Debug)]
 pub struct AcceptLimits {
-    /// The most connections at a time.
+    /// The most connections at a time. The file descriptors may allow fewer.
     pub connections: usize,
     /// What happens to a further connection.
     pub beyond: Beyond,
@@ -56,12 +56,13 @@ pub(super) trait Accept {
     fn refuse(&self, connection: Self::Connection);
 }
 
-/// Accepts connections and spawns `serve` for each until `stop`. Then it closes the listening
+/// Accepts connections, at most `share` at a time, and spawns `serve` for each until `stop`. Then it closes the listening
 /// socket, waits for the connections to end, and aborts those that outlive the grace. When it
 /// returns, none is left.
 pub(super) async fn run<A, S, F>(
     mut acceptor: A,
     limits: AcceptLimits,
+    share: usize,
     metrics: &Metrics,
     stop: &CancellationToken,
     serve: S,
@@ -70,10 +71,11 @@ pub(super) async fn run<A, S, F>(
     S: Fn(A::Connection, ConnectionWatch) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let limit = ConnectionLimit::new(limits.connections, share);
     let mut seats = Seats::new(metrics);
     let mut refusals = match limits.beyond {
         Beyond::Displace => None,
-        Beyond::Refuse(reporter) => Some(Refusals::new(limits.connections, reporter)),
+        Beyond::Refuse(reporter) => Some(Refusals::new(limit, reporter)),
     };
     let mut pause = PAUSE.0;
     let mut logged: Option<Instant> = None;
@@ -88,7 +90,7 @@ pub(super) async fn run<A, S, F>(
         match accepted {
             Ok(connection) => {
                 pause = PAUSE.0;
-                if seats.len() >= limits.connections {
+                if seats.len() >= limit.most {
                     if let Some(refusals) = &mut refusals {
                         refusals.note(metrics);
                         acceptor.refuse(connection);
@@ -228,6 +230,7 @@ mod tests {
         run(
             script,
             limits(Beyond::Displace),
+            usize::MAX,
             &metrics,
             &stop,
             |connection, _| {
@@ -266,6 +269,7 @@ mod tests {
                 run(
                     script,
                     limits(Beyond::Refuse(None)),
+                    usize::MAX,
                     &metrics,
                     &stop,
                     |_, _| {
@@ -289,6 +293,35 @@ mod tests {
         assert_eq!(Arc::strong_count(&held), 1);
     }
     #[tokio::test(start_paused = true)]
+    async fn what_sets_the_limit_is_named() {
+        let f = async |share: usize, expected: &str| {
+            let telemetry = Telemetry::off();
+            let (metrics, health) = (Metrics::new(&telemetry, "test"), Health::new());
+            let id = "otlp".parse().unwrap();
+            let reporter = health.reporter(Subject::Endpoint, &id, "grpc://test");
+            let script = Script {
+                results: (1..=4).map(Ok).collect(),
+                refused: Arc::default(),
+            };
+            let limits = limits(Beyond::Refuse(Some(reporter)));
+            let stop = CancellationToken::new();
+            let serving = run(script, limits, share, &metrics, &stop, |_, _| pending());
+            // It isn't dropped, since its line in `/health` would go with it.
+            let mut serving = std::pin::pin!(serving);
+            let _ = timeout(Duration::from_secs(1), &mut serving).await;
+            let error = health.reports().remove(0).last_error.unwrap();
+            assert_eq!(error, format!("connections are refused: {expected}"));
+        };
+        f(2, "2 are open, the limit set by max_connections").await;
+        f(
+            1,
+            "1 are open, the limit set by a quarter of the file descriptors that the process may \
+             open",
+        )
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn refusals_show_on_the_board_until_a_minute_has_passed_without_one() {
         let telemetry = Telemetry::off();
         let (metrics, health) = (Metrics::new(&telemetry, "test"), Health::new());
@@ -304,7 +337,10 @@ mod tests {
             let stop = stop.clone();
             async move {
                 let limits = limits(Beyond::Refuse(Some(reporter)));
-                run(script, limits, &metrics, &stop, |_, _| pending()).await;
+                run(script, limits, usize::MAX, &metrics, &stop, |_, _| {
+                    pending()
+                })
+                .await;
             }
         });
         let line = || health.reports().remove(0);
@@ -312,7 +348,7 @@ mod tests {
         assert_eq!(line().state, ComponentState::Degraded);
         assert_eq!(
             line().last_error.unwrap(),
-            "connections are refused: 2 are open, as many as max_connections allows"
+            "connections are refused: 2 are open, the limit set by max_connections"
         );
         sleep(Duration::from_secs(2)).await;
         assert_eq!(line().state, ComponentState::Working);
@@ -336,6 +372,7 @@ mod tests {
                 run(
                     script,
                     limits(Beyond::Displace),
+                    usize::MAX,
                     &metrics,
                     &stop,
                     |_, watch| {

@@ -121,13 +121,10 @@ impl Listening {
         F: Future<Output = ()> + Send + 'static,
     {
         let (tls, metrics) = (self.tls, self.metrics.clone());
-        let limits = AcceptLimits {
-            connections: limits.connections.min(descriptors::share()),
-            ..limits
-        };
         accept::run(
             self.socket,
             limits,
+            descriptors::share(),
             &self.metrics,
             stop,
             move |socket, watch| {

@@ -11,9 +11,33 @@ use crate::component::Reporter;
 /// after the last one.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// The most connections of one listener at a time, and what sets that limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConnectionLimit {
+    pub(super) most: usize,
+    set_by: &'static str,
+}
+
+impl ConnectionLimit {
+    /// `max_connections`, or the listener's share of the file descriptors if that is less.
+    pub(super) fn new(max_connections: usize, share: usize) -> Self {
+        if share < max_connections {
+            Self {
+                most: share,
+                set_by: "a quarter of the file descriptors that the process may open",
+            }
+        } else {
+            Self {
+                most: max_connections,
+                set_by: "max_connections",
+            }
+        }
+    }
+}
+
 /// The refused connections of one listener.
 pub(super) struct Refusals {
-    limit: usize,
+    limit: ConnectionLimit,
     reporter: Option<Reporter>,
     /// When the last one was refused; `None` once that is over.
     last: Option<Instant>,
@@ -23,8 +47,8 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// For a listener that accepts `limit` connections.
-    pub(super) fn new(limit: usize, reporter: Option<Reporter>) -> Self {
+    /// For a listener with this limit.
+    pub(super) fn new(limit: ConnectionLimit, reporter: Option<Reporter>) -> Self {
         Self {
             limit,
             reporter,
@@ -38,12 +62,12 @@ impl Refusals {
     pub(super) fn note(&mut self, metrics: &Metrics) {
         metrics.rejected(ConnectionRejection::Limit);
         let now = Instant::now();
-        let limit = self.limit;
+        let ConnectionLimit { most, set_by } = self.limit;
         if self.last.replace(now).is_none()
             && let Some(reporter) = &self.reporter
         {
             reporter.degraded(format!(
-                "connections are refused: {limit} are open, as many as max_connections allows"
+                "connections are refused: {most} are open, the limit set by {set_by}"
             ));
         }
         self.untold += 1;
@@ -55,8 +79,8 @@ impl Refusals {
             tracing::warn!(
                 listener,
                 refused,
-                max_connections = limit,
-                "connections are refused: as many are open as max_connections allows",
+                limit = most,
+                "connections are refused: as many are open as the limit allows, set by {set_by}",
             );
         }
     }

@@ -163,12 +163,15 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
-    /// The settings for `enabled: false`: one request is sent, none waits, none is joined.
-    pub fn disabled() -> Self {
+    /// The same with `enabled: false`: one request is sent, none waits, none is joined. What
+    /// happens to the senders of others stays.
+    pub fn disabled(self) -> Self {
         Self {
             requests: 1,
             join_bytes: 0,
             join_items: 0,
+            when_full: self.when_full,
+            block_on_overflow: self.block_on_overflow,
             ..Self::default()
         }
     }
@@ -258,7 +261,11 @@ impl FromValue for QueueSettings {
         if settings.bytes == 0 {
             return value.error("queue_bytes is 0: nothing could wait");
         }
-        Some(if enabled { settings } else { Self::disabled() })
+        Some(if enabled {
+            settings
+        } else {
+            settings.disabled()
+        })
     }
 }
 
@@ -370,6 +377,31 @@ mod tests {
             1,
             32 << 20,
             None,
+        );
+    }
+
+    #[test]
+    fn without_a_queue_senders_are_still_treated_as_written() {
+        let f = |text: &str, when_full: WhenFull, waits: bool| {
+            let (read, problems) = queue(text);
+            assert_eq!(problems, [""; 0], "{text}");
+            let read = read.unwrap();
+            assert_eq!(
+                (read.requests, read.when_full, read.block_on_overflow),
+                (1, when_full, waits),
+                "{text}"
+            );
+        };
+        f("{enabled: false}", WhenFull::Auto, false);
+        f(
+            "{enabled: false, when_full: refuse}",
+            WhenFull::Refuse,
+            false,
+        );
+        f(
+            "{enabled: false, when_full: drop, block_on_overflow: true}",
+            WhenFull::Drop,
+            true,
         );
     }
 
