@@ -24,8 +24,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use foghorn::exposition::{Descriptor, Encoder, Format, Kind, Labels, Series};
 use foghorn::pdata::Batch;
 use foghorn::pdata::writer::{
-    AttributeValue, MetricDescriptor as Metric, MetricKind, MetricsWriter, NewNumber,
-    NewNumberPoint,
+    AttributeValue, MetricDescriptor as Metric, MetricKind, MetricsWriter, NumberPointData,
+    PointNumber,
 };
 use foghorn::telemetry::Telemetry;
 use http_body_util::BodyExt as _;
@@ -129,11 +129,11 @@ fn batch() -> Batch {
                 .iter()
                 .map(|(name, value)| (*name, AttributeValue::Str(value)))
                 .collect();
-            writer.number(NewNumberPoint {
+            writer.number(NumberPointData {
                 attributes: &attributes,
                 start: None,
                 time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-                value: Some(NewNumber::Double(value(index))),
+                value: Some(PointNumber::Double(value(index))),
             });
         }
     }

@@ -20,8 +20,8 @@ use cpu::measure;
 use criterion::{Criterion, criterion_group, criterion_main};
 use foghorn::pdata::view::{Metric, Number as Read, Point, Value};
 use foghorn::pdata::writer::{
-    Attribute, AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewNumber,
-    NewNumberPoint,
+    Attribute, AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData,
+    PointNumber,
 };
 use foghorn::pdata::{Action, At, Batch, Edit, Lookup, Replacement, SeriesMemo, Signal};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -64,11 +64,11 @@ fn written(request: usize, time: SystemTime) -> Batch {
                 ("http.response.status_code", AttributeValue::Int(200)),
                 ("server.address", "10.0.0.17".into()),
             ];
-            writer.number(NewNumberPoint {
+            writer.number(NumberPointData {
                 attributes: &attributes,
                 start: Some(SystemTime::UNIX_EPOCH),
                 time,
-                value: Some(NewNumber::Double(point as f64 * 1.5)),
+                value: Some(PointNumber::Double(point as f64 * 1.5)),
             });
         }
     }

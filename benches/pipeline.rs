@@ -21,7 +21,7 @@ use foghorn::component::{
 };
 use foghorn::config::{Config, PipelineConfig, PipelineId};
 use foghorn::pdata::writer::{
-    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 use foghorn::pdata::{Batch, Signal};
 use foghorn::pipeline::{GraceControl, Graph, Surroundings};
@@ -243,11 +243,11 @@ fn points(items: i64) -> Batch {
     };
     writer.metric(MetricKind::Gauge, descriptor);
     for i in 0..items {
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH,
-            value: Some(NewNumber::Int(i)),
+            value: Some(PointNumber::Int(i)),
         });
     }
     writer.finish()

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use foghorn::pdata::Batch;
 use foghorn::pdata::writer::{
-    AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, PointNumber, NumberPointData,
 };
 
 /// One counter in `metrics` metrics of `points` points each, with four attributes a point,
@@ -28,7 +28,7 @@ pub fn written(metrics: usize, points: usize) -> Batch {
         );
         for point in 0..points {
             let route = format!("/api/v1/orders/{metric:03}/items/{point:03}");
-            writer.number(NewNumberPoint {
+            writer.number(NumberPointData {
                 attributes: &[
                     ("http.request.method", "GET".into()),
                     ("http.route", route.as_str().into()),
@@ -37,7 +37,7 @@ pub fn written(metrics: usize, points: usize) -> Batch {
                 ],
                 start: Some(SystemTime::UNIX_EPOCH),
                 time,
-                value: Some(NewNumber::Double(point as f64 * 1.5)),
+                value: Some(PointNumber::Double(point as f64 * 1.5)),
             });
         }
     }

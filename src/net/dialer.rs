@@ -31,14 +31,14 @@ pub enum DialError {
     Lookup(#[from] LookupError),
     /// No address accepted the connection.
     #[error("{0}")]
-    Connect(#[source] Tried),
+    Connect(#[source] DialFailures),
 }
 
 /// The addresses that were tried, with the error of each. The first error is the `source`.
 #[derive(Debug)]
-pub struct Tried(Vec<(SocketAddr, io::Error)>);
+pub struct DialFailures(Vec<(SocketAddr, io::Error)>);
 
-impl Tried {
+impl DialFailures {
     /// In the order in which they failed.
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         &self.0
@@ -51,7 +51,7 @@ impl Tried {
     }
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for DialFailures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (address, error)) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -66,7 +66,7 @@ impl fmt::Display for Tried {
     }
 }
 
-impl std::error::Error for Tried {
+impl std::error::Error for DialFailures {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.first().map(|(_, error)| error as _)
     }
@@ -121,7 +121,7 @@ async fn race<S, F>(
     addresses: Vec<SocketAddr>,
     deadline: Instant,
     connect: impl Fn(SocketAddr) -> F,
-) -> Result<S, Tried>
+) -> Result<S, DialFailures>
 where
     F: Future<Output = io::Result<S>>,
 {
@@ -141,7 +141,7 @@ where
         }
         let more = left.len() > 0;
         if under_way.is_empty() && !more {
-            return Err(Tried(failed));
+            return Err(DialFailures(failed));
         }
         tokio::select! {
             biased;
@@ -156,7 +156,7 @@ where
             () = sleep_until(deadline) => {
                 let timed_out = |address| (address, io::ErrorKind::TimedOut.into());
                 failed.extend(silent.into_iter().map(timed_out));
-                return Err(Tried(failed));
+                return Err(DialFailures(failed));
             }
             () = sleep_until(next_at), if more => {}
         }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Which address was connected after how many ms, and when each was tried.
-    async fn raced(peers: &[(&str, Peer)]) -> (Result<SocketAddr, Tried>, u128, Vec<u128>) {
+    async fn raced(peers: &[(&str, Peer)]) -> (Result<SocketAddr, DialFailures>, u128, Vec<u128>) {
         let peers: Vec<(SocketAddr, Peer)> = peers
             .iter()
             .map(|(address, peer)| (address.parse().unwrap(), *peer))

@@ -10,7 +10,7 @@ mod resolver;
 mod streams;
 mod tls;
 
-pub use dialer::{DialError, Tried, dial};
+pub use dialer::{DialError, DialFailures, dial};
 pub use names::{Names, share_for_connecting};
 pub use renewal::{Renewable, RenewalCounts};
 pub use resolver::{LookupError, Resolver};

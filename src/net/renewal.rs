@@ -77,17 +77,17 @@ struct RenewalInner<T> {
 struct Known<T> {
     value: T,
     /// Of the files that the value was made from.
-    prints: Vec<Print>,
+    prints: Vec<Fingerprint>,
     looked: Instant,
     /// When the running check began, and a channel that closes when it has ended.
     looking: Option<(Instant, watch::Receiver<()>)>,
     /// The files that couldn't be used and have been logged.
-    told: Option<Vec<Print>>,
+    told: Option<Vec<Fingerprint>>,
 }
 
 /// Identifies the content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Print {
+enum Fingerprint {
     Unreadable,
     /// A pipe, or another file that can't be read twice.
     Once,
@@ -170,7 +170,7 @@ impl<T: Clone + Send + 'static> Renewable<T> {
         if now.saturating_duration_since(known.looked) < inner.interval {
             return None;
         }
-        let slot = LookSlot::take()?;
+        let slot = CheckPermit::take()?;
         let (end, done) = watch::channel(());
         known.looked = now;
         known.looking = Some((now, done.clone()));
@@ -229,9 +229,9 @@ impl<T> RenewalInner<T> {
 }
 
 /// One of the [`LOOKS`] checks that may run at once.
-struct LookSlot;
+struct CheckPermit;
 
-impl LookSlot {
+impl CheckPermit {
     fn take() -> Option<Self> {
         let free = |count: usize| (count < LOOKS).then_some(count + 1);
         let taken = UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
@@ -239,29 +239,29 @@ impl LookSlot {
     }
 }
 
-impl Drop for LookSlot {
+impl Drop for CheckPermit {
     fn drop(&mut self) {
         UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn prints(files: &[PathBuf], hash: &RandomState) -> Vec<Print> {
+fn prints(files: &[PathBuf], hash: &RandomState) -> Vec<Fingerprint> {
     files.iter().map(|file| print_of(file, hash)).collect()
 }
 
-fn print_of(file: &Path, hash: &RandomState) -> Print {
+fn print_of(file: &Path, hash: &RandomState) -> Fingerprint {
     match fs::metadata(file) {
         Ok(metadata) if metadata.is_file() => {
             let mut content = Vec::new();
             let read =
                 File::open(file).and_then(|file| file.take(COMPARED).read_to_end(&mut content));
             match read {
-                Ok(_) => Print::Content(hash.hash_one(&content)),
-                Err(_) => Print::Unreadable,
+                Ok(_) => Fingerprint::Content(hash.hash_one(&content)),
+                Err(_) => Fingerprint::Unreadable,
             }
         }
-        Ok(_) => Print::Once,
-        Err(_) => Print::Unreadable,
+        Ok(_) => Fingerprint::Once,
+        Err(_) => Fingerprint::Unreadable,
     }
 }
 

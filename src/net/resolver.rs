@@ -125,8 +125,8 @@ impl Resolver {
             return Ok([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
         let mut answer = match self.ask(host)? {
-            LookupState::Known(answer) => return answer,
-            LookupState::Waits(answer) => answer,
+            AskedLookup::Known(answer) => return answer,
+            AskedLookup::Waits(answer) => answer,
         };
         let answered = timeout(limit, answer.wait_for(Option::is_some)).await;
         match answered {
@@ -137,16 +137,16 @@ impl Resolver {
         }
     }
 
-    fn ask(&self, host: &str) -> Result<LookupState, LookupError> {
+    fn ask(&self, host: &str) -> Result<AskedLookup, LookupError> {
         let now = Instant::now();
         let mut lookups = self.0.lock();
         if let Some((since, answer)) = lookups.late.remove(host)
             && now.saturating_duration_since(since) < KEPT
         {
-            return Ok(LookupState::Known(answer));
+            return Ok(AskedLookup::Known(answer));
         }
         if let Some(lookup) = lookups.under_way.get(host) {
-            return Ok(LookupState::Waits(lookup.answer.subscribe()));
+            return Ok(AskedLookup::Waits(lookup.answer.subscribe()));
         }
         if lookups.waiting.len() >= MAX_WAITING {
             lookups.forget_unwanted();
@@ -175,7 +175,7 @@ impl Resolver {
                 }
             }
         }
-        Ok(LookupState::Waits(answer))
+        Ok(AskedLookup::Waits(answer))
     }
 
     fn spawn(&self) -> io::Result<()> {
@@ -202,7 +202,7 @@ impl fmt::Debug for Resolver {
 }
 
 /// The state of a name when a caller asks for it.
-enum LookupState {
+enum AskedLookup {
     Known(LookupResult),
     Waits(watch::Receiver<Option<LookupResult>>),
 }

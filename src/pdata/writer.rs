@@ -58,7 +58,7 @@ pub enum MetricKind {
 
 /// A point's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum NewNumber {
+pub enum PointNumber {
     /// Written as `as_double`.
     Double(f64),
     /// Written as `as_int`.
@@ -67,7 +67,7 @@ pub enum NewNumber {
 
 /// One point of a gauge, counter or up-down counter.
 #[derive(Debug, Clone, Copy)]
-pub struct NewNumberPoint<'a> {
+pub struct NumberPointData<'a> {
     /// What tells this series from its neighbours.
     pub attributes: &'a [Attribute<'a>],
     /// When the counting began; none for gauges.
@@ -75,12 +75,12 @@ pub struct NewNumberPoint<'a> {
     /// When the value held.
     pub time: SystemTime,
     /// The value; none writes a tombstone (`NO_RECORDED_VALUE`), which ends the series.
-    pub value: Option<NewNumber>,
+    pub value: Option<PointNumber>,
 }
 
 /// One cumulative histogram point.
 #[derive(Debug, Clone, Copy)]
-pub struct NewHistogramPoint<'a> {
+pub struct HistogramPointData<'a> {
     /// What tells this series from its neighbours.
     pub attributes: &'a [Attribute<'a>],
     /// When the counting began.
@@ -185,7 +185,7 @@ impl MetricsWriter {
     /// # Panics
     ///
     /// When the current metric is of another kind: that is a mistake in the calling code.
-    pub fn number(&mut self, point: NewNumberPoint<'_>) {
+    pub fn number(&mut self, point: NumberPointData<'_>) {
         assert!(
             matches!(
                 self.kind,
@@ -200,8 +200,8 @@ impl MetricsWriter {
             write_time(w, 3, Some(point.time));
             match value {
                 // A oneof is written even when it is zero: absent would mean no value.
-                Some(NewNumber::Double(value)) => w.fixed64(4, value.to_bits()),
-                Some(NewNumber::Int(value)) => w.fixed64(6, value.cast_unsigned()),
+                Some(PointNumber::Double(value)) => w.fixed64(4, value.to_bits()),
+                Some(PointNumber::Int(value)) => w.fixed64(6, value.cast_unsigned()),
                 None => {}
             }
             write_attributes(w, 7, point.attributes);
@@ -218,7 +218,7 @@ impl MetricsWriter {
     /// # Panics
     ///
     /// When the current metric is of another kind: that is a mistake in the calling code.
-    pub fn histogram(&mut self, point: NewHistogramPoint<'_>) {
+    pub fn histogram(&mut self, point: HistogramPointData<'_>) {
         assert_eq!(
             self.kind,
             Some(MetricKind::Histogram),

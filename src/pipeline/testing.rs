@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use super::pace::PATIENCE as PACE;
 use crate::pdata::writer::{
-    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 use crate::pdata::{Batch, Signal};
 
@@ -41,11 +41,11 @@ fn described(items: usize, description: &str) -> Batch {
     };
     writer.metric(MetricKind::Gauge, descriptor);
     for i in 0..items {
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
-            value: Some(NewNumber::Int(i as i64)),
+            value: Some(PointNumber::Int(i as i64)),
         });
     }
     writer.finish()

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::deadlines::ConnectionWatch;
 use super::metrics::{ConnectionRejection, Metrics};
 use super::refusals::{ConnectionLimit, Refusals};
-use super::seats::Seats;
+use super::seats::OpenConnections;
 use crate::component::Reporter;
 use crate::descriptors;
 
@@ -30,14 +30,14 @@ pub struct AcceptLimits {
     /// The most connections at a time. The file descriptors may allow fewer.
     pub connections: usize,
     /// What happens to a further connection.
-    pub beyond: Beyond,
+    pub beyond: OverLimit,
     /// How long connections may take to end when the server stops.
     pub grace: Duration,
 }
 
 /// What happens to a connection beyond the limit.
 #[derive(Debug)]
-pub enum Beyond {
+pub enum OverLimit {
     /// It is refused. The reporter's line in `/health` shows that, and the log once a minute.
     Refuse(Option<Reporter>),
     /// It is accepted, and another one is closed; the module `server` says which.
@@ -72,10 +72,10 @@ pub(super) async fn run<A, S, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let limit = ConnectionLimit::new(limits.connections, share);
-    let mut seats = Seats::new(metrics);
+    let mut seats = OpenConnections::new(metrics);
     let mut refusals = match limits.beyond {
-        Beyond::Displace => None,
-        Beyond::Refuse(reporter) => Some(Refusals::new(limit, reporter)),
+        OverLimit::Displace => None,
+        OverLimit::Refuse(reporter) => Some(Refusals::new(limit, reporter)),
     };
     let mut pause = PAUSE.0;
     let mut logged: Option<Instant> = None;
@@ -206,7 +206,7 @@ mod tests {
         ))
     }
 
-    fn limits(beyond: Beyond) -> AcceptLimits {
+    fn limits(beyond: OverLimit) -> AcceptLimits {
         AcceptLimits {
             connections: 2,
             beyond,
@@ -229,7 +229,7 @@ mod tests {
         let served = Arc::new(Mutex::new(None));
         run(
             script,
-            limits(Beyond::Displace),
+            limits(OverLimit::Displace),
             usize::MAX,
             &metrics,
             &stop,
@@ -268,7 +268,7 @@ mod tests {
             tokio::spawn(async move {
                 run(
                     script,
-                    limits(Beyond::Refuse(None)),
+                    limits(OverLimit::Refuse(None)),
                     usize::MAX,
                     &metrics,
                     &stop,
@@ -303,7 +303,7 @@ mod tests {
                 results: (1..=4).map(Ok).collect(),
                 refused: Arc::default(),
             };
-            let limits = limits(Beyond::Refuse(Some(reporter)));
+            let limits = limits(OverLimit::Refuse(Some(reporter)));
             let stop = CancellationToken::new();
             let serving = run(script, limits, share, &metrics, &stop, |_, _| pending());
             // It isn't dropped, since its line in `/health` would go with it.
@@ -336,7 +336,7 @@ mod tests {
         let task = tokio::spawn({
             let stop = stop.clone();
             async move {
-                let limits = limits(Beyond::Refuse(Some(reporter)));
+                let limits = limits(OverLimit::Refuse(Some(reporter)));
                 run(script, limits, usize::MAX, &metrics, &stop, |_, _| {
                     pending()
                 })
@@ -371,7 +371,7 @@ mod tests {
             async move {
                 run(
                     script,
-                    limits(Beyond::Displace),
+                    limits(OverLimit::Displace),
                     usize::MAX,
                     &metrics,
                     &stop,

@@ -21,7 +21,7 @@ use super::accept::{self, AcceptLimits};
 use super::auth::Credentials;
 use super::deadlines::ConnectionWatch;
 use super::metrics::{ConnectionRejection, Metrics};
-use super::opening::Opening;
+use super::opening::TimedOpening;
 use super::{BindError, connection};
 use crate::component::Response;
 use crate::descriptors;
@@ -165,11 +165,11 @@ impl Listening {
         stop: &CancellationToken,
         serve: S,
     ) where
-        S: Fn(Opening<ServerStream>) -> F + Clone + Send + 'static,
+        S: Fn(TimedOpening<ServerStream>) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let metrics = self.metrics.clone();
-        let open = move |stream, _| serve(Opening::new(stream, bytes, metrics.clone()));
+        let open = move |stream, _| serve(TimedOpening::new(stream, bytes, metrics.clone()));
         self.serve(limits, stop, open).await;
     }
 

@@ -54,11 +54,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-pub use accept::{AcceptLimits, Beyond};
+pub use accept::{AcceptLimits, OverLimit};
 pub use agent::metrics_page;
 pub use auth::Credentials;
 pub use listening::{Listening, ServerStream};
-pub use opening::Opening;
+pub use opening::TimedOpening;
 
 use crate::component::{AGENT, Claims, Clash, Health, Route, Routes};
 use crate::settings::ListenerConfig;
@@ -67,7 +67,7 @@ use connection::Site;
 
 const LIMITS: AcceptLimits = AcceptLimits {
     connections: 256,
-    beyond: Beyond::Displace,
+    beyond: OverLimit::Displace,
     grace: Duration::from_secs(1),
 };
 

@@ -18,7 +18,7 @@ const DUE: Duration = Duration::from_secs(10);
 
 /// A connection whose reads fail if its first bytes are late; counted as `slow_head`.
 #[derive(Debug)]
-pub struct Opening<S> {
+pub struct TimedOpening<S> {
     stream: S,
     /// `None` once the client has sent those bytes.
     due: Option<Due>,
@@ -31,7 +31,7 @@ struct Due {
     metrics: Metrics,
 }
 
-impl<S> Opening<S> {
+impl<S> TimedOpening<S> {
     /// A new connection, whose client has to send `bytes` bytes first.
     pub(super) fn new(stream: S, bytes: usize, metrics: Metrics) -> Self {
         let timer = Box::pin(sleep(DUE));
@@ -57,7 +57,7 @@ impl Due {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedOpening<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,7 +78,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedOpening<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -116,8 +116,8 @@ mod tests {
     use super::*;
     use crate::telemetry::Telemetry;
 
-    fn opening<S>(stream: S) -> Opening<S> {
-        Opening::new(stream, 4, Metrics::new(&Telemetry::off(), "test"))
+    fn opening<S>(stream: S) -> TimedOpening<S> {
+        TimedOpening::new(stream, 4, Metrics::new(&Telemetry::off(), "test"))
     }
 
     #[tokio::test(start_paused = true)]

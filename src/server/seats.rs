@@ -9,7 +9,7 @@ use super::metrics::{ConnectionRejection, Metrics};
 
 /// The tasks of the open connections. A connection that was closed for another one is no longer
 /// counted, although its task ends a moment later.
-pub(super) struct Seats<'a> {
+pub(super) struct OpenConnections<'a> {
     metrics: &'a Metrics,
     tasks: JoinSet<()>,
     taken: HashMap<Id, Seat>,
@@ -24,7 +24,7 @@ struct Seat {
     watch: ConnectionWatch,
 }
 
-impl<'a> Seats<'a> {
+impl<'a> OpenConnections<'a> {
     /// Without connections.
     pub(super) fn new(metrics: &'a Metrics) -> Self {
         Self {

@@ -207,7 +207,7 @@ impl KeyReader<'_, '_> {
     }
 
     fn number(&mut self, path: &'static str) -> Option<f64> {
-        self.read(path).map(|RangedNumber(number)| number)
+        self.read(path).map(|AnyNumber(number)| number)
     }
 }
 
@@ -268,9 +268,9 @@ fn hedging(r: &mut KeyReader<'_, '_>) -> HedgingConfig {
 
 /// A number whose range is checked later; NaN and infinities are accepted here, so that the error
 /// can state the range.
-struct RangedNumber(f64);
+struct AnyNumber(f64);
 
-impl FromValue for RangedNumber {
+impl FromValue for AnyNumber {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let number = value.text().and_then(|text| {
             // YAML writes NaN and infinity as `.nan` and `.inf`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Translation;
-use super::naming::SuffixShape;
+use super::naming::MetricShape;
 use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
 
 /// The resource attributes from which `job` and `instance` are made.
@@ -48,7 +48,7 @@ impl Translation {
         target: &TargetLabels,
         scope: &ScopeMetrics<'_>,
         point: &Attributes<'_>,
-        shape: SuffixShape,
+        shape: MetricShape,
     ) -> (BTreeMap<String, String>, u64) {
         let mut given: BTreeMap<&str, &str> = BTreeMap::new();
         if self.scope_labels {
@@ -65,8 +65,8 @@ impl Translation {
         let reserved = |name: &str| {
             given.contains_key(name)
                 || match shape {
-                    SuffixShape::Histogram => name == "le",
-                    SuffixShape::Summary => name == "quantile",
+                    MetricShape::Histogram => name == "le",
+                    MetricShape::Summary => name == "quantile",
                     _ => false,
                 }
                 || is_internal(name)

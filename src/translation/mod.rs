@@ -12,8 +12,8 @@ mod succession;
 mod texts;
 
 pub use labels::{TargetLabels, is_internal};
-pub use naming::{Namer, Strategy, SuffixShape};
-pub use reading::{PointMode, PointReading, meaning, millis};
+pub use naming::{MetricShape, Namer, Strategy};
+pub use reading::{PointMode, TranslatedPoint, meaning, millis};
 pub use succession::{Succession, Unfit};
 pub use texts::Texts;
 
@@ -49,14 +49,14 @@ impl Default for Translation {
 
 impl Translation {
     /// The family of a metric; `None` if nothing usable is left of its name.
-    pub fn family(&self, metric: &Metric<'_>, shape: SuffixShape) -> Option<Descriptor> {
+    pub fn family(&self, metric: &Metric<'_>, shape: MetricShape) -> Option<Descriptor> {
         Some(Descriptor {
             name: self.namer.metric(metric.name(), metric.unit(), shape)?,
             kind: match shape {
-                SuffixShape::Gauge | SuffixShape::UpDownCounter => Kind::Gauge,
-                SuffixShape::Counter => Kind::Counter,
-                SuffixShape::Histogram => Kind::Histogram,
-                SuffixShape::Summary => Kind::Summary,
+                MetricShape::Gauge | MetricShape::UpDownCounter => Kind::Gauge,
+                MetricShape::Counter => Kind::Counter,
+                MetricShape::Histogram => Kind::Histogram,
+                MetricShape::Summary => Kind::Summary,
             },
             unit: self.namer.unit(metric.unit()),
             help: metric.description().to_owned(),

@@ -49,7 +49,7 @@ impl Strategy {
 
 /// The kind of a metric, which decides about its suffixes together with the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SuffixShape {
+pub enum MetricShape {
     /// The newest of independent values.
     Gauge,
     /// A sum that only rises.
@@ -86,7 +86,7 @@ impl Namer {
 
     /// The name of a metric on the page; `None` if its name is empty, or only underscores or a
     /// counter's suffix would be left of it.
-    pub fn metric(&self, name: &str, unit: &str, shape: SuffixShape) -> Option<String> {
+    pub fn metric(&self, name: &str, unit: &str, shape: MetricShape) -> Option<String> {
         if name.is_empty() {
             return None;
         }
@@ -159,7 +159,7 @@ impl Namer {
         }
     }
 
-    fn escaped_with_suffixes(&self, name: &str, unit: &str, shape: SuffixShape) -> String {
+    fn escaped_with_suffixes(&self, name: &str, unit: &str, shape: MetricShape) -> String {
         let mut parts = tokens(name, is_metric_char);
         let (main, per) = words(unit);
         let mut main = cleaned(&main);
@@ -186,21 +186,21 @@ impl Namer {
             parts.retain(|part| part != word);
             parts.push(word.to_owned());
         };
-        if shape == SuffixShape::Counter {
+        if shape == MetricShape::Counter {
             ends_with("total");
         }
         // For gauges only: on counters the unit `1` means things counted, not a ratio.
-        if shape == SuffixShape::Gauge && unit == "1" {
+        if shape == MetricShape::Gauge && unit == "1" {
             ends_with("ratio");
         }
         self.prefixed(parts.join("_"))
     }
 
-    fn suffixed(&self, name: &str, unit: &str, shape: SuffixShape) -> String {
+    fn suffixed(&self, name: &str, unit: &str, shape: MetricShape) -> String {
         let (main, per) = words(unit);
         let last = match shape {
-            SuffixShape::Gauge if unit == "1" => "ratio",
-            SuffixShape::Counter => "total",
+            MetricShape::Gauge if unit == "1" => "ratio",
+            MetricShape::Counter => "total",
             _ => "",
         };
         let mut name = without_suffix(without_suffix(name, last), &per).to_owned();
@@ -317,13 +317,13 @@ fn cleaned(unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::SuffixShape::{Counter, Gauge, Histogram, UpDownCounter};
+    use super::MetricShape::{Counter, Gauge, Histogram, UpDownCounter};
     use super::*;
 
     #[test]
     fn names_get_units_and_suffixes() {
         let namer = Namer::new(Strategy::UnderscoreEscapingWithSuffixes, "");
-        let f = |name: &str, unit: &str, shape: SuffixShape, expected: &str| {
+        let f = |name: &str, unit: &str, shape: MetricShape, expected: &str| {
             assert_eq!(
                 namer.metric(name, unit, shape).as_deref(),
                 Some(expected).filter(|name| !name.is_empty()),

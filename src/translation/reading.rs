@@ -7,7 +7,7 @@ use crate::pdata::view::{
     self, Data, HistogramPoint, NumberPoint, Point, SummaryPoint, Temporality,
 };
 
-use super::naming::SuffixShape;
+use super::naming::MetricShape;
 
 /// How a metric's points relate to earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl PointMode {
 ///
 /// Deltas of a sum that may fall are refused as by the Collector: if one were lost, all later
 /// totals would be wrong, and nothing would show that.
-pub fn meaning(data: &Data<'_>) -> Option<(SuffixShape, PointMode)> {
+pub fn meaning(data: &Data<'_>) -> Option<(MetricShape, PointMode)> {
     let mode = |temporality: &Temporality| match temporality {
         Temporality::Cumulative => Some(PointMode::Latest),
         Temporality::Delta => Some(PointMode::Delta),
@@ -42,26 +42,26 @@ pub fn meaning(data: &Data<'_>) -> Option<(SuffixShape, PointMode)> {
     };
     match data {
         Data::Empty => None,
-        Data::Gauge { .. } => Some((SuffixShape::Gauge, PointMode::Latest)),
+        Data::Gauge { .. } => Some((MetricShape::Gauge, PointMode::Latest)),
         Data::Sum {
             temporality,
             monotonic,
             ..
         } => match (mode(temporality)?, monotonic) {
-            (mode, true) => Some((SuffixShape::Counter, mode)),
-            (PointMode::Latest, false) => Some((SuffixShape::UpDownCounter, PointMode::Latest)),
+            (mode, true) => Some((MetricShape::Counter, mode)),
+            (PointMode::Latest, false) => Some((MetricShape::UpDownCounter, PointMode::Latest)),
             (PointMode::Delta, false) => None,
         },
         Data::Histogram { temporality, .. } | Data::ExponentialHistogram { temporality, .. } => {
-            Some((SuffixShape::Histogram, mode(temporality)?))
+            Some((MetricShape::Histogram, mode(temporality)?))
         }
-        Data::Summary { .. } => Some((SuffixShape::Summary, PointMode::Latest)),
+        Data::Summary { .. } => Some((MetricShape::Summary, PointMode::Latest)),
     }
 }
 
 /// A data point in the page's terms.
 #[derive(Debug)]
-pub struct PointReading {
+pub struct TranslatedPoint {
     /// The point's time, in nanoseconds since the Unix epoch.
     pub time: u64,
     /// The start of the counting, likewise; 0 if unknown.
@@ -72,7 +72,7 @@ pub struct PointReading {
     pub exemplar: Option<Box<SampleExemplar>>,
 }
 
-impl PointReading {
+impl TranslatedPoint {
     /// Reads a point. `arrived` replaces a missing time. Histogram bounds equal to `like` are
     /// shared with it instead of copied.
     ///
@@ -80,14 +80,14 @@ impl PointReading {
     #[inline]
     pub fn of(
         point: &Point<'_>,
-        shape: SuffixShape,
+        shape: MetricShape,
         arrived: u64,
         like: Option<&Arc<Bounds>>,
     ) -> Option<Self> {
         let (value, exemplar) = match point {
             Point::Number(point) => (
                 SampleValue::Number(point.value()?.as_f64()),
-                if shape == SuffixShape::Counter {
+                if shape == MetricShape::Counter {
                     newest_exemplar(point)
                 } else {
                     None

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reading::{PointMode, PointReading, checked_total};
+use super::reading::{PointMode, TranslatedPoint, checked_total};
 use crate::exposition::{Histogram, SampleValue};
 use crate::pdata::SeriesId;
 
@@ -64,7 +64,7 @@ impl Succession {
     pub fn apply(
         &mut self,
         value: &mut SampleValue,
-        reading: &mut PointReading,
+        reading: &mut TranslatedPoint,
         mode: PointMode,
         owner: Option<SeriesId>,
         back: u64,

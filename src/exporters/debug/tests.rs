@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::pdata::costly;
 use crate::pdata::writer::{
-    AttributeValue, MetricDescriptor, MetricKind, MetricsWriter, NewHistogramPoint, NewNumber,
-    NewNumberPoint,
+    AttributeValue, HistogramPointData, MetricDescriptor, MetricKind, MetricsWriter,
+    NumberPointData, PointNumber,
 };
 use crate::settings::LOCAL_QUEUE;
 
@@ -77,11 +77,11 @@ fn batch() -> Batch {
         },
     );
     for (state, value) in [("idle", 1.5), ("\u{1b}[2J", 2.0)] {
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[("state", state.into()), ("n", AttributeValue::Int(1))],
             start: None,
             time,
-            value: Some(NewNumber::Double(value)),
+            value: Some(PointNumber::Double(value)),
         });
     }
     writer.metric(
@@ -92,7 +92,7 @@ fn batch() -> Batch {
             description: "",
         },
     );
-    writer.histogram(NewHistogramPoint {
+    writer.histogram(HistogramPointData {
         attributes: &[],
         start: None,
         time,

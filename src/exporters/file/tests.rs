@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::pdata::costly;
 use crate::pdata::writer::{
-    MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 use crate::settings::LOCAL_QUEUE;
 
@@ -135,11 +135,11 @@ fn batch(size: usize) -> Batch {
         },
     );
     for value in [1, 2] {
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[],
             start: None,
             time: SystemTime::UNIX_EPOCH,
-            value: Some(NewNumber::Int(value)),
+            value: Some(PointNumber::Int(value)),
         });
     }
     writer.finish()

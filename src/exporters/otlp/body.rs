@@ -50,7 +50,7 @@ enum Form {
 
 /// How the reading of an answer ended.
 #[derive(Debug)]
-pub(super) enum End<E> {
+pub(super) enum BodyEnd<E> {
     /// The peer ended it.
     Complete,
     /// The connection or the stream failed.
@@ -63,7 +63,7 @@ pub(super) enum End<E> {
 pub(super) struct ReadAnswer<E> {
     pub(super) bytes: Vec<u8>,
     pub(super) trailers: Option<HeaderMap>,
-    pub(super) end: End<E>,
+    pub(super) end: BodyEnd<E>,
 }
 
 /// Reads the body to its end, and keeps the first [`MAX_KEPT`] bytes. Stops after `longest`
@@ -79,9 +79,9 @@ where
     let end = loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => break End::Broken(error),
-            Ok(None) => break End::Complete,
-            Err(_) => break End::Endless,
+            Ok(Some(Err(error))) => break BodyEnd::Broken(error),
+            Ok(None) => break BodyEnd::Complete,
+            Err(_) => break BodyEnd::Endless,
         };
         match frame.into_data() {
             Ok(data) => {
@@ -89,7 +89,7 @@ where
                 bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
                 length += data.len();
                 if length > longest {
-                    break End::Endless;
+                    break BodyEnd::Endless;
                 }
             }
             Err(frame) => trailers = frame.into_trailers().ok(),
@@ -110,7 +110,7 @@ pub(super) fn deadline(begun: Instant, timeout: Duration) -> Instant {
 
 /// What the answer of a peer that took the request says beside the status.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Acceptance {
+pub(super) struct SuccessAnswer {
     /// Items that the peer rejected in a partial success.
     pub(super) rejected: u64,
     /// The peer's message about that, or what is unusual about the answer.
@@ -181,13 +181,13 @@ impl AnswerBody {
     }
 
     /// Reads the body of an answer with a status of success.
-    pub(super) fn acceptance(&self, secrets: &Secrets) -> Acceptance {
-        let odd = |remark: &str| Acceptance {
+    pub(super) fn acceptance(&self, secrets: &Secrets) -> SuccessAnswer {
+        let odd = |remark: &str| SuccessAnswer {
             rejected: 0,
             remark: Some(remark.to_owned()),
         };
         let read = match self.form {
-            _ if self.bytes.is_empty() => return Acceptance::default(),
+            _ if self.bytes.is_empty() => return SuccessAnswer::default(),
             Form::Json => partial_of_json(&self.bytes),
             Form::Protobuf | Form::Unsaid => partial_of_protobuf(&self.bytes, self.whole),
             Form::Html | Form::Other => {
@@ -198,7 +198,7 @@ impl AnswerBody {
             }
         };
         match read {
-            Some((rejected, message)) => Acceptance {
+            Some((rejected, message)) => SuccessAnswer {
                 rejected,
                 remark: (!message.is_empty()).then(|| secrets.shorten(&message)),
             },

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
-use super::target::OtlpTarget;
+use super::target::GrpcEndpoint;
 use super::tunnel::Proxy;
 use crate::component::{ExportError, Remedy};
 use crate::net::{ClientTls, Renewable, Resolver, dial};
@@ -22,7 +22,7 @@ use crate::resilience::Outcome;
 
 /// A destination, and how to connect to it.
 pub(super) struct Destination {
-    target: OtlpTarget,
+    target: GrpcEndpoint,
     /// The peer's name in requests and certificates, if it isn't the host.
     authority: Option<Authority>,
     tls: Option<(Renewable<TlsConnector>, ServerName<'static>)>,
@@ -43,7 +43,7 @@ impl Destination {
     /// When a file can't be read, the peer's name is none that a certificate can contain, or the
     /// proxy of the environment can't be used.
     pub(super) fn new(
-        target: OtlpTarget,
+        target: GrpcEndpoint,
         authority: Option<Authority>,
         tls: &ClientTls,
     ) -> anyhow::Result<Self> {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn another_authority_is_what_the_peer_is_called() {
         let f = |authority: Option<&str>, expected: &str| {
-            let target = OtlpTarget::parse("127.0.0.1:4317").unwrap();
+            let target = GrpcEndpoint::parse("127.0.0.1:4317").unwrap();
             let authority = authority.map(|text| text.parse().unwrap());
             let plain = ClientTls {
                 insecure: true,
@@ -162,7 +162,7 @@ mod tests {
 
     /// A destination whose host name has these addresses.
     fn named(port: u16, addresses: &'static [[u8; 4]]) -> Destination {
-        let target = OtlpTarget::parse(&format!("http://fog.example:{port}")).unwrap();
+        let target = GrpcEndpoint::parse(&format!("http://fog.example:{port}")).unwrap();
         let resolver = Resolver::with(move |name| {
             assert_eq!(name, "fog.example");
             Ok(addresses.iter().map(|address| (*address).into()).collect())
@@ -198,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn the_way_to_a_proxy_has_its_addresses_too() {
         let closed = Destination {
-            target: OtlpTarget::parse("http://elsewhere.example:4317").unwrap(),
+            target: GrpcEndpoint::parse("http://elsewhere.example:4317").unwrap(),
             proxy: Some(Proxy {
                 host: "fog.example".to_owned(),
                 port: 1,

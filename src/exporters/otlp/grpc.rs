@@ -16,7 +16,7 @@ use percent_encoding::percent_decode;
 use tokio::time::Instant;
 
 use super::answer;
-use super::body::{self, AnswerBody, End};
+use super::body::{self, AnswerBody, BodyEnd};
 use super::connection::Destination;
 use super::payload::{self, BodyChunks, Compression};
 use super::secrets::Secrets;
@@ -67,16 +67,13 @@ pub(super) struct Grpc {
     /// The connection for the next call; `None` before the first and after a failure. A std
     /// mutex, since it is only locked to clone.
     connection: Mutex<Option<SendRequest<BodyChunks>>>,
-    partial: partial::RejectionLog,
+    partial: partial::AnswerLog,
     secrets: Secrets,
 }
 
 impl Grpc {
     /// Fails if the endpoint can't be part of a URI.
-    pub(super) fn new(
-        settings: GrpcSettings,
-        partial: partial::RejectionLog,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: GrpcSettings, partial: partial::AnswerLog) -> anyhow::Result<Self> {
         let uri = |signal| Ok((signal, settings.endpoint.uri(path(signal))?));
         let uris = Signal::ALL
             .into_iter()
@@ -118,7 +115,7 @@ impl Grpc {
         }
         let deadline = body::deadline(begun, self.settings.timeout);
         let read = body::read(body, LONGEST_ANSWER, deadline).await;
-        if !matches!(read.end, End::Complete) {
+        if !matches!(read.end, BodyEnd::Complete) {
             self.disconnect();
         }
         if let Some(trailers) = &read.trailers
@@ -129,7 +126,7 @@ impl Grpc {
             let body = AnswerBody::of_grpc(read.bytes, PREFIX, encoding);
             return self.conclude(status, trailers, &body);
         }
-        let whole = matches!(read.end, End::Complete);
+        let whole = matches!(read.end, BodyEnd::Complete);
         let text = AnswerBody::new(&head.headers, read.bytes, whole);
         if head.status != hyper::StatusCode::OK {
             // The answer comes from a proxy that doesn't speak gRPC.
@@ -144,12 +141,12 @@ impl Grpc {
             return Err(answer::page(head.status.as_u16()));
         }
         Err(match read.end {
-            End::Complete => answer::unconfirmed(
+            BodyEnd::Complete => answer::unconfirmed(
                 Outcome::Transport(Transport::Reset),
                 "the answer ended without a status",
             ),
-            End::Broken(error) => answer::broken_off(&error),
-            End::Endless => answer::unconfirmed(
+            BodyEnd::Broken(error) => answer::broken_off(&error),
+            BodyEnd::Endless => answer::unconfirmed(
                 Outcome::Timeout,
                 "the answer began, but its status never came",
             ),
@@ -242,9 +239,9 @@ impl Grpc {
 
 /// Drops the connection from the slot when a call is cancelled before its answer, so that the
 /// next call makes a new one: this peer may hang. Other calls that run on it go on.
-struct HangUp<'a>(&'a Grpc);
+struct DisconnectOnDrop<'a>(&'a Grpc);
 
-impl Drop for HangUp<'_> {
+impl Drop for DisconnectOnDrop<'_> {
     fn drop(&mut self) {
         self.0.disconnect();
     }
@@ -257,7 +254,7 @@ impl Exporter for Grpc {
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
         Box::pin(async move {
-            let hung_up = HangUp(self);
+            let hung_up = DisconnectOnDrop(self);
             let outcome = self.call(batch).await;
             std::mem::forget(hung_up);
             // Some errors quote the peer, such as that of a connection which HTTP/2 ends.

@@ -9,7 +9,7 @@ use reqwest::Client;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use super::body::{self, AnswerBody, End};
+use super::body::{self, AnswerBody, BodyEnd};
 use super::payload::{self, Compression};
 use super::secrets::Secrets;
 use super::url::PushUrl;
@@ -34,7 +34,7 @@ pub(super) struct Http {
     settings: HttpSettings,
     client: Renewable<Client>,
     names: Names,
-    partial: partial::RejectionLog,
+    partial: partial::AnswerLog,
 }
 
 impl Http {
@@ -43,7 +43,7 @@ impl Http {
         settings: HttpSettings,
         client: Renewable<Client>,
         names: Names,
-        partial: partial::RejectionLog,
+        partial: partial::AnswerLog,
     ) -> Self {
         Self {
             settings,
@@ -83,7 +83,7 @@ impl Http {
         // The status is known, and a body that breaks off doesn't change it.
         let deadline = body::deadline(begun, self.settings.timeout);
         let read = body::read(reqwest::Body::from(response), body::MAX_KEPT, deadline).await;
-        let whole = matches!(read.end, End::Complete);
+        let whole = matches!(read.end, BodyEnd::Complete);
         let body = AnswerBody::new(&headers, read.bytes, whole);
         if !status.is_success() {
             let reason = body.reason(&self.settings.secrets);
@@ -153,7 +153,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             secrets: Arc::default(),
         };
-        let partial = partial::RejectionLog::new("otlp_http".parse().unwrap());
+        let partial = partial::AnswerLog::new("otlp_http".parse().unwrap());
         let client = client.build().unwrap();
         let client = Renewable::new(Vec::new(), None, move || Ok(client.clone())).unwrap();
         let http = Http::new(settings, client, names, partial);

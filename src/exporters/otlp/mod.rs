@@ -74,7 +74,7 @@ use self::grpc::ClientKeepalive;
 use self::headers::Headers;
 use self::payload::Compression;
 use self::secrets::Secrets;
-use self::target::OtlpTarget;
+use self::target::GrpcEndpoint;
 use self::url::PushUrl;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
@@ -110,7 +110,7 @@ const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
 /// A valid configuration of `otlp_grpc`.
 #[derive(Debug)]
 struct GrpcExporterConfig {
-    target: OtlpTarget,
+    target: GrpcEndpoint,
     /// Replaces the host in requests and in the check of the certificate.
     authority: Option<Authority>,
     common: CommonKeys,
@@ -125,7 +125,7 @@ struct HttpExporterConfig {
     /// The endpoints of signals that have their own.
     own_endpoints: BTreeMap<Signal, String>,
     urls: BTreeMap<Signal, PushUrl>,
-    connections: Connections,
+    connections: ConnectionKeys,
     common: CommonKeys,
 }
 
@@ -202,7 +202,7 @@ impl FromValue for HttpExporterConfig {
         {
             encoding.error::<()>("only proto is sent: leave it out");
         }
-        let connections = Connections::from_fields(&mut fields);
+        let connections = ConnectionKeys::from_fields(&mut fields);
         fields.finish();
         if is_written && base.is_none() {
             return None;
@@ -248,7 +248,7 @@ impl GrpcExporterConfig {
             timeout: self.common.delivery.timeout,
             keepalive: self.keepalive,
         };
-        let partial = partial::RejectionLog::new(context.id.clone());
+        let partial = partial::AnswerLog::new(context.id.clone());
         Ok(RemoteExporter {
             signal,
             exporter: Box::new(grpc::Grpc::new(settings, partial)?),
@@ -301,7 +301,7 @@ impl ExporterConfig for HttpExporterConfig {
             timeout: self.common.delivery.timeout,
         };
         let remotes = context.signals.iter().map(|signal| {
-            let partial = partial::RejectionLog::new(context.id.clone());
+            let partial = partial::AnswerLog::new(context.id.clone());
             let own = self.own_endpoints.get(signal);
             RemoteExporter {
                 signal: *signal,
@@ -326,7 +326,7 @@ impl ExporterConfig for HttpExporterConfig {
 
 /// How `otlp_http` connects.
 #[derive(Debug, Clone, Default)]
-struct Connections {
+struct ConnectionKeys {
     /// A proxy that replaces those of the environment.
     proxy: Option<Secret>,
     /// How many idle connections to a peer are kept; `None` for no bound.
@@ -335,7 +335,7 @@ struct Connections {
     idle_timeout: Option<Duration>,
 }
 
-impl Connections {
+impl ConnectionKeys {
     fn from_fields(fields: &mut Fields<'_>) -> Self {
         let per_host: Option<usize> = fields.optional("max_idle_conns_per_host");
         let in_all: Option<usize> = fields.optional("max_idle_conns");
@@ -413,9 +413,9 @@ impl FromValue for AuthorityKey {
     }
 }
 
-impl FromValue for OtlpTarget {
+impl FromValue for GrpcEndpoint {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
-        match OtlpTarget::parse(&value.read::<String>()?) {
+        match GrpcEndpoint::parse(&value.read::<String>()?) {
             Ok(target) => Some(target),
             Err(message) => value.error(message),
         }

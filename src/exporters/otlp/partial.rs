@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::body::Acceptance;
+use super::body::SuccessAnswer;
 use crate::component::{ComponentId, Delivered};
 
 /// The shortest time between two log lines of an exporter.
@@ -13,18 +13,18 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Counts rejected items between two log lines.
 #[derive(Debug)]
-pub(super) struct RejectionLog {
+pub(super) struct AnswerLog {
     exporter: ComponentId,
-    state: Mutex<RejectionLogState>,
+    state: Mutex<AnswerLogState>,
 }
 
 #[derive(Debug, Default)]
-struct RejectionLogState {
+struct AnswerLogState {
     rejected: u64,
     last_line: Option<Instant>,
 }
 
-impl RejectionLog {
+impl AnswerLog {
     pub(super) fn new(exporter: ComponentId) -> Self {
         Self {
             exporter,
@@ -34,7 +34,7 @@ impl RejectionLog {
 
     /// Records an answer, and logs it unless the last line was less than a minute ago. Returns
     /// what the pipeline counts.
-    pub(super) fn note(&self, Acceptance { rejected, remark }: Acceptance) -> Delivered {
+    pub(super) fn note(&self, SuccessAnswer { rejected, remark }: SuccessAnswer) -> Delivered {
         let delivered = Delivered { rejected };
         if rejected == 0 && remark.is_none() {
             return delivered;

@@ -8,14 +8,14 @@ use crate::yaml::without_credentials;
 
 /// An endpoint: `host:port`, or a URL whose scheme decides about TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OtlpTarget {
+pub(super) struct GrpcEndpoint {
     pub(super) host: String,
     pub(super) port: u16,
     /// Whether the scheme asks for TLS; `None` without a scheme.
     pub(super) tls: Option<bool>,
 }
 
-impl OtlpTarget {
+impl GrpcEndpoint {
     /// Parses an endpoint. The error shows a valid one.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
@@ -59,7 +59,7 @@ impl OtlpTarget {
     }
 }
 
-impl OtlpTarget {
+impl GrpcEndpoint {
     /// The endpoint as a name, with the scheme if one was written.
     pub(super) fn endpoint(&self) -> String {
         match self.tls {
@@ -70,7 +70,7 @@ impl OtlpTarget {
     }
 }
 
-impl fmt::Display for OtlpTarget {
+impl fmt::Display for GrpcEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_scheme_decides_about_tls_and_the_port() {
         let f = |text: &str, expected: Option<(&str, u16, Option<bool>)>| {
-            let target = OtlpTarget::parse(text).ok();
+            let target = GrpcEndpoint::parse(text).ok();
             assert_eq!(
                 target.as_ref().map(|t| (t.host.as_str(), t.port, t.tls)),
                 expected,

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::secrets::Secrets;
-use super::target::OtlpTarget;
+use super::target::GrpcEndpoint;
 
 /// The longest head of a proxy's answer, in bytes.
 const LONGEST_HEAD: usize = 8192;
@@ -38,7 +38,7 @@ impl Proxy {
     /// # Errors
     ///
     /// When the proxy's URL isn't `http://` or has no host.
-    pub(super) fn of(matcher: &Matcher, target: &OtlpTarget) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of(matcher: &Matcher, target: &GrpcEndpoint) -> anyhow::Result<Option<Self>> {
         let address: Option<IpAddr> = target.host.parse().ok();
         if target.host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Proxy {
     pub(super) async fn tunnel(
         &self,
         socket: &mut TcpStream,
-        target: &OtlpTarget,
+        target: &GrpcEndpoint,
     ) -> io::Result<()> {
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
         if let Some(authorization) = &self.authorization {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_environment_names_a_proxy_for_all_but_loopback_and_exceptions() {
         let f = |proxy: &str, target: &str, expected: Option<(&str, u16)>| {
-            let target = OtlpTarget::parse(target).unwrap();
+            let target = GrpcEndpoint::parse(target).unwrap();
             let found = Proxy::of(&matcher(proxy), &target).unwrap();
             let found = found.as_ref().map(|proxy| (&*proxy.host, proxy.port));
             assert_eq!(found, expected, "{target}");
@@ -145,7 +145,7 @@ mod tests {
             "fog.example:1",
             Some(("proxy.example", 80)),
         );
-        let target = OtlpTarget::parse("fog.example:4317").unwrap();
+        let target = GrpcEndpoint::parse("fog.example:4317").unwrap();
         assert!(Proxy::of(&matcher("https://proxy.example"), &target).is_err());
     }
 
@@ -162,7 +162,7 @@ mod tests {
             socket.write_all(answer).await.unwrap();
             String::from_utf8(request).unwrap()
         });
-        let target = OtlpTarget::parse("fog.example:4317").unwrap();
+        let target = GrpcEndpoint::parse("fog.example:4317").unwrap();
         let proxy = Proxy::of(&matcher(proxy), &target).unwrap().unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
         let outcome = proxy.tunnel(&mut socket, &target).await;

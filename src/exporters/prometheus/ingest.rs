@@ -9,12 +9,12 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::PageSettings;
-use super::store::{Conflict, Newcomer, SlotRef, Store};
+use super::store::{Conflict, NewSeries, SeriesRef, Store};
 use crate::component::{Discards, DropReason, Now};
 use crate::exposition::{Labels, SampleValue};
 use crate::pdata::view::{Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesId, SeriesMemo};
-use crate::translation::{PointMode, PointReading, SuffixShape, TargetLabels, Texts, meaning};
+use crate::translation::{MetricShape, PointMode, TargetLabels, Texts, TranslatedPoint, meaning};
 
 /// How many conflicts were found, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,33 +33,33 @@ pub(super) struct Conflicts {
 
 /// Updates the page with each batch.
 #[derive(Debug)]
-pub(super) struct PageIngest {
+pub(super) struct PageUpdater {
     settings: Arc<PageSettings>,
-    memo: SeriesMemo<SlotRef>,
+    memo: SeriesMemo<SeriesRef>,
     pub(super) store: Store,
     /// The `target_info` of each encoded resource; `None` for a resource that has none.
-    targets: HashMap<u128, Option<SlotRef>>,
+    targets: HashMap<u128, Option<SeriesRef>>,
     /// The `target_info` that is shown for each job and instance.
-    shown: HashMap<TargetLabels, SlotRef>,
+    shown: HashMap<TargetLabels, SeriesRef>,
     hash: [RandomState; 2],
     oldest: Option<Instant>,
     conflicts: Conflicts,
 }
 
 /// Where a point is in its batch, and how it is treated.
-struct PointPlace<'a> {
+struct PointContext<'a> {
     resource: &'a ResourceMetrics<'a>,
     target: &'a mut Option<TargetLabels>,
     scope: &'a ScopeMetrics<'a>,
     metric: &'a Metric<'a>,
-    shape: SuffixShape,
+    shape: MetricShape,
     mode: PointMode,
     /// By how many nanoseconds a point must be older than its series before a clock that was set
     /// back is considered; see [`Succession::apply`](crate::translation::Succession::apply).
     back: u64,
 }
 
-impl PointPlace<'_> {
+impl PointContext<'_> {
     /// 0 for a point without a time: it gets the agent's own time of arrival.
     #[inline]
     fn back_of(&self, point: &Point<'_>) -> u64 {
@@ -70,7 +70,7 @@ impl PointPlace<'_> {
     }
 }
 
-impl PageIngest {
+impl PageUpdater {
     pub(super) fn new(settings: Arc<PageSettings>) -> Self {
         Self {
             memo: SeriesMemo::new(settings.limits.lines),
@@ -113,7 +113,7 @@ impl PageIngest {
                         continue;
                     };
                     self.memo.metric(&metric, &data);
-                    let mut place = PointPlace {
+                    let mut place = PointContext {
                         resource: &resource,
                         target: &mut target,
                         scope: &scope,
@@ -170,7 +170,7 @@ impl PageIngest {
     #[inline]
     fn point(
         &mut self,
-        place: &mut PointPlace<'_>,
+        place: &mut PointContext<'_>,
         point: &Point<'_>,
         arrived: u64,
         now: Instant,
@@ -196,7 +196,7 @@ impl PageIngest {
                 SampleValue::Histogram(histogram) => Some(&histogram.bounds),
                 _ => None,
             };
-            let reading = PointReading::of(point, place.shape, arrived, like)
+            let reading = TranslatedPoint::of(point, place.shape, arrived, like)
                 .ok_or(DropReason::Unsupported)?;
             let mode = (place.mode, place.back_of(point));
             return self.store.apply(at, reading, mode, Some(id), now);
@@ -216,12 +216,12 @@ impl PageIngest {
     #[cold]
     fn newcomer(
         &mut self,
-        place: &mut PointPlace<'_>,
+        place: &mut PointContext<'_>,
         point: &Point<'_>,
         id: SeriesId,
         arrived: u64,
         now: Instant,
-    ) -> Result<SlotRef, DropReason> {
+    ) -> Result<SeriesRef, DropReason> {
         let settings = Arc::clone(&self.settings);
         let metric = place.metric;
         let texts = Texts {
@@ -260,10 +260,10 @@ impl PageIngest {
         );
         self.conflicts.label += renamed;
         let usual = self.store.usual_bounds(family).cloned();
-        let added = PointReading::of(point, place.shape, arrived, usual.as_ref())
+        let added = TranslatedPoint::of(point, place.shape, arrived, usual.as_ref())
             .ok_or(DropReason::Unsupported)
             .and_then(|reading| {
-                self.store.add(Newcomer {
+                self.store.add(NewSeries {
                     family,
                     labels: &text_of(&labels),
                     reading,
@@ -316,17 +316,17 @@ impl PageIngest {
         labels: &Labels,
         arrived: u64,
         now: Instant,
-    ) -> Option<SlotRef> {
+    ) -> Option<SeriesRef> {
         // Only one for a job and instance, since a second one would make joins ambiguous.
         if let Some(before) = self.shown.remove(target) {
             self.store.remove(before);
         }
         let descriptor = self.settings.translation.target_family();
         let (family, _) = self.store.family(descriptor).ok()?;
-        let added = self.store.add(Newcomer {
+        let added = self.store.add(NewSeries {
             family,
             labels,
-            reading: PointReading {
+            reading: TranslatedPoint {
                 time: arrived,
                 start: 0,
                 value: SampleValue::Number(1.0),

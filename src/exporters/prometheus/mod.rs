@@ -65,9 +65,9 @@ use opentelemetry::metrics::Counter;
 use tokio::time::Instant;
 
 use self::config::Config;
-use self::ingest::PageIngest;
+use self::ingest::PageUpdater;
 use self::limits::PageLimits;
-use self::page::Pages;
+use self::page::PageHandler;
 use crate::component::{
     BuildContext, BuiltExporter, Claimed, Discards, ExporterConfig, ExporterFactory, Listener, Now,
     ResourceClaim, Route, Sink,
@@ -106,7 +106,7 @@ struct PageSettings {
 }
 
 /// The page, shared by the sink and the requests that read it.
-type SharedIngest = Arc<Mutex<PageIngest>>;
+type SharedPage = Arc<Mutex<PageUpdater>>;
 
 impl ExporterConfig for Config {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
@@ -147,7 +147,7 @@ struct PrometheusSink {
     context: BuildContext,
     queue_bytes: u64,
     settings: Arc<PageSettings>,
-    shared: SharedIngest,
+    shared: SharedPage,
     conflicts: Counter<u64>,
     /// The next sweep isn't due before; see [`SWEEPS`].
     not_before: Option<Instant>,
@@ -156,7 +156,7 @@ struct PrometheusSink {
 impl PrometheusSink {
     fn new(config: Config, context: BuildContext) -> Self {
         let settings = Arc::new(config.settings);
-        let shared: SharedIngest = Arc::new(Mutex::new(PageIngest::new(Arc::clone(&settings))));
+        let shared: SharedPage = Arc::new(Mutex::new(PageUpdater::new(Arc::clone(&settings))));
         let meter = context.telemetry.meter("foghorn.exporters.prometheus");
         let observed = Arc::downgrade(&shared);
         let exporter = KeyValue::new("exporter", context.id.to_string());
@@ -206,7 +206,7 @@ impl Sink for PrometheusSink {
             listener: self.listener.clone(),
             path: PATH.to_owned(),
             owner: format!("exporters::{}::{ENDPOINT}", self.context.id),
-            handler: Arc::new(Pages::new(
+            handler: Arc::new(PageHandler::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&self.settings),
                 own,
@@ -257,6 +257,6 @@ impl Sink for PrometheusSink {
 
 /// A panic under the lock costs one point at most and leaves the page valid, so a poisoned lock
 /// is used all the same.
-fn lock(shared: &SharedIngest) -> MutexGuard<'_, PageIngest> {
+fn lock(shared: &SharedPage) -> MutexGuard<'_, PageUpdater> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

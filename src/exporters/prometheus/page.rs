@@ -17,15 +17,15 @@ use hyper::http;
 use tokio::time::Instant;
 
 use super::store::FamilyRef;
-use super::{PageSettings, SharedIngest, lock};
+use super::{PageSettings, SharedPage, lock};
 use crate::component::{Handler, Response};
 use crate::exposition::{self, Accepted, Chunks, Encoder, Family, FamilyNames, Format, Kind};
 use crate::lane::Lane;
 use crate::telemetry::Telemetry;
 
 /// Answers the requests for the page.
-pub(super) struct Pages {
-    shared: SharedIngest,
+pub(super) struct PageHandler {
+    shared: SharedPage,
     settings: Arc<PageSettings>,
     /// The agent's own metrics, if they are on this page.
     own: Option<Telemetry>,
@@ -39,9 +39,9 @@ const THREADS: usize = 2;
 /// How many families are listed while the series are locked.
 const PLANNED_AT_ONCE: usize = 1024;
 
-impl Pages {
+impl PageHandler {
     pub(super) fn new(
-        shared: SharedIngest,
+        shared: SharedPage,
         settings: Arc<PageSettings>,
         own: Option<Telemetry>,
     ) -> Self {
@@ -54,7 +54,7 @@ impl Pages {
     }
 }
 
-impl Handler for Pages {
+impl Handler for PageHandler {
     fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
         let mut accepted = Accepted::from_headers(&request.headers);
         if !self.settings.openmetrics {
@@ -108,8 +108,8 @@ fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Fr
 /// A page that is being written. Its families and their names are fixed at the beginning; later
 /// ones are left for the next page.
 pub(super) struct Page {
-    shared: SharedIngest,
-    parts: VecDeque<FamilyPart>,
+    shared: SharedPage,
+    parts: VecDeque<PlannedFamily>,
     encoder: Option<Encoder>,
     chunks: Option<Chunks>,
     /// Series created after this number are left out, and so are those not updated since `since`.
@@ -118,7 +118,7 @@ pub(super) struct Page {
 }
 
 /// A family that is to be written.
-struct FamilyPart {
+struct PlannedFamily {
     own: Option<Family>,
     shared: Option<FamilyRef>,
     /// The type that this page shows; OpenMetrics may differ from the family's own.
@@ -129,7 +129,7 @@ struct FamilyPart {
 
 impl Page {
     pub(super) fn new(
-        shared: SharedIngest,
+        shared: SharedPage,
         settings: &PageSettings,
         own: Vec<Family>,
         accepted: Accepted,
@@ -169,11 +169,11 @@ impl Page {
     }
 }
 
-impl FamilyPart {
+impl PlannedFamily {
     /// Writes until the piece is full; true if the family is complete.
     fn write(
         &mut self,
-        shared: &SharedIngest,
+        shared: &SharedPage,
         encoder: &mut Encoder,
         which: (u64, Option<Instant>),
     ) -> bool {
@@ -212,7 +212,7 @@ impl FamilyPart {
 
 /// The families on the page now, and the number that tells later ones from them. The series are
 /// unlocked after every [`PLANNED_AT_ONCE`] families.
-fn families(shared: &SharedIngest) -> (Vec<FamilyRef>, u64) {
+fn families(shared: &SharedPage) -> (Vec<FamilyRef>, u64) {
     let born = lock(shared).store.born();
     let mut families: Vec<FamilyRef> = Vec::new();
     loop {
@@ -232,7 +232,7 @@ fn families(shared: &SharedIngest) -> (Vec<FamilyRef>, u64) {
 /// Decides which families the page has: the agent's own, and those of the pipeline whose names
 /// are free. A family that both have is written once, with the agent's help; a series that both
 /// have is the agent's.
-fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<FamilyPart> {
+fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<PlannedFamily> {
     let mut own: HashMap<String, Family> = own
         .into_iter()
         .map(|family| (family.descriptor.name.clone(), family))
@@ -241,14 +241,14 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
     for family in own.values() {
         names.claim(&family.descriptor.name, family.descriptor.kind);
     }
-    let mut parts: Vec<FamilyPart> = Vec::with_capacity(own.len() + families.len());
+    let mut parts: Vec<PlannedFamily> = Vec::with_capacity(own.len() + families.len());
     if own.is_empty() {
         if format == Format::OpenMetrics {
             for family in &families {
                 names.claim(&family.name, family.kind);
             }
         }
-        parts.extend(families.into_iter().map(|family| FamilyPart {
+        parts.extend(families.into_iter().map(|family| PlannedFamily {
             own: None,
             kind: family.kind,
             shared: Some(family),
@@ -260,7 +260,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 .get(&*family.name)
                 .is_some_and(|held| held.descriptor.kind == family.kind);
             if merged || names.claim(&family.name, family.kind) {
-                parts.push(FamilyPart {
+                parts.push(PlannedFamily {
                     own: own.remove(&*family.name),
                     kind: family.kind,
                     shared: Some(family),
@@ -268,7 +268,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 });
             }
         }
-        parts.extend(own.into_values().map(|family| FamilyPart {
+        parts.extend(own.into_values().map(|family| PlannedFamily {
             kind: family.descriptor.kind,
             own: Some(family),
             shared: None,
@@ -282,7 +282,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
                 parts
                     .iter()
                     .filter(|part| part.kind == Kind::Counter)
-                    .map(FamilyPart::name),
+                    .map(PlannedFamily::name),
             )
             .into_iter()
             .map(str::to_owned)
@@ -296,7 +296,7 @@ fn plan(own: Vec<Family>, families: Vec<FamilyRef>, format: Format) -> VecDeque<
     parts.into()
 }
 
-impl FamilyPart {
+impl PlannedFamily {
     fn name(&self) -> &str {
         match (&self.own, &self.shared) {
             (Some(family), _) => &family.descriptor.name,

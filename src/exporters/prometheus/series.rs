@@ -3,7 +3,7 @@
 use crate::component::DropReason;
 use crate::exposition::{SampleValue, Series};
 use crate::pdata::SeriesId;
-use crate::translation::{PointMode, PointReading, Succession, Unfit, millis};
+use crate::translation::{PointMode, Succession, TranslatedPoint, Unfit, millis};
 
 /// What a series shows, and what decides which point may replace it.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct SeriesState {
 impl SeriesState {
     pub(super) fn new(
         mut series: Series,
-        reading: PointReading,
+        reading: TranslatedPoint,
         owner: Option<SeriesId>,
         timestamps: bool,
     ) -> Self {
@@ -42,7 +42,7 @@ impl SeriesState {
     #[inline]
     pub(super) fn apply(
         &mut self,
-        mut reading: PointReading,
+        mut reading: TranslatedPoint,
         mode: PointMode,
         owner: Option<SeriesId>,
         back: u64,

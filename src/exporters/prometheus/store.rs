@@ -17,11 +17,11 @@ use crate::exposition::{
     Bounds, Descriptor, Encoder, FamilyNames, Kind, Labels, SampleValue, Series,
 };
 use crate::pdata::SeriesId;
-use crate::translation::{PointMode, PointReading};
+use crate::translation::{PointMode, TranslatedPoint};
 
 /// The place of a series. Valid until the series is removed; never leads to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SlotRef {
+pub(super) struct SeriesRef {
     family: usize,
     slot: usize,
     born: u64,
@@ -90,10 +90,10 @@ struct StoreSlot {
 }
 
 /// A point whose series isn't known, with what is needed to show it.
-pub(super) struct Newcomer<'a> {
+pub(super) struct NewSeries<'a> {
     pub(super) family: usize,
     pub(super) labels: &'a Labels,
-    pub(super) reading: PointReading,
+    pub(super) reading: TranslatedPoint,
     pub(super) mode: PointMode,
     pub(super) owner: Option<SeriesId>,
     pub(super) timestamps: bool,
@@ -179,8 +179,8 @@ impl Store {
     ///
     /// As [`SeriesState::apply`], also for the first point of a series; `Oversized` if the series
     /// would write too many bytes, `Cardinality` if the page is full.
-    pub(super) fn add(&mut self, newcomer: Newcomer<'_>) -> Result<SlotRef, DropReason> {
-        let Newcomer {
+    pub(super) fn add(&mut self, newcomer: NewSeries<'_>) -> Result<SeriesRef, DropReason> {
+        let NewSeries {
             family: index,
             labels,
             reading,
@@ -207,7 +207,7 @@ impl Store {
         if let Some(slot) = family.find(&self.hash, series.text())
             && let Some(held) = family.slots.get(slot)
         {
-            let at = SlotRef {
+            let at = SeriesRef {
                 family: index,
                 slot,
                 born: held.born,
@@ -236,7 +236,7 @@ impl Store {
                 born: self.born,
             },
         );
-        Ok(SlotRef {
+        Ok(SeriesRef {
             family: index,
             slot,
             born: self.born,
@@ -252,8 +252,8 @@ impl Store {
     #[inline]
     pub(super) fn apply(
         &mut self,
-        at: SlotRef,
-        reading: PointReading,
+        at: SeriesRef,
+        reading: TranslatedPoint,
         (mode, back): (PointMode, u64),
         owner: Option<SeriesId>,
         now: Instant,
@@ -292,20 +292,20 @@ impl Store {
 
     /// What a series shows, if it still exists.
     #[inline]
-    pub(super) fn state(&self, at: SlotRef) -> Option<&SeriesState> {
+    pub(super) fn state(&self, at: SeriesRef) -> Option<&SeriesState> {
         let slot = self.families.get(at.family)?.slots.get(at.slot)?;
         (slot.born == at.born).then_some(&slot.state)
     }
 
     /// Marks a series as updated, so that it doesn't expire. Returns whether it exists.
-    pub(super) fn touch(&mut self, at: SlotRef, now: Instant) -> bool {
+    pub(super) fn touch(&mut self, at: SeriesRef, now: Instant) -> bool {
         slot_mut(&mut self.families, at)
             .map(|slot| slot.updated = now)
             .is_some()
     }
 
     /// Ends a series, if it still exists.
-    pub(super) fn remove(&mut self, at: SlotRef) {
+    pub(super) fn remove(&mut self, at: SeriesRef) {
         if self.state(at).is_some() {
             self.take_out(at.family, at.slot);
         }
@@ -489,7 +489,7 @@ impl StoredFamily {
 }
 
 #[inline]
-fn slot_mut(families: &mut Slots<StoredFamily>, at: SlotRef) -> Option<&mut StoreSlot> {
+fn slot_mut(families: &mut Slots<StoredFamily>, at: SeriesRef) -> Option<&mut StoreSlot> {
     let slot = families.get_mut(at.family)?.slots.get_mut(at.slot)?;
     (slot.born == at.born).then_some(slot)
 }

@@ -44,7 +44,7 @@ impl Discards for Lost {
 
 struct Rig {
     settings: Arc<PageSettings>,
-    shared: SharedIngest,
+    shared: SharedPage,
     now: Now,
 }
 
@@ -73,7 +73,7 @@ impl Rig {
     fn new(yaml: &str) -> Self {
         let settings = Arc::new(config(yaml).unwrap().settings);
         Self {
-            shared: Arc::new(Mutex::new(PageIngest::new(Arc::clone(&settings)))),
+            shared: Arc::new(Mutex::new(PageUpdater::new(Arc::clone(&settings)))),
             settings,
             now: Now {
                 monotonic: Instant::now(),

@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::*;
 use crate::pdata::samples::{self, Random, Style};
 use crate::pdata::writer::{
-    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 use crate::pdata::{Batch, Signal};
 
@@ -181,11 +181,11 @@ fn batch(resource: &str, series: &[&str]) -> Batch {
             before = metric;
         }
         let attributes: [Attribute<'_>; 1] = [("attribute", attribute.into())];
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &attributes,
             start: None,
             time: std::time::UNIX_EPOCH,
-            value: Some(NewNumber::Int(1)),
+            value: Some(PointNumber::Int(1)),
         });
     }
     writer.finish()

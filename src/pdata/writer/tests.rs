@@ -26,13 +26,13 @@ fn what_is_written_is_what_prost_reads_and_writes() {
                 description: "a gauge",
             },
         );
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[("flag", AttributeValue::Bool(false))],
             start: None,
             time: at(7),
-            value: Some(NewNumber::Double(0.0)),
+            value: Some(PointNumber::Double(0.0)),
         });
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[],
             start: None,
             time: at(7),
@@ -46,14 +46,14 @@ fn what_is_written_is_what_prost_reads_and_writes() {
                 description: "",
             },
         );
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[
                 ("n", AttributeValue::Int(-3)),
                 ("d", AttributeValue::Double(0.5)),
             ],
             start: Some(at(1)),
             time: at(7),
-            value: Some(NewNumber::Int(5)),
+            value: Some(PointNumber::Int(5)),
         });
         writer.scope("another", "");
         writer.metric(
@@ -64,7 +64,7 @@ fn what_is_written_is_what_prost_reads_and_writes() {
                 description: "",
             },
         );
-        writer.histogram(NewHistogramPoint {
+        writer.histogram(HistogramPointData {
             attributes: &[],
             start: Some(at(1)),
             time: at(7),
@@ -106,14 +106,14 @@ fn what_shows_a_series_ends_it_too() {
             description: "",
         };
         writer.metric(MetricKind::Counter, descriptor);
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes: &[],
             start: Some(at(1)),
             time: at(2),
-            value: Some(NewNumber::Int(5)),
+            value: Some(PointNumber::Int(5)),
         });
         writer.metric(MetricKind::Histogram, descriptor);
-        writer.histogram(NewHistogramPoint {
+        writer.histogram(HistogramPointData {
             attributes: &[],
             start: Some(at(1)),
             time: at(2),
@@ -195,7 +195,7 @@ fn random_point(writer: &mut MetricsWriter, kind: MetricKind, random: &mut Rando
         let bounds: Vec<f64> = (0..random.below(20)).map(|bound| bound as f64).collect();
         let buckets: Vec<u64> = (0..=bounds.len()).map(|_| random.next() % 3).collect();
         let recorded = !random.one_in(4);
-        writer.histogram(NewHistogramPoint {
+        writer.histogram(HistogramPointData {
             attributes,
             start,
             time,
@@ -204,16 +204,16 @@ fn random_point(writer: &mut MetricsWriter, kind: MetricKind, random: &mut Rando
             buckets: if recorded { &buckets } else { &[] },
         });
     } else {
-        writer.number(NewNumberPoint {
+        writer.number(NumberPointData {
             attributes,
             start,
             time,
             value: random.pick(&[
                 None,
-                Some(NewNumber::Int(-1)),
-                Some(NewNumber::Int(0)),
-                Some(NewNumber::Double(0.0)),
-                Some(NewNumber::Double(f64::NAN)),
+                Some(PointNumber::Int(-1)),
+                Some(PointNumber::Int(0)),
+                Some(PointNumber::Double(0.0)),
+                Some(PointNumber::Double(f64::NAN)),
             ]),
         });
     }

@@ -12,7 +12,7 @@ use crate::exposition::SampleValue;
 use crate::pdata::view::{ExponentialHistogramPoint, Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesMemo};
 use crate::translation::{
-    PointMode, PointReading, Succession, SuffixShape, TargetLabels, Texts, Translation, Unfit,
+    MetricShape, PointMode, Succession, TargetLabels, Texts, TranslatedPoint, Translation, Unfit,
     meaning, millis,
 };
 use crate::window::{
@@ -59,7 +59,7 @@ struct PointSite<'a> {
     target: &'a mut Option<TargetLabels>,
     scope: &'a ScopeMetrics<'a>,
     metric: &'a Metric<'a>,
-    shape: SuffixShape,
+    shape: MetricShape,
     mode: PointMode,
 }
 
@@ -215,7 +215,7 @@ impl Remembered {
                 windows.push_point(self.ring, start, time, &StoredPoint::Exponential(stored))?;
             }
             Point::Histogram(_) | Point::Summary(_) => {
-                let reading = PointReading::of(point, site.shape, nanos(time), None)
+                let reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
                     .ok_or(Forgotten::Unsupported)?;
                 self.store(windows, columns, start, time, &reading.value)?;
             }
@@ -235,8 +235,8 @@ impl Remembered {
         if matches!(point, Point::ExponentialHistogram(_)) {
             return Err(Forgotten::Unsupported);
         }
-        let mut reading =
-            PointReading::of(point, site.shape, nanos(time), None).ok_or(Forgotten::Unsupported)?;
+        let mut reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
+            .ok_or(Forgotten::Unsupported)?;
         match self.total.as_deref_mut() {
             Some((succession, total)) => succession
                 .apply(total, &mut reading, PointMode::Delta, None, u64::MAX)
@@ -322,11 +322,11 @@ fn newcomer(
         .family(site.metric, site.shape)
         .ok_or(Forgotten::Unsupported)?;
     let kind = match (site.shape, point) {
-        (SuffixShape::Gauge | SuffixShape::UpDownCounter, _) => ValueKind::Gauge,
-        (SuffixShape::Counter, _) => ValueKind::Counter,
-        (SuffixShape::Histogram, Point::ExponentialHistogram(_)) => ValueKind::ExponentialHistogram,
-        (SuffixShape::Histogram, _) => ValueKind::Histogram,
-        (SuffixShape::Summary, _) => ValueKind::Summary,
+        (MetricShape::Gauge | MetricShape::UpDownCounter, _) => ValueKind::Gauge,
+        (MetricShape::Counter, _) => ValueKind::Counter,
+        (MetricShape::Histogram, Point::ExponentialHistogram(_)) => ValueKind::ExponentialHistogram,
+        (MetricShape::Histogram, _) => ValueKind::Histogram,
+        (MetricShape::Summary, _) => ValueKind::Summary,
     };
     let resource = site.resource.attributes();
     let target = site

@@ -73,7 +73,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use reqwest::Url;
 
-use self::network::BetanetNetwork;
+use self::network::InstanceSums;
 use self::part::ServicePath;
 use self::scraper::{BetanetScraper, PathSource};
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
@@ -165,7 +165,7 @@ impl Config {
 
     fn targets(&self, advice: &str, access: &Arc<Access>) -> Vec<Target> {
         let several = self.endpoints.len() > 1;
-        let network = Arc::new(Mutex::new(BetanetNetwork::new(self.endpoints.len())));
+        let network = Arc::new(Mutex::new(InstanceSums::new(self.endpoints.len())));
         self.endpoints
             .iter()
             .enumerate()

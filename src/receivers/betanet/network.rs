@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::reading::InstanceReading;
-use super::state::{ForeignCounter, Instance, set};
+use super::state::{Instance, ReportedCounter, set};
 use crate::receivers::scrape::SetBack;
 
 /// One counter summed over the instances.
@@ -18,7 +18,7 @@ pub(super) struct Sum {
 /// What is remembered of one instance for the sums.
 #[derive(Debug, Default)]
 struct Member {
-    seen: [Option<ForeignCounter>; 4],
+    seen: [Option<ReportedCounter>; 4],
     /// Whether its last poll gave data.
     fresh: bool,
     peers: Option<u64>,
@@ -27,13 +27,13 @@ struct Member {
 
 /// The instances of one receiver.
 #[derive(Debug)]
-pub(super) struct BetanetNetwork {
+pub(super) struct InstanceSums {
     members: Vec<Member>,
     /// Messages, packets dropped, bytes transmitted and bytes received.
     pub(super) sums: [Sum; 4],
 }
 
-impl BetanetNetwork {
+impl InstanceSums {
     pub(super) fn new(instances: usize) -> Self {
         Self {
             members: std::iter::repeat_with(Member::default)
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn an_instance_that_cannot_be_reached_keeps_its_share_and_is_not_fresh() {
         let time = SystemTime::UNIX_EPOCH;
-        let mut network = BetanetNetwork::new(2);
+        let mut network = InstanceSums::new(2);
         let mut instances = [Instance::default(), Instance::default()];
         let mut poll = |member: usize, processed: Option<u64>| {
             let reading = InstanceReading {

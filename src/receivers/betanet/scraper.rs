@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
-use super::network::BetanetNetwork;
+use super::network::InstanceSums;
 use super::part::ServicePath;
 use super::reading::{InstanceReading, Rejected};
 use super::state::Instance;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{Document, Told};
+use crate::receivers::scrape::http::{Document, DocumentAnswer};
 use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper, SetBack};
 use crate::resilience::{Endpoint, Trigger};
 
@@ -34,14 +34,14 @@ pub(super) struct BetanetScraper {
     /// The values whose series have points and haven't been ended.
     shown: InstanceReading,
     /// The sums over all instances, if there are several, and the index of this one in them.
-    network: Option<(usize, Arc<Mutex<BetanetNetwork>>)>,
+    network: Option<(usize, Arc<Mutex<InstanceSums>>)>,
 }
 
 /// One path of the instance, and how its last request went.
 pub(super) struct PathSource {
     part: ServicePath,
     document: Document<InstanceReading>,
-    standing: Standing,
+    standing: LastRequest,
     /// The answer whose series haven't been ended.
     last: Option<InstanceReading>,
     /// Whether its breaker was open after the last request.
@@ -49,7 +49,7 @@ pub(super) struct PathSource {
 }
 
 /// How the last request of a path ended.
-enum Standing {
+enum LastRequest {
     Unasked,
     Answers,
     Fails(PartFailure),
@@ -70,7 +70,7 @@ impl BetanetScraper {
         dialect: Dialect,
         [v1, native]: [Vec<PathSource>; 2],
         max_mixnodes: usize,
-        network: Option<(usize, Arc<Mutex<BetanetNetwork>>)>,
+        network: Option<(usize, Arc<Mutex<InstanceSums>>)>,
     ) -> Self {
         Self {
             name,
@@ -145,8 +145,8 @@ impl BetanetScraper {
         };
         for (source, told) in sources.iter().zip(told) {
             match (&source.standing, &told) {
-                (Standing::Fails(failure), Some(_)) => round.failures.push(failure.clone()),
-                (Standing::Fails(failure), None) => round.earlier.push(failure.clone()),
+                (LastRequest::Fails(failure), Some(_)) => round.failures.push(failure.clone()),
+                (LastRequest::Fails(failure), None) => round.earlier.push(failure.clone()),
                 _ => {}
             }
             if let Some((part, Some(answer))) = told {
@@ -293,7 +293,7 @@ impl PathSource {
         Self {
             part,
             document,
-            standing: Standing::Unasked,
+            standing: LastRequest::Unasked,
             last: None,
             given_up: false,
         }
@@ -303,34 +303,34 @@ impl PathSource {
     async fn ask(&mut self, trigger: Trigger) -> Option<InstanceReading> {
         let told = self.document.ask(trigger).await;
         match told {
-            Told::New(answer) => {
-                self.standing = Standing::Answers;
+            DocumentAnswer::New(answer) => {
+                self.standing = LastRequest::Answers;
                 self.last = Some(answer.clone());
                 Some(answer)
             }
-            Told::Same => {
-                self.standing = Standing::Answers;
+            DocumentAnswer::Same => {
+                self.standing = LastRequest::Answers;
                 None
             }
-            Told::Nothing(failure) => {
-                self.standing = Standing::Fails(failure);
+            DocumentAnswer::Nothing(failure) => {
+                self.standing = LastRequest::Fails(failure);
                 None
             }
         }
     }
 
     fn answers(&self) -> bool {
-        matches!(self.standing, Standing::Answers)
+        matches!(self.standing, LastRequest::Answers)
     }
 
     /// Whether the server answered 404.
     fn is_unknown(&self) -> bool {
-        matches!(&self.standing, Standing::Fails(failure) if failure.status == Some(404))
+        matches!(&self.standing, LastRequest::Fails(failure) if failure.status == Some(404))
     }
 
     fn retire(&mut self) {
         self.document.retire();
-        self.standing = Standing::Unasked;
+        self.standing = LastRequest::Unasked;
         self.last = None;
         self.given_up = false;
     }
@@ -341,10 +341,10 @@ impl PathSource {
 fn speaks_another(sources: &[PathSource]) -> bool {
     sources.iter().any(PathSource::is_unknown)
         && sources.iter().all(|source| match &source.standing {
-            Standing::Fails(failure) => {
+            LastRequest::Fails(failure) => {
                 source.is_unknown() || failure.reason == FailureReason::Breaker
             }
-            Standing::Unasked | Standing::Answers => false,
+            LastRequest::Unasked | LastRequest::Answers => false,
         })
 }
 
@@ -371,7 +371,7 @@ fn join(
 }
 
 /// No update can panic halfway, so a poisoned lock still holds correct sums.
-fn lock(network: &Mutex<BetanetNetwork>) -> std::sync::MutexGuard<'_, BetanetNetwork> {
+fn lock(network: &Mutex<InstanceSums>) -> std::sync::MutexGuard<'_, InstanceSums> {
     network.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

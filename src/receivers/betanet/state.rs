@@ -15,7 +15,7 @@ pub(super) const LATENCY_BOUNDS: [f64; 11] = [
 
 /// A cumulative value that the Betanet service counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ForeignCounter {
+pub(super) struct ReportedCounter {
     /// When the counting began, as far as is known: when the value was first seen, or, after it
     /// fell, the last time that it was seen before the fall.
     pub(super) start: SystemTime,
@@ -26,7 +26,7 @@ pub(super) struct ForeignCounter {
     seen: SystemTime,
 }
 
-impl ForeignCounter {
+impl ReportedCounter {
     fn new(value: u64, time: SystemTime) -> Self {
         Self {
             start: time,
@@ -74,7 +74,7 @@ impl ForeignCounter {
 
 /// Sets a counter, creating it at its first value, and returns its growth.
 pub(super) fn set(
-    counter: &mut Option<ForeignCounter>,
+    counter: &mut Option<ReportedCounter>,
     value: Option<u64>,
     time: SystemTime,
 ) -> u64 {
@@ -82,7 +82,7 @@ pub(super) fn set(
         (_, None) => 0,
         (Some(counter), Some(value)) => counter.set(value, time),
         (none, Some(value)) => {
-            *none = Some(ForeignCounter::new(value, time));
+            *none = Some(ReportedCounter::new(value, time));
             value
         }
     }
@@ -91,9 +91,9 @@ pub(super) fn set(
 /// The counters of one mixnode.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MixnodeCounters {
-    pub(super) processed: Option<ForeignCounter>,
-    pub(super) forwarded: Option<ForeignCounter>,
-    pub(super) dropped: Option<ForeignCounter>,
+    pub(super) processed: Option<ReportedCounter>,
+    pub(super) forwarded: Option<ReportedCounter>,
+    pub(super) dropped: Option<ReportedCounter>,
 }
 
 /// The mixnodes of one instance: those listed now, and those that left, since one that comes back
@@ -152,14 +152,14 @@ impl Mixnodes {
 
 /// A histogram of the latencies that the instance reported.
 #[derive(Debug, Default)]
-pub(super) struct LatencyObservations {
+pub(super) struct LatencyHistogram {
     /// When the first latency was observed; `None` before that.
     pub(super) start: Option<SystemTime>,
     pub(super) buckets: [u64; LATENCY_BOUNDS.len() + 1],
     pub(super) sum: f64,
 }
 
-impl LatencyObservations {
+impl LatencyHistogram {
     fn observe(&mut self, seconds: f64, time: SystemTime) {
         self.start.get_or_insert(time);
         let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
@@ -173,14 +173,14 @@ impl LatencyObservations {
 /// The counters of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
-    pub(super) messages: Option<ForeignCounter>,
-    pub(super) dropped: Option<ForeignCounter>,
-    pub(super) transmitted: Option<ForeignCounter>,
-    pub(super) received: Option<ForeignCounter>,
+    pub(super) messages: Option<ReportedCounter>,
+    pub(super) dropped: Option<ReportedCounter>,
+    pub(super) transmitted: Option<ReportedCounter>,
+    pub(super) received: Option<ReportedCounter>,
     /// Which part last reported the packets.
     packets_by: Option<ServicePath>,
     pub(super) mixnodes: Mixnodes,
-    pub(super) latency: LatencyObservations,
+    pub(super) latency: LatencyHistogram,
 }
 
 impl Instance {

@@ -4,12 +4,12 @@
 
 use std::time::SystemTime;
 
-use super::network::{BetanetNetwork, Sum};
+use super::network::{InstanceSums, Sum};
 use super::reading::{InstanceReading, Mixnode};
-use super::state::{ForeignCounter, Instance, LATENCY_BOUNDS, MixnodeCounters};
+use super::state::{Instance, LATENCY_BOUNDS, MixnodeCounters, ReportedCounter};
 use crate::pdata::writer::{
-    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewHistogramPoint, NewNumber,
-    NewNumberPoint,
+    Attribute, HistogramPointData, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData,
+    PointNumber,
 };
 
 /// Writes one instance: the values in `reading`, with the totals and starts from `instance`.
@@ -44,7 +44,7 @@ pub(super) fn instance(
         attributes,
         connections,
     );
-    let throughput = reading.peak_throughput.map(NewNumber::Double);
+    let throughput = reading.peak_throughput.map(PointNumber::Double);
     w.gauge(
         "betanet_peak_throughput",
         "highest throughput so far",
@@ -65,7 +65,7 @@ pub(super) fn instance(
         attributes,
         dropped,
     );
-    let latency = reading.latency_ms.map(NewNumber::Double);
+    let latency = reading.latency_ms.map(PointNumber::Double);
     w.gauge(
         "betanet_latency",
         "mean latency in milliseconds",
@@ -74,7 +74,7 @@ pub(super) fn instance(
     );
 
     // A counter that this poll didn't report gets no new point.
-    let told = |value: Option<u64>, counter: Option<ForeignCounter>| value.and(counter);
+    let told = |value: Option<u64>, counter: Option<ReportedCounter>| value.and(counter);
     let messages = told(reading.processed, instance.messages);
     w.counter(
         "betanet_messages_total",
@@ -113,7 +113,7 @@ pub(super) fn instance(
                 description: "mean latencies, one observation for each answer",
             },
         );
-        w.out.histogram(NewHistogramPoint {
+        w.out.histogram(HistogramPointData {
             attributes,
             start: instance.latency.start.map(|start| start.min(time)),
             time,
@@ -128,7 +128,7 @@ pub(super) fn instance(
 }
 
 /// Writes the sums over all instances of a receiver.
-pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &BetanetNetwork) {
+pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &InstanceSums) {
     let mut w = DocumentWriter { out, time };
     let counters = [
         (
@@ -196,7 +196,7 @@ enum DocumentValue {
     /// Whether this poll reported it, and the counter that is remembered.
     Counter(
         fn(&Mixnode) -> Option<u64>,
-        fn(&MixnodeCounters) -> Option<ForeignCounter>,
+        fn(&MixnodeCounters) -> Option<ReportedCounter>,
     ),
     Gauge(fn(&Mixnode) -> Option<f64>),
 }
@@ -214,14 +214,14 @@ impl PerNode {
         &self,
         mixnode: &Mixnode,
         instance: &Instance,
-    ) -> Option<(Option<SystemTime>, NewNumber)> {
+    ) -> Option<(Option<SystemTime>, PointNumber)> {
         match self.value {
             DocumentValue::Counter(told, remembered) => {
                 told(mixnode)?;
                 let counter = remembered(instance.mixnodes.node(&mixnode.id)?)?;
                 Some((Some(counter.start), int(counter.value)))
             }
-            DocumentValue::Gauge(read) => Some((None, NewNumber::Double(read(mixnode)?))),
+            DocumentValue::Gauge(read) => Some((None, PointNumber::Double(read(mixnode)?))),
         }
     }
 }
@@ -286,7 +286,7 @@ impl DocumentWriter<'_> {
         name: &str,
         description: &str,
         attributes: &[Attribute<'_>],
-        value: Option<NewNumber>,
+        value: Option<PointNumber>,
     ) {
         if value.is_some() {
             self.metric(MetricKind::Gauge, name, "", description);
@@ -299,7 +299,7 @@ impl DocumentWriter<'_> {
         name: &str,
         description: &str,
         attributes: &[Attribute<'_>],
-        counter: Option<ForeignCounter>,
+        counter: Option<ReportedCounter>,
     ) {
         if let Some(counter) = counter {
             self.metric(MetricKind::Counter, name, "", description);
@@ -320,9 +320,9 @@ impl DocumentWriter<'_> {
         &mut self,
         attributes: &[Attribute<'_>],
         start: Option<SystemTime>,
-        value: Option<NewNumber>,
+        value: Option<PointNumber>,
     ) {
-        self.out.number(NewNumberPoint {
+        self.out.number(NumberPointData {
             attributes,
             // The start may lie after the time if the wall clock was set back.
             start: start.map(|start| start.min(self.time)),
@@ -340,6 +340,6 @@ fn labels<'a>(instance: &'a str, mixnode: &'a str) -> [Attribute<'a>; 2] {
 }
 
 /// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn int(count: u64) -> NewNumber {
-    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
+fn int(count: u64) -> PointNumber {
+    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

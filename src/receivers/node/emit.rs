@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::epochs::{Boot, Epochs};
-use super::page::{PageWriter, Semconv};
+use super::page::{HostWriter, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
 use super::reading::HostReading;
 use super::summary::{NodeSummary, percent};
@@ -125,7 +125,7 @@ impl Host {
             self.disks.restart(since);
             self.interfaces.restart(since);
         }
-        let mut page = PageWriter {
+        let mut page = HostWriter {
             out,
             time: now.wall,
             semconv: self.semconv,

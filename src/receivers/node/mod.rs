@@ -68,11 +68,11 @@ use tracing::info;
 use self::config::Config;
 use self::emit::{Host, Scale};
 use self::proc::Mount;
-use self::reader::{Errand, ErrandResult, Gathering, HostReader, PARTS};
+use self::reader::{HostRead, HostReader, PARTS, ReadingBuilder, ReadingUpdate};
 use self::reading::HostReading;
 use self::remote::Remote;
 use self::summary::NodeSummary;
-use self::threads::{BlockingThreads, Inquiry, Outstanding, ReadingAnswer};
+use self::threads::{BlockingThreads, Outstanding, ReadBatch, ReadOutcome};
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
@@ -223,8 +223,8 @@ impl Local {
         }
     }
 
-    fn inquiry(&self, deadline: Instant) -> Inquiry<ErrandResult> {
-        Inquiry::new(&self.threads, &self.outstanding, deadline)
+    fn inquiry(&self, deadline: Instant) -> ReadBatch<ReadingUpdate> {
+        ReadBatch::new(&self.threads, &self.outstanding, deadline)
     }
 
     /// Logs once for each filesystem that the agent may not query it.
@@ -245,13 +245,13 @@ impl Local {
 /// Runs errands until all have ended or the deadline is over, and queries the filesystems that
 /// they find. Also returns how many filesystems that were.
 async fn gather(
-    mut inquiry: Inquiry<ErrandResult>,
-    errands: Vec<Errand>,
+    mut inquiry: ReadBatch<ReadingUpdate>,
+    errands: Vec<HostRead>,
     reader: &HostReader,
-) -> (Gathering, usize) {
-    let mut gathering = Gathering::default();
+) -> (ReadingBuilder, usize) {
+    let mut gathering = ReadingBuilder::default();
     let mut parts: HashMap<String, String> = HashMap::new();
-    let mut ask = |inquiry: &mut Inquiry<ErrandResult>, errand: Errand| {
+    let mut ask = |inquiry: &mut ReadBatch<ReadingUpdate>, errand: HostRead| {
         inquiry.ask(errand.kind, &errand.what, errand.read);
         parts.insert(errand.what, errand.part);
     };
@@ -262,9 +262,9 @@ async fn gather(
     let mut failed = Vec::new();
     while let Some((what, answer)) = inquiry.next().await {
         match answer {
-            ReadingAnswer::Told(told) => told(&mut gathering),
-            ReadingAnswer::Late => failed.push((what, FailureReason::Timeout, "does not answer")),
-            ReadingAnswer::NotBegun => {
+            ReadOutcome::Told(told) => told(&mut gathering),
+            ReadOutcome::Late => failed.push((what, FailureReason::Timeout, "does not answer")),
+            ReadOutcome::NotBegun => {
                 failed.push((
                     what,
                     FailureReason::Limit,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::pdata::writer::{
-    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 use crate::yaml::{FromValue, PlacedNode};
 
@@ -30,7 +30,7 @@ impl FromValue for Semconv {
 }
 
 /// A metric with its name in either version; empty where the version has none.
-pub(super) struct PageMetric {
+pub(super) struct HostMetric {
     pub(super) kind: MetricKind,
     pub(super) v1: &'static str,
     pub(super) v0: &'static str,
@@ -44,19 +44,19 @@ pub(super) struct Row<'a> {
     pub(super) v1: Vec<Attribute<'a>>,
     pub(super) v0: Vec<Attribute<'a>>,
     pub(super) start: Option<SystemTime>,
-    pub(super) value: Option<NewNumber>,
+    pub(super) value: Option<PointNumber>,
 }
 
 /// Where the metrics of one reading go.
-pub(super) struct PageWriter<'w> {
+pub(super) struct HostWriter<'w> {
     pub(super) out: &'w mut MetricsWriter,
     pub(super) time: SystemTime,
     pub(super) semconv: Semconv,
 }
 
-impl PageWriter<'_> {
+impl HostWriter<'_> {
     /// Writes a metric; one without rows is left out.
-    pub(super) fn write(&mut self, metric: &PageMetric, rows: &[Row<'_>]) {
+    pub(super) fn write(&mut self, metric: &HostMetric, rows: &[Row<'_>]) {
         let v1 = self.semconv != Semconv::V0 && !metric.v1.is_empty();
         let v0 = self.semconv != Semconv::V1 && !metric.v0.is_empty();
         if rows.is_empty() {
@@ -84,9 +84,9 @@ impl PageWriter<'_> {
     /// Writes a metric with one series that has no attributes.
     pub(super) fn single(
         &mut self,
-        metric: &PageMetric,
+        metric: &HostMetric,
         start: Option<SystemTime>,
-        value: Option<NewNumber>,
+        value: Option<PointNumber>,
     ) {
         if value.is_some() {
             let row = Row {
@@ -99,7 +99,7 @@ impl PageWriter<'_> {
         }
     }
 
-    fn begin(&mut self, metric: &PageMetric, name: &str) {
+    fn begin(&mut self, metric: &HostMetric, name: &str) {
         let descriptor = MetricDescriptor {
             name,
             unit: metric.unit,
@@ -109,7 +109,7 @@ impl PageWriter<'_> {
     }
 
     fn point(&mut self, attributes: &[Attribute<'_>], row: &Row<'_>) {
-        self.out.number(NewNumberPoint {
+        self.out.number(NumberPointData {
             attributes,
             start: row.start,
             time: self.time,
@@ -119,6 +119,6 @@ impl PageWriter<'_> {
 }
 
 /// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-pub(super) fn int(count: u64) -> NewNumber {
-    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
+pub(super) fn int(count: u64) -> PointNumber {
+    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

@@ -1,6 +1,6 @@
 //! Reads the host's files and filesystems.
 //!
-//! A read may block for ever, so each is an [`Errand`] that runs on a thread of its own.
+//! A read may block for ever, so each is an [`HostRead`] that runs on a thread of its own.
 //! [`super::emit`] interprets the results.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::config::{Config, NameFilter};
 use super::proc::{self, Cpus, Memory, Mount, Process, ReadError, Root, SocketCounts};
-use super::reading::{Filesystem, FilesystemRoom, HostReading};
+use super::reading::{Filesystem, FilesystemSize, HostReading};
 use super::threads::ReadKind;
 use crate::receivers::scrape::{FailureReason, PartFailure};
 
@@ -26,31 +26,32 @@ pub(super) struct HostReader {
     filesystems: NameFilter,
     disks: NameFilter,
     networks: NameFilter,
-    ask_room: Arc<AskRoom>,
+    ask_room: Arc<QueryFilesystem>,
 }
 
 /// Queries the size of the filesystem at a path; `None` if it has no blocks.
-pub(super) type AskRoom = dyn Fn(&Path) -> Result<Option<FilesystemRoom>, Errno> + Send + Sync;
+pub(super) type QueryFilesystem =
+    dyn Fn(&Path) -> Result<Option<FilesystemSize>, Errno> + Send + Sync;
 
 /// How many parts of a reading fail on their own, not counting filesystems.
 pub(super) const PARTS: usize = 9;
 
 /// One read of a file or filesystem, which may never end.
-pub(super) struct Errand {
+pub(super) struct HostRead {
     pub(super) kind: ReadKind,
     /// What is read; unique among the errands of a reader.
     pub(super) what: String,
     /// The part that has failed if this errand fails.
     pub(super) part: String,
-    pub(super) read: Box<dyn FnOnce() -> ErrandResult + Send>,
+    pub(super) read: Box<dyn FnOnce() -> ReadingUpdate + Send>,
 }
 
 /// Puts what an errand read into the reading.
-pub(super) type ErrandResult = Box<dyn FnOnce(&mut Gathering) + Send>;
+pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 
 /// A reading that is being put together.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub(super) struct ReadingBuilder {
     pub(super) reading: HostReading,
     pub(super) failures: Vec<PartFailure>,
     /// The mounts whose size is still to be queried.
@@ -61,7 +62,7 @@ pub(super) struct Gathering {
     connections_known: bool,
 }
 
-impl Gathering {
+impl ReadingBuilder {
     /// Records that a part failed; only the first failure of a part counts.
     pub(super) fn fail(&mut self, failure: PartFailure) {
         if self.failures.iter().all(|other| other.part != failure.part) {
@@ -108,12 +109,12 @@ impl HostReader {
 
     /// The same reader with another function to query filesystems.
     #[cfg(test)]
-    pub(super) fn asking(self, ask_room: Arc<AskRoom>) -> Self {
+    pub(super) fn asking(self, ask_room: Arc<QueryFilesystem>) -> Self {
         Self { ask_room, ..self }
     }
 
     /// Errands for the counters that differences are made from.
-    pub(super) fn counters(&self) -> Vec<Errand> {
+    pub(super) fn counters(&self) -> Vec<HostRead> {
         let Self {
             root,
             disks,
@@ -161,7 +162,7 @@ impl HostReader {
 
     /// Errands for everything but filesystems. The mounts that they find are to be queried with
     /// [`HostReader::room`].
-    pub(super) fn all(&self) -> Vec<Errand> {
+    pub(super) fn all(&self) -> Vec<HostRead> {
         let root = &self.root;
         let own = Root::new("/");
         let mut errands = self.counters();
@@ -170,7 +171,7 @@ impl HostReader {
         // First, since the filesystems are queried after it.
         errands.insert(
             0,
-            Errand::of(
+            HostRead::of(
                 root,
                 "mounts",
                 "filesystems",
@@ -254,7 +255,7 @@ impl HostReader {
                 to.reading.process = Some(process);
             },
         ));
-        errands.push(Errand {
+        errands.push(HostRead {
             kind: ReadKind::File,
             what: "self/fd".to_owned(),
             part: "process".to_owned(),
@@ -262,19 +263,19 @@ impl HostReader {
                 let entries = std::fs::read_dir("/proc/self/fd").ok();
                 // One of the entries is the descriptor of the directory that is being read.
                 let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
-                Box::new(move |to: &mut Gathering| to.reading.descriptors = count)
+                Box::new(move |to: &mut ReadingBuilder| to.reading.descriptors = count)
             }),
         });
         errands
     }
 
     /// Queries the size of a filesystem. It is absent if its path doesn't exist here, it has no
-    /// blocks, or permission is denied; the last is recorded in [`Gathering::denied`].
-    pub(super) fn room(&self, mount: Mount) -> Errand {
+    /// blocks, or permission is denied; the last is recorded in [`ReadingBuilder::denied`].
+    pub(super) fn room(&self, mount: Mount) -> HostRead {
         let path = self.root.host_path(&mount.path);
         let ask_room = Arc::clone(&self.ask_room);
         let part = format!("filesystem {}", mount.mount_point);
-        Errand {
+        HostRead {
             kind: match mount.may_hang() {
                 true => ReadKind::Network,
                 false => ReadKind::Disk,
@@ -283,7 +284,7 @@ impl HostReader {
             part: part.clone(),
             read: Box::new(move || {
                 let answer = ask_room(&path);
-                Box::new(move |to: &mut Gathering| match answer {
+                Box::new(move |to: &mut ReadingBuilder| match answer {
                     Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
                     Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
@@ -298,7 +299,7 @@ impl HostReader {
     }
 }
 
-impl Errand {
+impl HostRead {
     /// Reads and parses a file. A file that doesn't exist is no failure, since containers lack
     /// some: its values are absent.
     fn of<T: Send + 'static>(
@@ -307,23 +308,23 @@ impl Errand {
         part: &'static str,
         read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
         parse: impl FnOnce(Vec<u8>) -> Option<T> + Send + 'static,
-        put: impl FnOnce(&mut Gathering, T) + Send + 'static,
+        put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
     ) -> Self {
         let root = root.clone();
-        let work = move || -> ErrandResult {
+        let work = move || -> ReadingUpdate {
             let (reason, message) = match read(&root, file) {
                 Ok(bytes) => match parse(bytes) {
-                    Some(value) => return Box::new(|to: &mut Gathering| put(to, value)),
+                    Some(value) => return Box::new(|to: &mut ReadingBuilder| put(to, value)),
                     None => (FailureReason::Parse, "not in the kernel's form".to_owned()),
                 },
-                Err(ReadError::Absent) => return Box::new(|_: &mut Gathering| {}),
+                Err(ReadError::Absent) => return Box::new(|_: &mut ReadingBuilder| {}),
                 Err(error @ ReadError::TooLarge) => (FailureReason::Limit, error.to_string()),
                 Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
                     (FailureReason::Refused, error.to_string())
                 }
             };
             let failure = PartFailure::new(part, reason, message);
-            Box::new(|to: &mut Gathering| to.fail(failure))
+            Box::new(|to: &mut ReadingBuilder| to.fail(failure))
         };
         Self {
             kind: ReadKind::File,
@@ -341,14 +342,14 @@ fn errand<T: Send + 'static>(
     part: &'static str,
     read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
     parse: impl FnOnce(&str) -> Option<T> + Send + 'static,
-    put: impl FnOnce(&mut Gathering, T) + Send + 'static,
-) -> Errand {
+    put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
+) -> HostRead {
     let parse = |bytes: Vec<u8>| parse(&String::from_utf8_lossy(&bytes));
-    Errand::of(root, file, part, read, parse, put)
+    HostRead::of(root, file, part, read, parse, put)
 }
 
 /// The first [`MAX_PARTS`] items; if there are more, the part fails.
-fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut Gathering) -> Vec<T> {
+fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut ReadingBuilder) -> Vec<T> {
     if items.len() > MAX_PARTS {
         let message = format!("{} found, {MAX_PARTS} read", items.len());
         to.fail(PartFailure::new(part, FailureReason::Limit, message));
@@ -357,7 +358,7 @@ fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut Gathering) -> Vec<
     items
 }
 
-fn room(path: &Path) -> Result<Option<FilesystemRoom>, Errno> {
+fn room(path: &Path) -> Result<Option<FilesystemSize>, Errno> {
     let stat = rustix::fs::statvfs(path)?;
     let block = if stat.f_frsize > 0 {
         stat.f_frsize
@@ -365,7 +366,7 @@ fn room(path: &Path) -> Result<Option<FilesystemRoom>, Errno> {
         stat.f_bsize
     };
     let bytes = |blocks: u64| blocks.saturating_mul(block);
-    let room = FilesystemRoom {
+    let room = FilesystemSize {
         total: bytes(stat.f_blocks),
         available: bytes(stat.f_bavail.min(stat.f_bfree)),
         reserved: bytes(stat.f_bfree.saturating_sub(stat.f_bavail)),

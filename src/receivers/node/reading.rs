@@ -38,12 +38,12 @@ impl HostReading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filesystem {
     pub(super) mount: Mount,
-    pub(super) room: FilesystemRoom,
+    pub(super) room: FilesystemSize,
 }
 
 /// The size of a filesystem in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FilesystemRoom {
+pub(super) struct FilesystemSize {
     pub(super) total: u64,
     /// Free for every user.
     pub(super) available: u64,
@@ -51,7 +51,7 @@ pub(super) struct FilesystemRoom {
     pub(super) reserved: u64,
 }
 
-impl FilesystemRoom {
+impl FilesystemSize {
     pub(super) fn used(&self) -> u64 {
         self.total
             .saturating_sub(self.available)

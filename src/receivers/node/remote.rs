@@ -14,7 +14,7 @@ use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{AttemptError, Document, Told};
+use crate::receivers::scrape::http::{AttemptError, Document, DocumentAnswer};
 use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};
 use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper};
 use crate::resilience::{Endpoint, Trigger};
@@ -73,11 +73,13 @@ impl Scraper for Remote {
             let due = self.page.due(trigger, now.monotonic);
             if let Some(trigger) = due {
                 let told = self.page.ask(trigger).await;
-                self.answered
-                    .store(!matches!(told, Told::Nothing(_)), Ordering::Relaxed);
+                self.answered.store(
+                    !matches!(told, DocumentAnswer::Nothing(_)),
+                    Ordering::Relaxed,
+                );
                 self.failure = None;
                 match told {
-                    Told::New(page) => {
+                    DocumentAnswer::New(page) => {
                         // Retries may have delayed the answer by most of the interval.
                         let at = now.monotonic + begun.elapsed();
                         let summary = page.summary(self.previous.as_ref(), at);
@@ -85,8 +87,8 @@ impl Scraper for Remote {
                         self.end(summary, now, out);
                         self.previous = Some((at, page));
                     }
-                    Told::Same => {}
-                    Told::Nothing(failure) => self.failure = Some(failure),
+                    DocumentAnswer::Same => {}
+                    DocumentAnswer::Nothing(failure) => self.failure = Some(failure),
                 }
             }
             if self.page.ends(Instant::now()) {

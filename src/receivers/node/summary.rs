@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use crate::pdata::writer::{
-    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 
 /// The gauges of one node; an unknown one is `None`.
@@ -65,11 +65,11 @@ impl NodeSummary {
                 },
             );
             for (attributes, value) in points {
-                out.number(NewNumberPoint {
+                out.number(NumberPointData {
                     attributes,
                     start: None,
                     time,
-                    value: Some(NewNumber::Double(*value)),
+                    value: Some(PointNumber::Double(*value)),
                 });
             }
         };

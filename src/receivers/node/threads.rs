@@ -133,7 +133,7 @@ impl BlockingThreads {
     }
 
     fn work(&self) {
-        let _alive = Alive(self);
+        let _alive = ThreadCount(self);
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.take() {
@@ -185,9 +185,9 @@ impl BlockingThreads {
 }
 
 /// Counts a thread while it lives, also if a read panics.
-struct Alive<'a>(&'a BlockingThreads);
+struct ThreadCount<'a>(&'a BlockingThreads);
 
-impl Drop for Alive<'_> {
+impl Drop for ThreadCount<'_> {
     fn drop(&mut self) {
         lock(&self.0.state).threads -= 1;
     }
@@ -219,7 +219,7 @@ impl Drop for OutstandingRead {
 }
 
 /// Reads that were requested together and share a deadline.
-pub(super) struct Inquiry<T> {
+pub(super) struct ReadBatch<T> {
     threads: Arc<BlockingThreads>,
     outstanding: Outstanding,
     number: u64,
@@ -235,7 +235,7 @@ pub(super) struct Inquiry<T> {
 
 /// How a read ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReadingAnswer<T> {
+pub(super) enum ReadOutcome<T> {
     /// It returned this.
     Told(T),
     /// It has not ended by the deadline, or still hangs from an earlier inquiry.
@@ -244,7 +244,7 @@ pub(super) enum ReadingAnswer<T> {
     NotBegun,
 }
 
-impl<T: Send + 'static> Inquiry<T> {
+impl<T: Send + 'static> ReadBatch<T> {
     pub(super) fn new(
         threads: &Arc<BlockingThreads>,
         outstanding: &Outstanding,
@@ -299,26 +299,26 @@ impl<T: Send + 'static> Inquiry<T> {
     /// the deadline at most.
     ///
     /// Cancel safe: an answer stays in the channel until a later call takes it.
-    pub(super) async fn next(&mut self) -> Option<(Arc<str>, ReadingAnswer<T>)> {
+    pub(super) async fn next(&mut self) -> Option<(Arc<str>, ReadOutcome<T>)> {
         let hung = self.open.iter().find(|(_, hangs)| **hangs);
         if let Some(what) = hung.map(|(what, _)| Arc::clone(what)) {
             self.open.remove(&what);
-            return Some((what, ReadingAnswer::Late));
+            return Some((what, ReadOutcome::Late));
         }
         while !self.open.is_empty() {
             let until = self.deadline.min(Instant::now() + PATIENCE);
             match timeout_at(until, self.answers.recv()).await {
                 Ok(Some((what, told))) => {
                     self.open.remove(&what);
-                    return Some((what, ReadingAnswer::Told(told)));
+                    return Some((what, ReadOutcome::Told(told)));
                 }
                 Ok(None) | Err(_) if Instant::now() >= self.deadline => {
                     self.withdrawn
                         .append(&mut self.threads.withdraw(self.number));
                     let (what, _) = self.open.pop_first()?;
                     let answer = match self.withdrawn.contains(&what) {
-                        true => ReadingAnswer::NotBegun,
-                        false => ReadingAnswer::Late,
+                        true => ReadOutcome::NotBegun,
+                        false => ReadOutcome::Late,
                     };
                     return Some((what, answer));
                 }
@@ -329,7 +329,7 @@ impl<T: Send + 'static> Inquiry<T> {
     }
 }
 
-impl<T> Drop for Inquiry<T> {
+impl<T> Drop for ReadBatch<T> {
     fn drop(&mut self) {
         self.threads.withdraw(self.number);
     }

@@ -108,7 +108,7 @@ where
     }
     let patience = Instant::now() + patience.min(LONGEST_WAIT);
     let patience = intake.may_wait().then_some(patience);
-    let room = BodyRoom::new(intake, expected, patience).await?;
+    let room = BodyAdmission::new(intake, expected, patience).await?;
     match timeout(limits.time, read(body, limit, announced, room)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(RequestRejection::TooSlow),
@@ -119,7 +119,7 @@ async fn read<B>(
     body: B,
     limit: u64,
     announced: fn(&[u8]) -> Option<usize>,
-    mut room: BodyRoom,
+    mut room: BodyAdmission,
 ) -> Result<ReceivedBody, RequestRejection>
 where
     B: Body<Data = Bytes>,
@@ -185,7 +185,7 @@ pub(super) async fn inflate(
         return Ok(received);
     }
     let ReceivedBody { bytes, admission } = received;
-    let mut room = BodyRoom {
+    let mut room = BodyAdmission {
         admission,
         covered: bytes.len(),
         patience: None,
@@ -215,14 +215,14 @@ pub(super) async fn inflate(
 }
 
 /// The room that has been admitted for a body.
-struct BodyRoom {
+struct BodyAdmission {
     admission: Box<dyn Admission>,
     covered: usize,
     /// Until when to wait for more room; `None` to be refused at once.
     patience: Option<Instant>,
 }
 
-impl BodyRoom {
+impl BodyAdmission {
     async fn new(
         intake: &dyn Intake,
         announced: u64,
@@ -271,7 +271,7 @@ struct Inflation {
     decoder: Box<dyn Read + Send>,
     out: Vec<u8>,
     limit: u64,
-    room: BodyRoom,
+    room: BodyAdmission,
 }
 
 impl Inflation {
@@ -279,7 +279,7 @@ impl Inflation {
         bytes: Bytes,
         compression: ContentEncoding,
         limit: u64,
-        room: BodyRoom,
+        room: BodyAdmission,
     ) -> Result<Self, RequestRejection> {
         let decoder: Box<dyn Read + Send> = match compression {
             ContentEncoding::Zstd => {

@@ -10,14 +10,14 @@ use crate::server::Credentials;
 
 /// The pipelines, credentials and limits of one listener. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct ListenerContext {
     pub(super) ingest: Arc<Ingest>,
     /// The credentials that a request must carry; `None` if it needs none.
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) limits: body::BodyLimits,
 }
 
-impl Door {
+impl ListenerContext {
     /// Whether the headers carry the required credentials.
     pub(super) async fn admits(&self, headers: &HeaderMap) -> bool {
         match &self.credentials {

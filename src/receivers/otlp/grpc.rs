@@ -16,8 +16,8 @@ use hyper::{Method, Request, Response, http};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::body::{self, BodyLimits, ContentEncoding, ReceivedBody};
-use super::door::Door;
-use super::ingest::{Encoding, TakenShare};
+use super::door::ListenerContext;
+use super::ingest::{Encoding, IngestOutcome};
 use super::rejection::RequestRejection;
 use super::warning;
 use crate::component::Body;
@@ -38,7 +38,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 const PREFIX: usize = 5;
 
 /// Answers one call. Cancel safe: dropping the future releases what was admitted.
-pub(super) async fn answer<B>(request: Request<B>, door: &Door) -> Response<Body>
+pub(super) async fn answer<B>(request: Request<B>, door: &ListenerContext) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -56,8 +56,8 @@ where
     door.ingest.count(signal, &outcome);
     match outcome {
         // The frame of an empty message, which is an export response without rejections.
-        Ok(TakenShare::All) => respond(Bytes::from_static(&[0; PREFIX])),
-        Ok(TakenShare::Unrecognised) => respond(framed(&warning::protobuf())),
+        Ok(IngestOutcome::All) => respond(Bytes::from_static(&[0; PREFIX])),
+        Ok(IngestOutcome::Unrecognised) => respond(framed(&warning::protobuf())),
         Err(rejection) => reject(&rejection),
     }
 }
@@ -65,8 +65,8 @@ where
 async fn take<B>(
     request: Request<B>,
     signal: Signal,
-    door: &Door,
-) -> Result<TakenShare, RequestRejection>
+    door: &ListenerContext,
+) -> Result<IngestOutcome, RequestRejection>
 where
     B: HttpBody<Data = Bytes>,
 {

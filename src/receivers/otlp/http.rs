@@ -9,22 +9,22 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::body::{self, ContentEncoding};
 use super::config::SignalPaths;
 use super::cors::Cors;
-use super::door::Door;
-use super::ingest::{Encoding, TakenShare};
+use super::door::ListenerContext;
+use super::ingest::{Encoding, IngestOutcome};
 use super::rejection::RequestRejection;
 use super::warning;
 use crate::component::Body;
 use crate::pdata::Signal;
 
 /// What one HTTP listener serves: its door, its paths, and which web pages may use it.
-pub(super) struct ReceiverSite {
-    pub(super) door: Door,
+pub(super) struct HttpSite {
+    pub(super) door: ListenerContext,
     pub(super) paths: SignalPaths,
     pub(super) cors: Option<Cors>,
 }
 
 /// Answers one request. Cancel safe: dropping the future releases what was admitted.
-pub(super) async fn answer<B>(request: Request<B>, site: &ReceiverSite) -> Response<Body>
+pub(super) async fn answer<B>(request: Request<B>, site: &HttpSite) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -41,7 +41,7 @@ where
     response
 }
 
-async fn respond<B>(request: Request<B>, site: &ReceiverSite) -> Response<Body>
+async fn respond<B>(request: Request<B>, site: &HttpSite) -> Response<Body>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -67,13 +67,13 @@ where
     // A sender with an unknown content type is answered in protobuf.
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match outcome {
-        Ok(TakenShare::All) => accepted(encoding),
-        Ok(TakenShare::Unrecognised) => unrecognised(encoding),
+        Ok(IngestOutcome::All) => accepted(encoding),
+        Ok(IngestOutcome::Unrecognised) => unrecognised(encoding),
         Err(rejection) => door.reject(&rejection, encoding),
     }
 }
 
-impl Door {
+impl ListenerContext {
     /// An answer with a status in the sender's encoding, and `Retry-After` if a retry can help.
     fn reject(&self, rejection: &RequestRejection, encoding: Encoding) -> Response<Body> {
         let body = match encoding {
@@ -117,8 +117,8 @@ async fn take<B>(
     request: Request<B>,
     signal: Signal,
     encoding: Encoding,
-    door: &Door,
-) -> Result<TakenShare, RequestRejection>
+    door: &ListenerContext,
+) -> Result<IngestOutcome, RequestRejection>
 where
     B: HttpBody<Data = Bytes>,
 {

@@ -40,7 +40,7 @@ pub(super) struct Ingest {
 
 /// How much of a request was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TakenShare {
+pub(super) enum IngestOutcome {
     /// All of it.
     All,
     /// None, as far as this receiver can tell: it has unknown fields and no item. The pipelines
@@ -95,7 +95,7 @@ impl Ingest {
         signal: Signal,
         encoding: Encoding,
         admitted: ReceivedBody,
-    ) -> Result<TakenShare, RequestRejection> {
+    ) -> Result<IngestOutcome, RequestRejection> {
         let (decoded, mut admission) = decode(&self.lane, signal, encoding, admitted).await?;
         let Decoded {
             batch,
@@ -109,9 +109,9 @@ impl Ingest {
         admission.accept(batch).await;
         if unrecognised {
             self.tell_unrecognised(signal);
-            return Ok(TakenShare::Unrecognised);
+            return Ok(IngestOutcome::Unrecognised);
         }
-        Ok(TakenShare::All)
+        Ok(IngestOutcome::All)
     }
 
     /// Logs, once a minute at most, that a request had only unknown keys.
@@ -132,17 +132,17 @@ impl Ingest {
     pub(super) fn count(
         &self,
         signal: Option<Signal>,
-        outcome: &Result<TakenShare, RequestRejection>,
+        outcome: &Result<IngestOutcome, RequestRejection>,
     ) {
         match (
             signal.and_then(|signal| self.accepted.get(&signal)),
             outcome,
         ) {
-            (Some(accepted), Ok(TakenShare::All)) => self.requests.add(1, accepted),
+            (Some(accepted), Ok(IngestOutcome::All)) => self.requests.add(1, accepted),
             _ => {
                 let outcome = match outcome {
-                    Ok(TakenShare::All) => "accepted",
-                    Ok(TakenShare::Unrecognised) => "unrecognised",
+                    Ok(IngestOutcome::All) => "accepted",
+                    Ok(IngestOutcome::Unrecognised) => "unrecognised",
                     Err(rejection) => rejection.reason(),
                 };
                 self.requests.add(1, &self.attributes(signal, outcome));

@@ -11,12 +11,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{GrpcServerConfig, HttpServerConfig, OtlpConfig, PortConfig, ServerKeepalive};
-use super::door::Door;
+use super::door::ListenerContext;
 use super::ingest::Ingest;
 use super::{grpc, http};
 use crate::component::{BuildContext, Reporter, Subject};
 use crate::net::Streams;
-use crate::server::{AcceptLimits, Beyond, BindError, Listening, Opening, ServerStream};
+use crate::server::{AcceptLimits, BindError, Listening, OverLimit, ServerStream, TimedOpening};
 
 /// How long connections may take to end when the agent stops. Requests whose body is complete are
 /// answered within it; others are cut off.
@@ -124,10 +124,10 @@ impl Port {
         let port = self.protocol.port();
         let limits = AcceptLimits {
             connections: port.max_connections,
-            beyond: Beyond::Refuse(Some(reporter)),
+            beyond: OverLimit::Refuse(Some(reporter)),
             grace: GRACE,
         };
-        let door = Door {
+        let door = ListenerContext {
             ingest: self.ingest,
             credentials: listening.credentials(),
             limits: port.limits,
@@ -141,14 +141,14 @@ impl Port {
 
 async fn serve_grpc(
     config: GrpcServerConfig,
-    door: Door,
+    door: ListenerContext,
     listening: Listening,
     limits: AcceptLimits,
     stop: &CancellationToken,
 ) {
     let keepalive = config.keepalive;
     let stopping = stop.clone();
-    let serve = move |stream: Opening<ServerStream>| {
+    let serve = move |stream: TimedOpening<ServerStream>| {
         let (door, stop) = (door.clone(), stopping.clone());
         let streams = Streams::default();
         let builder = http2(&config, streams.clone());
@@ -200,12 +200,12 @@ async fn come_of_age(keepalive: ServerKeepalive) {
 
 async fn serve_http(
     config: HttpServerConfig,
-    door: Door,
+    door: ListenerContext,
     listening: Listening,
     limits: AcceptLimits,
     stop: &CancellationToken,
 ) {
-    let site = Arc::new(http::ReceiverSite {
+    let site = Arc::new(http::HttpSite {
         door,
         paths: config.paths,
         cors: config.cors,

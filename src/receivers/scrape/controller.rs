@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::schedule::Schedule;
-use super::series::{self, Tally};
+use super::series::{self, FailureCounts};
 use super::{FailureReason, PartFailure, PollSettings, Scrape, Scraper, SetBack};
 use crate::component::{
     BuildContext, ComponentId, Health, Intake, Now, Origin, Receiver, Reporter, Subject,
@@ -140,7 +140,7 @@ impl Receiver for Controller {
                     reporter: self
                         .health
                         .reporter(Subject::Endpoint, &self.id, &target.endpoint),
-                    tally: Tally::new(now.wall, target.reach == Reach::Remote),
+                    tally: FailureCounts::new(now.wall, target.reach == Reach::Remote),
                     polled: now,
                     failing: BTreeSet::new(),
                     expected: FIRST_GUESS,
@@ -193,7 +193,7 @@ struct Poller {
     intake: Arc<dyn Intake>,
     instruments: Instruments,
     reporter: Reporter,
-    tally: Tally,
+    tally: FailureCounts,
     /// When the last poll began; before the first, when the controller started.
     polled: Now,
     /// The parts that failed in the last poll.

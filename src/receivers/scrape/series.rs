@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use super::{FailureReason, Scrape, SetBack};
 use crate::pdata::writer::{
-    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NewNumber, NewNumberPoint,
+    Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 
 /// The failures of an endpoint since the start, by reason.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct FailureCounts {
     counts: [u64; FailureReason::ALL.len()],
     start: SystemTime,
     /// Whether reasons that haven't occurred are written as 0, so that the first failure shows as
@@ -20,7 +20,7 @@ pub(super) struct Tally {
     rejected: BTreeMap<FailureReason, u64>,
 }
 
-impl Tally {
+impl FailureCounts {
     pub(super) fn new(start: SystemTime, from_zero: bool) -> Self {
         Self {
             counts: [0; FailureReason::ALL.len()],
@@ -56,18 +56,18 @@ pub(super) fn write(
     scrape: &Scrape,
     took: Duration,
     samples: u64,
-    failures: &Tally,
+    failures: &FailureCounts,
 ) {
     let gauges = [
         (
             "up",
             "whether at least one part of the endpoint gave data",
-            Some(NewNumber::Int(i64::from(scrape.up()))),
+            Some(PointNumber::Int(i64::from(scrape.up()))),
         ),
         (
             "scrape_duration_seconds",
             "how long the poll took",
-            Some(NewNumber::Double(took.as_secs_f64())),
+            Some(PointNumber::Double(took.as_secs_f64())),
         ),
         (
             "scrape_samples_scraped",
@@ -92,7 +92,7 @@ pub(super) fn write(
             description,
         };
         out.metric(MetricKind::Gauge, descriptor);
-        out.number(NewNumberPoint {
+        out.number(NumberPointData {
             attributes: &[],
             start: None,
             time,
@@ -140,7 +140,7 @@ fn by_reason(
             begun = true;
         }
         let attributes: [Attribute<'_>; 1] = [("reason", reason.as_str().into())];
-        out.number(NewNumberPoint {
+        out.number(NumberPointData {
             attributes: &attributes,
             start: Some(start),
             time,
@@ -150,6 +150,6 @@ fn by_reason(
 }
 
 /// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn int(count: u64) -> NewNumber {
-    i64::try_from(count).map_or(NewNumber::Double(count as f64), NewNumber::Int)
+fn int(count: u64) -> PointNumber {
+    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

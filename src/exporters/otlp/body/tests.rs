@@ -29,7 +29,7 @@ fn a_partial_success_is_read_in_the_form_that_the_answer_says() {
         let remark = remark.map(str::to_owned);
         assert_eq!(
             acceptance,
-            Acceptance { rejected, remark },
+            SuccessAnswer { rejected, remark },
             "{content_type}"
         );
     };
@@ -53,7 +53,7 @@ fn a_partial_success_is_read_in_the_form_that_the_answer_says() {
 #[test]
 fn an_answer_that_can_not_be_read_is_a_success_with_a_remark() {
     let f = |content_type: &str, bytes: &[u8], expected: &str| {
-        let Acceptance { rejected, remark } =
+        let SuccessAnswer { rejected, remark } =
             body(content_type, bytes).acceptance(&Secrets::default());
         assert_eq!(rejected, 0);
         assert_eq!(
@@ -105,7 +105,7 @@ fn a_compressed_answer_of_grpc_says_what_it_says_without_compression() {
     let zstd = |message: &[u8]| zstd::encode_all(message, 0).unwrap();
     let f = |encoding: &str, message: Vec<u8>, rejected: u64, remark: Option<&str>| {
         let body = AnswerBody::of_grpc(compressed_frame(&message), 5, encoding.as_bytes());
-        let expected = Acceptance {
+        let expected = SuccessAnswer {
             rejected,
             remark: remark.map(str::to_owned),
         };

@@ -23,7 +23,7 @@ async fn answer(rig: &Rig, accept: &str, encoding: &str) -> Response {
         .header(ACCEPT_ENCODING, encoding)
         .body(());
     let (parts, ()) = request.unwrap().into_parts();
-    let pages = Pages::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
+    let pages = PageHandler::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
     pages.handle(parts).await
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::component::Handler as _;
 
 /// The whole page as it is served.
-async fn served(pages: &Pages) -> String {
+async fn served(pages: &PageHandler) -> String {
     let (parts, ()) = Request::builder().body(()).unwrap().into_parts();
     let body = pages.handle(parts).await.into_body();
     let bytes = body.collect().await.unwrap().to_bytes();
@@ -18,7 +18,7 @@ async fn served(pages: &Pages) -> String {
 async fn a_page_in_the_making_holds_no_worker() {
     let mut rig = Rig::new("");
     rig.send(vec![gauge("g", vec![number(1, 1.0)])]);
-    let pages = Pages::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
+    let pages = PageHandler::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
     // A thread locks the page until it is told to release it.
     let (held, is_held) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();

@@ -2,7 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::super::network::BetanetNetwork;
+use super::super::network::InstanceSums;
 use super::*;
 use crate::component::Now;
 
@@ -123,7 +123,7 @@ fn as_many_that_left_are_remembered_as_there_may_be_mixnodes() {
 
 #[test]
 fn each_latency_falls_into_its_bucket_and_bounds_belong_to_theirs() {
-    let mut latency = LatencyObservations::default();
+    let mut latency = LatencyHistogram::default();
     for seconds in [0.0, 0.001, 0.0011, 5.0, 5.1] {
         latency.observe(seconds, at(1));
     }
@@ -172,7 +172,7 @@ fn starts_stay_as_long_ago_as_they_were_when_the_clock_is_set_back() {
     };
     let mut instance = Instance::default();
     instance.update(&reading, before.wall, 10);
-    let mut network = BetanetNetwork::new(2);
+    let mut network = InstanceSums::new(2);
     for member in 0..2 {
         network.update(member, Some((&instance, &reading)), before.wall);
     }

@@ -3,13 +3,13 @@
 use std::time::SystemTime;
 
 use super::super::epochs::Counted;
-use super::super::page::{PageMetric, PageWriter, Row, int};
+use super::super::page::{HostMetric, HostWriter, Row, int};
 use super::super::proc::{CPU_MODES, Cpus, passed, total};
 use super::super::reading::HostReading;
 use super::{Host, before};
 use crate::component::Now;
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
-use crate::pdata::writer::{AttributeValue, NewNumber};
+use crate::pdata::writer::{AttributeValue, PointNumber};
 
 const DIRECTIONS: [&str; 2] = ["read", "write"];
 const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
@@ -17,7 +17,7 @@ const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
 impl Host {
     pub(super) fn write_cpus(
         &mut self,
-        page: &mut PageWriter<'_>,
+        page: &mut HostWriter<'_>,
         reading: &HostReading,
         since: SystemTime,
     ) {
@@ -57,11 +57,11 @@ impl Host {
                     value,
                 };
                 let seconds = counted.map(|(ticks, ..)| self.scale.seconds(ticks[mode]));
-                times.push(row(Some(starts[mode]), seconds.map(NewNumber::Double)));
+                times.push(row(Some(starts[mode]), seconds.map(PointNumber::Double)));
                 match counted {
                     Some((_, Some(passed), _)) => {
                         let part = passed[mode] as f64 / total(passed) as f64;
-                        utilizations.push(row(None, Some(NewNumber::Double(part))));
+                        utilizations.push(row(None, Some(PointNumber::Double(part))));
                     }
                     Some((_, None, false)) => {}
                     Some((_, None, true)) | None => utilizations.push(row(None, None)),
@@ -69,7 +69,7 @@ impl Host {
             }
         }
         page.write(
-            &PageMetric {
+            &HostMetric {
                 kind: Counter,
                 v1: "system.cpu.time",
                 v0: "system.cpu.time",
@@ -79,7 +79,7 @@ impl Host {
             &times,
         );
         page.write(
-            &PageMetric {
+            &HostMetric {
                 kind: Gauge,
                 v1: "system.cpu.utilization",
                 v0: "system.cpu.utilization",
@@ -90,7 +90,7 @@ impl Host {
         );
         let count = (!cpus.each.is_empty()).then(|| int(cpus.each.len() as u64));
         page.single(
-            &PageMetric {
+            &HostMetric {
                 kind: UpDownCounter,
                 v1: "system.cpu.logical.count",
                 v0: "system.cpu.logical.count",
@@ -104,7 +104,7 @@ impl Host {
 
     pub(super) fn write_disks(
         &mut self,
-        page: &mut PageWriter<'_>,
+        page: &mut HostWriter<'_>,
         reading: &HostReading,
         since: SystemTime,
     ) {
@@ -172,7 +172,7 @@ impl Host {
                     });
                 }
             }
-            let metric = PageMetric {
+            let metric = HostMetric {
                 kind: Counter,
                 v1: name,
                 v0: name,
@@ -191,7 +191,7 @@ impl Host {
             })
             .collect();
         page.write(
-            &PageMetric {
+            &HostMetric {
                 kind: Counter,
                 v1: "system.disk.io_time",
                 v0: "system.disk.io_time",
@@ -204,7 +204,7 @@ impl Host {
 
     pub(super) fn write_interfaces(
         &mut self,
-        page: &mut PageWriter<'_>,
+        page: &mut HostWriter<'_>,
         reading: &HostReading,
         since: SystemTime,
     ) {
@@ -274,7 +274,7 @@ impl Host {
                     });
                 }
             }
-            let metric = PageMetric {
+            let metric = HostMetric {
                 kind: Counter,
                 v1,
                 v0,
@@ -287,7 +287,7 @@ impl Host {
 
     pub(super) fn write_process(
         &mut self,
-        page: &mut PageWriter<'_>,
+        page: &mut HostWriter<'_>,
         reading: &HostReading,
         now: Now,
     ) {
@@ -307,11 +307,11 @@ impl Host {
                 v1: vec![("cpu.mode", mode.into())],
                 v0: vec![("state", mode.into())],
                 start: self.started,
-                value: Some(NewNumber::Double(self.scale.seconds(ticks))),
+                value: Some(PointNumber::Double(self.scale.seconds(ticks))),
             })
             .collect();
         page.write(
-            &PageMetric {
+            &HostMetric {
                 kind: Counter,
                 v1: "process.cpu.time",
                 v0: "process.cpu.time",
@@ -320,7 +320,7 @@ impl Host {
             },
             &times,
         );
-        let up_down = |v1, v0, unit, description| PageMetric {
+        let up_down = |v1, v0, unit, description| HostMetric {
             kind: UpDownCounter,
             v1,
             v0,
@@ -385,10 +385,10 @@ enum In {
 }
 
 impl In {
-    fn number(self, count: u64) -> NewNumber {
+    fn number(self, count: u64) -> PointNumber {
         match self {
             Self::Units(units) => int(count.saturating_mul(units)),
-            Self::Millis => NewNumber::Double(count as f64 / 1000.0),
+            Self::Millis => PointNumber::Double(count as f64 / 1000.0),
         }
     }
 }

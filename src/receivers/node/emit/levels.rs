@@ -1,12 +1,12 @@
 //! Metrics of momentary values: memory, filesystems, sockets and load.
 
-use super::super::page::{PageMetric, PageWriter, Row, int};
+use super::super::page::{HostMetric, HostWriter, Row, int};
 use super::super::proc::{Mount, TCP_STATES};
 use super::super::reading::HostReading;
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
-use crate::pdata::writer::NewNumber;
+use crate::pdata::writer::PointNumber;
 
-pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
+pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
     let Some(memory) = &reading.memory else {
         return;
     };
@@ -30,11 +30,11 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
         usage.push(row(v1, v0, int(bytes)));
         if let Some(total) = memory.total.filter(|total| *total > 0) {
             let part = bytes as f64 / total as f64;
-            utilization.push(row(v1, v0, NewNumber::Double(part)));
+            utilization.push(row(v1, v0, PointNumber::Double(part)));
         }
     }
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.memory.usage",
             v0: "system.memory.usage",
@@ -44,7 +44,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
         &usage,
     );
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: Gauge,
             v1: "system.memory.utilization",
             v0: "system.memory.utilization",
@@ -54,7 +54,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
         &utilization,
     );
     page.single(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.memory.limit",
             v0: "system.memory.limit",
@@ -65,7 +65,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
         memory.total.map(int),
     );
     page.single(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.memory.linux.available",
             v0: "system.linux.memory.available",
@@ -90,7 +90,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
     })
     .collect();
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.memory.linux.slab.usage",
             v0: "",
@@ -102,7 +102,7 @@ pub(super) fn write_memory(page: &mut PageWriter<'_>, reading: &HostReading) {
 }
 
 /// Writes the filesystems of a reading, and ends the series of those in `gone`.
-pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading, gone: &[Mount]) {
+pub(super) fn write_filesystems(page: &mut HostWriter<'_>, reading: &HostReading, gone: &[Mount]) {
     let mut usage = Vec::new();
     let mut utilization = Vec::new();
     let answered = reading
@@ -141,12 +141,12 @@ pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading
             usage.push(row(bytes.map(int)));
             let part = bytes.zip(room);
             let part =
-                part.map(|(bytes, room)| NewNumber::Double(bytes as f64 / room.total as f64));
+                part.map(|(bytes, room)| PointNumber::Double(bytes as f64 / room.total as f64));
             utilization.push(row(part));
         }
     }
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.filesystem.usage",
             v0: "system.filesystem.usage",
@@ -156,7 +156,7 @@ pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading
         &usage,
     );
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: Gauge,
             v1: "system.filesystem.utilization",
             v0: "system.filesystem.utilization",
@@ -167,7 +167,7 @@ pub(super) fn write_filesystems(page: &mut PageWriter<'_>, reading: &HostReading
     );
 }
 
-pub(super) fn write_connections(page: &mut PageWriter<'_>, reading: &HostReading) {
+pub(super) fn write_connections(page: &mut HostWriter<'_>, reading: &HostReading) {
     let Some(connections) = &reading.connections else {
         return;
     };
@@ -191,7 +191,7 @@ pub(super) fn write_connections(page: &mut PageWriter<'_>, reading: &HostReading
         value: Some(int(connections.udp)),
     });
     page.write(
-        &PageMetric {
+        &HostMetric {
             kind: UpDownCounter,
             v1: "system.network.connection.count",
             v0: "system.network.connections",
@@ -202,7 +202,7 @@ pub(super) fn write_connections(page: &mut PageWriter<'_>, reading: &HostReading
     );
 }
 
-pub(super) fn write_load(page: &mut PageWriter<'_>, reading: &HostReading) {
+pub(super) fn write_load(page: &mut HostWriter<'_>, reading: &HostReading) {
     const NAMES: [&str; 3] = [
         "system.cpu.load_average.1m",
         "system.cpu.load_average.5m",
@@ -210,7 +210,7 @@ pub(super) fn write_load(page: &mut PageWriter<'_>, reading: &HostReading) {
     ];
     for (name, load) in NAMES.into_iter().zip(reading.load.into_iter().flatten()) {
         page.single(
-            &PageMetric {
+            &HostMetric {
                 kind: Gauge,
                 v1: name,
                 v0: name,
@@ -218,11 +218,11 @@ pub(super) fn write_load(page: &mut PageWriter<'_>, reading: &HostReading) {
                 description: "threads that run or wait to run or for a disk, on average",
             },
             None,
-            Some(NewNumber::Double(load)),
+            Some(PointNumber::Double(load)),
         );
     }
     page.single(
-        &PageMetric {
+        &HostMetric {
             kind: Gauge,
             v1: "system.uptime",
             v0: "system.uptime",
@@ -230,6 +230,6 @@ pub(super) fn write_load(page: &mut PageWriter<'_>, reading: &HostReading) {
             description: "time since the host started",
         },
         None,
-        reading.uptime.map(NewNumber::Double),
+        reading.uptime.map(PointNumber::Double),
     );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::*;
-use crate::receivers::node::reading::FilesystemRoom;
+use crate::receivers::node::reading::FilesystemSize;
 
 /// The failures of a poll in which everything else is read.
 fn late(scrape: &Scrape) -> Vec<(&str, FailureReason)> {
@@ -101,7 +101,7 @@ async fn a_host_of_which_everything_hangs_is_down_and_holds_few_threads() {
 fn rooms(
     fixture: &mut Fixture,
     mounts: impl AsRef<[u8]>,
-    answers: &[(&[u8], Result<FilesystemRoom, Errno>)],
+    answers: &[(&[u8], Result<FilesystemSize, Errno>)],
 ) {
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -119,8 +119,8 @@ fn rooms(
     fixture.node.reader = fixture.node.reader.clone().asking(Arc::new(ask));
 }
 
-fn with_used(used: u64) -> Result<FilesystemRoom, Errno> {
-    Ok(FilesystemRoom {
+fn with_used(used: u64) -> Result<FilesystemSize, Errno> {
+    Ok(FilesystemSize {
         total: 1000,
         available: 1000 - used,
         reserved: 0,

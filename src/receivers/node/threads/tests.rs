@@ -7,7 +7,7 @@ use super::*;
 
 /// Waits for the next answer. The paused clock doesn't move while a read is running that doesn't
 /// hang.
-async fn next(inquiry: &mut Inquiry<u32>) -> Option<(String, ReadingAnswer<u32>)> {
+async fn next(inquiry: &mut ReadBatch<u32>) -> Option<(String, ReadOutcome<u32>)> {
     let threads = Arc::clone(&inquiry.threads);
     let told = inquiry.next();
     tokio::pin!(told);
@@ -26,9 +26,9 @@ async fn next(inquiry: &mut Inquiry<u32>) -> Option<(String, ReadingAnswer<u32>)
     }
 }
 
-fn inquiry(threads: &Arc<BlockingThreads>, outstanding: &Outstanding) -> Inquiry<u32> {
+fn inquiry(threads: &Arc<BlockingThreads>, outstanding: &Outstanding) -> ReadBatch<u32> {
     let deadline = Instant::now() + Duration::from_secs(5);
-    Inquiry::new(threads, outstanding, deadline)
+    ReadBatch::new(threads, outstanding, deadline)
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn one_thread_does_all_that_does_not_hang() {
             inquiry.ask(ReadKind::File, &format!("{number:02}"), move || number);
         }
         for number in 0..20 {
-            let expected = (format!("{number:02}"), ReadingAnswer::Told(number));
+            let expected = (format!("{number:02}"), ReadOutcome::Told(number));
             assert_eq!(next(&mut inquiry).await, Some(expected), "in turn");
         }
         assert_eq!(next(&mut inquiry).await, None);
@@ -61,12 +61,12 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
     let begun = Instant::now();
     assert_eq!(
         next(&mut first).await,
-        Some(("b".into(), ReadingAnswer::Told(2)))
+        Some(("b".into(), ReadOutcome::Told(2)))
     );
     assert!(begun.elapsed() <= 2 * PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(
         next(&mut first).await,
-        Some(("hangs".into(), ReadingAnswer::Late))
+        Some(("hangs".into(), ReadOutcome::Late))
     );
     assert_eq!(begun.elapsed().as_secs(), 5, "its time");
     for _ in 0..3 {
@@ -76,11 +76,11 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
         again.ask(ReadKind::File, "hangs", || 3);
         assert_eq!(
             next(&mut again).await,
-            Some(("hangs".into(), ReadingAnswer::Late))
+            Some(("hangs".into(), ReadOutcome::Late))
         );
         assert_eq!(
             next(&mut again).await,
-            Some(("b".into(), ReadingAnswer::Told(2)))
+            Some(("b".into(), ReadOutcome::Told(2)))
         );
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(threads.count(), 2);
@@ -101,7 +101,7 @@ async fn what_hangs_holds_up_no_other_and_is_not_asked_again_until_it_is_back() 
             () = yield_now() => {}
         }
     };
-    assert_eq!(told, Some(("hangs".into(), ReadingAnswer::Told(3))));
+    assert_eq!(told, Some(("hangs".into(), ReadOutcome::Told(3))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,16 +125,16 @@ async fn threads_are_bounded_and_each_kind_hangs_for_itself() {
     inquiry.ask(ReadKind::Disk, "disk", || 8);
     assert_eq!(
         next(&mut inquiry).await,
-        Some(("file".into(), ReadingAnswer::Told(7)))
+        Some(("file".into(), ReadOutcome::Told(7)))
     );
     assert_eq!(
         next(&mut inquiry).await,
-        Some(("disk".into(), ReadingAnswer::Told(8)))
+        Some(("disk".into(), ReadOutcome::Told(8)))
     );
     let mut late = 0;
     while let Some((_, answer)) = next(&mut inquiry).await {
-        late += usize::from(answer == ReadingAnswer::Late);
-        assert_ne!(answer, ReadingAnswer::Told(0));
+        late += usize::from(answer == ReadOutcome::Late);
+        assert_ne!(answer, ReadOutcome::Told(0));
     }
     assert_eq!(late, LIMITS[ReadKind::Network as usize]);
     assert_eq!(threads.count(), late + 1, "and one that goes on");

@@ -14,8 +14,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message as _;
 use tokio::time::advance;
 
-use super::super::door::Door;
-use super::super::http::ReceiverSite;
+use super::super::door::ListenerContext;
+use super::super::http::HttpSite;
 use super::super::{grpc, http};
 use super::*;
 use crate::component::{Admission, Body, Origin, Refusal};
@@ -71,8 +71,8 @@ impl Admission for Room {
 struct Site {
     pipelines: Arc<Pipelines>,
     telemetry: Telemetry,
-    grpc: Door,
-    http: ReceiverSite,
+    grpc: ListenerContext,
+    http: HttpSite,
 }
 
 /// An answer that has come to its end.
@@ -102,7 +102,7 @@ impl Site {
         let door = |transport, limits| {
             let intake: Arc<dyn Intake> = pipelines.clone();
             let intakes = [(Signal::Traces, intake)].into();
-            Door {
+            ListenerContext {
                 ingest: Arc::new(Ingest::new(&context, Lane::new(1), transport, intakes)),
                 credentials: None,
                 limits,
@@ -110,7 +110,7 @@ impl Site {
         };
         Self {
             grpc: door("grpc", grpc.port.limits),
-            http: ReceiverSite {
+            http: HttpSite {
                 door: door("http", http.port.limits),
                 paths: http.paths,
                 cors: None,

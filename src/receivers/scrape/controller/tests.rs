@@ -6,7 +6,7 @@ use tokio::time::{advance, sleep, timeout};
 use super::super::testing::{RecordingIntake, controller};
 use super::*;
 use crate::component::ComponentState;
-use crate::pdata::writer::{MetricDescriptor, MetricKind, NewNumber, NewNumberPoint};
+use crate::pdata::writer::{MetricDescriptor, MetricKind, NumberPointData, PointNumber};
 use crate::resilience::{EndpointId, Endpoints, Force};
 
 /// A scraper that takes `takes` for each poll, then returns what the script says.
@@ -40,11 +40,11 @@ impl Scraper for Scripted {
                         description: "",
                     },
                 );
-                out.number(NewNumberPoint {
+                out.number(NumberPointData {
                     attributes: &[],
                     start: None,
                     time: now.wall,
-                    value: Some(NewNumber::Int(poll as i64)),
+                    value: Some(PointNumber::Int(poll as i64)),
                 });
             }
             scrape

@@ -38,18 +38,18 @@ struct GuardParts {
 pub struct Document<T> {
     access: Arc<Access>,
     request: Arc<FetchRequest>,
-    read: Arc<ReadBody<T>>,
+    read: Arc<BodyReader<T>>,
     /// `None` before the first request.
-    watch: Option<DocumentWatch<T>>,
+    watch: Option<RequestMode<T>>,
     /// The error of the last failed attempt; added to the message when the breaker rejects, which
     /// by itself doesn't say why.
     cause: Option<String>,
 }
 
-type ReadBody<T> = dyn Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync;
+type BodyReader<T> = dyn Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync;
 
 /// How requests are made: with a guard or without.
-enum DocumentWatch<T> {
+enum RequestMode<T> {
     /// Through a guard.
     Guarded(Guard<T>),
     /// Without a guard: only the client's timeout applies, and a failure ends the series at once.
@@ -62,7 +62,7 @@ enum DocumentWatch<T> {
 
 /// The result of asking for a document.
 #[derive(Debug)]
-pub enum Told<T> {
+pub enum DocumentAnswer<T> {
     /// A new answer, to be sent on.
     New(T),
     /// The last answer is still fresh enough. Nothing is to be sent: its points have been.
@@ -101,8 +101,8 @@ impl Access {
         }
     }
 
-    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> DocumentWatch<T> {
-        let bare = DocumentWatch::Bare {
+    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> RequestMode<T> {
+        let bare = RequestMode::Bare {
             last: None,
             failed: false,
         };
@@ -112,7 +112,7 @@ impl Access {
         let id = guarding.endpoint(request);
         let settings = guarding.settings.as_ref().clone();
         match guarding.endpoints.guard(id, settings) {
-            Ok(guard) => DocumentWatch::Guarded(guard),
+            Ok(guard) => RequestMode::Guarded(guard),
             Err(error) => {
                 // The registry counts it. Requests without a guard are better than none.
                 warn!("{error}: it is asked without a guard");
@@ -133,23 +133,23 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     ///
     /// Cancel safe, as [`Guard::poll`] is. Once the guards have been told to stop, it never
     /// returns.
-    pub async fn ask(&mut self, trigger: Trigger) -> Told<T> {
+    pub async fn ask(&mut self, trigger: Trigger) -> DocumentAnswer<T> {
         let watch = self
             .watch
             .get_or_insert_with(|| self.access.watch(&self.request));
         let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
         let read = Arc::clone(&self.read);
         let guard = match watch {
-            DocumentWatch::Guarded(guard) => guard,
-            DocumentWatch::Bare { last, failed } => {
+            RequestMode::Guarded(guard) => guard,
+            RequestMode::Bare { last, failed } => {
                 let answer = attempt(&access, &request, read).await;
                 *failed = answer.is_err();
                 return match answer {
                     Ok(answer) => {
                         *last = Some(answer.clone());
-                        Told::New(answer)
+                        DocumentAnswer::New(answer)
                     }
-                    Err(error) => Told::Nothing(PartFailure {
+                    Err(error) => DocumentAnswer::Nothing(PartFailure {
                         part: request.url.path().to_owned(),
                         reason: error.reason,
                         status: error.status,
@@ -169,16 +169,16 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         match guard.poll(trigger, attempt).await {
             Served::New(answer) => {
                 self.cause = None;
-                Told::New(answer)
+                DocumentAnswer::New(answer)
             }
-            Served::Fresh { .. } => Told::Same,
+            Served::Fresh { .. } => DocumentAnswer::Same,
             // The guards stop a moment before the pollers do. This says nothing about the
             // endpoint, so wait until the poller is dropped.
             served if matches!(served.failure(), Some(resilience::Failure::Shutdown)) => {
                 std::future::pending().await
             }
             Served::Stale { failure, .. } | Served::Failed(failure) => {
-                Told::Nothing(self.failure(failure))
+                DocumentAnswer::Nothing(self.failure(failure))
             }
         }
     }
@@ -186,7 +186,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// Whether a poll should request the document now, and with which trigger; `trigger` is the
     /// poll's own.
     pub fn due(&self, trigger: Trigger, now: Instant) -> Option<Trigger> {
-        let Some(DocumentWatch::Guarded(guard)) = &self.watch else {
+        let Some(RequestMode::Guarded(guard)) = &self.watch else {
             return (trigger == Trigger::Tick).then_some(trigger);
         };
         let wakes = guard.endpoint().breaker().wake_at();
@@ -200,24 +200,24 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// When it should be requested between ticks, or its series must end.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.watch {
-            Some(DocumentWatch::Guarded(guard)) => guard.wake_at(),
-            Some(DocumentWatch::Bare { .. }) | None => None,
+            Some(RequestMode::Guarded(guard)) => guard.wake_at(),
+            Some(RequestMode::Bare { .. }) | None => None,
         }
     }
 
     /// The guarded endpoint, once the document has been requested.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.watch {
-            Some(DocumentWatch::Guarded(guard)) => Some(guard.endpoint()),
-            Some(DocumentWatch::Bare { .. }) | None => None,
+            Some(RequestMode::Guarded(guard)) => Some(guard.endpoint()),
+            Some(RequestMode::Bare { .. }) | None => None,
         }
     }
 
     /// Whether the series of the last answer end now; true once per answer.
     pub fn ends(&mut self, now: Instant) -> bool {
         match &mut self.watch {
-            Some(DocumentWatch::Guarded(guard)) => guard.expire(now).is_some(),
-            Some(DocumentWatch::Bare { last, failed }) => *failed && last.take().is_some(),
+            Some(RequestMode::Guarded(guard)) => guard.expire(now).is_some(),
+            Some(RequestMode::Bare { last, failed }) => *failed && last.take().is_some(),
             None => false,
         }
     }
@@ -225,17 +225,17 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// Whether its breaker is open or half-open.
     pub fn is_given_up(&self) -> bool {
         match &self.watch {
-            Some(DocumentWatch::Guarded(guard)) => matches!(
+            Some(RequestMode::Guarded(guard)) => matches!(
                 guard.endpoint().breaker().state(),
                 resilience::BreakerState::CoolingDown | resilience::BreakerState::HalfOpen
             ),
-            Some(DocumentWatch::Bare { .. }) | None => false,
+            Some(RequestMode::Bare { .. }) | None => false,
         }
     }
 
     /// Removes its endpoint from the registry: it won't be requested again, or only much later.
     pub fn retire(&mut self) {
-        if let Some(DocumentWatch::Guarded(guard)) = self.watch.take()
+        if let Some(RequestMode::Guarded(guard)) = self.watch.take()
             && let Some(guarding) = &self.access.guarding
         {
             guarding.endpoints.remove(guard.endpoint().id());
@@ -308,7 +308,7 @@ const LARGE: usize = 64 * 1024;
 async fn attempt<T: Send + 'static>(
     access: &Access,
     request: &FetchRequest,
-    read: Arc<ReadBody<T>>,
+    read: Arc<BodyReader<T>>,
 ) -> Result<T, AttemptError> {
     let body = access.fetch.fetch(request).await?;
     if body.len() <= LARGE {

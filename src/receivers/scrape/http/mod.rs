@@ -30,7 +30,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, DATE, HeaderValue, RETR
 use reqwest::{Response, StatusCode, Url, redirect};
 
 pub use config::{ClientAuthConfig, Credential, HttpClientConfig, Redirects, parse_endpoint};
-pub use document::{Access, Document, Told};
+pub use document::{Access, Document, DocumentAnswer};
 
 use super::FailureReason;
 use crate::net::{Names, Renewable, Resolver, share_for_connecting};

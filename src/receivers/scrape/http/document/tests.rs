@@ -65,7 +65,7 @@ impl Rig {
         Self::new(Some(config), Endpoints::new(10, Default::default()))
     }
 
-    async fn ask(&mut self, answer: Result<&'static str, AttemptError>) -> Told<String> {
+    async fn ask(&mut self, answer: Result<&'static str, AttemptError>) -> DocumentAnswer<String> {
         *self.script.0.lock().unwrap() = answer;
         // Longer than the ttl of the last answer.
         advance(Duration::from_secs(11)).await;
@@ -74,7 +74,7 @@ impl Rig {
 
     async fn failure(&mut self, answer: Result<&'static str, AttemptError>) -> PartFailure {
         match self.ask(answer).await {
-            Told::Nothing(failure) => failure,
+            DocumentAnswer::Nothing(failure) => failure,
             told => panic!("{told:?}"),
         }
     }
@@ -200,8 +200,11 @@ async fn what_cannot_be_read_is_a_failure_of_the_attempt() {
         rig.failure(Ok("garbage")).await.reason,
         FailureReason::Parse
     );
-    assert!(matches!(rig.ask(Ok("text")).await, Told::New(text) if text == "text"));
-    assert!(matches!(rig.document.ask(Trigger::Tick).await, Told::Same));
+    assert!(matches!(rig.ask(Ok("text")).await, DocumentAnswer::New(text) if text == "text"));
+    assert!(matches!(
+        rig.document.ask(Trigger::Tick).await,
+        DocumentAnswer::Same
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +232,7 @@ async fn advice_keeps_everybody_away_and_a_rejection_says_what_came_before() {
         rig.document.due(Trigger::Tick, Instant::now()),
         Some(Trigger::Wake)
     );
-    assert!(matches!(rig.ask(Ok("hello")).await, Told::New(_)));
+    assert!(matches!(rig.ask(Ok("hello")).await, DocumentAnswer::New(_)));
     assert_eq!(rig.document.wake_at(), None, "nothing is left to wait for");
 }
 
@@ -257,7 +260,7 @@ async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
         Some(Config::default()),
         Endpoints::new(0, Default::default()),
     );
-    assert!(matches!(rig.ask(Ok("hello")).await, Told::New(_)));
+    assert!(matches!(rig.ask(Ok("hello")).await, DocumentAnswer::New(_)));
     for _ in 0..10 {
         let failure = rig
             .failure(Err(AttemptError::new(FailureReason::Refused, "x")))
@@ -328,7 +331,7 @@ async fn a_large_answer_is_read_where_it_holds_no_worker() {
         };
         let read = |_: &[u8]| Ok(std::thread::current().id());
         let mut document = Access::new(&context, Arc::new(Size(size))).document(request, read);
-        let Told::New(reader) = document.ask(Trigger::Tick).await else {
+        let DocumentAnswer::New(reader) = document.ask(Trigger::Tick).await else {
             panic!("no answer")
         };
         assert_eq!(reader != std::thread::current().id(), elsewhere, "{size}");
