@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Translation;
 use super::naming::MetricShape;
+use super::texts::label_bytes;
 use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
 
 /// The resource attributes from which `job` and `instance` are made.
@@ -105,13 +106,20 @@ impl Translation {
 
     /// The labels of a target's `target_info`: `job`, `instance`, and the resource's other
     /// attributes. Attributes longer than [`Translation::text_bytes`], such as a command line of
-    /// many kilobytes, are left out; the second value counts them.
+    /// many kilobytes, are left out; the second value counts them. Where all of them together
+    /// have more than [`Translation::series_bytes`], all are left out.
     pub fn target_labels(
         &self,
         resource: &Attributes<'_>,
         target: &TargetLabels,
     ) -> (BTreeMap<String, String>, u64) {
-        let most = self.text_bytes;
+        let short = resource
+            .iter()
+            .filter(|attribute| is_within(attribute, self.text_bytes));
+        let most = match label_bytes(short) <= self.series_bytes {
+            true => self.text_bytes,
+            false => 0,
+        };
         let too_long = resource
             .iter()
             .filter(|attribute| !is_within(attribute, most));

@@ -33,6 +33,8 @@ pub struct Translation {
     pub resource_labels: bool,
     /// The most bytes of one text as it was sent: a name, a key, a value, a unit, a help text.
     pub text_bytes: usize,
+    /// The most bytes of the keys and texts that become labels of one series.
+    pub series_bytes: usize,
 }
 
 impl Default for Translation {
@@ -42,7 +44,8 @@ impl Default for Translation {
             const_labels: Vec::new(),
             scope_labels: true,
             resource_labels: false,
-            text_bytes: 4096,
+            text_bytes: 4 << 10,
+            series_bytes: 64 << 10,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads data points in Prometheus's terms.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::exposition::{Bounds, Histogram, Labels, SampleExemplar, SampleValue, Summary};
@@ -142,20 +143,19 @@ fn histogram(point: &HistogramPoint<'_>, like: Option<&Arc<Bounds>>) -> Option<H
     }
     checked_total(counts.iter().copied())?;
     let bounds = shared(bounds, like)?;
-    let mut exemplars: Vec<(usize, SampleExemplar)> = Vec::new();
-    for exemplar in point.exemplars().filter_map(|view| exemplar(&view)) {
-        let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
-        match exemplars.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(at) => {
-                if let Some(held) = exemplars.get_mut(at)
-                    && exemplar.timestamp >= held.1.timestamp
-                {
-                    held.1 = exemplar;
-                }
-            }
-            Err(at) => exemplars.insert(at, (bucket, exemplar)),
-        }
-    }
+    let exemplars = point.exemplars().filter_map(|view| exemplar(&view));
+    let mut exemplars: Vec<(usize, SampleExemplar)> = exemplars
+        .map(|exemplar| {
+            let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
+            (bucket, exemplar)
+        })
+        .collect();
+    // Sorted at the end, as inserting each at its place would be quadratic where each falls into
+    // a bucket of its own. The newest of a bucket comes first and stays; of two with one time,
+    // the later one.
+    exemplars.reverse();
+    exemplars.sort_by_key(|(bucket, exemplar)| (*bucket, Reverse(exemplar.timestamp)));
+    exemplars.dedup_by_key(|(bucket, _)| *bucket);
     Some(Histogram {
         bounds,
         counts: counts.into_boxed_slice(),

@@ -2,7 +2,7 @@
 
 use super::Translation;
 use super::labels::{INSTANCE, NAME, NAMESPACE, is_within};
-use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics};
+use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics, Value};
 
 /// The texts that a point brings with it.
 pub struct Texts<'a> {
@@ -17,8 +17,9 @@ pub struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Whether each of them has at most [`Translation::text_bytes`]. Checked before any of them is
-    /// copied.
+    /// Whether each of them has at most [`Translation::text_bytes`], and all that become labels
+    /// have at most [`Translation::series_bytes`]. Checked before any of them is copied: a point
+    /// of two megabytes may have hundreds of thousands of attributes.
     pub fn are_within(&self, translation: &Translation) -> bool {
         let most = translation.text_bytes;
         let resource = self.resource.resource().attributes();
@@ -41,7 +42,30 @@ impl Texts<'_> {
             && all_within(shown_of_resource, most)
             && (!translation.scope_labels
                 || scope.iter().all(is_short) && all_within(self.scope.attributes().iter(), most))
+            && self.label_bytes(translation) <= translation.series_bytes
     }
+
+    fn label_bytes(&self, translation: &Translation) -> usize {
+        let mut bytes = label_bytes(self.point.iter());
+        if translation.resource_labels {
+            bytes += label_bytes(self.resource.attributes().iter());
+        }
+        if translation.scope_labels {
+            bytes += label_bytes(self.scope.attributes().iter());
+        }
+        bytes
+    }
+}
+
+/// The bytes of keys and texts that become labels. A label whose text is empty isn't shown.
+pub(super) fn label_bytes<'a>(attributes: impl Iterator<Item = KeyValue<'a>>) -> usize {
+    attributes
+        .map(|attribute| match attribute.value {
+            Value::Str("") => 0,
+            Value::Str(text) => attribute.key.len() + text.len(),
+            _ => attribute.key.len(),
+        })
+        .sum()
 }
 
 fn all_within<'a>(mut attributes: impl Iterator<Item = KeyValue<'a>>, most: usize) -> bool {

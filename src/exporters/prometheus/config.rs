@@ -64,6 +64,7 @@ impl Config {
                     scope_labels,
                     resource_labels,
                     text_bytes,
+                    series_bytes: limits.series_bytes,
                 },
                 send_timestamps,
                 openmetrics,

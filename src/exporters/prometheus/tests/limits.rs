@@ -101,6 +101,30 @@ fn an_attribute_that_is_too_long_is_left_out_of_target_info() {
 }
 
 #[test]
+fn many_short_attributes_are_refused_together() {
+    let many: Vec<(String, String)> = (0..100)
+        .map(|n| (format!("k{n:05}"), "v".repeat(4)))
+        .collect();
+    let many: Vec<(&str, &str)> = many
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    // A thousand bytes of keys and values; with quotes, the resource's labels and the value, a
+    // line of about 1,400.
+    let mut rig = Rig::new("{max_series_bytes: 999}");
+    let point = || vec![gauge("m", vec![with(number(1, 1.0), &many)])];
+    assert_eq!(rig.send(point()), OVERSIZED);
+    assert_eq!(Rig::new("{max_series_bytes: 2KiB}").send(point()), []);
+    let mut resource = service("s", "i");
+    resource.extend(attributes(&many));
+    let lost = rig.send_from(resource, "", vec![gauge("n", vec![number(1, 1.0)])]);
+    assert_eq!(lost, []);
+    let page = rig.page(Format::Text);
+    let info = page.lines().find(|line| line.starts_with("target_info{"));
+    assert_eq!(info, Some("target_info{instance=\"i\",job=\"s\"} 1"));
+}
+
+#[test]
 fn a_series_writes_no_more_than_allowed_with_all_its_lines() {
     let wide = |buckets_wanted: usize| {
         let bounds: Vec<f64> = (1..buckets_wanted).map(|bound| bound as f64).collect();

@@ -269,6 +269,33 @@ fn exemplars_stand_beside_counters_and_buckets_in_openmetrics() {
 }
 
 #[test]
+fn the_newest_exemplar_of_each_bucket_stays_whatever_their_order() {
+    let mut rig = Rig::new("");
+    let example = |value, second| Exemplar {
+        time_unix_nano: second * SECOND,
+        value: Some(exemplar::Value::AsDouble(value)),
+        ..Default::default()
+    };
+    let mut point = buckets(0, 1, &[1.0, 2.0], &[3, 2, 1]);
+    point.exemplars = vec![
+        example(5.0, 4),
+        example(0.1, 7),
+        example(1.5, 3),
+        example(0.2, 9),
+        example(0.3, 8),
+        example(1.6, 3),
+    ];
+    rig.send(vec![histogram("h", CUMULATIVE, vec![point])]);
+    let page = rig.page(Format::OpenMetrics);
+    let shown: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.split_once(" # {} "))
+        .map(|(_, exemplar)| exemplar)
+        .collect();
+    assert_eq!(shown, ["0.2 9.000", "1.6 3.000", "5 4.000"], "{page}");
+}
+
+#[test]
 fn timestamps_and_start_times_are_shown_where_asked_for() {
     let mut rig = Rig::new("send_timestamps: true\ncreated_samples: true");
     rig.send(vec![sum("c", CUMULATIVE, vec![delta(3, 7, 1.0)])]);
