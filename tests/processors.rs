@@ -63,6 +63,13 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
         "resource",
         &["{attributes: [{action: upsert, key: a, value: lab}, {action: delete, key: host}]}"],
     ),
+    (
+        "window",
+        &[
+            "{}",
+            "{capacity: 2, max_series: 3, max_memory: 1MiB, series_ttl: 1s, out_of_order_window: 0s}",
+        ],
+    ),
 ];
 
 #[test]

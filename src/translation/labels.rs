@@ -4,38 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Translation;
 use super::naming::MetricShape;
-use super::texts::label_bytes;
-use crate::pdata::view::{Attributes, KeyValue, ScopeMetrics, Value};
-
-/// The resource attributes from which `job` and `instance` are made.
-pub(super) const NAME: &str = "service.name";
-pub(super) const NAMESPACE: &str = "service.namespace";
-pub(super) const INSTANCE: &str = "service.instance.id";
-
-/// The labels that a resource gives to all its series.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct TargetLabels {
-    /// `service.namespace/service.name`, or the name alone; empty if there is no name.
-    pub job: String,
-    /// `service.instance.id`; empty if there is none.
-    pub instance: String,
-}
-
-impl TargetLabels {
-    /// The labels that these attributes of a resource make.
-    pub fn of(resource: &Attributes<'_>) -> Self {
-        let text = |key| resource.get(key).map(|value| value.to_string());
-        let job = match (text(NAMESPACE), text(NAME)) {
-            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
-            (None, Some(name)) => name,
-            (_, None) => String::new(),
-        };
-        Self {
-            job,
-            instance: text(INSTANCE).unwrap_or_default(),
-        }
-    }
-}
+use super::target::{INSTANCE, NAME, NAMESPACE, TargetLabels};
+use super::texts::{is_within, label_bytes};
+use crate::pdata::view::{Attributes, ScopeMetrics};
 
 impl Translation {
     /// The labels of a point's series, sorted by name, and how many of the point's own labels were
@@ -141,18 +112,6 @@ impl Translation {
         labels.insert("instance".to_owned(), target.instance.clone());
         (shown(labels), too_long.len() as u64)
     }
-}
-
-/// Whether an attribute's key and value each have at most `most` bytes.
-pub(super) fn is_within(attribute: &KeyValue<'_>, most: usize) -> bool {
-    let value = match attribute.value {
-        Value::Str(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(array) => array.raw().len(),
-        Value::Map(map) => map.raw().len(),
-        _ => 0,
-    };
-    attribute.key.len() <= most && value <= most
 }
 
 /// Whether a name begins with two underscores: these are reserved, and parsers refuse some.

@@ -9,12 +9,14 @@ mod labels;
 mod naming;
 mod reading;
 mod succession;
+mod target;
 mod texts;
 
-pub use labels::{TargetLabels, is_internal};
+pub use labels::is_internal;
 pub use naming::{MetricShape, Namer, Strategy};
 pub use reading::{PointMode, TranslatedPoint, meaning, millis};
 pub use succession::{Succession, Unfit};
+pub use target::TargetLabels;
 pub use texts::Texts;
 
 use crate::exposition::{Descriptor, Kind};

@@ -1,7 +1,7 @@
 //! The texts of a point, and whether they are within the limit.
 
 use super::Translation;
-use super::labels::{INSTANCE, NAME, NAMESPACE, is_within};
+use super::target::{INSTANCE, NAME, NAMESPACE};
 use crate::pdata::view::{Attributes, KeyValue, Metric, ResourceMetrics, ScopeMetrics, Value};
 
 /// The texts that a point brings with it.
@@ -70,4 +70,16 @@ pub(super) fn label_bytes<'a>(attributes: impl Iterator<Item = KeyValue<'a>>) ->
 
 fn all_within<'a>(mut attributes: impl Iterator<Item = KeyValue<'a>>, most: usize) -> bool {
     attributes.all(|attribute| is_within(&attribute, most))
+}
+
+/// Whether an attribute's key and value each have at most `most` bytes.
+pub(super) fn is_within(attribute: &KeyValue<'_>, most: usize) -> bool {
+    let value = match attribute.value {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(array) => array.raw().len(),
+        Value::Map(map) => map.raw().len(),
+        _ => 0,
+    };
+    attribute.key.len() <= most && value <= most
 }
