@@ -20,14 +20,14 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use body::{Admitted, Compression, inflate};
+use body::{ContentEncoding, ReceivedBody, inflate};
 use foghorn::component::{Admission, Refusal};
 use foghorn::pdata::Batch;
 use foghorn::{component, lane, pdata};
 use foghorn_fuzz::Input;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
-use rejection::Rejection;
+use rejection::RequestRejection;
 
 /// As in the receiver: how much is inflated before it is admitted.
 const STEP: u64 = 64 * 1024;
@@ -39,14 +39,14 @@ fuzz_target!(|data: &[u8]| {
     let (gzip, sent) = (input.choice % 2 == 0, input.bytes.to_vec());
     let limit = [0, 100, 5_000, 70_000][input.choice / 2 % 4];
     let room = Arc::new(AtomicU64::new(0));
-    let received = Admitted {
+    let received = ReceivedBody {
         bytes: sent.clone().into(),
         admission: Box::new(Counting(Arc::clone(&room))),
     };
     let compression = if gzip {
-        Compression::Gzip
+        ContentEncoding::Gzip
     } else {
-        Compression::Zstd
+        ContentEncoding::Zstd
     };
     let lane = lane::Lane::new(1);
     let inflated = inflate(received, compression, limit, &lane)
@@ -73,9 +73,9 @@ fuzz_target!(|data: &[u8]| {
             assert!(whole.is_ok() && admitted.bytes == expected);
             assert!(admitted.bytes.len() as u64 <= limit);
         }
-        Err(Rejection::TooLarge { .. }) => assert!(expected.len() as u64 > limit),
+        Err(RequestRejection::TooLarge { .. }) => assert!(expected.len() as u64 > limit),
         // A window that is too large is refused here only.
-        Err(Rejection::Malformed(_)) => assert!(whole.is_err() || !gzip),
+        Err(RequestRejection::Malformed(_)) => assert!(whole.is_err() || !gzip),
         Err(other) => panic!("{other:?}"),
     }
 });

@@ -10,6 +10,9 @@
     allow(dead_code, unused_imports, reason = "only the tests use it")
 )]
 
+#[path = "../../src/descriptors.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the source as it is")]
+mod descriptors;
 #[path = "../../src/resilience"]
 #[allow(
     dead_code,

@@ -23,7 +23,7 @@ pub fn write(signal: Signal, part: &Part, out: &mut Vec<u8>) {
     let _ = write_to(signal, part, out);
 }
 
-/// Like [`write`], into any writer, in very small pieces: the text may have many times the size
+/// Like [`write()`], into any writer, in very small pieces: the text may have many times the size
 /// of the part, and never stands in memory as a whole.
 ///
 /// # Errors
