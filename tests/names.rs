@@ -91,8 +91,14 @@ async fn a_hundred_sources_behind_a_silent_name_server_cost_few_threads_and_nobo
     }
     let polled = agent.own("up").await;
     assert_eq!(polled.len(), 101, "{polled:?}");
-    let health = agent.get("/health").await;
-    let hung = health.matches("the name server hasn't answered").count();
-    assert!(hung >= 100, "{health}");
+    // A source whose next lookup is under way may show another error for a moment.
+    loop {
+        let health = agent.get("/health").await;
+        let hung = health.matches("the name server hasn't answered").count();
+        if hung >= 100 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{hung} of 100: {health}");
+    }
     agent.stop().await;
 }
