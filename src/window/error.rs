@@ -52,11 +52,20 @@ pub enum StoreRefusal {
     /// The point has too many buckets or quantiles.
     #[error("the point has more buckets or quantiles than a point may have")]
     TooWide,
+    /// Whoever fills the store has no form for the point.
+    #[error("the point has no form in which it could be stored")]
+    Unsupported,
+    /// A text of the point or its series is longer than whoever fills the store allows.
+    #[error("a text of the point is too long")]
+    Oversized,
+    /// The point is a change that whoever fills the store has added already.
+    #[error("the point is a delta that was counted already")]
+    OutOfOrder,
 }
 
 impl StoreRefusal {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::MaxSeries,
         Self::MaxMemory,
         Self::TooOld,
@@ -64,6 +73,9 @@ impl StoreRefusal {
         Self::UnknownSeries,
         Self::WrongKind,
         Self::TooWide,
+        Self::Unsupported,
+        Self::Oversized,
+        Self::OutOfOrder,
     ];
 
     /// The reason as a label's value.
@@ -77,6 +89,9 @@ impl StoreRefusal {
             Self::UnknownSeries => "unknown_series",
             Self::WrongKind => "wrong_kind",
             Self::TooWide => "too_wide",
+            Self::Unsupported => "unsupported",
+            Self::Oversized => "oversized",
+            Self::OutOfOrder => "out_of_order",
         }
     }
 }

@@ -289,6 +289,14 @@ impl Windows {
         gone.len()
     }
 
+    /// Counts a point or series that is refused, and answers the reason. Whoever fills the store
+    /// counts here what it doesn't even offer, so that all refusals stand in one place.
+    #[cold]
+    pub fn refuse(&mut self, refusal: StoreRefusal) -> StoreRefusal {
+        self.refused[refusal as usize] += 1;
+        refusal
+    }
+
     /// Bytes of all that the store holds. What snapshots hold beyond it isn't counted.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -423,11 +431,5 @@ impl Windows {
             }
         }
         self.ring_bytes != before
-    }
-
-    #[cold]
-    fn refuse(&mut self, refusal: StoreRefusal) -> StoreRefusal {
-        self.refused[refusal as usize] += 1;
-        refusal
     }
 }

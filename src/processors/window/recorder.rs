@@ -1,6 +1,5 @@
 //! Puts the points of batches into the store.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,7 +24,6 @@ pub(super) struct SeriesRecorder {
     store: SharedWindows,
     translation: Arc<Translation>,
     memo: SeriesMemo<Remembered>,
-    refusals: Arc<PointRefusals>,
     columns: Columns,
 }
 
@@ -36,14 +34,6 @@ struct Remembered {
     seen: Instant,
     /// What its deltas have come to.
     total: Option<Box<(Succession, SampleValue)>>,
-}
-
-/// Points that the store was never asked to keep, by reason.
-#[derive(Debug, Default)]
-struct PointRefusals {
-    unsupported: AtomicU64,
-    oversized: AtomicU64,
-    out_of_order: AtomicU64,
 }
 
 /// Room for the numbers of one point.
@@ -63,30 +53,14 @@ struct PointSite<'a> {
     mode: PointMode,
 }
 
-/// Why a point is not remembered. The store counts its own refusals.
-enum Forgotten {
-    Unsupported,
-    Oversized,
-    OutOfOrder,
-    Refused(StoreRefusal),
-}
-
-impl From<StoreRefusal> for Forgotten {
-    fn from(refusal: StoreRefusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 impl SeriesRecorder {
     pub(super) fn new(settings: &WindowSettings, context: &BuildContext) -> Self {
         let store = context.windows.open(&context.id.to_string(), settings);
-        let refusals = Arc::new(PointRefusals::default());
-        observe(context, &store, &refusals);
+        observe(context, &store);
         Self {
             store,
             translation: Arc::clone(&context.translation),
             memo: SeriesMemo::new(settings.max_series),
-            refusals,
             columns: Columns::default(),
         }
     }
@@ -101,10 +75,10 @@ impl SeriesRecorder {
                 for metric in scope.metrics() {
                     let data = metric.data();
                     let Some((shape, mode)) = meaning(&data) else {
-                        let points = data.points().count() as u64;
-                        self.refusals
-                            .unsupported
-                            .fetch_add(points, Ordering::Relaxed);
+                        let mut windows = store.lock();
+                        for _ in data.points() {
+                            windows.refuse(StoreRefusal::Unsupported);
+                        }
                         continue;
                     };
                     self.memo.metric(&metric, &data);
@@ -120,14 +94,8 @@ impl SeriesRecorder {
                     let mut windows = store.lock();
                     windows.advance(uptime(now), arrived);
                     for point in data.points() {
-                        let done = self.point(&mut windows, &mut site, &point, arrived, now);
-                        let counter = match done {
-                            Ok(()) | Err(Forgotten::Refused(_)) => continue,
-                            Err(Forgotten::Unsupported) => &self.refusals.unsupported,
-                            Err(Forgotten::Oversized) => &self.refusals.oversized,
-                            Err(Forgotten::OutOfOrder) => &self.refusals.out_of_order,
-                        };
-                        counter.fetch_add(1, Ordering::Relaxed);
+                        // The store counts what it refuses.
+                        let _ = self.point(&mut windows, &mut site, &point, arrived, now);
                     }
                 }
             }
@@ -153,7 +121,7 @@ impl SeriesRecorder {
         point: &Point<'_>,
         arrived: i64,
         now: Instant,
-    ) -> Result<(), Forgotten> {
+    ) -> Result<(), StoreRefusal> {
         let columns = &mut self.columns;
         let time = match millis(point.time_unix_nano()) {
             Some(time) => time,
@@ -161,14 +129,14 @@ impl SeriesRecorder {
         };
         if let Lookup::Known(id, known) = self.memo.series(point.attributes()) {
             if point.is_tombstone() {
-                windows.push_stale(known.ring, time)?;
+                let ended = windows.push_stale(known.ring, time);
                 self.memo.remove(id);
-                return Ok(());
+                return ended.map(|_| ());
             }
             known.seen = now;
             match known.push(windows, columns, site, point, time) {
                 // The store forgot the series before this memo did.
-                Err(Forgotten::Refused(StoreRefusal::UnknownSeries)) => {
+                Err(StoreRefusal::UnknownSeries) => {
                     self.memo.remove(id);
                 }
                 done => return done,
@@ -200,14 +168,17 @@ impl Remembered {
         site: &PointSite<'_>,
         point: &Point<'_>,
         time: i64,
-    ) -> Result<(), Forgotten> {
+    ) -> Result<(), StoreRefusal> {
         let start = millis(point.start_time_unix_nano()).unwrap_or(0);
         if site.mode == PointMode::Delta {
             return self.add(windows, columns, site, point, time);
         }
         match point {
             Point::Number(point) => {
-                let value = point.value().ok_or(Forgotten::Unsupported)?.as_f64();
+                let value = point
+                    .value()
+                    .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?
+                    .as_f64();
                 windows.push_since(self.ring, start, time, value)?;
             }
             Point::ExponentialHistogram(point) => {
@@ -216,8 +187,8 @@ impl Remembered {
             }
             Point::Histogram(_) | Point::Summary(_) => {
                 let reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
-                    .ok_or(Forgotten::Unsupported)?;
-                self.store(windows, columns, start, time, &reading.value)?;
+                    .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
+                store(self.ring, windows, columns, start, time, &reading.value)?;
             }
         }
         Ok(())
@@ -231,74 +202,75 @@ impl Remembered {
         site: &PointSite<'_>,
         point: &Point<'_>,
         time: i64,
-    ) -> Result<(), Forgotten> {
+    ) -> Result<(), StoreRefusal> {
         if matches!(point, Point::ExponentialHistogram(_)) {
-            return Err(Forgotten::Unsupported);
+            return Err(windows.refuse(StoreRefusal::Unsupported));
         }
         let mut reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
-            .ok_or(Forgotten::Unsupported)?;
+            .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
         match self.total.as_deref_mut() {
-            Some((succession, total)) => succession
-                .apply(total, &mut reading, PointMode::Delta, None, u64::MAX)
-                .map_err(|unfit| match unfit {
-                    Unfit::OutOfOrder => Forgotten::OutOfOrder,
-                    Unfit::Unsupported => Forgotten::Unsupported,
-                })?,
-            None if !site.mode.admits(&reading.value) => return Err(Forgotten::Unsupported),
+            None if !site.mode.admits(&reading.value) => {
+                Err(windows.refuse(StoreRefusal::Unsupported))
+            }
             None => {
                 let succession = Succession::new(reading.time, None);
-                self.total = Some(Box::new((succession, reading.value)));
-                None
+                let total = self.total.insert(Box::new((succession, reading.value)));
+                store(self.ring, windows, columns, 0, time, &total.1)
             }
-        };
-        let total = self.total.take();
-        let stored = match &total {
-            Some(total) => self.store(windows, columns, 0, time, &total.1),
-            None => Ok(()),
-        };
-        self.total = total;
-        stored
+            Some((succession, total)) => {
+                let applied =
+                    succession.apply(total, &mut reading, PointMode::Delta, None, u64::MAX);
+                applied.map_err(|unfit| {
+                    windows.refuse(match unfit {
+                        Unfit::OutOfOrder => StoreRefusal::OutOfOrder,
+                        Unfit::Unsupported => StoreRefusal::Unsupported,
+                    })
+                })?;
+                store(self.ring, windows, columns, 0, time, total)
+            }
+        }
     }
+}
 
-    fn store(
-        &self,
-        windows: &mut Windows,
-        columns: &mut Columns,
-        start: i64,
-        time: i64,
-        value: &SampleValue,
-    ) -> Result<(), Forgotten> {
-        let stored = match value {
-            SampleValue::Number(value) => StoredPoint::Number(*value),
-            SampleValue::Histogram(histogram) => {
-                columns.first.clear();
-                let counts = histogram.counts.iter();
-                columns.first.extend(counts.map(|count| *count as f64));
-                StoredPoint::Histogram(StoredHistogram {
-                    count: histogram.counts.iter().sum::<u64>() as f64,
-                    sum: histogram.sum,
-                    bounds: histogram.bounds.values(),
-                    buckets: &columns.first,
-                })
+/// Stores a value that isn't exponential.
+fn store(
+    ring: RingId,
+    windows: &mut Windows,
+    columns: &mut Columns,
+    start: i64,
+    time: i64,
+    value: &SampleValue,
+) -> Result<(), StoreRefusal> {
+    let stored = match value {
+        SampleValue::Number(value) => StoredPoint::Number(*value),
+        SampleValue::Histogram(histogram) => {
+            columns.first.clear();
+            let counts = histogram.counts.iter();
+            columns.first.extend(counts.map(|count| *count as f64));
+            StoredPoint::Histogram(StoredHistogram {
+                count: histogram.counts.iter().sum::<u64>() as f64,
+                sum: histogram.sum,
+                bounds: histogram.bounds.values(),
+                buckets: &columns.first,
+            })
+        }
+        SampleValue::Summary(summary) => {
+            columns.first.clear();
+            columns.second.clear();
+            for (quantile, value) in &summary.quantiles {
+                columns.first.push(*quantile);
+                columns.second.push(*value);
             }
-            SampleValue::Summary(summary) => {
-                columns.first.clear();
-                columns.second.clear();
-                for (quantile, value) in &summary.quantiles {
-                    columns.first.push(*quantile);
-                    columns.second.push(*value);
-                }
-                StoredPoint::Summary(StoredSummary {
-                    count: summary.count as f64,
-                    sum: summary.sum,
-                    quantiles: &columns.first,
-                    values: &columns.second,
-                })
-            }
-        };
-        windows.push_point(self.ring, start, time, &stored)?;
-        Ok(())
-    }
+            StoredPoint::Summary(StoredSummary {
+                count: summary.count as f64,
+                sum: summary.sum,
+                quantiles: &columns.first,
+                values: &columns.second,
+            })
+        }
+    };
+    windows.push_point(ring, start, time, &stored)?;
+    Ok(())
 }
 
 /// Registers the series of a point.
@@ -308,7 +280,7 @@ fn newcomer(
     windows: &mut Windows,
     site: &mut PointSite<'_>,
     point: &Point<'_>,
-) -> Result<RingId, Forgotten> {
+) -> Result<RingId, StoreRefusal> {
     let texts = Texts {
         resource: site.resource,
         scope: site.scope,
@@ -316,11 +288,11 @@ fn newcomer(
         point: point.attributes(),
     };
     if !texts.are_within(translation) {
-        return Err(Forgotten::Oversized);
+        return Err(windows.refuse(StoreRefusal::Oversized));
     }
     let family = translation
         .family(site.metric, site.shape)
-        .ok_or(Forgotten::Unsupported)?;
+        .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
     let kind = match (site.shape, point) {
         (MetricShape::Gauge | MetricShape::UpDownCounter, _) => ValueKind::Gauge,
         (MetricShape::Counter, _) => ValueKind::Counter,
@@ -385,8 +357,9 @@ fn nanos(millis: i64) -> u64 {
     u64::try_from(millis).unwrap_or(0).saturating_mul(1_000_000)
 }
 
-/// Registers the metrics of a store. They keep nothing alive.
-fn observe(context: &BuildContext, store: &SharedWindows, refusals: &Arc<PointRefusals>) {
+/// Registers the metrics of a store. Processors that share a store register them alike, and each
+/// reads the same values.
+fn observe(context: &BuildContext, store: &SharedWindows) {
     let meter = context.telemetry.meter("foghorn.processors.window");
     let processor = KeyValue::new("processor", context.id.to_string());
     type Total = fn(&Windows) -> u64;
@@ -435,21 +408,14 @@ fn observe(context: &BuildContext, store: &SharedWindows, refusals: &Arc<PointRe
             })
             .build();
     }
-    let (store, refusals) = (store.clone(), Arc::clone(refusals));
+    let store = store.clone();
     meter
         .u64_observable_counter("foghorn_window_refused_total")
         .with_description("Points and series that were not remembered")
         .with_callback(move |observer| {
-            let own = [
-                ("unsupported", &refusals.unsupported),
-                ("oversized", &refusals.oversized),
-                ("out_of_order", &refusals.out_of_order),
-            ];
-            let own = own.map(|(reason, count)| (reason, count.load(Ordering::Relaxed)));
             let refused = store.lock().totals().refused;
-            let stored = refused.map(|(refusal, count)| (refusal.reason(), count));
-            for (reason, count) in own.into_iter().chain(stored).filter(|(_, n)| *n > 0) {
-                let reason = KeyValue::new("reason", reason);
+            for (refusal, count) in refused.into_iter().filter(|(_, count)| *count > 0) {
+                let reason = KeyValue::new("reason", refusal.reason());
                 observer.observe(count, &[processor.clone(), reason]);
             }
         })

@@ -181,6 +181,7 @@ fn deltas_are_added_up_and_counted_once() {
         rig.held(),
         ["http_requests_seconds_total{instance=a,job=shop} 1000:2 2000:5"]
     );
+    assert_eq!(rig.refused(), [("out_of_order", 1)]);
 }
 
 #[test]
@@ -210,6 +211,16 @@ fn histograms_and_summaries_keep_what_they_say() {
             "s{instance=a,job=shop} 0:4/8[0.5, 0.99][2.0, 3.0]",
         ]
     );
+}
+
+#[test]
+fn what_is_not_even_offered_counts_among_the_refusals_of_the_store() {
+    let mut rig = Rig::new("{}");
+    // A delta of a sum that may fall has no form in Prometheus.
+    rig.take(&sum(0, 1_000, 2.0, 1).replace("\"isMonotonic\":true", "\"isMonotonic\":false"));
+    rig.take(&gauge(&"x".repeat(5_000), 0, 1.0));
+    assert_eq!(rig.held(), [] as [String; 0]);
+    assert_eq!(rig.refused(), [("unsupported", 1), ("oversized", 1)]);
 }
 
 #[test]
