@@ -48,6 +48,7 @@
 //!   left out of `target_info`)
 
 mod config;
+mod family;
 mod ingest;
 mod limits;
 mod page;

@@ -1,7 +1,6 @@
 //! The families and series on the page.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher as _;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use bytes::BytesMut;
 use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
+use super::family::{StoreSlot, StoredFamily, key};
 use super::limits::{PageLimits, family_bytes, series_bytes};
 use super::series::{SeriesState, lines};
 use super::slots::Slots;
@@ -61,32 +61,6 @@ pub(super) struct Store {
     /// Counts the families and series ever created, which numbers each of them.
     born: u64,
     hash: [RandomState; 2],
-}
-
-#[derive(Debug)]
-struct StoredFamily {
-    name: Arc<str>,
-    descriptor: Descriptor,
-    born: u64,
-    slots: Slots<StoreSlot>,
-    /// Slots by the hash of their text; empty while the family has few.
-    by_text: HashMap<u128, usize, RandomState>,
-    /// A buffer that the texts of new series are put into. It is freed when the last text in it
-    /// is.
-    shelf: BytesMut,
-    /// Bytes of the texts of present series, and of those removed since the last
-    /// [`StoredFamily::tidy`].
-    live: usize,
-    left: usize,
-    /// The bounds of the newest histogram; most histograms of a family have the same.
-    bounds: Option<Arc<Bounds>>,
-}
-
-#[derive(Debug)]
-struct StoreSlot {
-    state: SeriesState,
-    updated: Instant,
-    born: u64,
 }
 
 /// A point whose series isn't known, with what is needed to show it.
@@ -432,70 +406,8 @@ impl Store {
     }
 }
 
-impl StoredFamily {
-    /// The size of the largest shelf in bytes: some 100 texts. Small families have smaller
-    /// shelves.
-    const SHELF: usize = 16 * 1024;
-
-    /// Up to this many series a linear search is faster than a map, and takes less memory.
-    const FEW: usize = 8;
-
-    /// The slot of the series with this text.
-    fn find(&self, hash: &[RandomState; 2], text: &[u8]) -> Option<usize> {
-        if self.by_text.is_empty() {
-            let mut slots = self.slots.from(0);
-            let (index, _) = slots.find(|(_, slot)| slot.state.series.text() == text)?;
-            return Some(index);
-        }
-        self.by_text.get(&key(hash, text)).copied()
-    }
-
-    fn insert(&mut self, hash: &[RandomState; 2], mut slot: StoreSlot) -> usize {
-        self.shelve(&mut slot.state.series);
-        let new = key(hash, slot.state.series.text());
-        let index = self.slots.insert(slot);
-        if !self.by_text.is_empty() {
-            self.by_text.insert(new, index);
-        } else if self.slots.len() > Self::FEW {
-            let slots = self.slots.from(0);
-            let keys = slots.map(|(index, slot)| (key(hash, slot.state.series.text()), index));
-            self.by_text = keys.collect();
-        }
-        index
-    }
-
-    fn shelve(&mut self, series: &mut Series) {
-        let length = series.text().len();
-        if self.shelf.capacity() < length {
-            self.shelf = BytesMut::with_capacity(length.max(self.live.min(Self::SHELF)));
-        }
-        series.shelve(&mut self.shelf);
-        self.live += length;
-    }
-
-    /// Copies the texts to new shelves once more bytes were removed than are in use, since a
-    /// single text keeps its whole shelf in memory.
-    fn tidy(&mut self) {
-        if self.left <= self.live + Self::SHELF {
-            return;
-        }
-        (self.live, self.left) = (0, 0);
-        let mut slots = std::mem::take(&mut self.slots);
-        for slot in slots.iter_mut() {
-            self.shelve(&mut slot.state.series);
-        }
-        self.slots = slots;
-    }
-}
-
 #[inline]
 fn slot_mut(families: &mut Slots<StoredFamily>, at: SeriesRef) -> Option<&mut StoreSlot> {
     let slot = families.get_mut(at.family)?.slots.get_mut(at.slot)?;
     (slot.born == at.born).then_some(slot)
-}
-
-/// A seeded hash of 128 bits, so that no sender can construct two texts with the same key.
-fn key(hash: &[RandomState; 2], text: &[u8]) -> u128 {
-    let [high, low] = hash.each_ref().map(|hash| hash.hash_one(text));
-    u128::from(high) << 64 | u128::from(low)
 }
