@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode, http};
@@ -90,8 +91,8 @@ impl Handler for BreakerCommand {
         &[Method::POST]
     }
 
-    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
-        Box::pin(std::future::ready(self.obey(request.uri.path())))
+    fn handle(&self, request: http::Request<Bytes>) -> BoxFuture<'static, Response> {
+        Box::pin(std::future::ready(self.obey(request.uri().path())))
     }
 }
 

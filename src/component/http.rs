@@ -1,6 +1,6 @@
 //! What components serve by HTTP: they register routes, and the server binds and answers.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,8 +11,9 @@ use hyper::{Method, http};
 
 use crate::settings::ListenerConfig;
 
-/// A response body, whole or streamed.
-pub type Body = BoxBody<Bytes, Infallible>;
+/// A response body, whole or streamed. One that fails before its end closes the connection, so that
+/// the client knows that a part is missing.
+pub type Body = BoxBody<Bytes, io::Error>;
 
 /// A response with such a body.
 pub type Response = http::Response<Body>;
@@ -24,9 +25,18 @@ pub trait Handler: Send + Sync {
         &[Method::GET, Method::HEAD]
     }
 
-    /// Answers a request of these methods. Its body is never read, and the server strips
-    /// that of the answer to HEAD.
-    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response>;
+    /// The most bytes of a request's body. A longer one gets a 413, one that takes too long to
+    /// arrive a 408. By default a body isn't read, and `handle` sees an empty one.
+    fn max_body(&self) -> Option<usize> {
+        None
+    }
+
+    /// Answers a request of these methods, whose body has arrived whole. The server strips the
+    /// body of the answer to HEAD.
+    ///
+    /// The future is dropped when the client goes away, and so is the body of the answer: work
+    /// that takes long ends then.
+    fn handle(&self, request: http::Request<Bytes>) -> BoxFuture<'static, Response>;
 }
 
 /// Where a route is served.
@@ -94,13 +104,15 @@ impl Routes {
 
 /// A body that is there already.
 pub fn full_body(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).boxed()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 /// A handler made of an async function.
 pub fn handler<F, A>(answer: F) -> Arc<dyn Handler>
 where
-    F: Fn(http::request::Parts) -> A + Send + Sync + 'static,
+    F: Fn(http::Request<Bytes>) -> A + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
     Arc::new(Answer(answer))
@@ -110,10 +122,10 @@ struct Answer<F>(F);
 
 impl<F, A> Handler for Answer<F>
 where
-    F: Fn(http::request::Parts) -> A + Send + Sync,
+    F: Fn(http::Request<Bytes>) -> A + Send + Sync,
     A: Future<Output = Response> + Send + 'static,
 {
-    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
+    fn handle(&self, request: http::Request<Bytes>) -> BoxFuture<'static, Response> {
         Box::pin((self.0)(request))
     }
 }

@@ -12,7 +12,7 @@ use prometheus::proto::MetricFamily;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::connection::plain;
+use super::texts::plain;
 use crate::component::{
     AgentPage, Handler, Health, HealthReport, HealthSnapshot, LegReport, Listener, Phase,
     PipelineReport, Response, Route, Shortage, Status, Subject, full_body, handler,

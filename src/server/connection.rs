@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
@@ -17,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Credentials;
+use super::body;
 use super::deadlines::{Busy, ConnectionWatch, Watched};
 use super::metrics::{ConnectionRejection, Metrics};
-use crate::component::{Body, Handler, Response, full_body};
+use super::texts::plain;
+use crate::component::{Body, Handler, Response};
 
 /// The longest head of a request in bytes, including the request line.
 const HEAD_SIZE: usize = 16 << 10;
@@ -66,17 +69,18 @@ impl Site {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let metrics = self.metrics.clone();
+        let seen = watch.clone();
         let answer = |request| {
-            let site = Arc::clone(&self);
-            async move { site.answer(request).await }
+            let (site, watch) = (Arc::clone(&self), seen.clone());
+            async move { site.answer(request, &watch).await }
         };
         drive(socket, watch, answer, &metrics, stop).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        // No route reads a body. If more of it arrives than hyper can skip at once, hyper closes
+    async fn answer(&self, request: Request<Incoming>, watch: &ConnectionWatch) -> Response {
+        // If a body isn't read and more of it arrives than hyper can skip at once, hyper closes
         // the connection after the answer.
-        let (head, _body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let route = self.route(head.uri.path());
         let label = route.map_or(&self.other, |(path, _)| path);
         let admitted = self.admits(&head).await;
@@ -85,7 +89,17 @@ impl Site {
             Some((_, handler)) if !handler.methods().contains(&head.method) => {
                 method_not_allowed(handler.methods())
             }
-            Some((_, handler)) => handler.handle(head).await,
+            Some((_, handler)) => match handler.max_body() {
+                None => {
+                    handler
+                        .handle(Request::from_parts(head, Bytes::new()))
+                        .await
+                }
+                Some(max) => match body::read(body, max, watch).await {
+                    Ok(body) => handler.handle(Request::from_parts(head, body)).await,
+                    Err(unread) => unread.response(),
+                },
+            },
             None if !READ.contains(&head.method) => method_not_allowed(&READ),
             None if head.uri.path() == "/" => plain(StatusCode::OK, self.index()),
             None => plain(StatusCode::NOT_FOUND, self.not_found()),
@@ -196,15 +210,6 @@ pub(super) async fn drive<S, A, F>(
     }
 }
 
-/// A plain text answer.
-pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(full_body(text));
-    *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
-}
-
 /// Whether a path has the segments of a route; a segment in braces matches any text.
 fn matches(route: &str, path: &str) -> bool {
     let mut segments = path.split('/');
@@ -233,12 +238,12 @@ struct Watching {
 
 impl hyper::body::Body for Watching {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -59,6 +59,8 @@ struct ConnectionState {
 enum ConnectionPhase {
     /// Waiting for the head of a request.
     Head,
+    /// The body of a request is being read, which has a deadline of its own.
+    Body,
     /// A request is being answered.
     Busy,
     /// The answer has been handed to the socket; another request may follow.
@@ -121,12 +123,24 @@ impl ConnectionWatch {
         self.enter(ConnectionPhase::Head);
     }
 
+    /// The rest of the request that has just begun is awaited.
+    pub(super) fn receiving(&self) {
+        self.enter(ConnectionPhase::Body);
+    }
+
+    /// The whole request is there.
+    pub(super) fn received(&self) {
+        self.enter(ConnectionPhase::Busy);
+    }
+
     /// Compared to decide which connection is closed first.
     pub(super) fn rank(&self) -> Rank {
         let state = *self.lock();
         match (state.phase, state.blocked) {
             (_, Some(since)) => Rank(1, since),
-            (ConnectionPhase::Head | ConnectionPhase::Idle, None) => Rank(0, state.since),
+            (ConnectionPhase::Head | ConnectionPhase::Body | ConnectionPhase::Idle, None) => {
+                Rank(0, state.since)
+            }
             (ConnectionPhase::Busy, None) => Rank(2, state.since),
         }
     }
@@ -134,7 +148,8 @@ impl ConnectionWatch {
     /// Whether a request is being answered, or its answer waits for the client to read.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.lock();
-        state.phase == ConnectionPhase::Busy || state.blocked.is_some()
+        let busy = matches!(state.phase, ConnectionPhase::Body | ConnectionPhase::Busy);
+        busy || state.blocked.is_some()
     }
 
     fn deadline(&self) -> Option<(Instant, Option<ConnectionRejection>)> {
@@ -151,7 +166,7 @@ impl ConnectionWatch {
                 Some(ConnectionRejection::SlowHead),
             )),
             ConnectionPhase::Idle => Some((state.since + self.timeouts.idle, None)),
-            ConnectionPhase::Busy => None,
+            ConnectionPhase::Body | ConnectionPhase::Busy => None,
         }
     }
 

@@ -11,13 +11,15 @@
 //!
 //! Components register [`Route`]s. [`Server::bind`] groups them by address and binds those,
 //! [`Server::run`] answers requests: GET and HEAD, unless a route allows other methods. A route
-//! doesn't get the body of a request.
+//! gets the body of a request if it says how long that may be; otherwise it isn't read.
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|
 //! | connections of a listener | 256 | another gives way, `displaced` |
 //! | head of a request | 16 KiB, 100 headers | 431, `malformed` |
 //! | time for the head | 10 s | closed, `slow_head` |
+//! | body of a request | the route's own bound | 413 |
+//! | time for the body | 10 s | 408 |
 //! | time between two requests | 120 s | closed |
 //! | time for the client to take the next part | 30 s | closed, `slow_read` |
 //! | TLS handshake | 10 s | closed, `tls_handshake` |
@@ -37,6 +39,7 @@
 mod accept;
 mod agent;
 mod auth;
+mod body;
 mod connection;
 mod deadlines;
 mod listening;
@@ -44,6 +47,7 @@ mod metrics;
 mod opening;
 mod refusals;
 mod seats;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,6 +1,7 @@
 //! The server over real sockets on loopback.
 
 mod binding;
+mod bodies;
 mod crowd;
 mod hostile;
 mod protection;
@@ -10,14 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::connection::plain;
+use super::texts::plain;
 use super::*;
 use crate::component::{Handler, Listener, Phase, Response, Subject, handler};
 use crate::telemetry::TelemetrySettings;
@@ -36,7 +36,13 @@ struct Rig {
 
 impl Rig {
     async fn start(config: ListenerConfig) -> Self {
+        Self::with(config, Vec::new()).await
+    }
+
+    /// With more routes.
+    async fn with(config: ListenerConfig, more: Vec<Route>) -> Self {
         let routes = Routes::new();
+        more.into_iter().for_each(|route| routes.register(route));
         routes.register(route(Listener::Agent, "/big", "test"));
         routes.register(Route {
             handler: handler(async |_| panic!("a handler that breaks")),
@@ -108,7 +114,7 @@ impl Handler for Told {
         &[Method::POST]
     }
 
-    fn handle(&self, _: Parts) -> BoxFuture<'static, Response> {
+    fn handle(&self, _: Request<Bytes>) -> BoxFuture<'static, Response> {
         Box::pin(std::future::ready(plain(StatusCode::OK, "told\n")))
     }
 }

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use foghorn::component::{
     BuildContext, BuiltExporter, Discards, DropReason, Now, Response, Routes, Sink,
 };
@@ -88,14 +89,12 @@ impl Exporter {
 
     /// The answer to a scraper with this `Accept` header.
     pub async fn answer(&self, accept: &str) -> Response {
-        let (parts, ()) = Request::builder()
+        let request = Request::builder()
             .uri("/metrics")
             .header(ACCEPT, accept)
-            .body(())
-            .unwrap()
-            .into_parts();
+            .body(Bytes::new());
         let handler = Arc::clone(&self.routes.all()[0].handler);
-        handler.handle(parts).await
+        handler.handle(request.unwrap()).await
     }
 
     /// The page that such a scraper gets.

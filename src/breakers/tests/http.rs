@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{Method, Request, StatusCode};
 
@@ -42,8 +43,8 @@ impl Scene {
 }
 
 async fn ask(route: &Route, path: &str) -> (StatusCode, String) {
-    let (parts, ()) = Request::get(path).body(()).unwrap().into_parts();
-    let response = route.handler.handle(parts).await;
+    let request = Request::get(path).body(Bytes::new()).unwrap();
+    let response = route.handler.handle(request).await;
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())

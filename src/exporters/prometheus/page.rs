@@ -4,7 +4,7 @@
 //! slowly occupies none of them, since each piece is made only when it is needed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,8 +55,8 @@ impl PageHandler {
 }
 
 impl Handler for PageHandler {
-    fn handle(&self, request: http::request::Parts) -> BoxFuture<'static, Response> {
-        let mut accepted = Accepted::from_headers(&request.headers);
+    fn handle(&self, request: http::Request<Bytes>) -> BoxFuture<'static, Response> {
+        let mut accepted = Accepted::from_headers(request.headers());
         if !self.settings.openmetrics {
             accepted.format = Format::Text;
         }
@@ -74,7 +74,7 @@ impl Handler for PageHandler {
                 (page, first)
             };
             let (page, first) = lane.run(begin).await;
-            let body = StreamBody::new(pieces(page, first, lane).map(Ok::<_, Infallible>));
+            let body = StreamBody::new(pieces(page, first, lane).map(Ok::<_, io::Error>));
             let mut response = Response::new(BodyExt::boxed(body));
             let headers = response.headers_mut();
             headers.insert(

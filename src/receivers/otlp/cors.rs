@@ -11,7 +11,7 @@
 //! Without `allowed_origins` no header of it is sent. It restricts only browsers, which obey it;
 //! to authenticate senders, use `auth`.
 
-use http_body_util::{BodyExt as _, Full};
+use bytes::Bytes;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -20,7 +20,7 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use crate::component::Body;
+use crate::component::{Body, full_body};
 use crate::yaml::{FromValue, PlacedNode};
 
 /// Headers that a page may always send; JSON needs `content-type`.
@@ -57,7 +57,7 @@ impl Cors {
         if method != Method::OPTIONS || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
         }
-        let mut response = Response::new(Full::default().boxed());
+        let mut response = Response::new(full_body(Bytes::new()));
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         headers.insert(

@@ -20,7 +20,7 @@ use super::door::ListenerContext;
 use super::ingest::{Encoding, IngestOutcome};
 use super::rejection::RequestRejection;
 use super::warning;
-use crate::component::Body;
+use crate::component::{Body, full_body};
 use crate::pdata::Signal;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -182,7 +182,7 @@ fn respond(message: Bytes) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     let body = Full::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(body.boxed());
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
@@ -206,7 +206,7 @@ fn reject(rejection: &RequestRejection) -> Response<Body> {
 }
 
 fn status_only(status: http::StatusCode, headers: HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Full::default().boxed());
+    let mut response = Response::new(full_body(Bytes::new()));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

@@ -1,7 +1,6 @@
 //! OTLP over HTTP: `POST /v1/metrics`, `/v1/traces` and `/v1/logs`, protobuf or JSON.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -13,7 +12,7 @@ use super::door::ListenerContext;
 use super::ingest::{Encoding, IngestOutcome};
 use super::rejection::RequestRejection;
 use super::warning;
-use crate::component::Body;
+use crate::component::{Body, full_body};
 use crate::pdata::Signal;
 
 /// What one HTTP listener serves: its door, its paths, and which web pages may use it.
@@ -163,7 +162,7 @@ fn unrecognised(encoding: Encoding) -> Response<Body> {
 }
 
 fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(body).boxed());
+    let mut response = Response::new(full_body(body));
     *response.status_mut() = status;
     let content_type = match encoding {
         Encoding::Protobuf => HeaderValue::from_static("application/x-protobuf"),
@@ -176,7 +175,7 @@ fn with_type(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Bo
 }
 
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(text.into()).boxed());
+    let mut response = Response::new(full_body(text));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     response

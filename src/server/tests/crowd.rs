@@ -55,6 +55,20 @@ async fn strangers_that_say_nothing_keep_no_probe_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slow_senders_keep_no_probe_out() {
+    let _stopped = stop_the_clock();
+    let rig = Rig::with(ListenerConfig::ephemeral(), vec![bodies::echo()]).await;
+    rig.health.enter(Phase::Running);
+    let begin = || async {
+        let mut stream = rig.connect().await;
+        let head = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
+        stream.write_all(head).await.unwrap();
+        stream
+    };
+    crowded(begin, &rig).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn slow_readers_keep_no_probe_out() {
     let _stopped = stop_the_clock();
     let rig = Rig::start(ListenerConfig::ephemeral()).await;

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::Request;
@@ -21,10 +22,9 @@ async fn answer(rig: &Rig, accept: &str, encoding: &str) -> Response {
     let request = Request::builder()
         .header(ACCEPT, accept)
         .header(ACCEPT_ENCODING, encoding)
-        .body(());
-    let (parts, ()) = request.unwrap().into_parts();
+        .body(Bytes::new());
     let pages = PageHandler::new(Arc::clone(&rig.shared), Arc::clone(&rig.settings), None);
-    pages.handle(parts).await
+    pages.handle(request.unwrap()).await
 }
 
 #[tokio::test]

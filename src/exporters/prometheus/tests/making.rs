@@ -1,5 +1,6 @@
 //! On which threads a page is made.
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Request;
 
@@ -8,8 +9,8 @@ use crate::component::Handler as _;
 
 /// The whole page as it is served.
 async fn served(pages: &PageHandler) -> String {
-    let (parts, ()) = Request::builder().body(()).unwrap().into_parts();
-    let body = pages.handle(parts).await.into_body();
+    let request = Request::builder().body(Bytes::new()).unwrap();
+    let body = pages.handle(request).await.into_body();
     let bytes = body.collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
