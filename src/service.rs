@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::tasks::{TaskEnd, TaskOutcome};
 use self::tasks::{TaskRole, Tasks};
 use crate::breakers::{self, BreakerWatch};
-use crate::component::{BuildContext, Extension, Health, Phase, Routes};
+use crate::component::{BuildContext, ComponentId, Extension, Health, Phase, ProgramInput, Routes};
 use crate::config::{Config, MetricsPage, ShutdownConfig};
 use crate::history;
 use crate::pipeline::{
@@ -43,6 +43,7 @@ use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
+use crate::window::Shelf;
 use crate::yaml;
 
 /// How long receivers may take to hand over what they have accepted before the pipelines close.
@@ -118,6 +119,7 @@ impl Service {
                 endpoints: Arc::clone(&surroundings.endpoints),
                 signals: Vec::new(),
                 guard: None,
+                inputs: surroundings.inputs.clone(),
                 windows: surroundings.windows.clone(),
                 translation: Arc::default(),
             };
@@ -166,6 +168,17 @@ impl Service {
     /// The registry of the remote endpoints that have a breaker.
     pub fn endpoints(&self) -> Arc<Endpoints> {
         Arc::clone(&self.surroundings.endpoints)
+    }
+
+    /// Where the surrounding program pushes what the receiver `embedded` of this id takes; `None`
+    /// if there is no such receiver. Refuses everything once the service ends.
+    pub fn input(&self, id: &ComponentId) -> Option<ProgramInput> {
+        self.surroundings.inputs.get(id)
+    }
+
+    /// The history that the `window` processors keep, each under its id.
+    pub fn windows(&self) -> Shelf {
+        self.surroundings.windows.clone()
     }
 
     /// The HTTP routes of the components; complete once the service has started.

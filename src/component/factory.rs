@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{
-    ComponentId, Exporter, Extension, Health, Intake, Processor, Receiver, ResourceClaim, Routes,
-    Sink,
+    ComponentId, Exporter, Extension, Health, Intake, Processor, ProgramInputs, Receiver,
+    ResourceClaim, Routes, Sink,
 };
 use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints, PollConfig};
@@ -254,6 +254,8 @@ pub struct BuildContext {
     pub signals: Vec<Signal>,
     /// How its fetches are guarded, if it pulls and a pipeline of its has `resilience`.
     pub guard: Option<Arc<resilience::Settings>>,
+    /// Where it registers what the surrounding program calls, if it takes calls.
+    pub inputs: ProgramInputs,
     /// Where it keeps history, if it does.
     pub windows: Shelf,
     /// How the pipeline's metrics are shown in Prometheus's terms: as by the first of its exporters
@@ -274,6 +276,7 @@ impl BuildContext {
             endpoints: Arc::new(Endpoints::new(resilience::DEFAULT_MAX_ENDPOINTS, stop)),
             signals: Signal::ALL.to_vec(),
             guard: None,
+            inputs: ProgramInputs::default(),
             windows: Shelf::default(),
             translation: Arc::default(),
         }

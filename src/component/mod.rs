@@ -14,6 +14,7 @@ mod factory;
 mod health;
 mod http;
 mod id;
+mod inputs;
 mod intake;
 mod pages;
 
@@ -35,6 +36,7 @@ pub use health::{
 };
 pub use http::{Body, Handler, Listener, Response, Route, Routes, full_body, handler};
 pub use id::{ComponentId, InvalidId};
+pub use inputs::{ProgramInput, ProgramInputs, PushError};
 pub use intake::{Admission, Intake, Origin, Refusal};
 pub use pages::{AGENT, AgentPage};
 

@@ -23,7 +23,9 @@ use super::probe::{Probe, ProbedRoom};
 use super::queue::Inlet;
 use super::vote::Voter;
 use super::worker::PipelineTask;
-use crate::component::{BuildContext, ComponentId, Health, Intake, Policy, Receiver, Routes};
+use crate::component::{
+    BuildContext, ComponentId, Health, Intake, Policy, ProgramInputs, Receiver, Routes,
+};
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
 use crate::resilience::{self, Endpoints};
@@ -44,6 +46,8 @@ pub struct Surroundings {
     pub routes: Routes,
     /// The remote endpoints that they guard.
     pub endpoints: Arc<Endpoints>,
+    /// Where those register that take calls of the surrounding program.
+    pub inputs: ProgramInputs,
     /// Where they keep history.
     pub windows: Shelf,
     /// Cancelled when nothing new is to be admitted and no fetch goes on.
@@ -70,6 +74,7 @@ impl Surroundings {
             health: Health::new(),
             routes: Routes::new(),
             endpoints: Arc::new(endpoints),
+            inputs: ProgramInputs::default(),
             windows: Shelf::default(),
             stopping,
         }
@@ -377,6 +382,7 @@ impl<'a> GraphBuilder<'a> {
             endpoints: Arc::clone(&self.surroundings.endpoints),
             signals: self.config.signals_to(id),
             guard: None,
+            inputs: self.surroundings.inputs.clone(),
             windows: self.surroundings.windows.clone(),
             translation: Arc::default(),
         }

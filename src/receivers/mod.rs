@@ -1,4 +1,5 @@
-//! The components through which data enters the agent: `betanet`, `node` and `otlp`.
+//! The components through which data enters the agent: `betanet`, `node` and `otlp`; `embedded` for
+//! a program that the agent is part of.
 //!
 //! A pull receiver implements one [`scrape::Scraper`] per endpoint. The controller in [`scrape`]
 //! does the rest for all of them: it decides when to poll, and writes the series about the polls.
@@ -8,6 +9,7 @@
 //! `scrape`.
 
 pub mod betanet;
+pub mod embedded;
 pub mod node;
 pub mod otlp;
 pub mod scrape;
