@@ -29,4 +29,5 @@ pub use model::{
     Summary,
 };
 pub use names::{FamilyNames, is_legacy_name};
+pub use number::canonical;
 pub use page::{Chunks, page};

@@ -38,7 +38,7 @@ pub(super) fn seconds(out: &mut Vec<u8>, millis: i64) {
 
 /// A bucket's bound or a quantile, written as Go writes it, for which OpenMetrics has a
 /// canonical form: `0.5`, `1.0`, `1e+06`. Text 0.0.4 has `1` for `1.0`.
-pub(super) fn canonical(number: f64) -> String {
+pub fn canonical(number: f64) -> String {
     if !number.is_finite() {
         return special(number).to_owned();
     }

@@ -5,6 +5,7 @@
 //! **Architecture Invariant:** reads snapshots on threads of its own. Whoever asks for much waits
 //! alone, and neither a pipeline nor another page waits with them.
 
+mod source;
 mod stats;
 
 use std::sync::Arc;

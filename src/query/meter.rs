@@ -1,8 +1,8 @@
 //! What a query may use, and what it has used.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use super::{QueryError, QueryErrorKind};
+use super::{QueryError, QueryErrorKind, SourceRoom};
 
 /// What a query may use.
 #[derive(Clone, Debug)]
@@ -35,6 +35,21 @@ pub enum Interruption {
     TimedOut,
     /// Nobody waits for it.
     Cancelled,
+}
+
+impl From<Interruption> for QueryError {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::TimedOut => Self::new(
+                QueryErrorKind::Timeout,
+                "query timed out in expression evaluation",
+            ),
+            Interruption::Cancelled => Self::new(
+                QueryErrorKind::Canceled,
+                "query was canceled in expression evaluation",
+            ),
+        }
+    }
 }
 
 /// How many points are looked at between two looks at whether to go on. A look costs less
@@ -74,14 +89,7 @@ impl<'a> Meter<'a> {
         self.until_look.set(BETWEEN_LOOKS);
         match (self.interrupted)() {
             None => Ok(()),
-            Some(Interruption::TimedOut) => Err(QueryError::new(
-                QueryErrorKind::Timeout,
-                "query timed out in expression evaluation",
-            )),
-            Some(Interruption::Cancelled) => Err(QueryError::new(
-                QueryErrorKind::Canceled,
-                "query was canceled in expression evaluation",
-            )),
+            Some(interruption) => Err(interruption.into()),
         }
     }
 
@@ -121,6 +129,41 @@ impl<'a> Meter<'a> {
         charge.taken.0 += samples;
         charge.taken.1 += bytes;
         Ok(())
+    }
+}
+
+/// The room of one selection.
+pub(super) struct SelectionRoom<'m> {
+    meter: &'m Meter<'m>,
+    charge: RefCell<Charge<'m>>,
+}
+
+impl<'m> SelectionRoom<'m> {
+    pub(super) fn new(meter: &'m Meter<'m>) -> Result<Self, QueryError> {
+        let charge = RefCell::new(meter.charge(0, 0)?);
+        Ok(Self { meter, charge })
+    }
+}
+
+impl SourceRoom for SelectionRoom<'_> {
+    fn work(&self, points: usize) -> Result<(), QueryError> {
+        self.meter.work(points)
+    }
+
+    fn hold(&self, bytes: usize) -> Result<(), QueryError> {
+        self.meter.grow(&mut self.charge.borrow_mut(), 0, bytes)
+    }
+
+    fn release(&self, bytes: usize) {
+        self.charge.borrow_mut().shrink(bytes);
+    }
+}
+
+impl Charge<'_> {
+    fn shrink(&mut self, bytes: usize) {
+        let given = bytes.min(self.taken.1);
+        self.taken.1 -= given;
+        self.bytes.set(self.bytes.get() - given);
     }
 }
 

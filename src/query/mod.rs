@@ -62,7 +62,8 @@ pub use histogram::{HistogramBucket, NativeHistogram};
 pub use labels::{LabelPair, LabelSet};
 pub use meter::{Interruption, QueryLimits};
 pub use source::{
-    LabelMatcher, MatchKind, STALE, SelectedSeries, SeriesPoints, SeriesSource, is_stale,
+    LabelMatcher, MatchKind, STALE, SelectedSeries, SeriesPoints, SeriesSource, SourceRoom,
+    is_stale,
 };
 pub use strand::PointValue;
 

@@ -91,10 +91,30 @@ pub trait SelectedSeries {
     fn read(&mut self, from: i64, to: i64, into: &mut SeriesPoints) -> Result<(), QueryError>;
 }
 
+/// What a source may use while it selects and reads. It is given back once the selection is
+/// no longer needed.
+pub trait SourceRoom {
+    /// Work that is like that on so many points: now and then asks whether to go on.
+    ///
+    /// # Errors
+    /// If the query is to end.
+    fn work(&self, points: usize) -> Result<(), QueryError>;
+
+    /// Takes room for so many bytes.
+    ///
+    /// # Errors
+    /// If the query would hold more than it may.
+    fn hold(&self, bytes: usize) -> Result<(), QueryError>;
+
+    /// Gives room back that was taken.
+    fn release(&self, bytes: usize);
+}
+
 /// A store that can be asked.
 pub trait SeriesSource {
     /// The series that every matcher wants and that may have points from one time to
-    /// another, in the order of their labels.
+    /// another. Their order decides where values are equal, and is the same each time; series
+    /// that are read from one place stand next to each other.
     ///
     /// # Errors
     /// A store that refuses the selection says why.
@@ -103,5 +123,6 @@ pub trait SeriesSource {
         matchers: &[LabelMatcher],
         from: i64,
         to: i64,
+        room: &'a dyn SourceRoom,
     ) -> Result<Vec<Box<dyn SelectedSeries + 'a>>, QueryError>;
 }

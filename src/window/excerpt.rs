@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::{Chunk, Plain};
-use super::layout::SharedLayout;
+use super::layout::{Division, SharedLayout};
 use super::ring::Ring;
 use super::timeline::Timelines;
 
@@ -62,6 +62,14 @@ impl Excerpt {
     pub fn points(&self) -> usize {
         let sealed: usize = self.chunks.iter().map(|chunk| chunk.count as usize).sum();
         sealed + self.tail.times.len()
+    }
+
+    /// How the points of a histogram or summary are divided: chunk by chunk, so the same may come
+    /// several times.
+    pub fn divisions(&self) -> impl Iterator<Item = Division<'_>> {
+        let sealed = self.chunks.iter().filter_map(|chunk| chunk.layout());
+        let layouts = sealed.chain(&self.tail_layout);
+        layouts.filter_map(|layout| layout.division())
     }
 
     /// Whether all that was asked for lies in `(from, to]`.

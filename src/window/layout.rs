@@ -33,7 +33,31 @@ pub(super) enum Layout {
     },
 }
 
+/// How the points of a histogram with explicit bounds, or of a summary, are divided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Division<'a> {
+    /// The bounds without infinity, or the quantiles; ascending.
+    pub at: &'a [f64],
+    /// Whether the points have a sum.
+    pub has_sum: bool,
+}
+
 impl Layout {
+    /// How the points are divided; `None` for those that aren't by numbers of their own.
+    pub(super) fn division(&self) -> Option<Division<'_>> {
+        match self {
+            Self::Number | Self::Exponential { .. } => None,
+            Self::Histogram { bounds, has_sum } => Some(Division {
+                at: bounds,
+                has_sum: *has_sum,
+            }),
+            Self::Summary { quantiles } => Some(Division {
+                at: quantiles,
+                has_sum: true,
+            }),
+        }
+    }
+
     /// The layout of a stale marker in a series that has no other point.
     pub(super) fn bare(kind: ValueKind) -> Self {
         match kind {

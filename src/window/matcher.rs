@@ -90,6 +90,35 @@ impl Matcher {
         Ok(matcher)
     }
 
+    /// The condition that the value is one of these texts.
+    #[must_use]
+    pub fn among(name: &str, mut texts: Vec<String>) -> Self {
+        texts.sort_unstable();
+        let matches_empty = texts.first().is_some_and(String::is_empty);
+        Self {
+            name: name.to_owned(),
+            test: Test::Among(texts),
+            negated: false,
+            matches_empty,
+        }
+    }
+
+    /// The condition that the whole value matches an expression that somebody else has compiled,
+    /// or that it doesn't. `text` is the expression as it was written: a mere choice of texts is
+    /// looked up and not tried.
+    #[must_use]
+    pub fn compiled(name: &str, text: &str, regex: &Regex, negated: bool) -> Self {
+        let test = choice(text).unwrap_or_else(|| Test::Regex(regex.clone()));
+        let mut matcher = Self {
+            name: name.to_owned(),
+            test,
+            negated,
+            matches_empty: false,
+        };
+        matcher.matches_empty = matcher.matches("");
+        matcher
+    }
+
     /// The label's name; `__name__` is the metric's.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -145,6 +174,12 @@ impl Matcher {
         })
     }
 
+    /// Whether it has to be tried, since it is more than a choice of texts.
+    #[must_use]
+    pub fn is_expression(&self) -> bool {
+        matches!(self.test, Test::Regex(_))
+    }
+
     /// The texts that alone fulfil the condition, if they are known.
     pub(super) fn texts(&self) -> Option<&[String]> {
         match &self.test {
@@ -157,10 +192,8 @@ impl Matcher {
 }
 
 fn expression(name: &str, value: &str) -> Result<Test, MatcherError> {
-    if value.chars().all(|c| c == '|' || is_plain(c)) && value.len() < LIMIT {
-        let mut texts: Vec<String> = value.split('|').map(str::to_owned).collect();
-        texts.sort_unstable();
-        return Ok(Test::Among(texts));
+    if let Some(choice) = choice(value) {
+        return Ok(choice);
     }
     let go = from_go(value);
     // By itself first, so that a parenthesis too many isn't balanced by ours.
@@ -188,6 +221,16 @@ fn expression(name: &str, value: &str) -> Result<Test, MatcherError> {
             reason: last_line(&error.to_string()),
         }),
     }
+}
+
+/// The texts among which an expression is a choice, if it is nothing else.
+fn choice(expression: &str) -> Option<Test> {
+    let plain = expression.chars().all(|c| c == '|' || is_plain(c));
+    (plain && expression.len() < LIMIT).then(|| {
+        let mut texts: Vec<String> = expression.split('|').map(str::to_owned).collect();
+        texts.sort_unstable();
+        Test::Among(texts)
+    })
 }
 
 fn is_plain(c: char) -> bool {

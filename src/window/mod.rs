@@ -107,6 +107,7 @@ pub use digest::Digest;
 pub use error::{Corrupt, StoreRefusal};
 pub use excerpt::Excerpt;
 pub use id::{LabelTexts, RingId};
+pub use layout::Division;
 pub use matcher::{MatchOperator, Matcher, MatcherError};
 pub use point::{
     STALE, StoredExponential, StoredHistogram, StoredPoint, StoredSummary, ValueKind, is_stale,

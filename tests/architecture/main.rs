@@ -83,7 +83,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Shows what the windows remember.
-    ("history", &["component", "lane", "window"]),
+    (
+        "history",
+        &["component", "exposition", "lane", "query", "window"],
+    ),
     // Watches the breakers from beside the pipelines.
     (
         "breakers",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::lib::{
     LabelMatcher, LabelPair, LabelSet, NativeHistogram, QueryError, STALE, SelectedSeries,
-    SeriesPoints, SeriesSource,
+    SeriesPoints, SeriesSource, SourceRoom,
 };
 use super::random::Dice;
 
@@ -60,6 +60,7 @@ impl SeriesSource for DataSet {
         matchers: &[LabelMatcher],
         _from: i64,
         _to: i64,
+        _room: &'a dyn SourceRoom,
     ) -> Result<Vec<Box<dyn SelectedSeries + 'a>>, QueryError> {
         let wanted = self.0.iter().filter(|series| {
             matchers

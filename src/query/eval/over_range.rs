@@ -7,6 +7,7 @@ use super::super::error::same_labels;
 use super::super::expression::{Expression, Selector, Shift, Subquery};
 use super::super::functions::{RangeFunction, Window};
 use super::super::grid::StepGrid;
+use super::super::meter::SelectionRoom;
 use super::super::strand::Strand;
 use super::super::{LabelSet, QueryError, SeriesPoints, ValueSeries, is_stale};
 use super::selector::bytes;
@@ -163,7 +164,9 @@ impl Evaluation<'_> {
         let from = windows.end(0).saturating_sub(windows.range) + 1;
         let to = windows.end(windows.ends.steps - 1);
         let mut points = SeriesPoints::default();
-        for mut series in self.source.select(&selector.matchers, from, to)? {
+        let selection = SelectionRoom::new(self.meter)?;
+        let matchers = &selector.matchers;
+        for mut series in self.source.select(matchers, from, to, &selection)? {
             self.read(&mut *series, (from, to), &mut points)?;
             drop_stale(&mut points);
             let held = points.times.len() + points.histograms.len();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::expression::Selector;
 use super::super::grid::StepGrid;
+use super::super::meter::SelectionRoom;
 use super::super::strand::{PointValue, Strand};
 use super::super::{QueryError, SelectedSeries, SeriesPoints, is_stale};
 use super::{Evaluation, StrandSink};
@@ -22,7 +23,9 @@ impl Evaluation<'_> {
         let offset = selector.shift.offset;
         let from = looked_at.start - offset - self.options.lookback + 1;
         let to = looked_at.end() - offset;
-        let found = self.source.select(&selector.matchers, from, to)?;
+        let selection = SelectionRoom::new(self.meter)?;
+        let matchers = &selector.matchers;
+        let found = self.source.select(matchers, from, to, &selection)?;
         let _room = self.hold(grid)?;
         let mut points = SeriesPoints::default();
         for mut series in found {

@@ -42,6 +42,7 @@ impl SeriesSource for Written {
         matchers: &[LabelMatcher],
         _from: i64,
         _to: i64,
+        _room: &'a dyn SourceRoom,
     ) -> Result<Vec<Box<dyn SelectedSeries + 'a>>, QueryError> {
         let wanted = self.0.iter().filter(|(labels, _)| {
             let mut matchers = matchers.iter();

@@ -1,0 +1,297 @@
+//! Lists of series, labels and metrics.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::query::{Interruption, LabelMatcher, LabelSet, QueryError, SourceRoom};
+use crate::window::{SharedWindows, ValueKind};
+
+use super::HistorySource;
+use super::derived::{NAME, dividing_label, part_labels, suffixes};
+use super::find::{SeriesGroup, groups};
+
+/// What is known of a metric.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) struct MetricMetadata {
+    /// The name of its family on the page.
+    pub(in super::super) name: Arc<str>,
+    /// `gauge`, `counter`, `histogram` or `summary`.
+    pub(in super::super) kind: &'static str,
+    /// What it is.
+    pub(in super::super) help: Arc<str>,
+    /// Its unit in words.
+    pub(in super::super) unit: Arc<str>,
+}
+
+/// What lists may take.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Points of work between two questions whether to go on, which takes less than a millisecond.
+const BETWEEN_QUESTIONS: usize = 65_536;
+
+impl HistorySource {
+    /// The series that every matcher of one of the sets wants and that may have points from one
+    /// time to another, sorted, and whether there are more than `limit`.
+    ///
+    /// # Errors
+    /// If that would take too much memory, or the source was interrupted.
+    pub(in super::super) fn series(
+        &self,
+        sets: &[Vec<LabelMatcher>],
+        from: i64,
+        to: i64,
+        limit: usize,
+    ) -> Result<(Vec<LabelSet>, bool), QueryError> {
+        let room = ListingRoom::new(&*self.interrupted);
+        let mut found = Vec::new();
+        for set in sets {
+            self.each(set, (from, to), &room, |labels| {
+                found.push(labels);
+            })?;
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(cut(found, limit))
+    }
+
+    /// The names of the labels of those series, sorted, and whether there are more than `limit`.
+    /// Without a set these are all that are known, whatever the times.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    pub(in super::super) fn label_names(
+        &self,
+        sets: &[Vec<LabelMatcher>],
+        from: i64,
+        to: i64,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), QueryError> {
+        let room = ListingRoom::new(&*self.interrupted);
+        let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+        if sets.is_empty() {
+            for store in &self.stores {
+                names.extend(store.lock().label_names());
+                let kinds = kinds(store);
+                let dividing = kinds.into_iter().filter_map(dividing_label);
+                names.extend(dividing.map(Arc::from));
+            }
+        }
+        for set in sets {
+            for group in groups(&self.stores, set, (from, to), &room)? {
+                for label in group.labels.iter() {
+                    if !names.contains(&label.name) {
+                        names.insert(Arc::clone(&label.name));
+                    }
+                }
+                let mut parts = group.parts.iter();
+                let label = parts.find_map(|part| part.label());
+                names.extend(label.map(|(name, _)| Arc::from(name)));
+            }
+        }
+        Ok(cut(texts(names), limit))
+    }
+
+    /// The values of a label of those series, sorted, and whether there are more than `limit`.
+    /// Without a set these are all that are known, whatever the times.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    pub(in super::super) fn label_values(
+        &self,
+        name: &str,
+        sets: &[Vec<LabelMatcher>],
+        from: i64,
+        to: i64,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), QueryError> {
+        let room = ListingRoom::new(&*self.interrupted);
+        let mut values: BTreeSet<Arc<str>> = BTreeSet::new();
+        let divides = [ValueKind::Histogram, ValueKind::Summary]
+            .into_iter()
+            .any(|kind| dividing_label(kind) == Some(name));
+        if sets.is_empty() && name == NAME {
+            for store in &self.stores {
+                values.extend(shown_names(store));
+            }
+        } else if sets.is_empty() && !divides {
+            for store in &self.stores {
+                values.extend(store.lock().label_values(name));
+            }
+        } else {
+            let all = [Vec::new()];
+            for set in if sets.is_empty() { &all } else { sets } {
+                for group in groups(&self.stores, set, (from, to), &room)? {
+                    add_values(name, &group, &room, &mut values)?;
+                }
+            }
+        }
+        Ok(cut(texts(values), limit))
+    }
+
+    /// What is known of the metrics, or of one, sorted by name: of `limit` names at most. A metric
+    /// that has several types, units or texts is there several times.
+    pub(in super::super) fn metadata(
+        &self,
+        metric: Option<&str>,
+        limit: usize,
+    ) -> Vec<MetricMetadata> {
+        let mut known: BTreeMap<Arc<str>, BTreeSet<MetricMetadata>> = BTreeMap::new();
+        for store in &self.stores {
+            let windows = store.lock();
+            let metrics = windows.metrics();
+            for (name, info) in metrics.filter(|(name, _)| metric.is_none_or(|m| ***name == *m)) {
+                known
+                    .entry(Arc::clone(name))
+                    .or_default()
+                    .insert(MetricMetadata {
+                        name: Arc::clone(name),
+                        kind: word(info.kind),
+                        help: Arc::clone(&info.description),
+                        unit: Arc::clone(&info.unit),
+                    });
+            }
+        }
+        known.into_values().take(limit).flatten().collect()
+    }
+
+    /// Shows the labels of every series that a set wants.
+    fn each(
+        &self,
+        set: &[LabelMatcher],
+        span: (i64, i64),
+        room: &ListingRoom<'_>,
+        mut show: impl FnMut(LabelSet),
+    ) -> Result<(), QueryError> {
+        for group in groups(&self.stores, set, span, room)? {
+            if group.parts.is_empty() {
+                show(group.labels);
+                continue;
+            }
+            for part in &group.parts {
+                room.work(64)?;
+                room.hold(group.labels.iter().count() * 32 + 128)?;
+                show(part_labels(&group.labels, *part));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the values that a label has in the series of a group.
+fn add_values(
+    name: &str,
+    group: &SeriesGroup,
+    room: &ListingRoom<'_>,
+    values: &mut BTreeSet<Arc<str>>,
+) -> Result<(), QueryError> {
+    if dividing_label(group.kind) == Some(name) {
+        for part in &group.parts {
+            room.work(16)?;
+            if let Some((_, value)) = part.label()
+                && !values.contains(value.as_str())
+            {
+                values.insert(value.into());
+            }
+        }
+        return Ok(());
+    }
+    let Some(label) = group.labels.iter().find(|label| *label.name == *name) else {
+        return Ok(());
+    };
+    if name == NAME && !group.parts.is_empty() {
+        let mut suffixes: Vec<&str> = group.parts.iter().map(|part| part.suffix()).collect();
+        suffixes.dedup();
+        values.extend(suffixes.iter().map(|s| [&*label.value, s].concat().into()));
+    } else if !values.contains(&label.value) {
+        values.insert(Arc::clone(&label.value));
+    }
+    Ok(())
+}
+
+/// The names of all series as they are shown.
+fn shown_names(store: &SharedWindows) -> Vec<Arc<str>> {
+    let windows = store.lock();
+    let metrics = windows.metrics().filter(|(_, info)| info.series > 0);
+    let shown = metrics.flat_map(|(name, info)| {
+        let suffixes = suffixes(info.kind).iter();
+        suffixes.map(|suffix| match *suffix {
+            "" => Arc::clone(name),
+            suffix => [name, suffix].concat().into(),
+        })
+    });
+    shown.collect()
+}
+
+/// The kinds of the series of a store.
+fn kinds(store: &SharedWindows) -> BTreeSet<ValueKind> {
+    let windows = store.lock();
+    let metrics = windows.metrics().filter(|(_, info)| info.series > 0);
+    metrics.map(|(_, info)| info.kind).collect()
+}
+
+fn word(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Gauge => "gauge",
+        ValueKind::Counter => "counter",
+        ValueKind::Histogram | ValueKind::ExponentialHistogram => "histogram",
+        ValueKind::Summary => "summary",
+    }
+}
+
+fn texts(sorted: BTreeSet<Arc<str>>) -> Vec<String> {
+    sorted.iter().map(|text| text.to_string()).collect()
+}
+
+fn cut<T>(mut all: Vec<T>, limit: usize) -> (Vec<T>, bool) {
+    let more = all.len() > limit;
+    all.truncate(limit);
+    (all, more)
+}
+
+/// What one list may use.
+struct ListingRoom<'i> {
+    interrupted: &'i dyn Fn() -> Option<Interruption>,
+    until_question: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+impl<'i> ListingRoom<'i> {
+    fn new(interrupted: &'i dyn Fn() -> Option<Interruption>) -> Self {
+        Self {
+            interrupted,
+            until_question: Cell::new(0),
+            bytes: Cell::new(0),
+        }
+    }
+}
+
+impl SourceRoom for ListingRoom<'_> {
+    fn work(&self, points: usize) -> Result<(), QueryError> {
+        let left = self.until_question.get();
+        if points < left {
+            self.until_question.set(left - points);
+            return Ok(());
+        }
+        self.until_question.set(BETWEEN_QUESTIONS);
+        match (self.interrupted)() {
+            Some(interruption) => Err(interruption.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn hold(&self, bytes: usize) -> Result<(), QueryError> {
+        let all = self.bytes.get().saturating_add(bytes);
+        if all > MAX_BYTES {
+            return Err(QueryError::execution(format!(
+                "the series would take more than {MAX_BYTES} bytes of memory"
+            )));
+        }
+        self.bytes.set(all);
+        Ok(())
+    }
+
+    fn release(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+    }
+}

@@ -1,0 +1,127 @@
+//! Lists of series, labels and metrics.
+
+use super::*;
+
+const ALL: usize = usize::MAX;
+
+#[test]
+fn labels_are_those_of_what_is_shown() {
+    let rig = Rig::of_all_kinds();
+    let source = rig.source();
+    let names = |selectors: &[&str]| {
+        let sets: Vec<_> = selectors.iter().map(|text| matchers(text)).collect();
+        source.label_names(&sets, 0, 10 * MINUTE, ALL).unwrap().0
+    };
+    assert_eq!(names(&[]), ["__name__", "a", "le", "quantile", "z"]);
+    assert_eq!(names(&["up"]), ["__name__", "a"]);
+    assert_eq!(names(&["wait_bucket", "up"]), ["__name__", "a", "le", "z"]);
+    assert_eq!(names(&["wait_count"]), ["__name__", "a", "z"]);
+    let values = |name: &str, selectors: &[&str]| {
+        let sets: Vec<_> = selectors.iter().map(|text| matchers(text)).collect();
+        let values = source.label_values(name, &sets, 0, 10 * MINUTE, ALL);
+        values.unwrap().0
+    };
+    assert_eq!(
+        values("__name__", &[]),
+        [
+            "hits_total",
+            "lag",
+            "size",
+            "size_count",
+            "size_sum",
+            "up",
+            "wait_bucket",
+            "wait_count",
+            "wait_sum"
+        ]
+    );
+    assert_eq!(values("a", &[]), ["x", "y"]);
+    assert_eq!(values("a", &["up"]), ["x"]);
+    assert_eq!(values("le", &[]), ["+Inf", "0.5", "1.0", "1e+06"]);
+    assert_eq!(values("le", &["{a='x'}"]), ["+Inf", "0.5", "1.0"]);
+    assert_eq!(values("quantile", &[]), ["0.5", "0.99"]);
+    assert_eq!(
+        values("__name__", &["{a='x',__name__=~'wait.*'}"]),
+        ["wait_bucket", "wait_count", "wait_sum"]
+    );
+    assert_eq!(values("none", &[]), [] as [&str; 0]);
+}
+
+#[test]
+fn a_list_says_that_it_is_longer_than_its_limit() {
+    let rig = Rig::of_all_kinds();
+    let source = rig.source();
+    let sets = [matchers("wait_count"), matchers("{a='y'}"), matchers("up")];
+    let f = |limit: usize, expected: (usize, bool)| {
+        let (found, more) = source.series(&sets, 0, 10 * MINUTE, limit).unwrap();
+        assert_eq!((found.len(), more), expected);
+    };
+    // One that two sets want is one.
+    f(ALL, (7, false));
+    f(7, (7, false));
+    f(6, (6, true));
+    let names = source.label_names(&[], 0, 0, 2).unwrap();
+    assert_eq!(names, (vec!["__name__".to_owned(), "a".to_owned()], true));
+    let values = source.label_values("a", &[], 0, 0, 1).unwrap();
+    assert_eq!(values, (vec!["x".to_owned()], true));
+    let (found, _) = source.series(&sets, 0, 10 * MINUTE, 2).unwrap();
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{__name__="up", a="x"}"#,
+            r#"{__name__="wait_bucket", a="y", le="+Inf", z="1"}"#,
+        ]
+    );
+}
+
+#[test]
+fn metadata_is_that_of_the_page() {
+    let rig = Rig::of_all_kinds();
+    let store = rig.shelf.open("window", &WindowSettings::default());
+    let mut windows = store.lock();
+    let wait = ("wait", ValueKind::Histogram);
+    windows
+        .describe(wait.0, wait.1, "seconds", "How long")
+        .unwrap();
+    windows
+        .describe("up", ValueKind::Counter, "", "Other")
+        .unwrap();
+    drop(windows);
+    let source = rig.source();
+    let f = |metric: Option<&str>, limit: usize, expected: &[(&str, &str, &str, &str)]| {
+        let known = source.metadata(metric, limit);
+        let known: Vec<_> = known
+            .iter()
+            .map(|m| (&*m.name, m.kind, &*m.help, &*m.unit))
+            .collect();
+        assert_eq!(known, expected);
+    };
+    f(
+        None,
+        2,
+        &[
+            ("hits_total", "counter", "", ""),
+            ("lag", "histogram", "", ""),
+        ],
+    );
+    f(
+        Some("wait"),
+        9,
+        &[("wait", "histogram", "How long", "seconds")],
+    );
+    f(
+        Some("up"),
+        1,
+        &[("up", "counter", "Other", ""), ("up", "gauge", "", "")],
+    );
+    f(Some("none"), 9, &[]);
+}
+
+#[test]
+fn a_list_ends_when_nobody_waits() {
+    let rig = Rig::of_all_kinds();
+    let source = rig.source().until(|| Some(Interruption::Cancelled));
+    let refused = source.series(&[matchers("{a=~'x.*'}")], 0, 10 * MINUTE, ALL);
+    assert_eq!(refused.unwrap_err().kind.as_str(), "canceled");
+}
