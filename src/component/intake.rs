@@ -69,6 +69,16 @@ pub trait Admission: Send {
     /// When there is no more room. What is reserved stays so.
     fn grow(&mut self, bytes: u64) -> Result<(), Refusal>;
 
+    /// Reserves memory that reading the data will take beyond its bytes. It takes no room in the
+    /// queues, which hold the bytes alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Admission::grow`].
+    fn grow_memory(&mut self, bytes: u64) -> Result<(), Refusal> {
+        self.grow(bytes)
+    }
+
     /// Like [`Admission::grow`], but waits for room until `deadline` where a destination's
     /// `block_on_overflow` asks for it. While it waits it holds no room in the queues, so
     /// that requests which grow beside each other never wait for one another.
@@ -93,9 +103,10 @@ pub trait Admission: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// What is full, `memory_limit` or `queue_full`, or why no pipeline takes it: `shutdown`, or
-    /// `unavailable` where every pipeline's task has died.
+    /// What is full, `memory_limit` or `queue_full`, or why no pipeline takes it: `shutdown`,
+    /// `unavailable` where every pipeline's task has died, or `too_large` where it needs more
+    /// memory than may ever be in flight.
     pub reason: &'static str,
-    /// How long the sender should wait.
-    pub retry_after: Duration,
+    /// How long the sender should wait; none where waiting doesn't help.
+    pub retry_after: Option<Duration>,
 }

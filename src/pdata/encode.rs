@@ -15,6 +15,14 @@ pub(super) struct MessageEncoder {
 }
 
 impl MessageEncoder {
+    /// One with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(bytes),
+            open: Vec::new(),
+        }
+    }
+
     /// How many messages are open.
     pub(super) fn depth(&self) -> usize {
         self.open.len()

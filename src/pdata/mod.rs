@@ -23,12 +23,13 @@ mod wire;
 pub mod writer;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use memo::{Lookup, SeriesId, SeriesMemo};
+use regular::Irregular;
 pub use splice::{Action, At, AttributeWriter, Edit, Replacement};
 pub use walk::{Malformed, MalformedReason};
 
@@ -82,9 +83,9 @@ impl fmt::Display for Signal {
 pub struct Part {
     bytes: Bytes,
     items: u64,
-    /// Where the regular encoding of an irregular part goes, shared by its clones; none
-    /// for a part that is regular as it is.
-    regular: Option<Arc<OnceLock<Bytes>>>,
+    /// Makes the regular encoding of an irregular part, shared by its clones; none for a part
+    /// that is regular as it is.
+    irregular: Option<Arc<Irregular>>,
     keep: Duration,
 }
 
@@ -101,7 +102,7 @@ impl Part {
 
     /// Whether it can be read in one pass as it came.
     pub fn is_regular(&self) -> bool {
-        self.regular.is_none()
+        self.irregular.is_none()
     }
 
     /// How long its series may go without a new point before an exporter that forgets idle
@@ -112,9 +113,9 @@ impl Part {
 
     /// An encoding that views can read, of the same data.
     fn regular_bytes(&self, signal: Signal) -> &Bytes {
-        match &self.regular {
+        match &self.irregular {
             None => &self.bytes,
-            Some(cell) => cell.get_or_init(|| regular::encode(signal, &self.bytes)),
+            Some(irregular) => irregular.regular(signal, &self.bytes),
         }
     }
 }
@@ -166,12 +167,13 @@ impl Batch {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
 
-    /// The bytes that it may come to take: its size, and for an irregular part what a
-    /// regular encoding costs, which is made when the part is first read.
+    /// The bytes that it takes or may come to take: its size, and for an irregular part what a
+    /// regular encoding takes, or what making it will take when the part is first read.
     pub fn weight(&self) -> u64 {
-        let of = |part: &Part| match part.is_regular() {
-            true => part.bytes.len() as u64,
-            false => part.bytes.len() as u64 * (1 + regular::WEIGHT),
+        let of = |part: &Part| {
+            let size = part.bytes.len() as u64;
+            let irregular = part.irregular.as_ref();
+            size + irregular.map_or(0, |irregular| irregular.weight(size))
         };
         self.parts.iter().map(of).sum()
     }
@@ -224,7 +226,7 @@ impl Decoded {
             batch.parts.push(Part {
                 bytes: request,
                 items: walked.items,
-                regular: (!walked.regular).then(Arc::default),
+                irregular: (!walked.regular).then(|| Arc::new(Irregular::new(walked.repeats))),
                 keep: Duration::ZERO,
             });
         }

@@ -10,38 +10,72 @@
 //! Only resources that are irregular themselves are re-encoded; the others are copied as they
 //! stand. Unknown fields stay, but for groups.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use super::encode::MessageEncoder;
 use super::protocol::{FieldSlot, Message, ONEOF, ReadAs};
-use super::wire::{GROUP, LEN, put_varint, skip_scalar, take, varint};
+use super::wire::{GROUP, LEN, skip_scalar, take, varint};
 use super::{Signal, walk};
 
-/// What the re-encoding of a request takes at most, in multiples of its size: once for the
-/// result, and while it is made a slice of sixteen bytes for each piece of a message, of which
-/// the smallest has three.
-pub(super) const WEIGHT: u64 = 7;
+/// What the re-encoding of any request takes at most, in multiples of its size: twice for the
+/// result, and five times for slices of the pieces of messages while they are merged.
+const MOST: u64 = 7;
+
+/// The slices for one repetition, in bytes: the message that is repeated and the one before it,
+/// and for each of the two the message in it that must be merged as well. No message of OTLP
+/// that may occur once is nested any deeper in others that may.
+const OF_REPEAT: u64 = 4 * size_of::<&[u8]>() as u64;
+
+/// A part that can't be read in one pass, and its regular encoding once somebody has read it.
+#[derive(Debug)]
+pub(super) struct Irregular {
+    /// How often a message occurs again that may occur once.
+    repeats: u64,
+    regular: OnceLock<Bytes>,
+}
+
+impl Irregular {
+    /// Of a request in which so many messages are repeated.
+    pub(super) fn new(repeats: u64) -> Self {
+        Self {
+            repeats,
+            regular: OnceLock::new(),
+        }
+    }
+
+    /// The regular encoding of `request`, which is made by the first call.
+    pub(super) fn regular(&self, signal: Signal, request: &[u8]) -> &Bytes {
+        self.regular.get_or_init(|| encode(signal, request))
+    }
+
+    /// What the regular encoding of a request of so many bytes takes, or will take at most while
+    /// it is made. Most irregular requests have a few numbers or messages at the wrong place and
+    /// take little; a hostile one consists of pieces.
+    pub(super) fn weight(&self, request: u64) -> u64 {
+        match self.regular.get() {
+            Some(regular) => regular.len() as u64,
+            None => (2 * request + OF_REPEAT * self.repeats).min(MOST * request),
+        }
+    }
+}
 
 /// Field numbers that a table may have, with those that it hasn't.
 const NUMBERS: usize = 32;
 
 /// A regular encoding of `request`, which the walk has accepted.
-pub(super) fn encode(signal: Signal, request: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(request.len());
+fn encode(signal: Signal, request: &[u8]) -> Bytes {
+    let mut out = MessageEncoder::with_capacity(request.len());
     for field in RegularFields(request) {
         match signal.request().index.slot(field.number).read {
             ReadAs::Message(resource) if !is_regular(signal, field.raw) => {
-                let mut encoder = MessageEncoder::default();
-                message(&mut encoder, resource, &[field.content]);
-                let encoded = encoder.finish();
-                put_varint(&mut out, u64::from(field.number << 3 | LEN));
-                put_varint(&mut out, encoded.len() as u64);
-                out.extend_from_slice(&encoded);
+                nested(&mut out, field.number, resource, &[field.content]);
             }
-            _ => out.extend_from_slice(field.raw),
+            _ => out.raw(field.raw),
         }
     }
-    out.into()
+    out.finish().into()
 }
 
 /// Whether a field, taken as a request, is regular.
@@ -62,8 +96,11 @@ fn message(out: &mut MessageEncoder, message: &'static Message, pieces: &[&[u8]]
                 nested(out, field.number, inner, &[field.content]);
             }
             ReadAs::Message(inner) => {
-                let merged = singular.occurrences(slot, field.number, pieces);
-                let merged: Vec<&[u8]> = merged.filter(|piece| !piece.is_empty()).collect();
+                let occurrences = singular.occurrences(slot, field.number, pieces);
+                let filled = occurrences.filter(|piece| !piece.is_empty());
+                // Counted first: a vector that grows would take up to three times as much.
+                let mut merged = Vec::with_capacity(filled.clone().count());
+                merged.extend(filled);
                 nested(out, field.number, inner, &merged);
             }
             ReadAs::PackedFixed64 | ReadAs::PackedVarint => {

@@ -74,6 +74,9 @@ pub(super) struct Walked {
     pub(super) items: u64,
     /// Whether views can read it.
     pub(super) regular: bool,
+    /// How often a message or a oneof occurs again where it may occur once: the pieces that a
+    /// regular encoding has to merge.
+    pub(super) repeats: u64,
     /// Whether it has fields that the protocol doesn't.
     pub(super) unknown: bool,
 }
@@ -83,6 +86,7 @@ pub(super) fn request(signal: Signal, bytes: &[u8]) -> Result<Walked, Malformed>
     let mut walk = Walk(Walked {
         items: 0,
         regular: true,
+        repeats: 0,
         unknown: false,
     });
     match walk.message(signal.request(), bytes, MAX_DEPTH) {
@@ -127,6 +131,7 @@ impl Walk {
             let slot = index.slot(number);
             if seen & slot.once != 0 {
                 self.0.regular = false;
+                self.0.repeats += u64::from(matches!(slot.read, ReadAs::Message(_)));
                 // Of a oneof the last member counts, with what came before it of the same.
                 if slot.once & ONEOF != 0 && seen & slot.once == ONEOF {
                     self.0.items = items_before;

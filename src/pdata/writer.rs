@@ -255,7 +255,7 @@ impl MetricsWriter {
             batch.parts.push(Part {
                 bytes: bytes.into(),
                 items: self.items,
-                regular: None,
+                irregular: None,
                 keep: Duration::ZERO,
             });
         }

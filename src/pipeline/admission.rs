@@ -12,8 +12,7 @@
 //! room they are dropped and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -28,9 +27,10 @@ use super::ledger::PipelineAccount;
 use super::pace;
 use super::queue::Inlet;
 use super::recent::Recent;
+use super::refusals::{ReceiverAccount, RefusalReason};
 use super::vote::{self, Voter};
 use crate::component::{Admission, ComponentId, Intake, Origin, Refusal};
-use crate::pdata::{Batch, Signal};
+use crate::pdata::Batch;
 
 /// One signal of one receiver.
 #[derive(Debug, Clone)]
@@ -50,33 +50,6 @@ pub(super) struct PipelineGate {
     /// The exporter whose queue had no room for the last request that was refused for that.
     pub(super) full_queue: Arc<Recent<ComponentId>>,
     pub(super) input: mpsc::Sender<Leased>,
-}
-
-/// What one receiver handed over in one signal.
-#[derive(Debug)]
-pub(super) struct ReceiverAccount {
-    pub(super) receiver: ComponentId,
-    pub(super) signal: Signal,
-    pub(super) accepted: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) refusals: [RefusalAccount; RefusalReason::ALL.len()],
-}
-
-/// Requests that were refused before they were decoded.
-#[derive(Debug, Default)]
-pub(super) struct RefusalAccount {
-    pub(super) requests: AtomicU64,
-    pub(super) bytes: AtomicU64,
-}
-
-/// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RefusalReason {
-    MemoryLimit,
-    QueueFull,
-    Shutdown,
-    Unavailable,
 }
 
 #[derive(Debug)]
@@ -195,10 +168,35 @@ impl SharedAdmission {
             return Err(RefusalReason::Unavailable);
         }
         let mut slots = slots.into_iter();
-        self.gates
+        let rooms = self
+            .gates
             .iter()
             .map(|gate| gate.reserve(origin, bytes, slots.next().unwrap_or_default()))
-            .collect()
+            .collect();
+        self.explained(rooms, bytes)
+    }
+
+    /// Tells a request of so many bytes for which there is no memory now from one for which
+    /// there never will be.
+    fn explained<T>(
+        &self,
+        outcome: Result<T, RefusalReason>,
+        bytes: u64,
+    ) -> Result<T, RefusalReason> {
+        outcome.map_err(|reason| match reason {
+            RefusalReason::MemoryLimit if self.is_beyond_memory(bytes) => RefusalReason::TooLarge,
+            reason => reason,
+        })
+    }
+
+    /// Whether a request of so many bytes needs more memory than may be in flight. It counts
+    /// once for each of the pipelines that share a budget.
+    fn is_beyond_memory(&self, bytes: u64) -> bool {
+        self.gates.iter().any(|gate| {
+            let shares = |other: &&Arc<PipelineGate>| Arc::ptr_eq(&gate.budget, &other.budget);
+            let sharing = self.gates.iter().filter(shares).count() as u64;
+            !gate.budget.may_ever_hold(bytes.saturating_mul(sharing))
+        })
     }
 
     fn refuse(&self, reason: RefusalReason, bytes: u64) -> Refusal {
@@ -291,10 +289,19 @@ impl Admission for Admitted {
             .map_err(|reason| self.shared.refuse(reason, bytes))
     }
 
+    fn grow_memory(&mut self, bytes: u64) -> Result<(), Refusal> {
+        self.try_grow_memory(bytes)
+            .map_err(|reason| self.shared.refuse(reason, bytes))
+    }
+
     fn grow_until(&mut self, bytes: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let mut grown = self.try_grow(bytes);
-            if grown != Err(RefusalReason::MemoryLimit) && self.lacks_room() {
+            let has_memory = !matches!(
+                grown,
+                Err(RefusalReason::MemoryLimit | RefusalReason::TooLarge)
+            );
+            if has_memory && self.lacks_room() {
                 grown = self.wait_for_room(deadline).await;
             }
             grown.map_err(|reason| self.shared.refuse(reason, bytes))
@@ -336,14 +343,22 @@ impl Admission for Admitted {
 
 impl Admitted {
     fn try_grow(&mut self, bytes: u64) -> Result<(), RefusalReason> {
-        if !self.rooms.iter_mut().all(|room| room.hold.try_grow(bytes)) {
-            return Err(RefusalReason::MemoryLimit);
-        }
+        self.try_grow_memory(bytes)?;
         if self.origin == Origin::Pull {
             return Ok(());
         }
         let mut rooms = self.shared.gates.iter().zip(&mut self.rooms);
         rooms.try_for_each(|(gate, room)| room.grow(gate, bytes))
+    }
+
+    fn try_grow_memory(&mut self, bytes: u64) -> Result<(), RefusalReason> {
+        let before = self.rooms.first().map_or(0, |room| room.hold.bytes());
+        if self.rooms.iter_mut().all(|room| room.hold.try_grow(bytes)) {
+            return Ok(());
+        }
+        let whole = before.saturating_add(bytes);
+        self.shared
+            .explained(Err(RefusalReason::MemoryLimit), whole)
     }
 
     /// Whether this request has no room in a queue that its sender should wait for.
@@ -394,47 +409,5 @@ impl Room {
             }
         }
         gate.vote(self.hold.bytes(), &mut self.slots)
-    }
-}
-
-impl ReceiverAccount {
-    pub(super) fn new(receiver: &ComponentId, signal: Signal) -> Arc<Self> {
-        Arc::new(Self {
-            receiver: receiver.clone(),
-            signal,
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            refusals: Default::default(),
-        })
-    }
-}
-
-impl RefusalReason {
-    pub(super) const ALL: [RefusalReason; 4] = [
-        Self::MemoryLimit,
-        Self::QueueFull,
-        Self::Shutdown,
-        Self::Unavailable,
-    ];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::MemoryLimit => "memory_limit",
-            Self::QueueFull => "queue_full",
-            Self::Shutdown => "shutdown",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// Short where memory is full, since it is free again when a request has passed through;
-    /// longer where a queue is full, since a destination is then down or slow, and where the
-    /// agent shuts down, since it has to start again.
-    fn retry_after(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::MemoryLimit => 1,
-            Self::QueueFull | Self::Shutdown => 5,
-            Self::Unavailable => 30,
-        })
     }
 }

@@ -63,6 +63,11 @@ impl Budget {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Whether so many bytes can be held when nothing else is.
+    pub(super) fn may_ever_hold(&self, bytes: u64) -> bool {
+        self.limit.is_none_or(|limit| bytes <= limit.in_flight)
+    }
+
     pub(super) fn try_hold(self: &Arc<Self>, bytes: u64) -> Option<Hold> {
         let mut hold = self.hold_nothing();
         hold.try_grow(bytes).then_some(hold)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::exporters::ExporterTask;
 use self::exporters::Outlet;
-use super::admission::{PipelineGate, ReceiverAccount, ReceiverIntake};
+use super::admission::{PipelineGate, ReceiverIntake};
 use super::budget::Budget;
 use super::chain::{Chain, StageAccount};
 use super::fanout::{Fanout, Leg};
@@ -21,6 +21,7 @@ use super::ledger::{Ledger, LegAccount, PipelineAccount};
 use super::metrics;
 use super::probe::{Probe, ProbedRoom};
 use super::queue::Inlet;
+use super::refusals::ReceiverAccount;
 use super::vote::Voter;
 use super::worker::PipelineTask;
 use crate::component::{
@@ -183,6 +184,7 @@ impl Graph {
             receiver_accounts,
             builder.stages,
             outlets.clone(),
+            gates.iter().map(|(_, gate)| in_flight_of(gate)).collect(),
         );
         surroundings
             .health
@@ -199,6 +201,10 @@ impl Graph {
             closing: builder.closing,
         })
     }
+}
+
+fn in_flight_of(gate: &PipelineGate) -> (Arc<str>, Arc<Budget>) {
+    (Arc::clone(&gate.account.id), Arc::clone(&gate.budget))
 }
 
 struct GraphBuilder<'a> {

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
-use super::admission::{ReceiverAccount, RefusalReason};
+use super::budget::Budget;
 use super::chain::StageAccount;
 use super::ledger::{Ledger, LegEntry};
 use super::outlet::ObservedOutlet;
+use super::refusals::{ReceiverAccount, RefusalReason};
 use crate::component::DropReason;
 use crate::pdata::Signal;
 
@@ -22,8 +23,10 @@ pub(super) fn observe(
     receivers: Vec<Arc<ReceiverAccount>>,
     stages: Vec<Arc<StageAccount>>,
     outlets: Vec<ObservedOutlet>,
+    budgets: Vec<(Arc<str>, Arc<Budget>)>,
 ) {
     observe_pipelines(meter, ledger);
+    observe_memory(meter, budgets);
     observe_legs(meter, ledger);
     observe_receivers(meter, &Arc::from(receivers));
     observe_processors(meter, &Arc::from(stages));
@@ -95,6 +98,21 @@ fn observe_pipelines(meter: &Meter, ledger: &Ledger) {
             for entry in books.snapshot().pipelines {
                 let pipeline = KeyValue::new("pipeline", entry.pipeline.to_string());
                 observer.observe(entry.held, &[pipeline]);
+            }
+        },
+    );
+}
+
+fn observe_memory(meter: &Meter, budgets: Vec<(Arc<str>, Arc<Budget>)>) {
+    gauge(
+        meter,
+        "foghorn_pipeline_in_flight_bytes",
+        "Bytes between admission and delivery, which memory_limiter bounds; of all pipelines that \
+         share one.",
+        move |observer| {
+            for (pipeline, budget) in &budgets {
+                let pipeline = KeyValue::new("pipeline", pipeline.to_string());
+                observer.observe(budget.in_flight(), &[pipeline]);
             }
         },
     );

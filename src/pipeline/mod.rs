@@ -14,6 +14,7 @@
 //! each request in it knows its pipeline. All queues of an exporter share its room.
 //!
 //! Metrics: `foghorn_pipeline_items_total`, `foghorn_pipeline_held_items`,
+//! `foghorn_pipeline_in_flight_bytes`,
 //! `foghorn_delivery_items_total`, `foghorn_delivery_queued_items`,
 //! `foghorn_receiver_refused_requests_total`, `foghorn_receiver_refused_bytes_total`, and
 //! the Collector's `otelcol_receiver_*`, `otelcol_processor_*` and `otelcol_exporter_*`.
@@ -40,6 +41,7 @@ mod pace;
 mod probe;
 mod queue;
 mod recent;
+mod refusals;
 mod sink;
 mod status;
 #[cfg(test)]

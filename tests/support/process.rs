@@ -88,14 +88,19 @@ impl Process {
         loop {
             let page = self.get("/metrics").await;
             let total = |name: &str| entries(&page, name).iter().map(|e| e.1).sum::<f64>();
-            let under_way =
-                total("foghorn_pipeline_held_items") + total("foghorn_delivery_queued_items");
+            // Requests without items are only seen by their bytes.
+            let under_way = total("foghorn_pipeline_held_items")
+                + total("foghorn_delivery_queued_items")
+                + total("foghorn_pipeline_in_flight_bytes");
             if under_way == 0.0 {
                 let problems = imbalances(&page);
                 assert!(problems.is_empty(), "{problems:?}");
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{under_way} items stay");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{under_way} items and bytes stay"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -106,7 +106,7 @@ impl Batch {
             *part = Part {
                 items: part.items.saturating_sub(removed),
                 bytes: bytes.into(),
-                regular: None,
+                irregular: None,
                 keep: part.keep,
             };
             !part.bytes.is_empty()

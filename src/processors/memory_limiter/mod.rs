@@ -25,9 +25,14 @@
 //! a container's limit count (`memory.max`, or `memory.limit_in_bytes` of version 1).
 //!
 //! Pipelines that name the same `memory_limiter` share its bounds. A push is refused with
-//! the advice to come back in a second, a scrape is skipped with the reason `limit`.
+//! the advice to come back in a second, a scrape is skipped with the reason `limit`. A request
+//! that alone needs more than `in_flight` is refused for good, as one that is larger than the
+//! limit of bodies is. A request counts by its encoded bytes, once for each of the pipelines that
+//! share the bounds and that it enters. One in an irregular encoding (see `pdata`) counts up to
+//! eight times until it has been read, which is what reading it may take.
 //!
-//! Metrics: `foghorn_receiver_refused_requests_total{reason="memory_limit"}` and
+//! Metrics: `foghorn_pipeline_in_flight_bytes`, and
+//! `foghorn_receiver_refused_requests_total{reason="memory_limit|too_large"}` with
 //! `foghorn_receiver_refused_bytes_total`.
 
 mod usable;

@@ -104,7 +104,7 @@ impl Ingest {
         // Reading an irregular request will take more memory than its bytes.
         match batch.weight() - batch.size() {
             0 => {}
-            more => admission.grow(more)?,
+            more => admission.grow_memory(more)?,
         }
         admission.accept(batch).await;
         if unrecognised {

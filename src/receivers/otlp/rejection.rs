@@ -17,7 +17,12 @@ use crate::pdata::{Malformed, Signal, json};
 pub(super) enum RequestRejection {
     /// The pipelines have no room for it now.
     #[error("no room: {0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
+    /// It needs more memory than the pipelines ever have for one request.
+    #[error(
+        "the request needs more memory than memory_limiter allows in flight: send less at a time"
+    )]
+    TooHeavy,
     /// It has more bytes than the protocol's limit allows.
     #[error("the request is larger than {limit} bytes, which is the limit here")]
     TooLarge { limit: u64 },
@@ -47,6 +52,15 @@ pub(super) enum RequestRejection {
     UnknownMethod,
 }
 
+impl From<Refusal> for RequestRejection {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.retry_after {
+            Some(_) => Self::Refused(refusal),
+            None => Self::TooHeavy,
+        }
+    }
+}
+
 impl From<json::InvalidJson> for RequestRejection {
     fn from(invalid: json::InvalidJson) -> Self {
         Self::Malformed(invalid.to_string())
@@ -64,7 +78,7 @@ impl RequestRejection {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason,
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooHeavy => "too_large",
             Self::Malformed(_) => "malformed",
             Self::UnsupportedCompression => "unsupported_compression",
             Self::UnsupportedContentType => "unsupported_content_type",
@@ -79,7 +93,7 @@ impl RequestRejection {
     /// How long the sender should wait; `None` if waiting doesn't help.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(refusal) => Some(refusal.retry_after),
+            Self::Refused(refusal) => refusal.retry_after,
             _ => None,
         }
     }
@@ -88,7 +102,7 @@ impl RequestRejection {
     pub(super) fn http_status(&self) -> StatusCode {
         match self {
             Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooHeavy => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
             Self::UnsupportedCompression | Self::UnsupportedContentType => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -104,7 +118,7 @@ impl RequestRejection {
         match self {
             Self::Refused(_) => code::UNAVAILABLE,
             // Clients retry this code only if a `RetryInfo` comes with it.
-            Self::TooLarge { .. } => code::RESOURCE_EXHAUSTED,
+            Self::TooLarge { .. } | Self::TooHeavy => code::RESOURCE_EXHAUSTED,
             Self::Malformed(_) | Self::UnsupportedContentType => code::INVALID_ARGUMENT,
             Self::UnsupportedCompression | Self::UnconfiguredSignal(_) | Self::UnknownMethod => {
                 code::UNIMPLEMENTED

@@ -44,7 +44,7 @@ impl Intake for RecordingIntake {
         match *self.refuses.lock().unwrap() {
             Some(reason) => Err(Refusal {
                 reason,
-                retry_after: std::time::Duration::from_secs(1),
+                retry_after: Some(std::time::Duration::from_secs(1)),
             }),
             None => Ok(Box::new(RecordingRoom(Arc::clone(&self.batches)))),
         }

@@ -158,6 +158,54 @@ async fn block_on_overflow_waits_for_room_before_it_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_beyond_the_memory_limit_is_refused_for_good() {
+    let size = points(10).size();
+    let limit = |in_flight: u64| {
+        Policy::MemoryLimiter(MemoryLimit {
+            in_flight,
+            resident: None,
+            check_interval: Duration::from_secs(1),
+        })
+    };
+    let f = async |in_flight: u64, beyond: Option<&str>| {
+        let rigged = Rig::new()
+            .policy("memory_limiter", limit(in_flight))
+            .exporter("remote", &Remote::script([]))
+            .start()
+            .await;
+        let refusal = rigged.push(10).await.err();
+        assert_eq!(refusal.map(|refusal| refusal.reason), beyond);
+        rigged.settle().await;
+        // The same if it is known only while the body inflates.
+        let mut admission = rigged.intake().try_admit(Origin::Push, 1).unwrap();
+        let grown = admission.grow(size - 1).err();
+        let wait = grown.map(|refusal| refusal.retry_after);
+        assert_eq!(wait, beyond.map(|_| None), "no time to wait would help");
+        drop(admission);
+        rigged.shutdown().await;
+    };
+    f(size, None).await;
+    f(size - 1, Some("too_large")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_for_reading_takes_no_room_in_a_queue() {
+    let remote = Remote::script([Reply::Retry(None)]).with(|delivery| {
+        delivery.queue.bytes = 1_000;
+    });
+    let rigged = Rig::new().exporter("remote", &remote).start().await;
+    let _waits = rigged.intake().try_admit(Origin::Push, 400).unwrap();
+    let mut admission = rigged.intake().try_admit(Origin::Push, 400).unwrap();
+    assert_eq!(admission.grow_memory(3_200), Ok(()));
+    assert!(
+        admission.grow(3_200).is_err(),
+        "the queue is as large as it is"
+    );
+    drop((_waits, admission));
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_memory_limit_counts_until_delivery_and_refuses_before() {
     let size = points(10).size();
     let limit = Policy::MemoryLimiter(MemoryLimit {
@@ -178,8 +226,8 @@ async fn the_memory_limit_counts_until_delivery_and_refuses_before() {
     rigged.settle().await;
     let refusal = rigged.push(10).await.unwrap_err();
     assert_eq!(
-        (refusal.reason, refusal.retry_after.as_secs()),
-        ("memory_limit", 1)
+        (refusal.reason, refusal.retry_after),
+        ("memory_limit", Some(Duration::from_secs(1)))
     );
     assert!(
         rigged.intake().try_admit(Origin::Pull, size).is_err(),

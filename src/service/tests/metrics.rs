@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fakes::{Local, Remote, Reply, each};
 use super::rig::Rig;
 use crate::component::{DropReason, Origin};
+use crate::pipeline::testing::points;
 use crate::settings::WhenFull;
 use crate::telemetry::{Telemetry, TelemetrySettings};
 
@@ -79,6 +80,10 @@ async fn the_page_shows_the_books_under_the_collectors_names_and_ours() {
     let dropped = format!("{items}{{outcome=dropped,pipeline=metrics,reason=filtered}}");
     f(&dropped, 20.0);
     f("foghorn_pipeline_held_items{pipeline=metrics}", 0.0);
+    f(
+        "foghorn_pipeline_in_flight_bytes{pipeline=metrics}",
+        2.0 * points(5).size() as f64,
+    );
     let leg = "exporter=remote,outcome=dropped,pipeline=metrics";
     let items = "foghorn_delivery_items_total";
     f(

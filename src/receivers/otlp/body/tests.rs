@@ -26,7 +26,7 @@ impl Admission for Counting {
         if self.given.load(Ordering::Relaxed) + bytes > self.bound {
             return Err(Refusal {
                 reason: "memory_limit",
-                retry_after: Duration::from_secs(1),
+                retry_after: Some(Duration::from_secs(1)),
             });
         }
         self.given.fetch_add(bytes, Ordering::Relaxed);

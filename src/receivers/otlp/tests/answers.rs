@@ -366,7 +366,7 @@ async fn a_refused_sender_is_told_to_wait_as_long_as_the_pipelines_say() {
         let retry_after = Duration::from_millis(millis);
         *site.pipelines.refusal.lock().unwrap() = Some(Refusal {
             reason: "queue_full",
-            retry_after,
+            retry_after: Some(retry_after),
         });
         for (way, _) in WAYS {
             let answered = site.ask(way, &requests(way)[0].0, "").await;
