@@ -140,7 +140,15 @@ impl NameFilter {
 impl FromValue for NameFilter {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let include = fields.optional::<NamePatterns>("include");
+        let include = fields.value("include").filter(|value| !value.is_null());
+        let include = match include {
+            Some(value) if value.items().is_some_and(|items| items.is_empty()) => value.error(
+                "is empty, so nothing would be read: leave it out for what is read by default, or \
+                 write exclude: [\".*\"] to read nothing",
+            ),
+            Some(value) => value.read::<NamePatterns>(),
+            None => None,
+        };
         let exclude = fields.optional::<NamePatterns>("exclude");
         fields.finish();
         Some(Self {

@@ -59,6 +59,13 @@ fn every_problem_is_told_with_its_path() {
         ],
     );
     f(
+        "networks: {include: []}",
+        &[
+            "networks::include: is empty, so nothing would be read: leave it out for what is read \
+             by default, or write exclude: [\".*\"] to read nothing",
+        ],
+    );
+    f(
         "disks: {include: ['(']}",
         &["disks::include::0: no regular expression: unclosed group"],
     );
