@@ -188,8 +188,9 @@ pub fn prepare(
         }
         match error.downcast_ref::<BuildErrors>() {
             Some(BuildErrors(errors)) => {
-                let problems: Vec<Problem> =
+                let mut problems: Vec<Problem> =
                     errors.iter().map(|error| placed(error, &tree)).collect();
+                problems.sort_by(|a, b| a.span.cmp(&b.span));
                 say(err, report(&problems));
             }
             None => say(err, format_args!("{error}\n")),

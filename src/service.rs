@@ -15,6 +15,7 @@
 //!
 //! The end of every task is logged once, with its outcome and how long it took.
 
+mod files;
 mod renewals;
 mod tasks;
 
@@ -96,16 +97,17 @@ pub struct Drained {
 pub struct StartError(String);
 
 impl Service {
-    /// Builds every component and connects them. Nothing is opened, bound or started, so that
-    /// `validate` can do this too.
+    /// Builds every component and connects them. Nothing is bound or started, so that `validate`
+    /// can do this too.
     ///
     /// # Errors
     ///
-    /// Names every component that could not be built.
+    /// Names every component that could not be built, and every listener whose certificate, key
+    /// or token can't be used.
     pub fn build(config: &Config, telemetry: &Telemetry) -> Result<Self, BuildErrors> {
         let watch = BreakerWatch::new();
         let surroundings = Surroundings::observed(config.service.max_endpoints, watch.observer());
-        let mut errors = Vec::new();
+        let mut errors = files::unusable(config);
         let graph = Graph::build(config, telemetry, &surroundings)
             .map_err(|BuildErrors(found)| errors.extend(found))
             .ok();

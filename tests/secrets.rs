@@ -40,7 +40,7 @@ receivers:
     node_id: fog-7
     semconv: v1
     root_path: /
-    filesystems: {include: [], exclude: [/boot.*]}
+    filesystems: {include: [/.*], exclude: [/boot.*]}
     disks: {include: [a], exclude: []}
     networks: {include: [eth.*], exclude: []}
     targets: [{node_id: node-2, url: http://127.0.0.1:9/metrics}]
@@ -333,7 +333,10 @@ fn what_comes_from_the_environment_is_in_no_error_and_no_secret_of_it_in_a_dump(
     // and first lines and errors of the start name files, whatever the variable is called.
     let is_public = |keys: &[String]| {
         let last = keys.last().map(String::as_str);
-        matches!(last, Some("node_id" | "bearer_token_file" | "path"))
+        matches!(
+            last,
+            Some("node_id" | "bearer_token_file" | "path" | "root_path")
+        )
     };
     assert!(plant("${env:API_TOKEN}", |keys| !is_public(keys)) > 200);
 }

@@ -35,8 +35,8 @@ pub struct ResourceClaim {
 /// What a component can claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// An address that it doesn't share.
-    Port(SocketAddr),
+    /// An address that it doesn't share, with the settings of its listener.
+    Port(ListenerConfig),
     /// A path of a listener for pages.
     Page(Listener, String),
     /// A file that it writes, by a path that is the same for all names of the file.
@@ -155,7 +155,7 @@ impl<W: Clone + Eq + Hash + Debug + Display> Claims<W> {
     /// When another claim excludes it.
     pub fn claim(&mut self, by: W, claimed: &Claimed) -> Result<(), Clash<W>> {
         match claimed {
-            Claimed::Port(endpoint) => self.port(by, *endpoint),
+            Claimed::Port(listener) => self.port(by, listener.endpoint),
             Claimed::Page(listener, path) => self.page(by, listener, path).map(drop),
             Claimed::File(path) => self.file(by, path),
         }

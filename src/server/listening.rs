@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::{self, AcceptLimits};
 use super::auth::Credentials;
 use super::deadlines::ConnectionWatch;
+use super::files::listener_path;
 use super::metrics::{ConnectionRejection, Metrics};
 use super::opening::TimedOpening;
 use super::{BindError, connection};
@@ -55,10 +56,8 @@ impl Listening {
         alpn: &[&[u8]],
         telemetry: &Telemetry,
     ) -> Result<Self, BindError> {
-        // `tls` and `auth` are keys beside `endpoint`.
-        let parent = owner.strip_suffix("::endpoint").unwrap_or(owner);
         let unusable = |reason| BindError::Unusable {
-            owner: parent.to_owned(),
+            owner: listener_path(owner).to_owned(),
             reason,
         };
         let tls = match &config.tls {

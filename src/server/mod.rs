@@ -42,6 +42,7 @@ mod auth;
 mod body;
 mod connection;
 mod deadlines;
+mod files;
 mod listening;
 mod metrics;
 mod opening;
@@ -61,6 +62,7 @@ use tokio_util::sync::CancellationToken;
 pub use accept::{AcceptLimits, OverLimit};
 pub use agent::metrics_page;
 pub use auth::Credentials;
+pub use files::{check_files, listener_path};
 pub use listening::{Listening, ServerStream};
 pub use opening::TimedOpening;
 

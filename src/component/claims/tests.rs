@@ -8,7 +8,7 @@ fn claimed(text: &str) -> Claimed {
     }
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
     match text.split_once('/') {
-        None => Claimed::Port(address(text)),
+        None => Claimed::Port(ListenerConfig::plain(address(text))),
         Some((at, path)) => {
             let listener = match at {
                 "" => Listener::Agent,

@@ -29,7 +29,7 @@ impl Fake {
         let mut claims = Vec::new();
         let mut claim = |key, claimed| claims.push(ResourceClaim { key, claimed });
         if let Some(listener) = fields.optional::<ListenerConfig>("port") {
-            claim("port::endpoint", Claimed::Port(listener.endpoint));
+            claim("port::endpoint", Claimed::Port(listener.clone()));
         }
         if let Some(path) = fields.optional::<String>("page") {
             let listener = match fields.value("at") {

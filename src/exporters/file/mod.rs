@@ -115,6 +115,8 @@ impl Config {
 
 impl ExporterConfig for Config {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
+        output::check(&self.path, self.create_directory)
+            .map_err(|problem| anyhow::anyhow!("path: {problem}"))?;
         Ok(BuiltExporter::Local(Box::new(FileSink::new(
             context.id.clone(),
             self.clone(),

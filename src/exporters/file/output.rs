@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{Access, AtFlags};
+
 use super::rotation::Rotation;
 
 /// An open file to which whole lines are appended.
@@ -136,6 +138,46 @@ pub(super) fn identity(path: &Path) -> Option<PathBuf> {
         (Some(Ok(folder)), Some(name)) => Some(folder.join(name)),
         _ => Some(absolute),
     }
+}
+
+/// Finds out without opening it whether the file can be opened; otherwise says what is wrong.
+pub(super) fn check(path: &Path, create_directory: bool) -> Result<(), String> {
+    let writable = |path: &Path, access| {
+        rustix::fs::accessat(rustix::fs::CWD, path, access, AtFlags::EACCESS)
+            .map_err(|error| format!("{} can't be written: {error}", path.display()))
+    };
+    if let Ok(found) = std::fs::metadata(path) {
+        if found.is_dir() {
+            return Err(format!(
+                "{} is a directory: name a file in it",
+                path.display()
+            ));
+        }
+        return writable(path, Access::WRITE_OK);
+    }
+    let mut missing = None;
+    for folder in path.ancestors().skip(1) {
+        // The directory that is shown is a part of the path as it was written.
+        let place = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        match (std::fs::metadata(place), missing) {
+            (Ok(found), _) if !found.is_dir() => {
+                return Err(format!("{} is no directory", place.display()));
+            }
+            (Ok(_), Some(missing)) if !create_directory => {
+                return Err(format!(
+                    "the directory {} is missing: create it, or set create_directory: true",
+                    Path::display(missing)
+                ));
+            }
+            (Ok(_), _) => return writable(place, Access::WRITE_OK | Access::EXEC_OK),
+            (Err(_), None) => missing = Some(place),
+            (Err(_), Some(_)) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Opened for appending: each write goes to the current end of the file, also after another

@@ -31,6 +31,7 @@ mod pem;
 mod verify;
 mod version;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,14 +238,19 @@ impl ServerTls {
         self.client_ca.is_some()
     }
 
+    /// The files of the keys that name one.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> + use<'_> {
+        let authorities = self.client_ca.iter().filter_map(Pem::path);
+        self.identity.paths().chain(authorities)
+    }
+
     /// The acceptor of handshakes; made again when the files have changed.
     ///
     /// # Errors
     ///
     /// As [`ServerTls::server_config`].
     pub fn acceptor(&self, alpn: &[&[u8]]) -> anyhow::Result<Renewable<TlsAcceptor>> {
-        let authorities = self.client_ca.iter().filter_map(Pem::path);
-        let files = self.identity.paths().chain(authorities).collect();
+        let files = self.files().collect();
         let tls = self.clone();
         let alpn: Vec<Vec<u8>> = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Renewable::new(files, self.reload_interval, move || {

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Patterns are regular expressions that must match the whole name; a list has at most 64. With
-//! `include`, only the names that it matches are read (none, if the list is empty). Without
-//! `include`, these are left out: virtual filesystems (except an overlay at `/`, the only one
+//! `include`, only the names that it matches are read; to read none, write `exclude: [".*"]`.
+//! Without `include`, these are left out: virtual filesystems (except an overlay at `/`, the only one
 //! that a container sees), filesystems behind a network or a program, partitions, loop devices,
 //! and the interface `lo`. Names that `exclude` matches are never read.
 //!
@@ -107,6 +107,12 @@ impl ReceiverConfig for Config {
             None => self.settings,
         };
         let client = Client::new(&self.http, settings.timeout, urls)?;
+        let root = &self.root_path;
+        anyhow::ensure!(
+            root.is_dir(),
+            "root_path: {} is no directory: it says where the host's files are",
+            root.display()
+        );
         let targets = self.scraped(context, &Access::new(context, Arc::new(client)));
         Ok(Box::new(Controller::new(
             context, settings, intake, targets,

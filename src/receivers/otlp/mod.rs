@@ -106,7 +106,7 @@ impl ReceiverConfig for OtlpConfig {
     fn claims(&self) -> Vec<ResourceClaim> {
         let ports = self.protocols().map(|protocol| ResourceClaim {
             key: protocol.key(),
-            claimed: Claimed::Port(protocol.port().listener.endpoint),
+            claimed: Claimed::Port(protocol.port().listener.clone()),
         });
         ports.collect()
     }

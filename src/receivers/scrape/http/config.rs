@@ -58,8 +58,8 @@ pub enum ClientAuthConfig {
 pub enum Credential {
     /// The secret, written in the configuration.
     Inline(Secret),
-    /// A file with the secret; white space around it is ignored.
-    File(PathBuf),
+    /// The key of a file with the secret, and its path; white space around the secret is ignored.
+    File(&'static str, PathBuf),
 }
 
 impl HttpClientConfig {
@@ -104,7 +104,7 @@ impl ClientAuthConfig {
         }) = self;
         let files = match credential {
             Credential::Inline(_) => Vec::new(),
-            Credential::File(path) => vec![path.clone()],
+            Credential::File(_, path) => vec![path.clone()],
         };
         let config = self.clone();
         Renewable::new(files, Some(Duration::ZERO), move || config.header())
@@ -129,26 +129,29 @@ impl Credential {
     fn read(&self) -> anyhow::Result<Secret> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(path) => {
+            Self::File(key, path) => {
                 let text = fs::read_to_string(path)
-                    .with_context(|| format!("can't read the credential {}", path.display()))?;
+                    .with_context(|| format!("auth::{key}: {}", path.display()))?;
                 Ok(Secret::new(text.trim()))
             }
         }
     }
 
-    /// Reads `key` or `file_key`; both at once are an error.
+    /// Reads `key` or the key of a file, whose path below `auth` is `file_key`; both at once are
+    /// an error.
     fn from_fields(
         fields: &mut Fields<'_>,
         key: &'static str,
         file_key: &'static str,
     ) -> Option<Self> {
+        let last = file_key.rsplit("::").next().unwrap_or(file_key);
         let inline = fields.optional(key).map(Self::Inline);
-        let file = fields.optional(file_key).map(Self::File);
+        let file = fields.optional(last);
+        let file = file.map(|path| Self::File(file_key, path));
         if inline.is_some() && file.is_some() {
-            fields.map().error::<()>(format_args!(
-                "`{key}` and `{file_key}` are both set: keep one"
-            ));
+            fields
+                .map()
+                .error::<()>(format_args!("`{key}` and `{last}` are both set: keep one"));
         }
         inline.or(file)
     }
@@ -215,7 +218,7 @@ impl FromValue for BasicAuth {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let username: Option<String> = fields.required("username");
-        let password = Credential::from_fields(&mut fields, "password", "password_file");
+        let password = Credential::from_fields(&mut fields, "password", "basic::password_file");
         fields.finish();
         let Some(password) = password else {
             return value.error("`password` or `password_file` is missing");

@@ -293,6 +293,7 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
     std::fs::write(file.path(), "first\n").unwrap();
     let config = HttpClientConfig {
         auth: Some(ClientAuthConfig::Bearer(Credential::File(
+            "bearer_token_file",
             file.path().to_owned(),
         ))),
         ..HttpClientConfig::default()
@@ -300,7 +301,7 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
     let basic = HttpClientConfig {
         auth: Some(ClientAuthConfig::Basic {
             username: "u".to_owned(),
-            password: Credential::File(file.path().to_owned()),
+            password: Credential::File("basic::password_file", file.path().to_owned()),
         }),
         ..HttpClientConfig::default()
     };
