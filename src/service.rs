@@ -35,17 +35,18 @@ pub use self::tasks::{TaskEnd, TaskOutcome};
 use self::tasks::{TaskRole, Tasks};
 use crate::breakers::{self, BreakerWatch};
 use crate::component::{BuildContext, ComponentId, Extension, Health, Phase, ProgramInput, Routes};
-use crate::config::{Config, MetricsPage, ShutdownConfig};
-use crate::history;
+use crate::config::{Config, MetricsPage, QueryConfig, ShutdownConfig};
+use crate::history::{self, ApiSettings};
 use crate::pipeline::{
     BuildError, BuildErrors, Ending, GraceControl, Graph, LastWords, Ledger, Surroundings,
 };
+use crate::query::QueryLimits;
 use crate::resilience::Endpoints;
 use crate::server::{self, BindError, Server};
 use crate::settings::ListenerConfig;
 use crate::telemetry::Telemetry;
 use crate::window::Shelf;
-use crate::yaml;
+use crate::yaml::{self, ByteSize};
 
 /// How long receivers may take to hand over what they have accepted before the pipelines close.
 const RECEIVER_GRACE: Duration = Duration::from_secs(1);
@@ -63,6 +64,7 @@ pub struct Service {
     room: usize,
     telemetry: Telemetry,
     http: Option<ListenerConfig>,
+    query: QueryConfig,
     pages: Vec<MetricsPage>,
     shutdown: ShutdownConfig,
 }
@@ -142,6 +144,7 @@ impl Service {
                 room: config.endpoints(),
                 telemetry: telemetry.clone(),
                 http: config.service.http.listener.clone(),
+                query: config.service.http.query.clone(),
                 pages: config.service.telemetry.pages.clone(),
                 shutdown: config.service.shutdown,
             }),
@@ -203,6 +206,7 @@ impl Service {
             room,
             telemetry,
             http,
+            query,
             pages,
             shutdown,
         } = self;
@@ -235,7 +239,8 @@ impl Service {
             for route in breakers::routes(&surroundings.endpoints, listener) {
                 surroundings.routes.register(route);
             }
-            for route in history::routes(&surroundings.windows) {
+            let settings = api_settings(&query);
+            for route in history::routes(&surroundings.windows, settings, &telemetry) {
                 surroundings.routes.register(route);
             }
         }
@@ -399,6 +404,21 @@ impl Running {
 /// a token may be written where a path belongs.
 fn shown(error: &anyhow::Error) -> String {
     yaml::without_credentials(&format!("{error:#}"))
+}
+
+/// The bounds of the query API as it knows them.
+fn api_settings(config: &QueryConfig) -> ApiSettings {
+    let bytes = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
+    ApiSettings {
+        max_concurrent: config.max_concurrent,
+        timeout: config.timeout,
+        limits: QueryLimits {
+            max_samples: config.max_samples,
+            max_memory: bytes(config.max_memory),
+            max_depth: config.max_depth,
+            max_text: bytes(config.max_text),
+        },
+    }
 }
 
 async fn completed(task: impl Future<Output = ()>) -> Ending {

@@ -1,5 +1,5 @@
-//! The pages of the agent itself on `service.http`. `server` and `breakers` serve what stands
-//! here, and [`Claims`](super::Claims) refuses it to others.
+//! The pages of the agent itself on `service.http`. `server`, `history` and `breakers` serve what
+//! stands here, and [`Claims`](super::Claims) refuses it to others.
 
 use std::sync::Arc;
 
@@ -23,6 +23,26 @@ pub enum AgentPage {
     Aggregated,
     /// Statistics of what is aggregated.
     Stats,
+    /// What a query comes to at one time.
+    Query,
+    /// What a query comes to at every step of a range.
+    QueryRange,
+    /// The labels of series.
+    QuerySeries,
+    /// The names of labels.
+    QueryLabels,
+    /// The values of a label.
+    QueryLabelValues,
+    /// What is known of metrics.
+    QueryMetadata,
+    /// Which Prometheus the query API is like.
+    QueryBuildInfo,
+    /// The exemplars of series.
+    QueryExemplars,
+    /// Rules.
+    QueryRules,
+    /// Alerts.
+    QueryAlerts,
     /// Every breaker.
     Breakers,
     /// Opens one.
@@ -35,13 +55,23 @@ pub enum AgentPage {
 
 impl AgentPage {
     /// Every page.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 20] = [
         Self::Livez,
         Self::Readyz,
         Self::Health,
         Self::Metrics,
         Self::Aggregated,
         Self::Stats,
+        Self::Query,
+        Self::QueryRange,
+        Self::QuerySeries,
+        Self::QueryLabels,
+        Self::QueryLabelValues,
+        Self::QueryMetadata,
+        Self::QueryBuildInfo,
+        Self::QueryExemplars,
+        Self::QueryRules,
+        Self::QueryAlerts,
         Self::Breakers,
         Self::ForceOpen,
         Self::ForceClosed,
@@ -57,6 +87,16 @@ impl AgentPage {
             Self::Metrics => "/metrics",
             Self::Aggregated => "/metrics/aggregated",
             Self::Stats => "/stats",
+            Self::Query => "/api/v1/query",
+            Self::QueryRange => "/api/v1/query_range",
+            Self::QuerySeries => "/api/v1/series",
+            Self::QueryLabels => "/api/v1/labels",
+            Self::QueryLabelValues => "/api/v1/label/{name}/values",
+            Self::QueryMetadata => "/api/v1/metadata",
+            Self::QueryBuildInfo => "/api/v1/status/buildinfo",
+            Self::QueryExemplars => "/api/v1/query_exemplars",
+            Self::QueryRules => "/api/v1/rules",
+            Self::QueryAlerts => "/api/v1/alerts",
             Self::Breakers => "/breakers",
             Self::ForceOpen => "/breakers/{id}/force_open",
             Self::ForceClosed => "/breakers/{id}/force_closed",

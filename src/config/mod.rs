@@ -16,6 +16,6 @@ mod telemetry;
 pub use expand::Environment;
 pub use load::{DEFAULT, Invalid, Loaded, Sources};
 pub use model::{
-    Config, LogEncoding, MetricsPage, PipelineConfig, PipelineId, ServiceConfig, ServiceHttpConfig,
-    ShutdownConfig, Stage, TelemetryConfig,
+    Config, LogEncoding, MetricsPage, PipelineConfig, PipelineId, QueryConfig, ServiceConfig,
+    ServiceHttpConfig, ShutdownConfig, Stage, TelemetryConfig,
 };

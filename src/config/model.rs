@@ -127,6 +127,25 @@ pub struct PipelineConfig {
 pub struct ServiceHttpConfig {
     /// Where to listen; none for `endpoint: none`.
     pub listener: Option<ListenerConfig>,
+    /// `query`: what requests to the query API may use.
+    pub query: QueryConfig,
+}
+
+/// `service.http.query`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryConfig {
+    /// Requests that are answered at a time.
+    pub max_concurrent: usize,
+    /// How long one may wait and take, and then how long its answer may take to be sent.
+    pub timeout: Duration,
+    /// Points that a query may hold at once.
+    pub max_samples: usize,
+    /// What those and its results may take.
+    pub max_memory: ByteSize,
+    /// The longest posted form, and the longest text of a query.
+    pub max_text: ByteSize,
+    /// How deep expressions may stand inside of each other.
+    pub max_depth: usize,
 }
 
 /// `service.telemetry`.
@@ -183,6 +202,19 @@ impl Default for ServiceConfig {
             telemetry: TelemetryConfig::default(),
             shutdown: ShutdownConfig::default(),
             max_endpoints: DEFAULT_MAX_ENDPOINTS,
+        }
+    }
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 2,
+            timeout: Duration::from_secs(30),
+            max_samples: 50_000_000,
+            max_memory: ByteSize(64 << 20),
+            max_text: ByteSize(64 << 10),
+            max_depth: 256,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Shows by HTTP what the `window` processors remember.
 //!
 //! - `GET /stats`: how much is remembered, as JSON
+//! - `/api/v1/query` and more: Prometheus's API for queries
 //!
 //! **Architecture Invariant:** reads snapshots on threads of its own. Whoever asks for much waits
 //! alone, and neither a pipeline nor another page waits with them.
 
+mod api;
 mod source;
 mod stats;
+
+pub use api::ApiSettings;
 
 use std::sync::Arc;
 
@@ -14,18 +18,21 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
 use crate::lane::Lane;
+use crate::telemetry::Telemetry;
 use crate::window::Shelf;
 
 /// Questions that are answered at a time.
 const THREADS: usize = 1;
 
-/// The pages, for the agent's own listener; none if nothing is remembered.
-pub fn routes(windows: &Shelf) -> Vec<Route> {
-    if windows.all().is_empty() {
-        return Vec::new();
+/// The pages, for the agent's own listener.
+pub fn routes(windows: &Shelf, settings: ApiSettings, telemetry: &Telemetry) -> Vec<Route> {
+    let mut routes = api::routes(windows, settings, telemetry);
+    // Without a window the server says that there is none.
+    if !windows.all().is_empty() {
+        let lane = Lane::new(THREADS);
+        routes.push(AgentPage::Stats.route(stats_page(windows, &lane)));
     }
-    let lane = Lane::new(THREADS);
-    vec![AgentPage::Stats.route(stats_page(windows, &lane))]
+    routes
 }
 
 fn stats_page(windows: &Shelf, lane: &Lane) -> Arc<dyn Handler> {

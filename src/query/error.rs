@@ -9,6 +9,9 @@ pub enum QueryErrorKind {
     BadData,
     /// The query can't be carried out on this data: a 422.
     Execution,
+    /// The query would hold more than it may: a 422, which Prometheus tells from the last by its
+    /// words alone.
+    Limit,
     /// The query took longer than it may: a 503.
     Timeout,
     /// Whoever asked doesn't wait for the answer any more: a 503.
@@ -22,7 +25,7 @@ impl QueryErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadData => "bad_data",
-            Self::Execution => "execution",
+            Self::Execution | Self::Limit => "execution",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::Internal => "internal",

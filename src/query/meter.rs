@@ -113,16 +113,20 @@ impl<'a> Meter<'a> {
     ) -> Result<(), QueryError> {
         let all_samples = self.samples.get().saturating_add(samples);
         if all_samples > self.limits.max_samples {
-            return Err(QueryError::execution(
+            return Err(QueryError::new(
+                QueryErrorKind::Limit,
                 "query processing would load too many samples into memory in query execution",
             ));
         }
         let all_bytes = self.bytes.get().saturating_add(bytes);
         if all_bytes > self.limits.max_memory {
-            return Err(QueryError::execution(format!(
-                "query processing would take more than {} bytes of memory",
-                self.limits.max_memory
-            )));
+            return Err(QueryError::new(
+                QueryErrorKind::Limit,
+                format!(
+                    "query processing would take more than {} bytes of memory",
+                    self.limits.max_memory
+                ),
+            ));
         }
         self.samples.set(all_samples);
         self.bytes.set(all_bytes);

@@ -67,10 +67,23 @@ pub use source::{
 };
 pub use strand::PointValue;
 
-/// Reads a selector without a range and without modifiers, as `match[]` has them.
+/// Reads selectors without a range and without modifiers, as `match[]` has them. All of them
+/// together may have the regular expressions of one query.
 ///
 /// # Errors
 /// Text that isn't such a selector is [`QueryErrorKind::BadData`].
+pub fn parse_selectors<'t>(
+    texts: impl IntoIterator<Item = &'t str>,
+    limits: &QueryLimits,
+) -> Result<Vec<Vec<LabelMatcher>>, QueryError> {
+    parse::selectors(texts, limits)
+}
+
+/// Reads one such selector.
+///
+/// # Errors
+/// As [`parse_selectors`].
 pub fn parse_selector(text: &str, limits: &QueryLimits) -> Result<Vec<LabelMatcher>, QueryError> {
-    parse::selector(text, limits)
+    let mut sets = parse::selectors([text], limits)?;
+    Ok(sets.pop().unwrap_or_default())
 }

@@ -25,29 +25,43 @@ use super::{LabelMatcher, MatchKind, QueryError, QueryLimits};
 
 /// Reads a query.
 pub(super) fn parse(text: &str, limits: &QueryLimits) -> Result<Expression, QueryError> {
+    parse_within(text, limits, &mut RegexRoom::default())
+}
+
+/// Reads what series have to be: selectors without a range and without times.
+pub(super) fn selectors<'t>(
+    texts: impl IntoIterator<Item = &'t str>,
+    limits: &QueryLimits,
+) -> Result<Vec<Vec<LabelMatcher>>, QueryError> {
+    let mut regexes = RegexRoom::default();
+    let texts = texts.into_iter();
+    let sets = texts.map(|text| match parse_within(text, limits, &mut regexes)? {
+        Expression::Selector(selector) if selector.shift == Shift::default() => {
+            Ok(selector.matchers)
+        }
+        _ => Err(wrong("expected a series selector")),
+    });
+    sets.collect()
+}
+
+fn parse_within(
+    text: &str,
+    limits: &QueryLimits,
+    regexes: &mut RegexRoom,
+) -> Result<Expression, QueryError> {
     let guarded = guard::check(text, limits)?;
     let parsed = parser::parse(&guarded.text).map_err(|error| wrong(&error))?;
     let mut reader = Reader {
         guarded: &guarded,
-        regexes: RegexRoom::default(),
+        regexes,
         max_depth: limits.max_depth,
     };
     reader.expression(&parsed, 0)
 }
 
-/// Reads what a series has to be: a selector without a range and without times.
-pub(super) fn selector(text: &str, limits: &QueryLimits) -> Result<Vec<LabelMatcher>, QueryError> {
-    match parse(text, limits)? {
-        Expression::Selector(selector) if selector.shift == Shift::default() => {
-            Ok(selector.matchers)
-        }
-        _ => Err(wrong("expected a series selector")),
-    }
-}
-
 pub(super) struct Reader<'g> {
     guarded: &'g Guarded,
-    regexes: RegexRoom,
+    regexes: &'g mut RegexRoom,
     max_depth: usize,
 }
 

@@ -85,7 +85,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Shows what the windows remember.
     (
         "history",
-        &["component", "exposition", "lane", "query", "window"],
+        &[
+            "component",
+            "exposition",
+            "lane",
+            "query",
+            "telemetry",
+            "window",
+        ],
     ),
     // Watches the breakers from beside the pipelines.
     (

@@ -19,8 +19,6 @@
 //! one when its points are read, which are shared and not copied. Expressions are tried, and
 //! points unpacked, without the lock.
 
-#![allow(dead_code, unused_imports, reason = "what asks it by HTTP comes next")]
-
 mod derived;
 mod find;
 mod listing;
@@ -30,8 +28,6 @@ mod selected;
 mod table;
 #[cfg(test)]
 mod tests;
-
-pub(super) use listing::MetricMetadata;
 
 use std::rc::Rc;
 
