@@ -118,7 +118,7 @@ impl ConformanceRun {
                 )));
             }
             // It has reached the fan-out, where no leg is.
-            drop(lease.held.fan_out(std::iter::empty()));
+            drop(lease.held.fan_out(Instant::now(), std::iter::empty()));
             self.out.push(batch);
         }
         if self.chain.invented() > 0 {

@@ -54,9 +54,8 @@ impl Fanout {
             claim,
             hold: Arc::clone(&hold),
             slot,
-            since: now,
         };
-        let claims = held.fan_out(self.legs.iter().map(|leg| &leg.account));
+        let claims = held.fan_out(now, self.legs.iter().map(|leg| &leg.account));
         let mut full = Vec::new();
         for (leg, claim) in self.legs.iter().zip(claims) {
             match leg.room(&batch, &mut slots) {

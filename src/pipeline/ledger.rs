@@ -21,6 +21,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::time::Instant;
+
+use super::ages::{Age, Ages};
 use crate::component::{ComponentId, DropReason};
 use crate::pdata::Signal;
 
@@ -53,6 +56,7 @@ pub(super) struct LegAccount {
     dropped: Drops,
     /// Whether items were lost since any were sent.
     losing: AtomicBool,
+    ages: Arc<Ages>,
 }
 
 /// Items that a pipeline has and that have not been fanned out yet.
@@ -67,6 +71,8 @@ pub(super) struct Held {
 pub(super) struct Claim {
     items: u64,
     account: Arc<LegAccount>,
+    /// None once the destination has the items and only their outcome is open.
+    age: Option<Age>,
 }
 
 /// A reading of the books.
@@ -276,14 +282,15 @@ impl Held {
         self.release(reason);
     }
 
-    /// Hands the items to every leg.
+    /// Hands the items to every leg at `now`.
     pub(super) fn fan_out<'a>(
         mut self,
+        now: Instant,
         legs: impl Iterator<Item = &'a Arc<LegAccount>>,
     ) -> Vec<Claim> {
         let items = std::mem::take(&mut self.items);
         add(&self.account.fanned_out, items);
-        let claims = legs.map(|leg| leg.claim(items)).collect();
+        let claims = legs.map(|leg| leg.claim(items, now)).collect();
         subtract(&self.account.held, items);
         claims
     }
@@ -317,6 +324,7 @@ impl LegAccount {
             queued: AtomicU64::new(0),
             dropped: Drops::default(),
             losing: AtomicBool::new(false),
+            ages: Arc::default(),
         })
     }
 
@@ -335,11 +343,17 @@ impl LegAccount {
         self.losing.load(Ordering::Relaxed)
     }
 
-    fn claim(self: &Arc<Self>, items: u64) -> Claim {
+    /// When the oldest request that is neither sent nor dropped was handed to it.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.ages.oldest()
+    }
+
+    fn claim(self: &Arc<Self>, items: u64, now: Instant) -> Claim {
         add(&self.queued, items);
         Claim {
             items,
             account: Arc::clone(self),
+            age: Some(self.ages.begin(now)),
         }
     }
 }
@@ -356,7 +370,13 @@ impl Claim {
         Claim {
             items,
             account: Arc::clone(&self.account),
+            age: self.age.clone(),
         }
+    }
+
+    /// The destination has the items, and will say later what became of them: they don't wait.
+    pub(super) fn received(&mut self) {
+        self.age = None;
     }
 
     pub(super) fn sent(mut self) {

@@ -23,6 +23,7 @@
 //! `resilience` and `telemetry`, and never a concrete component.
 
 mod admission;
+mod ages;
 mod alarm;
 mod budget;
 mod capacity;

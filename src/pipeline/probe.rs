@@ -73,6 +73,10 @@ impl PipelineProbe for Probe {
                         continue;
                     }
                     report.queued_items += leg.entry().queued;
+                    if let Some(since) = leg.oldest() {
+                        let age = now.saturating_duration_since(since);
+                        report.queue_age = report.queue_age.max(age);
+                    }
                     let outlet = self.outlets.iter().find(|outlet| {
                         outlet.status.id == leg.exporter
                             && outlet.signal.is_none_or(|signal| signal == leg.signal)
@@ -83,10 +87,6 @@ impl PipelineProbe for Probe {
                         working: outlet.status.works(),
                         losing: leg.is_losing(),
                     });
-                    if let Some(since) = outlet.queue.oldest() {
-                        report.queue_age =
-                            report.queue_age.max(now.saturating_duration_since(since));
-                    }
                 }
                 report
             })

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::budget::Hold;
 use super::capacity::{Capacity, CapacityBounds, CapacitySlot, Share};
@@ -45,7 +44,6 @@ pub(super) struct QueuedRequest {
     /// Keeps the bytes in the memory limit; shared with the other legs.
     pub(super) hold: Arc<Hold>,
     pub(super) slot: CapacitySlot,
-    pub(super) since: Instant,
 }
 
 /// The way of one pipeline into a queue.
@@ -182,11 +180,6 @@ impl Queue {
         (size, self.capacity.most(bound, state.inlets))
     }
 
-    /// Since when the oldest request has been waiting.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.lock().waiting.front().map(|request| request.since)
-    }
-
     /// Every store leaves the state whole, so a panic elsewhere spoils nothing.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -280,6 +273,8 @@ impl Drop for Producer {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::super::budget::Budget;
     use super::super::ledger::{LegAccount, PipelineAccount};
     use super::*;
@@ -303,10 +298,12 @@ mod tests {
         let held = account.accept(items as u64);
         let slot = inlet.try_reserve(batch.size()).unwrap();
         QueuedRequest {
-            claim: held.fan_out([&leg].into_iter()).pop().unwrap(),
+            claim: held
+                .fan_out(Instant::now(), [&leg].into_iter())
+                .pop()
+                .unwrap(),
             hold: Arc::new(Budget::new(None).hold_nothing()),
             slot,
-            since: Instant::now(),
             batch,
         }
     }

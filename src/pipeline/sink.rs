@@ -232,7 +232,6 @@ impl Worker {
             claim,
             hold: _hold,
             slot: _slot,
-            since: _,
         } = request;
         self.in_hand.put(claim);
         self.call(|sink, now, lost| sink.consume(batch, now, lost));
@@ -291,6 +290,11 @@ impl InHand {
                 claims.push_front(oldest);
                 break;
             }
+        }
+        // What lies in the sink's buffer by its own choice isn't late. The others were received
+        // before.
+        if let Some(latest) = claims.back_mut() {
+            latest.received();
         }
         sent
     }

@@ -33,9 +33,10 @@ pub struct PipelineReport {
     pub exporters: Vec<LegReport>,
     /// Items that its processors hold or that wait before them.
     pub held_items: u64,
-    /// Items that wait for its exporters.
+    /// Items that wait for its exporters or are under way.
     pub queued_items: u64,
-    /// How long the oldest request has been waiting for any of its exporters.
+    /// How long ago the oldest request was handed to its exporters that one of them has neither
+    /// delivered nor dropped, be it waiting or tried again.
     pub queue_age: Duration,
     /// Why it refuses requests.
     pub shortages: Vec<Shortage>,

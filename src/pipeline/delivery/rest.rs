@@ -100,7 +100,6 @@ impl QueuedRequest {
             claim: self.claim.take(front.items()),
             hold: Arc::clone(&self.hold),
             slot: self.slot.take(front.items(), whole),
-            since: self.since,
             batch: front,
         };
         self.batch = back;

@@ -105,6 +105,37 @@ async fn an_outage_of_hours_degrades_as_long_as_everything_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_tried_again_ages_at_its_own_pipeline_until_it_is_delivered() {
+    // The second pipeline's exporter takes what it gets at once.
+    let (slow, free) = (
+        Remote::up_when(|at| at >= Duration::from_secs(300)),
+        Remote::script([]),
+    );
+    let mut rig = Rig::new().exporter("remote", &slow);
+    rig.pipeline("metrics/free", &["source"]);
+    let rigged = rig.exporter("free", &free).start().await;
+    let ages = || {
+        let snapshot = rigged.health.snapshot(Instant::now());
+        let pipelines = snapshot.pipelines.iter();
+        pipelines.map(|p| p.queue_age.as_secs()).collect::<Vec<_>>()
+    };
+    rigged.push(5).await.unwrap();
+    sleep(Duration::from_secs(100)).await;
+    rigged.push(5).await.unwrap();
+    assert_eq!(
+        ages(),
+        [100, 0],
+        "the one that is being tried is the oldest"
+    );
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(ages(), [200, 0]);
+    sleep(Duration::from_secs(400)).await;
+    assert_eq!(rigged.leg("remote").sent, 10);
+    assert_eq!(ages(), [0, 0]);
+    rigged.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_for_good_is_unhealthy_until_the_next_delivery() {
     let remote = Remote::script([Reply::Permanent, Reply::Retry(None)]);
     let rigged = rigged(&remote).await;
