@@ -1,7 +1,7 @@
 //! Takes batches, and updates the series of the page.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -146,15 +146,8 @@ impl PageUpdater {
         self.targets
             .retain(|_, at| at.is_some_and(|at| store.state(at).is_some()));
         self.shown.retain(|_, at| store.state(*at).is_some());
-        for (used, room) in [
-            (self.targets.len(), self.targets.capacity()),
-            (self.shown.len(), self.shown.capacity()),
-        ] {
-            if used < room / 4 {
-                self.targets.shrink_to_fit();
-                self.shown.shrink_to_fit();
-            }
-        }
+        give_back(&mut self.targets);
+        give_back(&mut self.shown);
     }
 
     /// When the oldest series expires; `None` if there are no series.
@@ -352,4 +345,32 @@ fn text_of(labels: &BTreeMap<String, String>) -> Labels {
         text.push(name, value);
     }
     text
+}
+
+/// Frees the memory of a map of which most is unused.
+fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.len() < map.capacity() / 4 {
+        map.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_gives_memory_back_by_its_own_measure() {
+        let f = |entries: usize, shrinks: bool| {
+            let mut map: HashMap<usize, ()> = HashMap::with_capacity(1000);
+            map.extend((0..entries).map(|key| (key, ())));
+            let before = map.capacity();
+            give_back(&mut map);
+            assert_eq!(map.capacity() < before, shrinks, "{entries} of {before}");
+            assert_eq!(map.len(), entries);
+        };
+        f(0, true);
+        f(100, true);
+        f(500, false);
+        f(1000, false);
+    }
 }
