@@ -278,8 +278,32 @@ impl PipelineGate {
     fn vote(&self, bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> Result<(), RefusalReason> {
         vote::admit(&self.voters, bytes, slots).map_err(|full| {
             self.full_queue.note(full.exporter.clone());
+            if let Some(requests) = full.refusals.pass(1) {
+                self.tell_refused(full, requests);
+            }
             RefusalReason::QueueFull
         })
+    }
+
+    /// Says in the log that so many requests were refused for a leg whose queue is full.
+    fn tell_refused(&self, full: &Voter, requests: u64) {
+        tracing::warn!(
+            pipeline = &*self.account.id,
+            exporter = %full.exporter,
+            reason = RefusalReason::QueueFull.as_str(),
+            requests,
+            "requests are refused: the exporter's queue is full"
+        );
+    }
+}
+
+impl Drop for PipelineGate {
+    fn drop(&mut self) {
+        for voter in &self.voters {
+            if let Some(requests) = voter.refusals.rest() {
+                self.tell_refused(voter, requests);
+            }
+        }
     }
 }
 

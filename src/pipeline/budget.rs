@@ -27,6 +27,7 @@ pub(super) struct Budget {
     refusals: Throttle,
     /// A request was refused for what is in flight.
     full: Recent<()>,
+    full_refusals: Throttle,
 }
 
 /// Bytes of a budget, given back on drop.
@@ -56,6 +57,7 @@ impl Budget {
             refusing: AtomicBool::new(false),
             refusals: Throttle::default(),
             full: Recent::default(),
+            full_refusals: Throttle::default(),
         })
     }
 
@@ -80,7 +82,8 @@ impl Budget {
         }
     }
 
-    fn try_add(&self, bytes: u64) -> bool {
+    /// Adds `bytes` of a request that needs `whole` together.
+    fn try_add(&self, bytes: u64, whole: u64) -> bool {
         let Some(limit) = self.limit else {
             self.in_flight.fetch_add(bytes, Ordering::Relaxed);
             return true;
@@ -99,10 +102,24 @@ impl Budget {
                 held.checked_add(bytes)
                     .filter(|sum| *sum <= limit.in_flight)
             });
-        if admitted.is_err() {
+        // A request that never could be held says nothing about what is in flight.
+        if admitted.is_err() && self.may_ever_hold(whole) {
             self.full.note(());
+            if let Some(requests) = self.full_refusals.pass(1) {
+                self.tell_full(limit, requests);
+            }
         }
         admitted.is_ok()
+    }
+
+    /// Says in the log that so many requests were refused for what is in flight.
+    fn tell_full(&self, limit: MemoryLimit, requests: u64) {
+        tracing::warn!(
+            requests,
+            in_flight_bytes = self.in_flight(),
+            limit_bytes = limit.in_flight,
+            "requests are refused: memory_limiter has no room for more in flight"
+        );
     }
 
     /// Why requests are refused here, if they are at `now` or were within [`REFUSAL_SHOWN`].
@@ -155,6 +172,14 @@ impl Budget {
     }
 }
 
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if let (Some(limit), Some(requests)) = (self.limit, self.full_refusals.rest()) {
+            self.tell_full(limit, requests);
+        }
+    }
+}
+
 impl Hold {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -162,7 +187,8 @@ impl Hold {
 
     /// Holds more, if the budget has room.
     pub(super) fn try_grow(&mut self, bytes: u64) -> bool {
-        let grown = self.budget.try_add(bytes);
+        let whole = self.bytes.saturating_add(bytes);
+        let grown = self.budget.try_add(bytes, whole);
         if grown {
             self.bytes += bytes;
         }

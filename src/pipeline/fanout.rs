@@ -13,6 +13,7 @@ use super::capacity::CapacitySlot;
 use super::lease::{Lease, Leased};
 use super::ledger::{Claim, LegAccount};
 use super::queue::{Producer, QueuedRequest};
+use super::status::ExporterStatus;
 use crate::component::DropReason;
 use crate::pdata::Batch;
 
@@ -30,6 +31,8 @@ pub(super) struct Leg {
     /// Where in the lease admission has reserved room; none for a local leg, which has no
     /// vote.
     pub(super) vote: Option<usize>,
+    /// Where it is told what was lost because the queue was full.
+    pub(super) status: Arc<ExporterStatus>,
 }
 
 impl Fanout {
@@ -89,10 +92,13 @@ impl Leg {
 
     fn give_up(&self, claim: Claim) {
         // A queue is closed while a pipeline runs only if its exporter's task has died.
-        claim.discard(if self.producer.inlet().is_closed() {
-            DropReason::Aborted
-        } else {
-            DropReason::QueueFull
-        });
+        let reason = match self.producer.inlet().is_closed() {
+            true => DropReason::Aborted,
+            false => DropReason::QueueFull,
+        };
+        if claim.items() > 0 {
+            self.status.lost(claim.items(), reason);
+        }
+        claim.discard(reason);
     }
 }

@@ -305,6 +305,7 @@ impl<'a> GraphBuilder<'a> {
                         queue: inlet.clone(),
                         when_full,
                         block_on_overflow,
+                        refusals: Arc::default(),
                     });
                     Some(voters.len() - 1)
                 }
@@ -317,6 +318,7 @@ impl<'a> GraphBuilder<'a> {
                 account: leg,
                 producer: inlet.producer(),
                 vote,
+                status: Arc::clone(&outlet.status),
             });
         }
         (legs, voters, locals)

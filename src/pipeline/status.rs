@@ -148,6 +148,13 @@ impl Throttle {
         Some(std::mem::take(sum))
     }
 
+    /// What no line has told yet, if there is any. The next one passes at once.
+    pub(super) fn rest(&self) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, untold) = std::mem::take(&mut *state);
+        (untold > 0).then_some(untold)
+    }
+
     pub(super) fn reset(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (None, 0);
     }

@@ -3,8 +3,11 @@
 //! Each votes by its `when_full`: `refuse` is a veto, `drop` abstains, and legs on `auto`
 //! refuse only when no voter of the pipeline has room. Local legs have no vote.
 
+use std::sync::Arc;
+
 use super::capacity::CapacitySlot;
 use super::queue::Inlet;
+use super::status::Throttle;
 use crate::component::ComponentId;
 use crate::settings::WhenFull;
 
@@ -15,6 +18,8 @@ pub(super) struct Voter {
     pub(super) queue: Inlet,
     pub(super) when_full: WhenFull,
     pub(super) block_on_overflow: bool,
+    /// Requests that were refused for its queue; shared by the clones.
+    pub(super) refusals: Arc<Throttle>,
 }
 
 impl Voter {

@@ -71,7 +71,7 @@ impl ExporterTask {
 /// Where data leaves: one signal of a remote exporter, or a local exporter.
 pub(super) struct Outlet {
     pub(super) queue: Arc<Queue>,
-    status: Arc<ExporterStatus>,
+    pub(super) status: Arc<ExporterStatus>,
     signal: Option<Signal>,
     /// How it votes; none for a local one.
     pub(super) vote: Option<(WhenFull, bool)>,

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::fakes::{Gatekeeper, Remote, Reply};
 use super::rig::Rig;
 use crate::component::DropReason;
+use crate::settings::WhenFull;
 
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
@@ -83,4 +87,73 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
         expected.map(|(exporter, reason, items)| ((exporter.to_owned(), reason.to_owned()), items));
     assert_eq!(lost, BTreeMap::from(expected));
     assert_eq!(told, lost);
+}
+
+/// The lines of the log with this message.
+fn lines(page: &Page, message: &str) -> Vec<serde_json::Value> {
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["fields"].clone()
+    });
+    lines
+        .filter(|fields| fields["message"] == message)
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_full_queue_are_told_once_a_minute_and_none_is_left_out() {
+    let page = Page::default();
+    let writer = {
+        let page = page.clone();
+        move || page.clone()
+    };
+    let log = tracing_subscriber::fmt().json().with_writer(writer);
+    let _guard = tracing::subscriber::set_default(log.finish());
+
+    let full = |when_full| {
+        Remote::rule(|_| Reply::Hang).with(move |delivery| {
+            delivery.timeout = Duration::from_secs(3600);
+            delivery.queue.requests = 1;
+            delivery.queue.when_full = when_full;
+        })
+    };
+    let rig = Rig::new().exporter("remote", &full(WhenFull::Refuse));
+    let rigged = rig.start().await;
+    rigged.push(1).await.unwrap();
+    rigged.settle().await;
+    for _ in 0..150 {
+        assert_eq!(rigged.push(1).await.unwrap_err().reason, "queue_full");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let message = "requests are refused: the exporter's queue is full";
+    let told = |field: &str| -> Vec<_> {
+        let lines = lines(&page, message).into_iter();
+        lines.map(|line| line[field].clone()).collect()
+    };
+    assert_eq!(told("requests"), [1, 60, 60]);
+    rigged.shutdown().await;
+    assert_eq!(told("requests"), [1, 60, 60, 29]);
+    for (field, expected) in [
+        ("pipeline", "metrics"),
+        ("exporter", "remote"),
+        ("reason", "queue_full"),
+    ] {
+        assert!(told(field).iter().all(|value| value == expected), "{field}");
+    }
+
+    // A leg that drops for itself tells what it loses.
+    let rig = Rig::new().exporter("dropping", &full(WhenFull::Drop));
+    let rigged = rig.start().await;
+    for _ in 0..3 {
+        rigged.push(2).await.unwrap();
+        rigged.settle().await;
+    }
+    let lost: Vec<_> = lines(&page, "items lost")
+        .into_iter()
+        .filter(|line| line["exporter"] == "dropping")
+        .map(|line| (line["reason"].clone(), line["items"].clone()))
+        .collect();
+    assert_eq!(lost, [("queue_full".into(), 2.into())]);
+    rigged.shutdown().await;
 }
