@@ -1,5 +1,5 @@
-//! The betanet receiver against a Betanet service on loopback: whatever one of its paths
-//! does, the others are delivered, its own metrics are absent and the reason is counted.
+//! The betanet receiver against a Betanet service on loopback: when one path fails, the metrics
+//! of the other paths are delivered, its own are absent, and the reason is counted.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -61,8 +61,7 @@ struct Rig {
 
 impl Rig {
     async fn start(dialects: Dialects, keys: &str) -> Self {
-        // A model that stands still, so that what is absent and what is not is all that
-        // changes.
+        // The values don't change, so two polls differ only in which metrics are absent.
         let server = Server::start(Options {
             speed: 0.0,
             ..Options::new(dialects)
@@ -115,7 +114,7 @@ impl Rig {
 
     /// The series of the first poll that begins after now.
     async fn next_poll(&mut self) -> Series {
-        // One may be under way, or lie here already.
+        // A poll may be under way, and the channel may hold an earlier one.
         while self.batches.try_recv().is_ok() {}
         self.poll().await;
         self.poll().await
@@ -153,7 +152,7 @@ fn reasons(series: &Series) -> BTreeMap<&str, f64> {
     counted.collect()
 }
 
-/// Gives one path every kind of trouble in turn, and looks at what is left.
+/// Makes one path fail in every way in turn, and checks which series are left.
 async fn troubles(dialects: Dialects, keys: &str, path: &str, absent: &[&str]) {
     let mut rig = Rig::start(dialects, keys).await;
     let whole = rig.poll().await;
@@ -168,7 +167,7 @@ async fn troubles(dialects: Dialects, keys: &str, path: &str, absent: &[&str]) {
     ] {
         let case = format!("{trouble:?} of {path}");
         rig.server.set(path, Some(trouble));
-        // The poll under way may still be of the trouble before: only the next is looked at.
+        // The poll under way may still see the previous failure, so only the next one is checked.
         let between = rig.next_poll().await;
         let found = rig.poll().await;
         assert_eq!(
@@ -191,7 +190,7 @@ async fn troubles(dialects: Dialects, keys: &str, path: &str, absent: &[&str]) {
 
 #[tokio::test]
 async fn a_path_in_trouble_leaves_the_others_and_its_own_metrics_absent() {
-    // Side by side, since most of it is waiting.
+    // They run at the same time, since they mostly wait.
     tokio::join!(
         troubles(
             Dialects::V1,

@@ -39,7 +39,7 @@ fn every_way_to_end_has_its_exit_code() {
     let both = "otel-config/invalid/port-twice.yaml";
     f(&["validate", "--config", both], 64);
     f(&["run", "--config", both], 64);
-    // Broken, and there is nothing to print of it.
+    // The configuration is broken, so nothing is printed.
     f(&["print-config", "--set", "receivers.betanett.x=1"], 64);
 }
 

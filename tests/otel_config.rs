@@ -15,8 +15,8 @@ use foghorn::config::{Config, Loaded, Sources};
 use foghorn::service::{Service, TaskOutcome};
 use foghorn::telemetry::Telemetry;
 
-/// What keeps a configuration of the real world from meeting the real world in a test: free
-/// ports on loopback, and sources where nobody answers.
+/// Overrides that let a configuration start in a test: free ports on loopback, and sources where
+/// nobody answers.
 const OVERRIDES: &[(&str, &[&str])] = &[
     (
         "betanet-instances",

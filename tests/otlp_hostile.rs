@@ -1,5 +1,5 @@
-//! Senders that are broken or mean: each gets the status that `docs/otlp.md` promises, its
-//! neighbours are served, memory stays bounded, and no item is lost or made up.
+//! Broken and hostile senders: each gets the status that `docs/otlp.md` promises, other senders
+//! are served, memory stays bounded, and no item is lost or invented.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -34,7 +34,7 @@ use wire::{Client, framed, grpc_path};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_at_any_offset_is_refused_as_prost_refuses_it_beside_good_neighbours() {
     let scene = Scene::new("30s").await;
-    // One connection each for all: what is refused leaves what follows alone.
+    // All requests of a protocol use one connection: a refused request must not affect the next.
     let mut http = Client::http(&scene.http).await;
     let mut grpc = Client::grpc(&scene.grpc).await;
     let mut f = async |request: Vec<u8>, what: &str| {
@@ -142,8 +142,8 @@ async fn what_is_no_request_has_its_status_and_leaves_the_connection_usable() {
     scene.survived().await;
 }
 
-/// A gibibyte of zeros as one stream, which is never whole in memory: a piece that begins
-/// with nothing remembered, over and over.
+/// A gibibyte of zeros as one gzip stream. The stream repeats one compressed piece that refers to
+/// no earlier data, so the gibibyte is never in memory.
 fn gzip_bomb() -> Vec<u8> {
     let zeros = vec![0; 1 << 20];
     let mut piece = Vec::with_capacity(1 << 16);
@@ -160,7 +160,7 @@ fn gzip_bomb() -> Vec<u8> {
     bomb
 }
 
-/// The same in one frame of zstd.
+/// A gibibyte of zeros in one frame of zstd.
 fn zstd_bomb() -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     let zeros = vec![0; 1 << 20];
@@ -211,12 +211,12 @@ async fn bombs_end_at_the_limit() {
 async fn statuses(scene: &Scene, pieces: &[&[u8]]) -> Vec<u16> {
     let mut socket = scene.raw().await;
     for piece in pieces {
-        // It may have been closed by what came before.
+        // The agent may have closed the connection after an earlier piece.
         let _ = socket.write_all(piece).await;
     }
     let mut answers = Vec::new();
     let mut buffer = [0; 4096];
-    // A reset is an end like any other.
+    // A reset ends the loop like an orderly close.
     while let Ok(Ok(read @ 1..)) = timeout(Duration::from_secs(20), socket.read(&mut buffer)).await
     {
         answers.extend(&buffer[..read]);
@@ -271,7 +271,8 @@ async fn http_that_breaks_the_rules_is_refused_in_time() {
     f(two, &[&head(two), &body], &[400]).await;
     let huge = "content-length: 999999999999";
     f(huge, &[&head(huge), &body], &[413]).await;
-    // Less than comes: what is beyond is no request. More than comes: it isn't there in time.
+    // If the length is too small, the rest of the body is read as a request and refused. If it is
+    // too large, the body is incomplete when the time is over.
     let short = format!("content-length: {}", body.len() / 2);
     f(&short, &[&head(&short), &body], &[400, 400]).await;
     let much = format!("content-length: {}", body.len() + 1);
@@ -288,7 +289,7 @@ async fn http_that_breaks_the_rules_is_refused_in_time() {
     let endless: Vec<&[u8]> = std::iter::once(&chunked[..])
         .chain(std::iter::repeat_n(&chunk[..], 64))
         .collect();
-    // The rest of it lies in the socket when it is closed, so that the answer may be lost.
+    // The socket is closed with unread data, so the system may discard the answer.
     let statuses = statuses(&scene, &endless).await;
     assert!([&[][..], &[413]].contains(&&statuses[..]), "{statuses:?}");
     scene.survived().await;
@@ -331,7 +332,7 @@ async fn slow_senders_are_told_or_left() {
             break;
         }
     }
-    // Headers that come a byte at a time have an end, however many come.
+    // Headers that arrive a byte at a time are cut off after a time.
     let mut slow = scene.raw().await;
     let drip = tokio::spawn(async move {
         let line = b"POST /v1/metrics HTTP/1.1\r\nx: "
@@ -345,8 +346,8 @@ async fn slow_senders_are_told_or_left() {
         }
     });
 
-    // Who says nothing from the start, or not enough, loses the connection, and so does who
-    // falls silent and doesn't answer pings.
+    // The agent closes the connection of a client that doesn't complete the preface, and of one
+    // that stops sending and doesn't answer pings.
     let mut silent = Connection::open(&scene.grpc, &[]).await;
     let half = frame(HEADERS, 0, 1, &frames::call(grpc_path("metrics")));
     silent.send(&half).await;
@@ -388,7 +389,7 @@ async fn http2_that_breaks_the_rules_loses_its_connection_and_no_other() {
         "calm down, it says"
     );
 
-    // More calls than one connection may have: those beyond are refused, the others not.
+    // More calls than one connection may have: only those above the limit are refused.
     let mut connection = Connection::open(&scene.grpc, &[]).await;
     let calls: Vec<u8> = (0..200).flat_map(|n| open(2 * n + 1)).collect();
     connection.send(&calls).await;
@@ -450,7 +451,7 @@ async fn http2_that_breaks_the_rules_loses_its_connection_and_no_other() {
         .await;
     assert_eq!(connection.until(DATA).await.unwrap().stream, 1);
 
-    // And what no client should send.
+    // Frames that break the protocol.
     for nonsense in [
         frame(WINDOW_UPDATE, 0, 0, &0_u32.to_be_bytes()),
         frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes()),

@@ -1,6 +1,6 @@
-//! Destinations in trouble: what was acknowledged is delivered as long as it may be, what is
-//! lost has a reason, and the books balance. Time is paused, so that an outage of a minute
-//! takes none.
+//! Destinations that fail: acknowledged items are delivered unless they are given up, every lost
+//! item has a reason, and the ledger balances. Time is paused, so that an outage of a minute takes
+//! no real time.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -89,7 +89,7 @@ async fn trouble_that_passes_costs_time_and_nothing_else() {
         // The attempt's five seconds, and then the wait.
         f(protocol, &[|| trouble(Trouble::Silence)], 6..=6).await;
     }
-    // Advice is never undercut, and stretched by a tenth at most.
+    // The agent never retries before the advised time, and at most a tenth later.
     f("http", &[unavailable_for_20s], 20..=22).await;
     f("http", &[until_20s_later], 20..=22).await;
     f("http", &[unavailable_for_20s, || http(503)], 22..=24).await;
@@ -265,7 +265,7 @@ async fn ten_minutes_of_closed_connections_cost_a_few_of_them() {
             begun.elapsed()
         );
         assert_eq!((leg.sent, leg.dropped.total()), (240, 0));
-        // Whoever was tried for too long stepped aside.
+        // A request that was tried for too long has stepped aside.
         let taken = messages(&sink.received());
         assert!(sorted(&taken) == sorted(&acknowledged), "each once");
         agent.stop().await;
@@ -333,7 +333,7 @@ async fn a_connection_that_hangs_is_not_asked_again() {
         assert!(is_accepted(
             &send_metrics(&agent, protocol, &points(1, 8)).await
         ));
-        // Open, and nobody there: a firewall that forgot about it.
+        // The connection is open and nobody answers, as after a firewall has forgotten it.
         let (_hanging, _) = listener.accept().await.unwrap();
         let sink = Sink::listening(listener, Arc::new(|_| accepted()));
         assert_eq!(settled(&agent).await.sent, 8, "{protocol}");

@@ -1,6 +1,6 @@
 //! Senders for which there is no room: they are told when to come back, or wait for it with
 //! `block_on_overflow`, through the receivers and on the wire.
-//! Time is paused, so that waiting takes none.
+//! Time is paused, so that waiting takes no real time.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

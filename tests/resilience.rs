@@ -73,12 +73,12 @@ service:
         self.server.as_ref().unwrap()
     }
 
-    /// The service goes away, and its port with it.
+    /// Stops the service and closes its port.
     fn stop_server(&mut self) {
         self.server = None;
     }
 
-    /// It comes back where it was, with its counters where they would be.
+    /// Starts the service at the same port, with its counters as if it had gone on.
     async fn start_server(&mut self, dialects: Dialects) {
         let options = Options {
             listen: self.url.trim_start_matches("http://").parse().unwrap(),
@@ -325,7 +325,7 @@ async fn a_server_that_flaps_has_nothing_counted_twice() {
             page.guard("state", "/mixnodes") == Some(HEALTHY)
         })
         .await;
-    // Exactly what the service counts itself.
+    // The values are exactly those that the service itself counts.
     let (sum, total) = (
         well.get("betanet_packets_processed"),
         well.get("betanet_messages_total"),

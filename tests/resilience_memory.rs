@@ -36,7 +36,7 @@ fn an_idle_endpoint_holds_at_most_four_kibibytes() {
         "no timer"
     );
 
-    // One more is refused, and the word for it names the key.
+    // One more is refused, and the error names the key.
     let refused = endpoints.guard::<()>(id(ENDPOINTS), settings).unwrap_err();
     assert!(matches!(
         refused,

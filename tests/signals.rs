@@ -15,7 +15,7 @@ use wire::{Client, Sink, http_path};
 /// A request of one log record.
 const RECORD: &str = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#;
 
-/// What has a request in a batch that waits, and hands it on at the end.
+/// An agent whose batch processor holds a request and passes it on only at the end.
 fn holding(sink: &Sink) -> String {
     format!(
         "{{receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:0'}}}}}}}}, \
