@@ -5,6 +5,7 @@ use super::eval::Evaluation;
 use super::expression::{Expression, ExpressionKind};
 use super::grid::StepGrid;
 use super::meter::Meter;
+use super::source::is_stale;
 use super::strand::Strand;
 use super::{Interruption, LabelSet, QueryError, QueryLimits, SeriesPoints, SeriesSource, parse};
 
@@ -81,18 +82,22 @@ impl PromQuery {
         let meter = Meter::new(&options.limits, interrupted);
         let evaluation = Evaluation::new(source, &meter, options, (start, end));
         let grid = StepGrid::new(start, end, step);
-        let matrix = match self.expression.kind() {
+        let series = match self.expression.kind() {
             ExpressionKind::Scalar => {
                 let _room = meter.charge(grid.steps, grid.steps.saturating_mul(8))?;
                 let scalars = evaluation.scalars(&self.expression, &grid)?;
                 let mut strand = Strand::new(LabelSet::default());
                 strand.floats = (0..grid.steps).map(|step| scalars.at(step)).collect();
-                vec![strand]
+                vec![as_points(strand, &grid)]
             }
             ExpressionKind::InstantVector => {
                 let mut matrix = evaluation.collect(&self.expression, &grid)?;
                 matrix.strands.sort_by(|a, b| a.labels.cmp(&b.labels));
-                matrix.strands
+                // A point with its time takes twice as much as its value, which is still held.
+                let floats = matrix.strands.iter().map(|strand| strand.floats.len());
+                let _room = meter.charge(0, floats.sum::<usize>().saturating_mul(16))?;
+                let strands = std::mem::take(&mut matrix.strands).into_iter();
+                strands.map(|strand| as_points(strand, &grid)).collect()
             }
             other => {
                 return Err(QueryError::bad_data(format!(
@@ -102,13 +107,18 @@ impl PromQuery {
                 )));
             }
         };
-        let series = matrix.into_iter().map(|strand| {
-            let labels = strand.labels.clone();
-            let mut points = SeriesPoints::default();
-            strand.into_points(&grid, &mut points);
-            ValueSeries { labels, points }
-        });
-        let value = QueryValue::Matrix(series.collect());
-        Ok(evaluation.finish(value))
+        Ok(evaluation.finish(QueryValue::Matrix(series)))
     }
+}
+
+/// The values of a series with their times, without room to spare.
+fn as_points(strand: Strand, grid: &StepGrid) -> ValueSeries {
+    let labels = strand.labels.clone();
+    let mut points = SeriesPoints::default();
+    let floats = strand.floats.iter().filter(|value| !is_stale(**value));
+    let floats = floats.count();
+    points.times.reserve_exact(floats);
+    points.values.reserve_exact(floats);
+    strand.into_points(grid, &mut points);
+    ValueSeries { labels, points }
 }

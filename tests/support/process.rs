@@ -59,6 +59,11 @@ impl Process {
         Self { child, url, log }
     }
 
+    /// The URL of its own HTTP server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The address that a protocol of the OTLP receiver was bound to: `grpc` or `http`.
     pub async fn address(&self, protocol: &str) -> String {
         let prefix = format!("{protocol}://");
