@@ -39,6 +39,8 @@ struct LinesState {
     /// Bytes that the thread is writing.
     writing: usize,
     handles: usize,
+    /// Whether the thread waits for `work`, and nobody has told it of any yet.
+    asleep: bool,
 }
 
 impl Lines {
@@ -102,8 +104,12 @@ impl Clone for Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.0.lock().handles -= 1;
-        self.0.work.notify_one();
+        let mut state = self.0.lock();
+        state.handles -= 1;
+        // The log makes a handle for each line and drops it again; only the last one is news.
+        if state.handles == 0 {
+            self.0.wake(state);
+        }
     }
 }
 
@@ -116,8 +122,7 @@ impl Write for Lines {
             self.0.drop_lines(bytes);
         } else {
             state.waiting.extend_from_slice(bytes);
-            drop(state);
-            self.0.work.notify_one();
+            self.0.wake(state);
         }
         Ok(bytes.len())
     }
@@ -156,12 +161,27 @@ impl SharedLines {
 
     /// Waits for bytes and takes all that there are; `false` when no more will come.
     fn next(&self, batch: &mut Vec<u8>) -> bool {
-        let nothing = |state: &mut LinesState| state.waiting.is_empty() && state.handles > 0;
-        let state = self.work.wait_while(self.lock(), nothing);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while state.waiting.is_empty() && state.handles > 0 {
+            state.asleep = true;
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.asleep = false;
         std::mem::swap(&mut state.waiting, batch);
         state.writing = batch.len();
         !batch.is_empty()
+    }
+
+    /// Wakes the thread if it waits. While it writes it needs no call, since it looks again.
+    fn wake(&self, mut state: MutexGuard<'_, LinesState>) {
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.work.notify_one();
+        }
     }
 
     fn drop_lines(&self, bytes: &[u8]) {
@@ -291,6 +311,35 @@ mod tests {
         assert!(lines.flush_within(LONG));
         assert_eq!(lines.dropped(), 2);
         assert_eq!(*got.lock().unwrap(), b"a\nb\n");
+    }
+
+    #[test]
+    fn only_a_line_or_the_last_handle_wakes_the_thread() {
+        let Stream {
+            mut lines,
+            take,
+            begun,
+            ..
+        } = stream(1000);
+        let asleep = |lines: &Lines| lines.0.lock().asleep;
+        let wait_until_asleep = |lines: &Lines| {
+            while !asleep(lines) {
+                std::thread::yield_now();
+            }
+        };
+        wait_until_asleep(&lines);
+        drop(lines.clone());
+        assert!(asleep(&lines), "a handle of several is no news");
+        lines.write_all(b"a\n").unwrap();
+        begun.recv().unwrap();
+        lines.write_all(b"b\n").unwrap();
+        assert!(!asleep(&lines), "it writes, and looks again afterwards");
+        drop(take);
+        assert!(lines.flush_within(LONG));
+        wait_until_asleep(&lines);
+        drop(lines);
+        // The stream goes with the thread.
+        while begun.recv().is_ok() {}
     }
 
     #[test]
