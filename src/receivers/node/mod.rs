@@ -55,7 +55,7 @@ mod summary;
 mod threads;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -229,8 +229,8 @@ impl Local {
         }
     }
 
-    fn inquiry(&self, deadline: Instant) -> ReadBatch<ReadingUpdate> {
-        ReadBatch::new(&self.threads, &self.outstanding, deadline)
+    fn request(&self, reads: Vec<HostRead>, deadline: Instant) -> ReadBatch<ReadingUpdate> {
+        ReadBatch::new(&self.threads, &self.outstanding, deadline, reads)
     }
 
     /// Logs once for each filesystem that the agent may not query it.
@@ -248,58 +248,36 @@ impl Local {
     }
 }
 
-/// Runs errands until all have ended or the deadline is over, and queries the filesystems that
-/// they find. Also returns how many filesystems that were.
-async fn gather(
-    mut inquiry: ReadBatch<ReadingUpdate>,
-    errands: Vec<HostRead>,
-    reader: &HostReader,
-) -> (ReadingBuilder, usize) {
+/// Waits until all reads have ended or the deadline is over.
+async fn gather(mut batch: ReadBatch<ReadingUpdate>) -> ReadingBuilder {
     let mut gathering = ReadingBuilder::default();
-    let mut parts: HashMap<String, String> = HashMap::new();
-    let mut ask = |inquiry: &mut ReadBatch<ReadingUpdate>, errand: HostRead| {
-        inquiry.ask(errand.kind, &errand.what, errand.read);
-        parts.insert(errand.what, errand.part);
-    };
-    for errand in errands {
-        ask(&mut inquiry, errand);
-    }
-    let mut asked = 0;
     let mut failed = Vec::new();
-    while let Some((what, answer)) = inquiry.next().await {
-        match answer {
-            ReadOutcome::Told(told) => told(&mut gathering),
-            ReadOutcome::Late => failed.push((what, FailureReason::Timeout, "does not answer")),
+    while let Some((part, outcome)) = batch.next().await {
+        match outcome {
+            ReadOutcome::Told(update) => update(&mut gathering),
+            ReadOutcome::Late => failed.push((part, FailureReason::Timeout, "does not answer")),
             ReadOutcome::NotBegun => {
                 failed.push((
-                    what,
+                    part,
                     FailureReason::Limit,
                     "not read, since too much else hangs",
                 ));
             }
         }
-        for mount in std::mem::take(&mut gathering.to_ask) {
-            asked += 1;
-            ask(&mut inquiry, reader.room(mount));
-        }
     }
-    for (what, reason, message) in failed {
-        let part = parts.get(&*what).cloned().unwrap_or_default();
+    for (part, reason, message) in failed {
         gathering.fail(PartFailure::new(part, reason, message));
     }
-    (gathering, asked)
+    gathering
 }
 
 impl Scraper for Local {
     fn start(&mut self, now: Now) {
         // On a task of its own, and the controller doesn't wait for it: a file that hangs must
         // not delay other receivers or the start of the agent.
-        let inquiry = self.inquiry(now.monotonic + BASELINE.min(self.timeout));
-        let reader = self.reader.clone();
-        let task = tokio::spawn(async move {
-            let (gathering, _) = gather(inquiry, reader.counters(), &reader).await;
-            gathering.finish().0
-        });
+        let deadline = now.monotonic + BASELINE.min(self.timeout);
+        let batch = self.request(self.reader.counters(), deadline);
+        let task = tokio::spawn(async move { gather(batch).await.finish().0 });
         self.baseline = Some((now, task));
     }
 
@@ -322,8 +300,9 @@ impl Scraper for Local {
                 }
                 self.baseline = None;
             }
-            let inquiry = self.inquiry(now.monotonic + self.timeout);
-            let (mut gathering, asked) = gather(inquiry, self.reader.all(), &self.reader).await;
+            let batch = self.request(self.reader.all(), now.monotonic + self.timeout);
+            let mut gathering = gather(batch).await;
+            let queried = gathering.queried;
             let denied = std::mem::take(&mut gathering.denied);
             let (reading, failures) = gathering.finish();
             self.tell_denied(denied, reading.mounts.as_deref());
@@ -351,7 +330,7 @@ impl Scraper for Local {
                 out.ending(false);
             }
             self.shown = summary.or(self.shown.minus(&ended));
-            Scrape::parts(PARTS + asked, failures)
+            Scrape::parts(PARTS + queried, failures)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the host's files and filesystems.
 //!
-//! A read may block for ever, so each is an [`HostRead`] that runs on a thread of its own.
+//! A read may block for ever, so each is a [`HostRead`], which a thread of [`super::threads`] does.
 //! [`super::emit`] interprets the results.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::config::{Config, NameFilter};
 use super::proc::{self, Cpus, Memory, Mount, Process, ReadError, Root, SocketCounts};
 use super::reading::{Filesystem, FilesystemSize, HostReading};
-use super::threads::ReadKind;
+use super::threads::{BlockingRead, ReadKind};
 use crate::receivers::scrape::{FailureReason, PartFailure};
 
 /// The most disks, interfaces and filesystems that are read, each. More are left out, and the
@@ -37,16 +37,9 @@ pub(super) type QueryFilesystem =
 pub(super) const PARTS: usize = 9;
 
 /// One read of a file or filesystem, which may never end.
-pub(super) struct HostRead {
-    pub(super) kind: ReadKind,
-    /// What is read; unique among the errands of a reader.
-    pub(super) what: String,
-    /// The part that has failed if this errand fails.
-    pub(super) part: String,
-    pub(super) read: Box<dyn FnOnce() -> ReadingUpdate + Send>,
-}
+pub(super) type HostRead = BlockingRead<ReadingUpdate>;
 
-/// Puts what an errand read into the reading.
+/// Puts what was read into the reading.
 pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 
 /// A reading that is being put together.
@@ -54,8 +47,8 @@ pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 pub(super) struct ReadingBuilder {
     pub(super) reading: HostReading,
     pub(super) failures: Vec<PartFailure>,
-    /// The mounts whose size is still to be queried.
-    pub(super) to_ask: Vec<Mount>,
+    /// How many filesystems are queried for their size.
+    pub(super) queried: usize,
     /// The filesystems that the agent has no permission to query.
     pub(super) denied: Vec<Mount>,
     connections: SocketCounts,
@@ -113,7 +106,7 @@ impl HostReader {
         Self { ask_room, ..self }
     }
 
-    /// Errands for the counters that differences are made from.
+    /// Reads the counters that differences are made from.
     pub(super) fn counters(&self) -> Vec<HostRead> {
         let Self {
             root,
@@ -121,7 +114,7 @@ impl HostReader {
             networks,
             ..
         } = self;
-        let cpus = errand(root, "stat", "cpu", Root::read, Cpus::parse, |to, cpus| {
+        let cpus = text_file(root, "stat", "cpu", Root::read, Cpus::parse, |to, cpus| {
             to.reading.cpus = Some(cpus);
         });
         let filter = disks.clone();
@@ -130,7 +123,7 @@ impl HostReader {
             disks.retain(|disk| filter.admits(&disk.name, is_whole_disk(&disk.name)));
             Some(disks)
         };
-        let disks = errand(
+        let disks = text_file(
             root,
             "diskstats",
             "disks",
@@ -147,7 +140,7 @@ impl HostReader {
             Some(interfaces)
         };
         let read = Root::read_namespaced;
-        let networks = errand(
+        let networks = text_file(
             root,
             "net/dev",
             "networks",
@@ -160,22 +153,21 @@ impl HostReader {
         vec![cpus, disks, networks]
     }
 
-    /// Errands for everything but filesystems. The mounts that they find are to be queried with
-    /// [`HostReader::room`].
+    /// Reads everything; the filesystems that the list of mounts names are read after it.
     pub(super) fn all(&self) -> Vec<HostRead> {
         let root = &self.root;
         let own = Root::new("/");
-        let mut errands = self.counters();
+        let mut reads = self.counters();
         let filter = self.filesystems.clone();
-        let read = Root::read_namespaced;
         // First, since the filesystems are queried after it.
-        errands.insert(
+        let asking = self.clone();
+        reads.insert(
             0,
-            HostRead::of(
+            file(
                 root,
                 "mounts",
                 "filesystems",
-                read,
+                Root::read_namespaced,
                 move |bytes| {
                     let mut mounts = proc::mounts(&bytes);
                     mounts.retain(|mount| {
@@ -184,14 +176,18 @@ impl HostReader {
                     });
                     Some(mounts)
                 },
+                move |mounts| {
+                    let admitted = mounts.iter().take(MAX_PARTS).cloned();
+                    admitted.map(|mount| asking.room(mount)).collect()
+                },
                 |to, mounts| {
                     let mounts = limited("filesystems", mounts, to);
-                    to.to_ask = mounts.clone();
+                    to.queried = mounts.len();
                     to.reading.mounts = Some(mounts);
                 },
             ),
         );
-        errands.push(errand(
+        reads.push(text_file(
             root,
             "meminfo",
             "memory",
@@ -201,7 +197,7 @@ impl HostReader {
                 to.reading.memory = Some(memory);
             },
         ));
-        errands.push(errand(
+        reads.push(text_file(
             root,
             "loadavg",
             "load",
@@ -211,7 +207,7 @@ impl HostReader {
                 to.reading.load = Some(load);
             },
         ));
-        errands.push(errand(
+        reads.push(text_file(
             root,
             "uptime",
             "uptime",
@@ -221,21 +217,21 @@ impl HostReader {
                 to.reading.uptime = Some(uptime);
             },
         ));
-        for file in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
+        for name in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
             let parse = move |text: &str| {
                 let mut connections = SocketCounts::default();
-                if file.starts_with("net/tcp") {
+                if name.starts_with("net/tcp") {
                     connections.add_tcp(text);
                 } else {
                     connections.add_udp(text);
                 }
                 Some(connections)
             };
-            errands.push(errand(
+            reads.push(text_file(
                 root,
-                file,
+                name,
                 CONNECTIONS,
-                read,
+                Root::read_namespaced,
                 parse,
                 |to, connections| {
                     to.connections_known = true;
@@ -245,7 +241,7 @@ impl HostReader {
         }
         // Always the agent's own process, also if `root_path` is elsewhere.
         let parse = Process::parse;
-        errands.push(errand(
+        reads.push(text_file(
             &own,
             "self/stat",
             "process",
@@ -255,7 +251,7 @@ impl HostReader {
                 to.reading.process = Some(process);
             },
         ));
-        errands.push(HostRead {
+        reads.push(HostRead {
             kind: ReadKind::File,
             what: "self/fd".to_owned(),
             part: "process".to_owned(),
@@ -263,10 +259,11 @@ impl HostReader {
                 let entries = std::fs::read_dir("/proc/self/fd").ok();
                 // One of the entries is the descriptor of the directory that is being read.
                 let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
-                Box::new(move |to: &mut ReadingBuilder| to.reading.descriptors = count)
+                let update = move |to: &mut ReadingBuilder| to.reading.descriptors = count;
+                (Box::new(update), Vec::new())
             }),
         });
-        errands
+        reads
     }
 
     /// Queries the size of a filesystem. It is absent if its path doesn't exist here, it has no
@@ -284,7 +281,7 @@ impl HostReader {
             part: part.clone(),
             read: Box::new(move || {
                 let answer = ask_room(&path);
-                Box::new(move |to: &mut ReadingBuilder| match answer {
+                let update = move |to: &mut ReadingBuilder| match answer {
                     Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
                     Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
@@ -293,59 +290,64 @@ impl HostReader {
                         FailureReason::Refused,
                         error.to_string(),
                     )),
-                })
+                };
+                (Box::new(update), Vec::new())
             }),
         }
     }
 }
 
-impl HostRead {
-    /// Reads and parses a file. A file that doesn't exist is no failure, since containers lack
-    /// some: its values are absent.
-    fn of<T: Send + 'static>(
-        root: &Root,
-        file: &'static str,
-        part: &'static str,
-        read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
-        parse: impl FnOnce(Vec<u8>) -> Option<T> + Send + 'static,
-        put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
-    ) -> Self {
-        let root = root.clone();
-        let work = move || -> ReadingUpdate {
-            let (reason, message) = match read(&root, file) {
-                Ok(bytes) => match parse(bytes) {
-                    Some(value) => return Box::new(|to: &mut ReadingBuilder| put(to, value)),
-                    None => (FailureReason::Parse, "not in the kernel's form".to_owned()),
-                },
-                Err(ReadError::Absent) => return Box::new(|_: &mut ReadingBuilder| {}),
-                Err(error @ ReadError::TooLarge) => (FailureReason::Limit, error.to_string()),
-                Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
-                    (FailureReason::Refused, error.to_string())
+/// Reads and parses a file, and then what `further` returns. A file that doesn't exist is no
+/// failure, since containers lack some: its values are absent.
+fn file<T: Send + 'static>(
+    root: &Root,
+    name: &'static str,
+    part: &'static str,
+    read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
+    parse: impl FnOnce(Vec<u8>) -> Option<T> + Send + 'static,
+    further: impl FnOnce(&T) -> Vec<HostRead> + Send + 'static,
+    put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
+) -> HostRead {
+    let root = root.clone();
+    let work = move || -> (ReadingUpdate, Vec<HostRead>) {
+        let (reason, message) = match read(&root, name) {
+            Ok(bytes) => match parse(bytes) {
+                Some(value) => {
+                    let further = further(&value);
+                    let update = |to: &mut ReadingBuilder| put(to, value);
+                    return (Box::new(update), further);
                 }
-            };
-            let failure = PartFailure::new(part, reason, message);
-            Box::new(|to: &mut ReadingBuilder| to.fail(failure))
+                None => (FailureReason::Parse, "not in the kernel's form".to_owned()),
+            },
+            Err(ReadError::Absent) => return (Box::new(|_| {}), Vec::new()),
+            Err(error @ ReadError::TooLarge) => (FailureReason::Limit, error.to_string()),
+            Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
+                (FailureReason::Refused, error.to_string())
+            }
         };
-        Self {
-            kind: ReadKind::File,
-            what: file.to_owned(),
-            part: part.to_owned(),
-            read: Box::new(work),
-        }
+        let failure = PartFailure::new(part, reason, message);
+        let update = |to: &mut ReadingBuilder| to.fail(failure);
+        (Box::new(update), Vec::new())
+    };
+    HostRead {
+        kind: ReadKind::File,
+        what: name.to_owned(),
+        part: part.to_owned(),
+        read: Box::new(work),
     }
 }
 
-/// An errand for a text file. Bytes that aren't UTF-8 become U+FFFD.
-fn errand<T: Send + 'static>(
+/// Reads and parses a text file. Bytes that aren't UTF-8 become U+FFFD.
+fn text_file<T: Send + 'static>(
     root: &Root,
-    file: &'static str,
+    name: &'static str,
     part: &'static str,
     read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
     parse: impl FnOnce(&str) -> Option<T> + Send + 'static,
     put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
 ) -> HostRead {
     let parse = |bytes: Vec<u8>| parse(&String::from_utf8_lossy(&bytes));
-    HostRead::of(root, file, part, read, parse, put)
+    file(root, name, part, read, parse, |_| Vec::new(), put)
 }
 
 /// The first [`MAX_PARTS`] items; if there are more, the part fails.

@@ -7,12 +7,13 @@
 //! ends, its thread ends too. No code waits for a thread to end, and all receivers together have
 //! at most as many threads as [`LIMITS`] adds up to.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod batch;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, timeout_at};
+pub(super) use batch::{BlockingRead, Outstanding, ReadBatch, ReadOutcome};
 
 /// How long one read may delay those behind it before another thread starts.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
@@ -50,12 +51,12 @@ struct ThreadsState {
     idle: usize,
     /// Threads that were notified of work and haven't woken yet.
     called: usize,
-    inquiries: u64,
+    batches: u64,
 }
 
 struct Job {
     kind: ReadKind,
-    inquiry: u64,
+    batch: u64,
     what: Arc<str>,
     read: Box<dyn FnOnce() + Send>,
 }
@@ -90,32 +91,48 @@ impl BlockingThreads {
         Arc::clone(&SHARED)
     }
 
-    fn submit(self: &Arc<Self>, job: Job) {
+    /// A number for a batch of jobs.
+    fn number(&self) -> u64 {
         let mut state = lock(&self.state);
-        state.queue.push_back(job);
-        if !self.call(&mut state) && state.threads == 0 {
-            self.begin(&mut state);
+        state.batches += 1;
+        state.batches
+    }
+
+    /// Queues jobs for one thread, which does them in turn.
+    fn submit(self: &Arc<Self>, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
         }
+        let mut state = lock(&self.state);
+        state.queue.extend(jobs);
+        self.call_or_begin(state, |state| state.threads == 0);
     }
 
     /// Starts or wakes a thread if a read can run and no thread is about to take it.
     fn reinforce(self: &Arc<Self>) {
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         let runnable = state.queue.iter().any(|job| state.is_runnable(job));
         let looks = state.threads > state.running() + state.idle;
-        if runnable && !looks && !self.call(&mut state) {
-            self.begin(&mut state);
+        if runnable && !looks {
+            self.call_or_begin(state, |_| true);
         }
     }
 
-    fn call(&self, state: &mut ThreadsState) -> bool {
-        if state.idle == 0 {
-            return false;
+    /// Calls the thread that waits for work. If none waits, starts one where it `may`.
+    fn call_or_begin(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, ThreadsState>,
+        may: impl FnOnce(&ThreadsState) -> bool,
+    ) {
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.called += 1;
+            // Unlocked first, since the thread would wake only to wait for the lock.
+            drop(state);
+            self.work.notify_one();
+        } else if may(&state) {
+            self.begin(&mut state);
         }
-        state.idle -= 1;
-        state.called += 1;
-        self.work.notify_one();
-        true
     }
 
     fn begin(self: &Arc<Self>, state: &mut ThreadsState) {
@@ -158,16 +175,16 @@ impl BlockingThreads {
         }
     }
 
-    /// Takes an inquiry's reads out of the queue, and returns which they were.
-    fn withdraw(&self, inquiry: u64) -> BTreeSet<Arc<str>> {
+    /// Takes the jobs of a batch out of the queue, and drops them.
+    fn withdraw(&self, batch: u64) {
         let mut state = lock(&self.state);
-        let (mine, others) = std::mem::take(&mut state.queue)
+        let (mine, others): (VecDeque<Job>, _) = std::mem::take(&mut state.queue)
             .into_iter()
-            .partition(|job| job.inquiry == inquiry);
+            .partition(|job| job.batch == batch);
         state.queue = others;
+        // Dropping a job locks its batch, which comes before this lock.
         drop(state);
-        let mine: VecDeque<Job> = mine;
-        mine.into_iter().map(|job| Arc::clone(&job.what)).collect()
+        drop(mine);
     }
 
     /// Whether every running read is one that `hangs` names.
@@ -203,135 +220,6 @@ impl Drop for RunningRead<'_> {
         if let Some(at) = running.iter().position(|what| Arc::ptr_eq(what, &self.2)) {
             running.swap_remove(at);
         }
-    }
-}
-
-/// The reads of one receiver that haven't ended, by name: none is started twice.
-pub(super) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
-
-/// Removes a read from the outstanding ones when it has ended or was withdrawn.
-struct OutstandingRead(Outstanding, Arc<str>);
-
-impl Drop for OutstandingRead {
-    fn drop(&mut self) {
-        lock(&self.0).remove(&self.1);
-    }
-}
-
-/// Reads that were requested together and share a deadline.
-pub(super) struct ReadBatch<T> {
-    threads: Arc<BlockingThreads>,
-    outstanding: Outstanding,
-    number: u64,
-    deadline: Instant,
-    sender: UnboundedSender<(Arc<str>, T)>,
-    /// Not bounded, but holds at most one answer per read.
-    answers: UnboundedReceiver<(Arc<str>, T)>,
-    /// The reads that `next` hasn't returned, and whether each already hung before this inquiry.
-    open: BTreeMap<Arc<str>, bool>,
-    /// The reads that no thread had started by the deadline.
-    withdrawn: BTreeSet<Arc<str>>,
-}
-
-/// How a read ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReadOutcome<T> {
-    /// It returned this.
-    Told(T),
-    /// It has not ended by the deadline, or still hangs from an earlier inquiry.
-    Late,
-    /// No thread started it by the deadline, because too many other reads hang.
-    NotBegun,
-}
-
-impl<T: Send + 'static> ReadBatch<T> {
-    pub(super) fn new(
-        threads: &Arc<BlockingThreads>,
-        outstanding: &Outstanding,
-        deadline: Instant,
-    ) -> Self {
-        let (sender, answers) = unbounded_channel();
-        let mut state = lock(&threads.state);
-        state.inquiries += 1;
-        let number = state.inquiries;
-        drop(state);
-        Self {
-            threads: Arc::clone(threads),
-            outstanding: Arc::clone(outstanding),
-            number,
-            deadline,
-            sender,
-            answers,
-            open: BTreeMap::new(),
-            withdrawn: BTreeSet::new(),
-        }
-    }
-
-    /// Requests the read `what`, unless an earlier one of that name still hangs.
-    pub(super) fn ask(
-        &mut self,
-        kind: ReadKind,
-        what: &str,
-        read: impl FnOnce() -> T + Send + 'static,
-    ) {
-        let what: Arc<str> = what.into();
-        let hangs = !lock(&self.outstanding).insert(Arc::clone(&what));
-        self.open.insert(Arc::clone(&what), hangs);
-        if hangs {
-            return;
-        }
-        let asked = OutstandingRead(Arc::clone(&self.outstanding), Arc::clone(&what));
-        let sender = self.sender.clone();
-        self.threads.submit(Job {
-            kind,
-            inquiry: self.number,
-            what: Arc::clone(&what),
-            read: Box::new(move || {
-                let told = read();
-                drop(asked);
-                // After the deadline nobody receives it.
-                let _ = sender.send((what, told));
-            }),
-        });
-    }
-
-    /// The next read that has ended or is late; `None` after all have been returned. Waits until
-    /// the deadline at most.
-    ///
-    /// Cancel safe: an answer stays in the channel until a later call takes it.
-    pub(super) async fn next(&mut self) -> Option<(Arc<str>, ReadOutcome<T>)> {
-        let hung = self.open.iter().find(|(_, hangs)| **hangs);
-        if let Some(what) = hung.map(|(what, _)| Arc::clone(what)) {
-            self.open.remove(&what);
-            return Some((what, ReadOutcome::Late));
-        }
-        while !self.open.is_empty() {
-            let until = self.deadline.min(Instant::now() + PATIENCE);
-            match timeout_at(until, self.answers.recv()).await {
-                Ok(Some((what, told))) => {
-                    self.open.remove(&what);
-                    return Some((what, ReadOutcome::Told(told)));
-                }
-                Ok(None) | Err(_) if Instant::now() >= self.deadline => {
-                    self.withdrawn
-                        .append(&mut self.threads.withdraw(self.number));
-                    let (what, _) = self.open.pop_first()?;
-                    let answer = match self.withdrawn.contains(&what) {
-                        true => ReadOutcome::NotBegun,
-                        false => ReadOutcome::Late,
-                    };
-                    return Some((what, answer));
-                }
-                Ok(None) | Err(_) => self.threads.reinforce(),
-            }
-        }
-        None
-    }
-}
-
-impl<T> Drop for ReadBatch<T> {
-    fn drop(&mut self) {
-        self.threads.withdraw(self.number);
     }
 }
 
