@@ -74,6 +74,7 @@ pub struct Running {
     tasks: Tasks,
     ledger: Ledger,
     last_words: LastWords,
+    watch: BreakerWatch,
     health: Health,
     urls: Vec<String>,
     grace: GraceControl,
@@ -290,6 +291,7 @@ impl Service {
             tasks,
             ledger,
             last_words,
+            watch,
             health,
             urls,
             grace,
@@ -359,6 +361,7 @@ impl Running {
         self.tasks.shutting_down(begun);
         self.drain(begun, pin!(abort)).await;
         self.last_words.say();
+        self.watch.tell_rest();
         let elapsed_ms = millis(begun.elapsed());
         tracing::info!(elapsed_ms, "shut down");
         Drained {

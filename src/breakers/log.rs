@@ -3,11 +3,11 @@
 //!
 //! Between the opening of a breaker and its recovery there is no second ERROR, since a canary
 //! that fails is no news. A transition that an operator commanded is INFO.
-//! Rejections are told once a minute for each endpoint, with how many there were.
+//! Rejections are told once a minute for each endpoint, with how many there were; the line of a
+//! breaker that closes has the number of those that no line has told.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Level;
@@ -15,9 +15,7 @@ use tracing::Level;
 use crate::resilience::{
     BreakerState, EndpointId, Event, Observer, Rejection, Transition, TransitionReason,
 };
-
-/// Rejections of one endpoint are told once in this time.
-const QUIET: Duration = Duration::from_secs(60);
+use crate::telemetry::Throttle;
 
 /// Endpoints whose rejections are remembered before the old ones are let go.
 const REMEMBERED: usize = 1_024;
@@ -27,13 +25,7 @@ const REMEMBERED: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct BreakerLog {
     // Std: the section looks up an entry.
-    rejections: Mutex<HashMap<EndpointId, Rejections>>,
-}
-
-#[derive(Debug)]
-struct Rejections {
-    told: Instant,
-    since: u64,
+    rejections: Mutex<HashMap<EndpointId, Throttle>>,
 }
 
 impl Observer for BreakerLog {
@@ -48,8 +40,10 @@ impl Observer for BreakerLog {
 
 impl BreakerLog {
     fn transition(&self, endpoint: &EndpointId, transition: &Transition) {
+        let mut rejections = None;
         if transition.to.is_closed() {
-            self.lock().remove(endpoint);
+            let known = self.lock().remove(endpoint);
+            rejections = known.and_then(|known| known.rest());
         }
         let (level, message) = wording(transition);
         // The level of a line is fixed where it is written.
@@ -72,6 +66,7 @@ impl BreakerLog {
                         .map(|cooldown| rounded(cooldown.as_secs_f64())),
                     generation = transition.generation,
                     seq = transition.seq,
+                    rejections,
                     "{message}"
                 )
             };
@@ -84,48 +79,55 @@ impl BreakerLog {
     }
 
     fn rejected(&self, endpoint: &EndpointId, rejection: Rejection, now: Instant) {
-        let Some(rejections) = self.count(endpoint, now) else {
-            return;
-        };
-        tracing::info!(
-            component = endpoint.component(),
-            endpoint = endpoint.url(),
-            signal = endpoint.signal(),
-            reason = rejection.reason.as_str(),
-            retry_in_s = rejection.retry_in.map(|left| rounded(left.as_secs_f64())),
-            rejections,
-            "circuit breaker rejects"
-        );
-    }
-
-    /// Counts one, and returns how many are to be told now.
-    fn count(&self, endpoint: &EndpointId, now: Instant) -> Option<u64> {
-        let fresh = |told: Instant| now.saturating_duration_since(told) < QUIET;
-        let mut all = self.lock();
-        if let Some(known) = all.get_mut(endpoint) {
-            known.since += 1;
-            if fresh(known.told) {
-                return None;
+        let told = {
+            let mut all = self.lock();
+            if !all.contains_key(endpoint) {
+                if all.len() >= REMEMBERED {
+                    all.retain(|known, throttle| {
+                        let keep = throttle.is_holding(now);
+                        if !keep && let Some(rejections) = throttle.rest() {
+                            tell(known, rejections, None);
+                        }
+                        keep
+                    });
+                }
+                all.insert(endpoint.clone(), Throttle::default());
             }
-            known.told = now;
-            return Some(std::mem::take(&mut known.since));
-        }
-        if all.len() >= REMEMBERED {
-            all.retain(|_, known| fresh(known.told));
-        }
-        let known = Rejections {
-            told: now,
-            since: 0,
+            all.get(endpoint).and_then(|known| known.pass(1, now))
         };
-        all.insert(endpoint.clone(), known);
-        Some(1)
+        if let Some(rejections) = told {
+            tell(endpoint, rejections, Some(rejection));
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, Rejections>> {
+    /// Logs the rejections that no line has told.
+    pub(super) fn tell_rest(&self) {
+        for (endpoint, known) in self.lock().drain() {
+            if let Some(rejections) = known.rest() {
+                tell(&endpoint, rejections, None);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, Throttle>> {
         self.rejections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Logs that requests were rejected, and why the last one was.
+fn tell(endpoint: &EndpointId, rejections: u64, last: Option<Rejection>) {
+    let left = last.and_then(|rejection| rejection.retry_in);
+    tracing::info!(
+        component = endpoint.component(),
+        endpoint = endpoint.url(),
+        signal = endpoint.signal(),
+        reason = last.map(|rejection| rejection.reason.as_str()),
+        retry_in_s = left.map(|left| rounded(left.as_secs_f64())),
+        rejections,
+        "circuit breaker rejects"
+    );
 }
 
 /// How bad a transition is, and what it means.

@@ -55,6 +55,11 @@ impl BreakerWatch {
         metrics::observe(telemetry, endpoints, room);
         self.durations.begin(telemetry, endpoints, room);
     }
+
+    /// Says in the log what it has kept back. For the end, when no more events come.
+    pub fn tell_rest(&self) {
+        self.log.tell_rest();
+    }
 }
 
 #[cfg(test)]

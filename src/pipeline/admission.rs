@@ -278,7 +278,7 @@ impl PipelineGate {
     fn vote(&self, bytes: u64, slots: &mut Vec<Option<CapacitySlot>>) -> Result<(), RefusalReason> {
         vote::admit(&self.voters, bytes, slots).map_err(|full| {
             self.full_queue.note(full.exporter.clone());
-            if let Some(requests) = full.refusals.pass(1) {
+            if let Some(requests) = full.refusals.pass(1, Instant::now()) {
                 self.tell_refused(full, requests);
             }
             RefusalReason::QueueFull

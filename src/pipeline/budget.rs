@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::recent::Recent;
-use super::status::Throttle;
 use crate::component::{MemoryExcess, MemoryLimit, REFUSAL_SHOWN, Shortage};
-use crate::telemetry::memory_in_use;
+use crate::telemetry::{Throttle, memory_in_use};
 
 /// What is in flight behind one `memory_limiter`, or in one pipeline without.
 ///
@@ -93,8 +92,11 @@ impl Budget {
             return false;
         }
         if self.refusing.load(Ordering::Relaxed) && self.refusing.swap(false, Ordering::Relaxed) {
-            self.refusals.reset();
-            tracing::info!("memory is below its limit again: requests are admitted");
+            let requests = self.refusals.rest();
+            tracing::info!(
+                requests,
+                "memory is below its limit again: requests are admitted"
+            );
         }
         let admitted = self
             .in_flight
@@ -105,7 +107,7 @@ impl Budget {
         // A request that never could be held says nothing about what is in flight.
         if admitted.is_err() && self.may_ever_hold(whole) {
             self.full.note(());
-            if let Some(requests) = self.full_refusals.pass(1) {
+            if let Some(requests) = self.full_refusals.pass(1, Instant::now()) {
                 self.tell_full(limit, requests);
             }
         }
@@ -146,7 +148,7 @@ impl Budget {
     #[cold]
     fn refuse(&self, excess: MemoryExcess) {
         self.refusing.store(true, Ordering::Relaxed);
-        if let Some(requests) = self.refusals.pass(1) {
+        if let Some(requests) = self.refusals.pass(1, Instant::now()) {
             tracing::warn!(
                 requests,
                 in_use_bytes = excess.in_use,
@@ -176,6 +178,12 @@ impl Drop for Budget {
     fn drop(&mut self) {
         if let (Some(limit), Some(requests)) = (self.limit, self.full_refusals.rest()) {
             self.tell_full(limit, requests);
+        }
+        if let Some(requests) = self.refusals.rest() {
+            tracing::warn!(
+                requests,
+                "requests were refused: more memory was in use than memory_limiter allows"
+            );
         }
     }
 }

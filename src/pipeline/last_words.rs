@@ -2,7 +2,7 @@
 //!
 //! While it runs, losses are told once a minute at most, and some only counted. At the end
 //! the log tells the rest, so that its lines `items lost` add up to the ledger, exporter by
-//! exporter and reason by reason.
+//! exporter and reason by reason, and so do those of failed attempts.
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ impl LastWords {
             }
         }
         for status in &self.statuses {
+            status.tell_failures();
             for reason in DropReason::ALL {
                 let legs = self.ledger.legs().iter().filter(|leg| status.is_of(leg));
                 let lost: u64 = legs.map(|leg| leg.entry().dropped.of(reason)).sum();

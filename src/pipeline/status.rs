@@ -1,9 +1,8 @@
 //! Whether an exporter works, told to the health board and, once a minute at most, to the
 //! log.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,8 +10,7 @@ use super::ledger::LegAccount;
 use crate::component::{ComponentId, DropReason, Health, Reporter, Subject};
 use crate::pdata::Signal;
 use crate::resilience::Endpoint;
-
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+use crate::telemetry::Throttle;
 
 /// What is known of one exporter, or of one signal of it.
 #[derive(Debug)]
@@ -59,8 +57,8 @@ impl ExporterStatus {
 
     pub(super) fn working(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(exporter = %self.id, signal = self.signal(), "exporter delivers again");
-            self.failures.reset();
+            let failures = self.failures.rest();
+            tracing::info!(exporter = %self.id, signal = self.signal(), failures, "exporter delivers again");
         }
         self.reporter.working();
     }
@@ -68,7 +66,7 @@ impl ExporterStatus {
     pub(super) fn failing(&self, error: &str) {
         self.failing.store(true, Ordering::Relaxed);
         self.reporter.failing(error);
-        if let Some(more) = self.failures.pass(1) {
+        if let Some(more) = self.failures.pass(1, Instant::now()) {
             tracing::warn!(exporter = %self.id, signal = self.signal(), error, failures = more, "exporter can't deliver");
         }
     }
@@ -76,7 +74,7 @@ impl ExporterStatus {
     /// Items were lost for a reason that nobody asked for. What the log doesn't tell now, it
     /// tells at the end.
     pub(super) fn lost(&self, items: u64, reason: DropReason) {
-        if let Some(items) = self.losses[reason as usize].pass(items) {
+        if let Some(items) = self.losses[reason as usize].pass(items, Instant::now()) {
             self.tell(items, reason);
         }
     }
@@ -91,6 +89,13 @@ impl ExporterStatus {
         if items > 0 {
             self.told[reason as usize].fetch_add(items, Ordering::Relaxed);
             tracing::error!(exporter = %self.id, signal = self.signal(), items, reason = reason.as_str(), "items lost");
+        }
+    }
+
+    /// Says in the log how many attempts failed since it last said so.
+    pub(super) fn tell_failures(&self) {
+        if let Some(failures) = self.failures.rest() {
+            tracing::warn!(exporter = %self.id, signal = self.signal(), failures, "exporter couldn't deliver");
         }
     }
 
@@ -128,34 +133,40 @@ impl Drop for AttemptUnderWay<'_> {
     }
 }
 
-/// Lets one line a minute through and sums up what it kept back.
-#[derive(Debug, Default)]
-pub(super) struct Throttle {
-    // Std: the section adds a number.
-    state: Mutex<(Option<Instant>, u64)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::testing::LogCapture;
 
-impl Throttle {
-    pub(super) fn pass(&self, count: u64) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, sum) = &mut *state;
-        *sum += count;
-        let now = Instant::now();
-        if last.is_some_and(|last| now.duration_since(last) < LOG_INTERVAL) {
-            return None;
+    #[tokio::test(start_paused = true)]
+    async fn the_log_tells_every_failure_by_the_end_of_an_outage_and_of_the_agent() {
+        let (log, _guard) = LogCapture::begin();
+        let told = || -> Vec<(String, u64)> {
+            let lines = log.lines();
+            let failures = lines.iter().filter_map(|line| {
+                let message = line["message"].as_str()?.to_owned();
+                Some((message, line["failures"].as_u64()?))
+            });
+            failures.collect()
+        };
+        let status = ExporterStatus::new(&"debug".parse().unwrap(), &Health::new());
+        for _ in 0..4 {
+            status.failing("no room");
         }
-        *last = Some(now);
-        Some(std::mem::take(sum))
-    }
-
-    /// What no line has told yet, if there is any. The next one passes at once.
-    pub(super) fn rest(&self) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, untold) = std::mem::take(&mut *state);
-        (untold > 0).then_some(untold)
-    }
-
-    pub(super) fn reset(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (None, 0);
+        status.working();
+        let expected = [
+            ("exporter can't deliver", 1),
+            ("exporter delivers again", 3),
+        ];
+        assert_eq!(
+            told(),
+            expected.map(|(message, count)| (message.to_owned(), count))
+        );
+        for _ in 0..3 {
+            status.failing("no room");
+        }
+        status.tell_failures();
+        status.tell_failures();
+        assert_eq!(told().iter().map(|(_, count)| count).sum::<u64>(), 7);
     }
 }

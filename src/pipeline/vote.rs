@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::capacity::CapacitySlot;
 use super::queue::Inlet;
-use super::status::Throttle;
 use crate::component::ComponentId;
 use crate::settings::WhenFull;
+use crate::telemetry::Throttle;
 
 /// A remote leg at the entry of its pipeline.
 #[derive(Debug, Clone)]

@@ -17,12 +17,10 @@ use super::refusals::{ConnectionLimit, Refusals};
 use super::seats::OpenConnections;
 use crate::component::Reporter;
 use crate::descriptors;
+use crate::telemetry::Throttle;
 
 /// The pause after the first failed accept, and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// How often failed accepts are logged at most.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The limits of a listener.
 #[derive(Debug)]
@@ -75,10 +73,10 @@ pub(super) async fn run<A, S, F>(
     let mut seats = OpenConnections::new(metrics);
     let mut refusals = match limits.beyond {
         OverLimit::Displace => None,
-        OverLimit::Refuse(reporter) => Some(Refusals::new(limit, reporter)),
+        OverLimit::Refuse(reporter) => Some(Refusals::new(metrics.listener(), limit, reporter)),
     };
     let mut pause = PAUSE.0;
-    let mut logged: Option<Instant> = None;
+    let failures = Throttle::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -110,10 +108,9 @@ pub(super) async fn run<A, S, F>(
                     // Closing one frees a descriptor for the next client.
                     seats.displace();
                 }
-                if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                    logged = Some(Instant::now());
+                if let Some(failures) = failures.pass(1, Instant::now()) {
                     let listener = metrics.listener();
-                    tracing::warn!(%error, listener, "no connection can be accepted, will try again");
+                    tracing::warn!(%error, listener, failures, "no connection can be accepted, will try again");
                 }
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -123,6 +120,10 @@ pub(super) async fn run<A, S, F>(
         }
     }
     drop(acceptor);
+    if let Some(failures) = failures.rest() {
+        let listener = metrics.listener();
+        tracing::warn!(listener, failures, "connections couldn't be accepted");
+    }
     if timeout(limits.grace, seats.all_left()).await.is_err() {
         seats.clear().await;
     }

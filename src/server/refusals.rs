@@ -6,10 +6,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::metrics::{ConnectionRejection, Metrics};
 use crate::component::Reporter;
+use crate::telemetry::Throttle;
 
-/// How often refusals are logged at most, and how long `/health` shows the listener as degraded
-/// after the last one.
-const EVERY: Duration = Duration::from_secs(60);
+/// How long `/health` shows the listener as degraded after the last refusal.
+const SHOWN: Duration = Duration::from_secs(60);
 
 /// The most connections of one listener at a time, and what sets that limit.
 #[derive(Debug, Clone, Copy)]
@@ -41,20 +41,19 @@ pub(super) struct Refusals {
     reporter: Option<Reporter>,
     /// When the last one was refused; `None` once that is over.
     last: Option<Instant>,
-    logged: Option<Instant>,
-    /// How many were refused since the last log line.
-    untold: u64,
+    log: Throttle,
+    listener: String,
 }
 
 impl Refusals {
-    /// For a listener with this limit.
-    pub(super) fn new(limit: ConnectionLimit, reporter: Option<Reporter>) -> Self {
+    /// For the listener of this name, with this limit.
+    pub(super) fn new(listener: &str, limit: ConnectionLimit, reporter: Option<Reporter>) -> Self {
         Self {
             limit,
             reporter,
             last: None,
-            logged: None,
-            untold: 0,
+            log: Throttle::default(),
+            listener: listener.to_owned(),
         }
     }
 
@@ -70,14 +69,9 @@ impl Refusals {
                 "connections are refused: {most} are open, the limit set by {set_by}"
             ));
         }
-        self.untold += 1;
-        let due = |at: Instant| now.saturating_duration_since(at) >= EVERY;
-        if self.logged.is_none_or(due) {
-            self.logged = Some(now);
-            let refused = std::mem::take(&mut self.untold);
-            let listener = metrics.listener();
+        if let Some(refused) = self.log.pass(1, now) {
             tracing::warn!(
-                listener,
+                listener = self.listener,
                 refused,
                 limit = most,
                 "connections are refused: as many are open as the limit allows, set by {set_by}",
@@ -91,10 +85,27 @@ impl Refusals {
         let Some(last) = self.last else {
             return std::future::pending().await;
         };
-        sleep_until(last + EVERY).await;
+        sleep_until(last + SHOWN).await;
         self.last = None;
+        self.tell_rest();
         if let Some(reporter) = &self.reporter {
             reporter.working();
         }
+    }
+
+    fn tell_rest(&self) {
+        if let Some(refused) = self.log.rest() {
+            tracing::warn!(
+                listener = self.listener,
+                refused,
+                "connections were refused: as many were open as the limit allows",
+            );
+        }
+    }
+}
+
+impl Drop for Refusals {
+    fn drop(&mut self) {
+        self.tell_rest();
     }
 }

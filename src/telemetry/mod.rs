@@ -25,6 +25,9 @@
 mod lines;
 pub mod logs;
 mod process;
+#[cfg(test)]
+pub(crate) mod testing;
+mod throttle;
 
 pub use process::memory_in_use;
 
@@ -43,6 +46,7 @@ use opentelemetry_sdk::resource::EnvResourceDetector;
 use prometheus::proto::{Metric, MetricFamily};
 
 pub use self::lines::Lines;
+pub use self::throttle::Throttle;
 
 /// Room in every family, whatever the configuration.
 const FEW_SERIES: usize = 16;

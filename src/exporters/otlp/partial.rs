@@ -1,34 +1,23 @@
 //! Logs, once a minute at most, that a peer rejected items or answered in an unusual way.
 
-use std::sync::Mutex;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::body::SuccessAnswer;
 use crate::component::{ComponentId, Delivered};
-
-/// The shortest time between two log lines of an exporter.
-const INTERVAL: Duration = Duration::from_secs(60);
+use crate::telemetry::Throttle;
 
 /// Counts rejected items between two log lines.
 #[derive(Debug)]
 pub(super) struct AnswerLog {
     exporter: ComponentId,
-    state: Mutex<AnswerLogState>,
-}
-
-#[derive(Debug, Default)]
-struct AnswerLogState {
-    rejected: u64,
-    last_line: Option<Instant>,
+    rejected: Throttle,
 }
 
 impl AnswerLog {
     pub(super) fn new(exporter: ComponentId) -> Self {
         Self {
             exporter,
-            state: Mutex::default(),
+            rejected: Throttle::default(),
         }
     }
 
@@ -39,16 +28,7 @@ impl AnswerLog {
         if rejected == 0 && remark.is_none() {
             return delivered;
         }
-        let now = Instant::now();
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.rejected += delivered.rejected;
-        if state.last_line.is_none_or(|last| now - last >= INTERVAL) {
-            let rejected = std::mem::take(&mut state.rejected);
-            state.last_line = Some(now);
-            drop(state);
+        if let Some(rejected) = self.rejected.pass(rejected, Instant::now()) {
             let message = remark.unwrap_or_default();
             if rejected > 0 {
                 tracing::error!(exporter = %self.exporter, rejected, message, "the peer rejected items");
@@ -57,5 +37,13 @@ impl AnswerLog {
             }
         }
         delivered
+    }
+}
+
+impl Drop for AnswerLog {
+    fn drop(&mut self) {
+        if let Some(rejected) = self.rejected.rest() {
+            tracing::error!(exporter = %self.exporter, rejected, "the peer rejected items");
+        }
     }
 }

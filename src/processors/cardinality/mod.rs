@@ -45,6 +45,7 @@ use crate::component::{
 };
 use crate::pdata::view::{Data, Metric, Point, Temporality};
 use crate::pdata::{Action, At, Batch, Edit, Lookup, Replacement, SeriesMemo, Signal};
+use crate::telemetry::Throttle;
 use crate::yaml::{FromValue, PlacedNode};
 
 /// The factory of `cardinality`.
@@ -58,8 +59,6 @@ pub const FACTORY: ProcessorFactory = ProcessorFactory {
 
 /// Expired series are looked for so many times per expiration.
 const SWEEPS: u32 = 4;
-/// A budget that stays used up is in the log so often.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Config {
@@ -110,7 +109,8 @@ struct Cardinality {
     /// Whether each point of the current batch passes.
     verdicts: Vec<bool>,
     next_sweep: Option<Instant>,
-    not_warned_since: Option<Instant>,
+    /// Points over the budget.
+    exceeding: Throttle,
     report: Report,
 }
 
@@ -133,7 +133,7 @@ impl Cardinality {
             overflow: Overflow::default(),
             verdicts: Vec::new(),
             next_sweep: None,
-            not_warned_since: None,
+            exceeding: Throttle::default(),
             report: Report::new(context),
         }
     }
@@ -248,15 +248,12 @@ impl Cardinality {
         }
     }
 
-    fn warn(&mut self, metric: &str, now: Now) {
-        let quiet = |since: Instant| now.monotonic.saturating_duration_since(since) < WARN_EVERY;
-        if self.not_warned_since.is_some_and(quiet) {
-            return;
-        }
-        self.not_warned_since = Some(now.monotonic);
+    /// Logs that so many points were over the budget, and the metric of one of them.
+    fn warn(&self, points: u64, metric: Option<&str>) {
         tracing::warn!(
             processor = %self.report.id,
             metric,
+            points,
             series = self.memo.len(),
             max_series = self.config.max_series,
             max_series_per_metric = self.config.max_series_per_metric,
@@ -269,8 +266,10 @@ impl Processor for Cardinality {
     fn process(&mut self, mut batch: Batch, now: Now, out: &mut dyn Output) {
         self.verdicts.clear();
         if let Some(metric) = self.judge(&batch, now) {
-            self.warn(&metric, now);
             let removed = batch.edit(&mut Verdicts(self.verdicts.iter()));
+            if let Some(points) = self.exceeding.pass(removed, now.monotonic) {
+                self.warn(points, Some(&metric));
+            }
             out.discard(removed, DropReason::Cardinality);
             let (added, points) = self.overflow.take();
             self.report.count(added, removed.saturating_sub(added));
@@ -288,6 +287,12 @@ impl Processor for Cardinality {
 
     fn deadline(&self) -> Option<Instant> {
         self.next_sweep
+    }
+
+    fn drain(&mut self, _: Now, _: &mut dyn Output) {
+        if let Some(points) = self.exceeding.rest() {
+            self.warn(points, None);
+        }
     }
 
     fn on_deadline(&mut self, now: Now, _: &mut dyn Output) {

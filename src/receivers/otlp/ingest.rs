@@ -1,8 +1,7 @@
 //! Decodes the body of a request and hands it to the pipelines, for both protocols.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
@@ -13,6 +12,7 @@ use super::rejection::RequestRejection;
 use crate::component::{Admission, BuildContext, Intake};
 use crate::lane::Lane;
 use crate::pdata::{Decoded, Signal, json};
+use crate::telemetry::Throttle;
 
 /// The encoding of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +33,8 @@ pub(super) struct Ingest {
     transport: KeyValue,
     /// The attributes of the counter for accepted requests, prepared once.
     accepted: BTreeMap<Signal, [KeyValue; 4]>,
-    /// When the log last said that nothing was recognised. A std mutex, since nothing is awaited
-    /// while it is locked.
-    told: Mutex<Option<Instant>>,
+    /// Requests in which nothing was recognised.
+    unrecognised: Throttle,
 }
 
 /// How much of a request was used.
@@ -47,9 +46,6 @@ pub(super) enum IngestOutcome {
     /// get what was decoded all the same.
     Unrecognised,
 }
-
-/// How often the log may say that nothing was recognised in a request.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 
 impl Ingest {
     /// For the pipelines in `context`; `transport` is `grpc` or `http`.
@@ -72,7 +68,7 @@ impl Ingest {
             receiver: KeyValue::new("receiver", Arc::<str>::from(context.id.to_string())),
             transport: KeyValue::new("transport", transport),
             accepted: BTreeMap::new(),
-            told: Mutex::default(),
+            unrecognised: Throttle::default(),
         };
         ingest.accepted = Signal::ALL
             .map(|signal| (signal, ingest.attributes(Some(signal), "accepted")))
@@ -108,24 +104,22 @@ impl Ingest {
         }
         admission.accept(batch).await;
         if unrecognised {
-            self.tell_unrecognised(signal);
+            if let Some(requests) = self.unrecognised.pass(1, Instant::now()) {
+                self.tell_unrecognised(requests, Some(signal));
+            }
             return Ok(IngestOutcome::Unrecognised);
         }
         Ok(IngestOutcome::All)
     }
 
-    /// Logs, once a minute at most, that a request had only unknown keys.
-    fn tell_unrecognised(&self, signal: Signal) {
-        let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
-            *told = Some(now);
-            tracing::warn!(
-                receiver = %self.receiver.value,
-                %signal,
-                "nothing in a request was recognised: is it OTLP, and of this signal?"
-            );
-        }
+    /// Logs that so many requests had only unknown keys; the last of them was of `signal`.
+    fn tell_unrecognised(&self, requests: u64, signal: Option<Signal>) {
+        tracing::warn!(
+            receiver = %self.receiver.value,
+            signal = signal.map(Signal::as_str),
+            requests,
+            "nothing in a request was recognised: is it OTLP, and of this signal?"
+        );
     }
 
     /// Counts a request by its outcome.
@@ -157,6 +151,14 @@ impl Ingest {
             KeyValue::new("signal", signal.map_or("none", Signal::as_str)),
             KeyValue::new("outcome", outcome),
         ]
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if let Some(requests) = self.unrecognised.rest() {
+            self.tell_unrecognised(requests, None);
+        }
     }
 }
 

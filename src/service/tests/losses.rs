@@ -1,7 +1,6 @@
 //! The losses in the log add up to those in the ledger.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -10,30 +9,11 @@ use super::fakes::{Gatekeeper, Remote, Reply};
 use super::rig::Rig;
 use crate::component::DropReason;
 use crate::settings::WhenFull;
-
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::telemetry::testing::LogCapture;
 
 #[tokio::test(start_paused = true)]
 async fn the_last_words_name_every_lost_item_of_the_ledger() {
-    let page = Page::default();
-    let writer = {
-        let page = page.clone();
-        move || page.clone()
-    };
-    let log = tracing_subscriber::fmt().json().with_writer(writer);
-    let _guard = tracing::subscriber::set_default(log.finish());
-
+    let (log, _guard) = LogCapture::begin();
     let (fifo, _entered) = Gatekeeper::new();
     // Opening the file blocks, and the queue is too small for all requests.
     let disk = fifo.sink().queue_bytes(20 * 256).on_start({
@@ -57,10 +37,7 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
     fifo.open();
 
     let mut told: BTreeMap<(String, String), u64> = BTreeMap::new();
-    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-    for line in text.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let fields = &line["fields"];
+    for fields in log.lines() {
         if fields["message"] == "items lost" {
             let name = |key: &str| fields[key].as_str().unwrap().to_owned();
             let items = fields["items"].as_u64().unwrap();
@@ -90,26 +67,15 @@ async fn the_last_words_name_every_lost_item_of_the_ledger() {
 }
 
 /// The lines of the log with this message.
-fn lines(page: &Page, message: &str) -> Vec<serde_json::Value> {
-    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-    let lines = text.lines().map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line["fields"].clone()
-    });
+fn lines(log: &LogCapture, message: &str) -> Vec<serde_json::Value> {
+    let mut lines = log.lines();
+    lines.retain(|fields| fields["message"] == message);
     lines
-        .filter(|fields| fields["message"] == message)
-        .collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_of_a_full_queue_are_told_once_a_minute_and_none_is_left_out() {
-    let page = Page::default();
-    let writer = {
-        let page = page.clone();
-        move || page.clone()
-    };
-    let log = tracing_subscriber::fmt().json().with_writer(writer);
-    let _guard = tracing::subscriber::set_default(log.finish());
+    let (log, _guard) = LogCapture::begin();
 
     let full = |when_full| {
         Remote::rule(|_| Reply::Hang).with(move |delivery| {
@@ -128,7 +94,7 @@ async fn refusals_of_a_full_queue_are_told_once_a_minute_and_none_is_left_out() 
     }
     let message = "requests are refused: the exporter's queue is full";
     let told = |field: &str| -> Vec<_> {
-        let lines = lines(&page, message).into_iter();
+        let lines = lines(&log, message).into_iter();
         lines.map(|line| line[field].clone()).collect()
     };
     assert_eq!(told("requests"), [1, 60, 60]);
@@ -149,7 +115,7 @@ async fn refusals_of_a_full_queue_are_told_once_a_minute_and_none_is_left_out() 
         rigged.push(2).await.unwrap();
         rigged.settle().await;
     }
-    let lost: Vec<_> = lines(&page, "items lost")
+    let lost: Vec<_> = lines(&log, "items lost")
         .into_iter()
         .filter(|line| line["exporter"] == "dropping")
         .map(|line| (line["reason"].clone(), line["items"].clone()))
