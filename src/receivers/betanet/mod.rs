@@ -59,9 +59,9 @@
 
 mod json;
 mod network;
-mod part;
 mod reading;
 mod scraper;
+mod service_path;
 mod state;
 mod text;
 mod wire;
@@ -74,8 +74,8 @@ use anyhow::Context as _;
 use reqwest::Url;
 
 use self::network::InstanceSums;
-use self::part::ServicePath;
 use self::scraper::{BetanetScraper, PathSource};
+use self::service_path::ServicePath;
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::receivers::scrape::http::{

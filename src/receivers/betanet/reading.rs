@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::part::ServicePath;
+use super::service_path::ServicePath;
 
 /// The values reported; one that no path reported is `None`. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -6,8 +6,8 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::time::Instant;
 
 use super::network::InstanceSums;
-use super::part::ServicePath;
 use super::reading::{InstanceReading, Rejected};
+use super::service_path::ServicePath;
 use super::state::Instance;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use super::part::ServicePath;
 use super::reading::{InstanceReading, Mixnode};
+use super::service_path::ServicePath;
 use crate::receivers::scrape::SetBack;
 
 /// Upper bounds of the latency histogram, in seconds.

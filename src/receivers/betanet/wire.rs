@@ -12,8 +12,8 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::json::{Elements, garbage, json};
-use super::part::ServicePath;
 use super::reading::{InstanceReading, Mixnode, Rejected};
+use super::service_path::ServicePath;
 use super::text;
 use crate::receivers::scrape::FailureReason;
 use crate::receivers::scrape::http::AttemptError;

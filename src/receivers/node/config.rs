@@ -6,7 +6,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 use reqwest::Url;
 
-use super::page::Semconv;
+use super::semconv::Semconv;
 use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
 use crate::yaml::{FromValue, PlacedNode};

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::epochs::{Boot, Epochs};
-use super::page::{HostWriter, Semconv};
 use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
 use super::reading::HostReading;
+use super::semconv::{HostWriter, Semconv};
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;

@@ -46,11 +46,11 @@
 mod config;
 mod emit;
 mod epochs;
-mod page;
 mod proc;
 mod reader;
 mod reading;
 mod remote;
+mod semconv;
 mod summary;
 mod threads;
 mod usage;

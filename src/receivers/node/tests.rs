@@ -9,7 +9,7 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use super::config::NameFilter;
-use super::page::Semconv;
+use super::semconv::Semconv;
 use super::threads::PATIENCE;
 use super::*;
 use crate::pdata::Batch;

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use super::super::epochs::Counted;
-use super::super::page::{HostMetric, HostWriter, Row, int};
 use super::super::proc::{CPU_MODES, Cpus, passed, total};
 use super::super::reading::HostReading;
+use super::super::semconv::{HostMetric, HostWriter, Row, int};
 use super::{Host, before};
 use crate::component::Now;
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
