@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a demonstration prints")]
 
 use foghorn::window::stats::{
-    HistogramIncrease, Method, Needs, Numbers, coverage, interval, statistic,
+    Coverage, HistogramIncrease, Method, Needs, Numbers, interval, statistic,
 };
 use foghorn::window::{
     MatchOperator, Matcher, StoredHistogram, StoredPoint, ValueKind, WindowSettings, Windows,
@@ -76,9 +76,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for snapshot in windows.select(&[named, warm], from + 1, to) {
         numbers.begin(from, to);
         numbers.gather(snapshot.excerpt(), Needs::POINTS.and(Needs::DIGEST));
-        let every = interval(numbers.times()).unwrap_or(STEP);
-        let covered = coverage(numbers.values().len(), to - from, every);
-        println!("  {} (coverage {covered:.2})", snapshot.labels()[0].1);
+        let mut coverage = Coverage::default();
+        let every = interval(numbers.times());
+        coverage.add(numbers.values().len(), to - from, every);
+        let room = &snapshot.labels()[0].1;
+        println!("  {room} (coverage {:.2})", coverage.share());
         for name in ["avg", "max", "p95", "deriv"] {
             let statistic = statistic(name, Method::Platform)?;
             println!(

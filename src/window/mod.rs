@@ -71,6 +71,7 @@
 //!
 //! **Architecture Invariant:** nothing here knows a pipeline, a clock or a socket.
 
+pub mod aggregation;
 mod bits;
 mod catalog;
 mod charge;
@@ -91,6 +92,7 @@ mod point;
 mod reads;
 mod ring;
 mod settings;
+mod shared;
 mod shelf;
 mod snapshot;
 pub mod stats;
@@ -115,7 +117,8 @@ pub use point::{
 pub use reads::{RingInfo, WindowTotals};
 pub use ring::Placed;
 pub use settings::WindowSettings;
-pub use shelf::{SharedWindows, Shelf};
+pub use shared::SharedWindows;
+pub use shelf::Shelf;
 pub use snapshot::Snapshot;
 pub use windows::Windows;
 

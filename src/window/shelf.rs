@@ -1,35 +1,16 @@
 //! The stores of one process, by owner.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{WindowSettings, Windows};
-
-/// A store that is written by its owners and read by whoever asks. A handle: clones share the
-/// store.
-#[derive(Debug, Clone)]
-pub struct SharedWindows(Arc<Mutex<Windows>>);
-
-impl SharedWindows {
-    /// An empty store.
-    #[must_use]
-    pub fn new(settings: WindowSettings) -> Self {
-        Self(Arc::new(Mutex::new(Windows::new(settings))))
-    }
-
-    /// Locks the store. What takes long reads snapshots and not the store, so that nobody waits.
-    ///
-    /// A panic under the lock costs one point at most and leaves the store usable, so a poisoned
-    /// lock is used all the same.
-    pub fn lock(&self) -> MutexGuard<'_, Windows> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use super::aggregation::AggregationPlan;
+use super::{SharedWindows, WindowSettings};
 
 /// The stores of one process, each under the name of its owner. A handle: clones share the list.
 #[derive(Debug, Clone, Default)]
 pub struct Shelf {
     stores: Arc<Mutex<BTreeMap<String, SharedWindows>>>,
+    plans: Arc<Mutex<BTreeMap<String, Arc<AggregationPlan>>>>,
 }
 
 impl Shelf {
@@ -42,6 +23,19 @@ impl Shelf {
             .entry(owner.to_owned())
             .or_insert_with(|| SharedWindows::new(settings.clone()))
             .clone()
+    }
+
+    /// Notes what is to be aggregated, for whoever shows that. Owners of one name have one plan.
+    pub fn plan(&self, owner: &str, plan: Arc<AggregationPlan>) {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.insert(owner.to_owned(), plan);
+    }
+
+    /// What is to be aggregated, sorted by owner.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Arc<AggregationPlan>> {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.values().cloned().collect()
     }
 
     /// Every store with its owner, sorted by owner.

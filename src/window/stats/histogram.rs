@@ -14,6 +14,7 @@ pub struct HistogramIncrease {
     buckets: Option<BucketCounts>,
     count: f64,
     sum: f64,
+    points: usize,
     mixed: bool,
 }
 
@@ -38,6 +39,7 @@ impl HistogramIncrease {
                 let end = (at + 1..points)
                     .find(|index| !grows(piece.row(index - 1), piece.row(*index)))
                     .unwrap_or(points);
+                self.points += end - at;
                 let ends = (
                     HistogramState::of(&piece.point(at)),
                     HistogramState::of(&piece.point(end - 1)),
@@ -59,6 +61,12 @@ impl HistogramIncrease {
             }
         }
         self.close(&run);
+    }
+
+    /// Points that were read.
+    #[must_use]
+    pub fn points(&self) -> usize {
+        self.points
     }
 
     /// How many observations.

@@ -41,11 +41,12 @@ mod rate;
 mod registry;
 mod stddev;
 mod sum;
+mod summary;
 
 pub use avg::Avg;
 pub use correlation::correlation;
 pub use count::PointCount;
-pub use coverage::{coverage, interval};
+pub use coverage::{Coverage, interval};
 pub use delta::Delta;
 pub use deriv::Deriv;
 pub use ema::Ema;
@@ -60,9 +61,10 @@ pub use numbers::{Needs, Numbers, Statistic};
 pub use predict::Predict;
 pub use quantile::{LinearQuantile, PlatformQuantile};
 pub use rate::Rate;
-pub use registry::{Method, UnknownStatistic, statistic};
+pub use registry::{Method, UnknownStatistic, percentile, statistic};
 pub use stddev::StdDev;
 pub use sum::SumOf;
+pub use summary::SummaryIncrease;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

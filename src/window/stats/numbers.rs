@@ -127,6 +127,25 @@ impl Numbers {
         self.merge(&series);
     }
 
+    /// Adds the digest of how many observations a series of histograms or summaries had made at
+    /// each of its points.
+    pub fn gather_counts(&mut self, excerpt: &Excerpt) {
+        let mut cursor = excerpt.cursor_with(std::mem::take(&mut self.buffers));
+        let mut series = SeriesPart::default();
+        while let Some(piece) = cursor.next_piece() {
+            for (index, time) in piece.times().iter().enumerate() {
+                // The first number of a row.
+                if let Some(count) = piece.row(index).first()
+                    && (self.from + 1..=self.to).contains(time)
+                {
+                    series.add(std::slice::from_ref(time), std::slice::from_ref(count));
+                }
+            }
+        }
+        self.buffers = cursor.into_buffers();
+        self.merge(&series);
+    }
+
     /// When the window begins; what was measured just then is not in it.
     #[must_use]
     pub fn from(&self) -> i64 {

@@ -73,8 +73,9 @@ pub fn statistic(
     })
 }
 
-/// The number of `p95` or `p99.9`.
-fn percentile(name: &str) -> Option<f64> {
+/// The number of `p95` or `p99.9`, between 0 and 100. `None` if the name is no percentile's.
+#[must_use]
+pub fn percentile(name: &str) -> Option<f64> {
     let digits = name.strip_prefix('p')?;
     let plain = digits
         .bytes()

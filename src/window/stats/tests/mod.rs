@@ -39,7 +39,13 @@ fn ours(
     s.of(&mut numbers)
 }
 
-fn naive(name: &str, points: &Points, from: i64, to: i64) -> Option<f64> {
+/// The statistic by a walk over all points, in the order of their times.
+pub(in crate::window) fn naive(
+    name: &str,
+    points: &[(i64, f64)],
+    from: i64,
+    to: i64,
+) -> Option<f64> {
     let inside: Points = points
         .iter()
         .copied()
@@ -294,11 +300,21 @@ fn statistics_of_a_group_are_over_all_points_of_its_series() {
 fn coverage_is_what_is_there_of_what_should_be() {
     assert_eq!(interval(&[0, 15, 30, 90, 105]), Some(15));
     assert_eq!(interval(&[7]), None);
-    assert_eq!(coverage(20, 300_000, 15_000), 1.0);
-    assert_eq!(coverage(15, 300_000, 15_000), 0.75);
-    assert_eq!(coverage(21, 300_000, 15_000), 1.0);
-    assert_eq!(coverage(0, 300_000, 15_000), 0.0);
-    assert_eq!(coverage(1, 300_000, 0), 1.0);
+    let f = |present: usize, interval: Option<i64>, expected: f64| {
+        let mut coverage = Coverage::default();
+        coverage.add(present, 300_000, interval);
+        assert_eq!(coverage.share(), expected, "{present} {interval:?}");
+    };
+    f(20, Some(15_000), 1.0);
+    f(15, Some(15_000), 0.75);
+    f(21, Some(15_000), 1.0);
+    f(0, Some(15_000), 0.0);
+    f(1, None, 1.0);
+    let mut both = Coverage::default();
+    both.add(25, 300_000, Some(15_000));
+    both.add(5, 300_000, Some(15_000));
+    assert_eq!(both.share(), 25.0 / 40.0, "no series makes up for another");
+    assert_eq!(Coverage::default().share(), 1.0);
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! How much one aggregation may touch.
+
+use thiserror::Error;
+
+/// How much one aggregation may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AggregationLimits {
+    /// Series. What is kept of one, its labels and its results, takes about a kilobyte.
+    pub series: usize,
+    /// Points of all series. To unpack one and select among all takes about 4 ns.
+    pub points: usize,
+    /// Values of one group that are held at once, for percentiles and their like. One takes 8
+    /// to 24 bytes.
+    pub held: usize,
+}
+
+impl Default for AggregationLimits {
+    /// All series that a store has by default and a day of each: 20 MiB and half a second; and
+    /// a group of 364 series over a day, at most 48 MiB.
+    fn default() -> Self {
+        Self {
+            series: 20_000,
+            points: 20_000 * 5760,
+            held: 1 << 21,
+        }
+    }
+}
+
+/// Why an aggregation ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AggregationStop {
+    /// It would touch too many series.
+    #[error("more than {0} series: select less of them")]
+    Series(usize),
+    /// It would touch too many points.
+    #[error("more than {0} points: select fewer series or a shorter window")]
+    Points(usize),
+    /// One group would hold too many values at once.
+    #[error(
+        "more than {0} values in one group: select fewer series, group by more labels, or ask \
+         for a shorter window"
+    )]
+    Held(usize),
+    /// Whoever asked doesn't want it any more.
+    #[error("given up")]
+    GivenUp,
+}
+
+impl AggregationStop {
+    /// Every reason, in the order in which metrics list them.
+    pub const REASONS: [&'static str; 4] = ["max_series", "max_points", "max_held", "given_up"];
+
+    /// The value of the `reason` label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Series(_) => Self::REASONS[0],
+            Self::Points(_) => Self::REASONS[1],
+            Self::Held(_) => Self::REASONS[2],
+            Self::GivenUp => Self::REASONS[3],
+        }
+    }
+}
