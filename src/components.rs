@@ -16,6 +16,7 @@ pub const FACTORIES: Factories = Factories {
         receivers::otlp::FACTORY,
     ],
     processors: &[
+        processors::aggregate::FACTORY,
         processors::attributes::FACTORY,
         processors::batch::FACTORY,
         processors::cardinality::FACTORY,

@@ -43,7 +43,7 @@
 //! | [`extensions`] | components beside the pipelines | the same |
 //! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
 //! | [`breakers`] | metrics, log and HTTP routes of the breakers | `component`, `lane`, `resilience`, `settings`, `telemetry` |
-//! | [`history`] | shows what is remembered | `component`, `lane`, `window` |
+//! | [`history`] | shows what is remembered | `component`, `exposition`, `lane`, `query`, `telemetry`, `window` |
 //! | [`components`] | the table of all built-in components | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |

@@ -1,11 +1,13 @@
 //! Shows by HTTP what the `window` processors remember.
 //!
 //! - `GET /stats`: how much is remembered, as JSON
+//! - `GET /metrics/aggregated`: statistics of it, as Prometheus text
 //! - `/api/v1/query` and more: Prometheus's API for queries
 //!
 //! **Architecture Invariant:** reads snapshots on threads of its own. Whoever asks for much waits
 //! alone, and neither a pipeline nor another page waits with them.
 
+mod aggregated;
 mod api;
 mod source;
 mod stats;
@@ -31,6 +33,7 @@ pub fn routes(windows: &Shelf, settings: ApiSettings, telemetry: &Telemetry) -> 
     if !windows.all().is_empty() {
         let lane = Lane::new(THREADS);
         routes.push(AgentPage::Stats.route(stats_page(windows, &lane)));
+        routes.push(aggregated::route(windows, telemetry));
     }
     routes
 }

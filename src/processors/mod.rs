@@ -4,6 +4,7 @@
 //! **Architecture Invariant:** no processor imports another, nor the pipeline.
 
 mod actions;
+pub mod aggregate;
 pub mod attributes;
 pub mod batch;
 pub mod cardinality;

@@ -103,6 +103,15 @@ impl Namer {
         (usable && !translated.is_empty() && translated != "_total").then_some(translated)
     }
 
+    /// A translated name as it was before the namespace was put there: what is translated again
+    /// gets it again.
+    pub fn without_namespace<'a>(&self, name: &'a str) -> &'a str {
+        let namespace = self.namespace.as_deref();
+        namespace
+            .and_then(|namespace| name.strip_prefix(namespace)?.strip_prefix('_'))
+            .unwrap_or(name)
+    }
+
     /// The name of a label. Each character that Prometheus doesn't allow becomes an underscore,
     /// and `key_` goes before a leading digit.
     pub fn label(&self, key: &str) -> String {

@@ -1,0 +1,215 @@
+//! `GET /metrics/aggregated`: statistics of what is remembered, as Prometheus text.
+//!
+//! `/metrics/aggregated?window=5m&match=node_cpu_usage&group_by=node_id&stat=p95` answers
+//!
+//! ```text
+//! # TYPE node_cpu_usage gauge
+//! node_cpu_usage{node_id="node-1",stat="p95",window="5m"} 65.2
+//! node_cpu_usage{node_id="node-1",stat="coverage",window="5m"} 1
+//! ```
+//!
+//! | parameter | what it says | default |
+//! |---|---|---|
+//! | `window` | how far back; shown as it is written | `5m` |
+//! | `match` | a series selector; may repeat | what the `aggregate` processors are for, else all |
+//! | `group_by` | a label whose values make a group; may repeat | theirs, else every series |
+//! | `stat` | a statistic; may repeat | theirs |
+//!
+//! All else is as the first `aggregate` says. Results are gauges with their metric's name, those
+//! of counters without `_total`. What each statistic is of stands in
+//! [`window::aggregation`](crate::window::aggregation). A histogram is selected by its own
+//! name, without `_bucket`.
+//!
+//! Wrong parameters get a 400 that says what is right, and what would touch too much a 422 that
+//! names the bound: 20,000 series, 115,200,000 points, 2,097,152 values of one group. Nothing is
+//! cut off silently. Four requests are answered at a time, within 30 s; who finds no place in
+//! that time gets a 503.
+//!
+//! Metrics:
+//!
+//! - `foghorn_aggregated_requests_total{outcome}`: `answered`, `bad_request`, `max_series`,
+//!   `max_points`, `max_held`, `timeout`, `busy`
+
+mod page;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::{Request, StatusCode};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use self::page::{AggregatedPage, collect};
+use self::parameters::AggregatedParameters;
+use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
+use crate::exposition::Accepted;
+use crate::lane::Lane;
+use crate::telemetry::Telemetry;
+use crate::window::Shelf;
+use crate::window::aggregation::AggregationStop;
+
+/// Requests that are answered at a time: what a page holds while it is sent takes up to 20 MiB.
+const PLACES: usize = 4;
+
+/// Pages that are computed at a time. More would take processors from the pipeline.
+const THREADS: usize = 1;
+
+/// How long a request waits for a place, and then for its page.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The page, for the agent's own listener.
+pub(super) fn route(shelf: &Shelf, telemetry: &Telemetry) -> Route {
+    AgentPage::Aggregated.route(page_of(shelf, telemetry))
+}
+
+fn page_of(shelf: &Shelf, telemetry: &Telemetry) -> Arc<dyn Handler> {
+    let answers = Arc::new(Answers {
+        shelf: shelf.clone(),
+        places: Arc::new(Semaphore::new(PLACES)),
+        lane: Lane::new(THREADS),
+        requests: telemetry
+            .meter("foghorn.history")
+            .u64_counter("foghorn_aggregated_requests_total")
+            .with_description("Requests for /metrics/aggregated, by how they ended")
+            .build(),
+    });
+    handler(move |request| {
+        let answers = Arc::clone(&answers);
+        async move { answers.answer(&request).await }
+    })
+}
+
+struct Answers {
+    shelf: Shelf,
+    places: Arc<Semaphore>,
+    lane: Lane,
+    requests: Counter<u64>,
+}
+
+impl Answers {
+    async fn answer(&self, request: &Request<Bytes>) -> Response {
+        let accepted = Accepted::from_headers(request.headers());
+        let query = request.uri().query().unwrap_or_default();
+        let parameters = match AggregatedParameters::parse(query) {
+            Ok(parameters) => parameters,
+            Err(wrong) => {
+                self.count("bad_request");
+                return text(StatusCode::BAD_REQUEST, format!("{wrong}\n"));
+            }
+        };
+        // The semaphore is never closed.
+        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned());
+        let Ok(Ok(place)) = place.await else {
+            self.count("busy");
+            return unavailable("other requests take all places: try again later\n");
+        };
+        let computed = timeout(PATIENCE, self.compute(parameters, accepted)).await;
+        match computed {
+            Ok(Ok((page, first))) => {
+                self.count("answered");
+                self.send(page, first, accepted, place)
+            }
+            Ok(Err(AggregationStop::GivenUp)) | Err(_) => {
+                self.count("timeout");
+                unavailable("this takes too long: select fewer series or a shorter window\n")
+            }
+            Ok(Err(stop)) => {
+                self.count(stop.reason());
+                let refusal = format!("the page would need {stop}\n");
+                text(StatusCode::UNPROCESSABLE_ENTITY, refusal)
+            }
+        }
+    }
+
+    /// Computes the page and its first piece. Dropping the future ends the work.
+    async fn compute(
+        &self,
+        parameters: AggregatedParameters,
+        accepted: Accepted,
+    ) -> Result<(AggregatedPage, Option<Bytes>), AggregationStop> {
+        let shelf = self.shelf.clone();
+        let waited_for = WaitedFor::default();
+        let given_up = Arc::clone(&waited_for.0);
+        let work = move || {
+            let to = SystemTime::now().duration_since(UNIX_EPOCH);
+            let to = i64::try_from(to.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+            let mut proceed = || !given_up.load(Ordering::Relaxed);
+            let families = collect(&shelf, &parameters, to, &mut proceed)?;
+            let mut page = AggregatedPage::new(families, parameters.window, accepted);
+            let first = page.next_piece();
+            Ok((page, first))
+        };
+        let computed = self.lane.run(work).await;
+        drop(waited_for);
+        computed
+    }
+
+    /// Sends a page, of which each piece is made only when it is needed: a client that reads
+    /// slowly occupies no thread.
+    fn send(
+        &self,
+        page: AggregatedPage,
+        first: Option<Bytes>,
+        accepted: Accepted,
+        place: OwnedSemaphorePermit,
+    ) -> Response {
+        let lane = self.lane.clone();
+        let rest = stream::unfold((page, first, place), move |(mut page, first, place)| {
+            let lane = lane.clone();
+            async move {
+                if let Some(first) = first {
+                    return Some((Ok(Frame::data(first)), (page, None, place)));
+                }
+                let (piece, page) = lane.run(move || (page.next_piece(), page)).await;
+                Some((Ok::<_, io::Error>(Frame::data(piece?)), (page, None, place)))
+            }
+        });
+        let mut response = Response::new(BodyExt::boxed(StreamBody::new(rest)));
+        let headers = response.headers_mut();
+        let content_type = HeaderValue::from_static(accepted.format.content_type());
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if accepted.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.requests.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+}
+
+/// Tells the thread that computes a page when nobody waits for it any more.
+#[derive(Default)]
+struct WaitedFor(Arc<AtomicBool>);
+
+impl Drop for WaitedFor {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(full_body(text));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+fn unavailable(why: &'static str) -> Response {
+    text(StatusCode::SERVICE_UNAVAILABLE, why)
+}

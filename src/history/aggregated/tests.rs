@@ -1,0 +1,183 @@
+//! The page as a client sees it.
+
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::window::aggregation::{AggregationPlan, StatChoice, metrics_like};
+use crate::window::{STALE, ValueKind, WindowSettings};
+
+/// Milliseconds since the Unix epoch.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
+}
+
+/// Puts a series of one point every 15 s in the store of this name; the last is as of now.
+fn put(shelf: &Shelf, store: &str, kind: ValueKind, name: &str, labels: &[(&str, &str)]) {
+    let store = shelf.open(store, &WindowSettings::default());
+    let mut windows = store.lock();
+    let now = now();
+    windows.advance(0, now);
+    let id = windows.register(name, kind, labels).unwrap();
+    windows.describe(name, kind, "", "What it is").unwrap();
+    for index in 0..20 {
+        let time = now - (19 - index) * 15_000;
+        windows.push(id, time, index as f64).unwrap();
+    }
+}
+
+async fn ask(shelf: &Shelf, query: &str) -> (StatusCode, String) {
+    let page = page_of(shelf, &Telemetry::off());
+    let uri = format!("/metrics/aggregated?{query}");
+    let request = Request::builder().uri(uri).body(Bytes::new()).unwrap();
+    let response = page.handle(request).await;
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn plan(metrics: &str, stats: &[&str]) -> Arc<AggregationPlan> {
+    Arc::new(AggregationPlan {
+        series: vec![vec![metrics_like(metrics).unwrap()]],
+        stats: stats
+            .iter()
+            .map(|s| StatChoice::named(s).unwrap())
+            .collect(),
+        ..AggregationPlan::default()
+    })
+}
+
+#[tokio::test]
+async fn the_example_of_the_documentation_comes_out_as_it_stands() {
+    let shelf = Shelf::default();
+    for (store, cpu) in [("window", "0"), ("window/other", "1")] {
+        let labels = [("cpu", cpu), ("job", "node"), ("node_id", "node-1")];
+        put(&shelf, store, ValueKind::Gauge, "node_cpu_usage", &labels);
+    }
+    put(&shelf, "window", ValueKind::Gauge, "other", &[]);
+    let query = "window=5m&match=node_cpu_usage&group_by=node_id&stat=p95";
+    let (status, text) = ask(&shelf, query).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        text,
+        "# HELP node_cpu_usage What it is\n\
+         # TYPE node_cpu_usage gauge\n\
+         node_cpu_usage{node_id=\"node-1\",stat=\"p95\",window=\"5m\"} 19\n\
+         node_cpu_usage{node_id=\"node-1\",stat=\"coverage\",window=\"5m\"} 1\n"
+    );
+}
+
+#[tokio::test]
+async fn no_sample_is_there_twice_whatever_the_metrics_are_called() {
+    let shelf = Shelf::default();
+    put(&shelf, "window", ValueKind::Gauge, "dropped", &[]);
+    put(&shelf, "window", ValueKind::Counter, "dropped_total", &[]);
+    put(&shelf, "window/b", ValueKind::Counter, "dropped_total", &[]);
+    put(&shelf, "window", ValueKind::Gauge, "g", &[("stat", "x")]);
+    let (_, text) = ask(&shelf, "stat=last&stat=count").await;
+    assert_eq!(
+        text,
+        "# HELP dropped What it is\n# TYPE dropped gauge\n\
+         dropped{stat=\"last\",window=\"5m\"} 19\n\
+         dropped{stat=\"count\",window=\"5m\"} 20\n\
+         dropped{stat=\"coverage\",window=\"5m\"} 1\n\
+         # HELP dropped_counter What it is\n# TYPE dropped_counter gauge\n\
+         dropped_counter{stat=\"last\",window=\"5m\"} 19\n\
+         dropped_counter{stat=\"count\",window=\"5m\"} 20\n\
+         dropped_counter{stat=\"coverage\",window=\"5m\"} 1\n\
+         # HELP g What it is\n# TYPE g gauge\n\
+         g{exported_stat=\"x\",stat=\"last\",window=\"5m\"} 19\n\
+         g{exported_stat=\"x\",stat=\"count\",window=\"5m\"} 20\n\
+         g{exported_stat=\"x\",stat=\"coverage\",window=\"5m\"} 1\n"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_says_nothing_gets_what_is_configured() {
+    let shelf = Shelf::default();
+    for name in ["a", "b", "c"] {
+        put(&shelf, "window", ValueKind::Gauge, name, &[]);
+    }
+    let shown = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let coverage = |line: &&str| !line.contains("coverage");
+        lines.filter(coverage).map(str::to_owned).collect()
+    };
+    let (_, all) = ask(&shelf, "").await;
+    assert_eq!(
+        shown(&all).len(),
+        3 * 8,
+        "no rate and increase of gauges: {all}"
+    );
+    shelf.plan("aggregate", plan("a", &["max"]));
+    shelf.plan("aggregate/b", plan("?", &["max", "min"]));
+    shelf.plan("aggregate/c", plan("none", &["avg"]));
+    let f = async |query: &str, expected: &[&str]| {
+        let (_, text) = ask(&shelf, query).await;
+        assert_eq!(shown(&text), expected, "{query}");
+    };
+    let max = |name| format!("{name}{{stat=\"max\",window=\"5m\"}} 19");
+    let min = |name| format!("{name}{{stat=\"min\",window=\"5m\"}} 0");
+    let (a, b, c) = (max("a"), max("b"), max("c"));
+    f("", &[&a, &min("a"), &b, &min("b"), &c, &min("c")]).await;
+    f("match=b", &[&b]).await;
+    f("stat=max&window=5m", &[&a, &b, &c]).await;
+    f(
+        "window=1m&stat=min&match=c",
+        &["c{stat=\"min\",window=\"1m\"} 16"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_with_a_reason() {
+    let shelf = Shelf::default();
+    put(&shelf, "window", ValueKind::Gauge, "a", &[]);
+    let (status, text) = ask(&shelf, "windw=5m").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        text.starts_with("unknown parameter \"windw\": expected"),
+        "{text}"
+    );
+    for (store, series) in [("window", 15_000), ("window/other", 6000)] {
+        let store = shelf.open(store, &WindowSettings::default());
+        let mut windows = store.lock();
+        for number in 0..series {
+            let labels = [("a", &*format!("{series}-{number}"))];
+            windows.register("x", ValueKind::Gauge, &labels).unwrap();
+        }
+    }
+    let (status, text) = ask(&shelf, "").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        text,
+        "the page would need more than 20000 series: select less of them\n"
+    );
+    assert_eq!(ask(&shelf, "match=a").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_long_page_comes_in_pieces_and_whole() {
+    let shelf = Shelf::default();
+    {
+        let store = shelf.open("window", &WindowSettings::default());
+        let mut windows = store.lock();
+        windows.advance(0, now());
+        for number in 0..2000 {
+            let number = number.to_string();
+            let id = windows
+                .register("x", ValueKind::Gauge, &[("a", &number)])
+                .unwrap();
+            windows.push(id, now(), 1.0).unwrap();
+        }
+        let id = windows.register("gone", ValueKind::Gauge, &[]).unwrap();
+        windows.push(id, now(), f64::from_bits(STALE)).unwrap();
+    }
+    let (_, text) = ask(&shelf, "stat=avg").await;
+    assert!(text.len() > 2 * 64 * 1024);
+    assert_eq!(
+        text.lines().count(),
+        1 + 2 * 2000,
+        "what has no number is left out"
+    );
+}
