@@ -3,6 +3,7 @@
 
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
+pub mod queries;
 #[path = "../../tests/support/otlp.rs"]
 pub mod samples;
 
