@@ -45,8 +45,55 @@ pub struct Said {
     pub notes: BTreeSet<String>,
 }
 
+/// What was found in many answers.
+#[derive(Default)]
+pub struct Differences {
+    count: usize,
+    errors: usize,
+    empty: usize,
+    found: Vec<String>,
+}
+
+impl Differences {
+    /// Compares both answers to what was asked.
+    pub fn add(&mut self, asked: &impl std::fmt::Debug, ours: &Said, theirs: &Said, ordered: bool) {
+        self.count += 1;
+        match &theirs.outcome {
+            Outcome::Error(..) => self.errors += 1,
+            Outcome::Values(values) if values.is_empty() => self.empty += 1,
+            Outcome::Values(_) | Outcome::Text(_) => {}
+        }
+        if let Some(difference) = difference(ours, theirs, ordered) {
+            self.found.push(format!("{asked:?}\n    {difference}"));
+        }
+    }
+
+    /// How many answers of which kind there were.
+    pub fn summary(&self) -> String {
+        let Self {
+            count,
+            errors,
+            empty,
+            ..
+        } = self;
+        format!("{count} queries, {errors} of them errors, {empty} empty")
+    }
+
+    /// Fails if anything differs, and shows so many of the differences.
+    pub fn finish(&self, most: usize) {
+        let shown = &self.found[..self.found.len().min(most)];
+        assert!(
+            self.found.is_empty(),
+            "{} of {} queries are answered otherwise:\n{}",
+            self.found.len(),
+            self.count,
+            shown.join("\n")
+        );
+    }
+}
+
 /// What differs, if something does.
-pub fn difference(ours: &Said, theirs: &Said, ordered: bool) -> Option<String> {
+fn difference(ours: &Said, theirs: &Said, ordered: bool) -> Option<String> {
     match (&ours.outcome, &theirs.outcome) {
         (Outcome::Error(ours, ours_text), Outcome::Error(theirs, theirs_text)) => {
             (ours != theirs).then(|| format!("errors: {ours} {ours_text} / {theirs} {theirs_text}"))

@@ -1,4 +1,4 @@
-//! A real Prometheus: started on a port of its own, fed by remote write, asked by HTTP.
+//! A real Prometheus: started on a port of its own, fed by remote write or OTLP, asked by HTTP.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -23,7 +23,12 @@ const PATIENCE: usize = 300;
 /// A running Prometheus.
 pub struct Peer {
     child: Child,
-    port: u16,
+    client: Client,
+}
+
+/// What asks a server on this machine, over one connection.
+pub struct Client {
+    address: String,
     connection: Option<BufReader<TcpStream>>,
 }
 
@@ -52,6 +57,7 @@ impl Peer {
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--web.enable-remote-write-receiver")
+            .arg("--web.enable-otlp-receiver")
             .arg("--enable-feature=promql-experimental-functions")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -59,11 +65,11 @@ impl Peer {
             .unwrap();
         let mut peer = Self {
             child,
-            port,
-            connection: None,
+            client: Client::new(format!("127.0.0.1:{port}")),
         };
         for _ in 0..PATIENCE {
-            if matches!(peer.request("GET", "/-/ready", "", &[], &[]), Ok((200, _))) {
+            let ready = peer.client.request("GET", "/-/ready", "", &[], &[]);
+            if matches!(ready, Ok((200, _))) {
                 return peer;
             }
             // A process that starts can only be waited for.
@@ -91,12 +97,44 @@ impl Peer {
                 ("X-Prometheus-Remote-Write-Version", "0.1.0"),
             ];
             let kind = "application/x-protobuf";
-            let answer = self.request("POST", "/api/v1/write", kind, &headers, &body);
-            let (status, text) = answer.unwrap();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            assert!(status / 100 == 2, "remote write: {status} {text}");
+            self.client.post("/api/v1/write", kind, &headers, &body);
             from += SLICE;
         }
+    }
+
+    /// Sends a request of OTLP.
+    pub fn export(&mut self, request: &[u8]) {
+        let path = "/api/v1/otlp/v1/metrics";
+        self.client
+            .post(path, "application/x-protobuf", &[], request);
+    }
+
+    /// The answer to a form.
+    pub fn ask(&mut self, path: &str, form: &[(&str, &str)]) -> serde_json::Value {
+        self.client.ask(path, form)
+    }
+}
+
+impl Client {
+    /// For the server at `host:port`.
+    pub fn new(address: String) -> Self {
+        Self {
+            address,
+            connection: None,
+        }
+    }
+
+    /// Posts a body that has to be taken.
+    pub fn post(&mut self, path: &str, kind: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let (status, text) = self.request("POST", path, kind, headers, body).unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(status / 100 == 2, "{path}: {status} {text}");
+    }
+
+    /// The JSON of a page.
+    pub fn get(&mut self, path: &str) -> serde_json::Value {
+        let answer = self.request("GET", path, "", &[], &[]);
+        serde_json::from_slice(&answer.unwrap().1).unwrap()
     }
 
     /// The answer to a form.
@@ -126,7 +164,7 @@ impl Peer {
     ) -> std::io::Result<(u16, Vec<u8>)> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => BufReader::new(TcpStream::connect(("127.0.0.1", self.port))?),
+            None => BufReader::new(TcpStream::connect(&self.address)?),
         };
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n",

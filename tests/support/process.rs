@@ -76,6 +76,11 @@ impl Process {
             .to_owned()
     }
 
+    /// The address of its own HTTP server.
+    pub fn own_address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
+    }
+
     /// A page of its own HTTP server.
     pub async fn get(&self, path: &str) -> String {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.unwrap();

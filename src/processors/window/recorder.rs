@@ -128,12 +128,19 @@ impl SeriesRecorder {
             None => arrived,
         };
         if let Lookup::Known(id, known) = self.memo.series(point.attributes()) {
-            if point.is_tombstone() {
-                let ended = windows.push_stale(known.ring, time);
-                self.memo.remove(id);
-                return ended.map(|_| ());
-            }
             known.seen = now;
+            if point.is_tombstone() {
+                // The series stays known for as long as the store has it: another mark may come
+                // late, for an earlier time.
+                known.total = None;
+                return match windows.push_stale(known.ring, time) {
+                    Err(StoreRefusal::UnknownSeries) => {
+                        self.memo.remove(id);
+                        Ok(())
+                    }
+                    ended => ended.map(|_| ()),
+                };
+            }
             match known.push(windows, columns, site, point, time) {
                 // The store forgot the series before this memo did.
                 Err(StoreRefusal::UnknownSeries) => {

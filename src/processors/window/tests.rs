@@ -238,6 +238,21 @@ fn a_tombstone_leaves_a_stale_mark() {
 }
 
 #[test]
+fn a_late_tombstone_leaves_a_stale_mark_also_where_the_series_has_ended_since() {
+    let mut rig = Rig::new("{}");
+    rig.take(&gauge("x", 0, 1.0));
+    for time in [at(9_000), at(5_000)] {
+        rig.take(&format!(
+            r#"{{"name":"x","gauge":{{"dataPoints":[{{"timeUnixNano":"{time}","flags":1}}]}}}}"#
+        ));
+    }
+    assert_eq!(
+        rig.held(),
+        ["x{instance=a,job=shop} 0:1 5000:stale 9000:stale"]
+    );
+}
+
+#[test]
 fn a_full_store_drops_nothing_from_the_pipeline() {
     let mut rig = Rig::new("{max_series: 1}");
     rig.take(&gauge("x", 0, 1.0));
