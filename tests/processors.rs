@@ -22,6 +22,13 @@ use otlp::Style;
 /// test fails for one that isn't listed.
 const CONFIGURATIONS: &[(&str, &[&str])] = &[
     (
+        "aggregate",
+        &[
+            "{}",
+            "{emit: true, windows: [1m, 5m], stats: [avg, p95], interval: 1s}",
+        ],
+    ),
+    (
         "attributes",
         &[
             "{actions: [{action: insert, key: a, value: 1}, {action: insert, key: z, value: 1}]}",
@@ -72,8 +79,9 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-#[test]
-fn every_processor_keeps_the_contract() {
+// Within a runtime, since `aggregate` computes on a thread of it.
+#[tokio::test]
+async fn every_processor_keeps_the_contract() {
     for factory in FACTORIES.processors {
         let (_, configurations) = CONFIGURATIONS
             .iter()
@@ -94,8 +102,8 @@ fn every_processor_keeps_the_contract() {
 }
 
 /// What comes out is still a valid request with as many items as it claims.
-#[test]
-fn what_comes_out_is_valid() {
+#[tokio::test]
+async fn what_comes_out_is_valid() {
     for (kind, configurations) in CONFIGURATIONS {
         for yaml in *configurations {
             let factory = FACTORIES.processors.iter().find(|f| f.kind == *kind);
