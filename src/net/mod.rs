@@ -1,17 +1,22 @@
-//! Connecting and listening: name lookup, TLS, HTTP/2 streams.
+//! Connecting and listening: name lookup, proxies, TLS, the HTTP client, HTTP/2 streams.
 //!
 //! **Architecture Invariant:** this module imports only `descriptors`, `lane` and `yaml` of the
 //! crate.
 
+mod client;
 mod dialer;
-mod names;
+mod fair;
 mod renewal;
 mod resolver;
 mod streams;
 mod tls;
 
+pub use client::{
+    ClientStream, ConnectError, HttpClient, HttpClientSettings, HttpError, Proxy, ProxyError,
+    UnknownProxy, Way, connect, share_for_connecting,
+};
 pub use dialer::{DialError, DialFailures, dial};
-pub use names::{Names, share_for_connecting};
+pub use fair::Fair;
 pub use renewal::{Renewable, RenewalCounts};
 pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};

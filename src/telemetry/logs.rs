@@ -61,7 +61,6 @@ const QUIET: &[&str] = &[
     "hyper_util",
     "opentelemetry",
     "opentelemetry_sdk",
-    "reqwest",
     "rustls",
 ];
 
@@ -138,7 +137,7 @@ fn filter(text: &str) -> Result<Targets, LogSetupError> {
 /// Whether a line contains nothing that a peer sent. At `debug` and `trace`, h2 writes the debug
 /// data with which a peer ends a connection, and paths and headers that it refuses. A peer may
 /// quote a token there. No filter turns these lines on. The other libraries write none: hyper
-/// and hyper-util are built without their log, that of reqwest and rustls goes nowhere.
+/// and hyper-util are built without their log, that of rustls goes nowhere.
 fn shows_no_peer(line: &Metadata<'_>) -> bool {
     let crate_name = line.target().split("::").next();
     crate_name != Some("h2") || *line.level() <= Level::WARN

@@ -13,7 +13,7 @@ use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 use super::secrets::Secrets;
 use crate::component::{ExportError, Remedy};
-use crate::net::{DialError, LookupError};
+use crate::net::{ConnectError, DialError, LookupError, ProxyError};
 use crate::pdata::status::RpcStatus;
 use crate::resilience::outcome::{of_push_grpc, of_push_http};
 use crate::resilience::{Outcome, Retry, Transport, retry_after};
@@ -43,12 +43,15 @@ pub(super) fn grpc_error(code: u32, text: &str, details: &[u8], secrets: &Secret
         text if text.is_empty() => format!("the peer answered {name}"),
         text => format!("the peer answered {name}: {text}"),
     };
-    if matches!(code, RESOURCE_EXHAUSTED | OUT_OF_RANGE) && is_about_size(text) {
-        return ExportError::new(Remedy::Split, Outcome::ClientError, message);
-    }
     let advice = RpcStatus::decode(details).and_then(|status| status.retry_after);
     let (outcome, retry) = of_push_grpc(code, advice.is_some());
-    ExportError::new(remedy(retry), outcome, message)
+    let (remedy, outcome) = match code {
+        RESOURCE_EXHAUSTED | OUT_OF_RANGE if is_about_size(text) => {
+            (Remedy::Split, Outcome::ClientError)
+        }
+        _ => (remedy(retry), outcome),
+    };
+    ExportError::new(remedy, outcome, message)
         .advised(advice.map(|advice| advice.min(retry_after::LONGEST)))
 }
 
@@ -76,34 +79,26 @@ pub(super) fn broken_off(error: &(dyn Error + 'static)) -> ExportError {
 
 /// Any other failure without a status from the peer.
 pub(super) fn transport(error: &(dyn Error + 'static)) -> ExportError {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if let Some(lookup) = cause.downcast_ref::<LookupError>() {
-            return unresolved(lookup);
-        }
-        if let Some(outer) = cause.downcast_ref::<reqwest::Error>()
-            && outer.is_timeout()
-        {
-            let message = format!("connecting took too long: {}", describe(error));
-            return ExportError::new(Remedy::Retry, Outcome::Timeout, message);
-        }
-        next = cause.source();
-    }
     ExportError::new(Remedy::Retry, Outcome::of_error(error), describe(error))
 }
 
 /// No connection could be made.
-pub(super) fn undialled(error: &DialError) -> ExportError {
-    match error {
-        DialError::Lookup(lookup) => unresolved(lookup),
-        DialError::Connect(tried) => {
-            let outcome = match tried.is_silent() {
-                true => Outcome::Timeout,
-                false => Outcome::of_error(tried),
-            };
-            ExportError::new(Remedy::Retry, outcome, error.to_string())
+pub(super) fn unconnected(error: &ConnectError, secrets: &Secrets) -> ExportError {
+    let outcome = match error {
+        ConnectError::Dial(DialError::Lookup(lookup)) => return unresolved(lookup),
+        ConnectError::Dial(DialError::Connect(tried)) if tried.is_silent() => Outcome::Timeout,
+        ConnectError::Dial(DialError::Connect(tried)) => Outcome::of_error(tried),
+        ConnectError::Proxy(_) => Outcome::of_error(error),
+        ConnectError::Tls(_) => Outcome::Transport(Transport::Tls),
+        ConnectError::Late { .. } => Outcome::Timeout,
+    };
+    let message = match error {
+        ConnectError::Proxy(ProxyError::Refused { answer }) => {
+            format!("{error}: {}", secrets.shorten(answer))
         }
-    }
+        _ => error.to_string(),
+    };
+    ExportError::new(Remedy::Retry, outcome, message)
 }
 
 fn unresolved(error: &LookupError) -> ExportError {
@@ -262,8 +257,17 @@ mod tests {
             8,
             "the request is larger than 4194304 bytes, which is the limit here",
         );
-        let error = http_error(413, &HeaderMap::new(), "");
-        assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
+        // The parts wait for as long as the peer asks.
+        for (advised, expected) in [(None, None), (Some("30"), Some(Duration::from_secs(30)))] {
+            let headers = advised.map(|text| headers(&[(RETRY_AFTER, text)]));
+            let error = http_error(413, &headers.unwrap_or_default(), "");
+            assert_eq!((error.remedy, error.outcome), (Remedy::Split, ClientError));
+            assert_eq!(error.retry_after, expected);
+            let details = advised.map_or_else(Vec::new, |_| advice_of(30));
+            let error = grpc_error(8, "message too large", &details, &Secrets::default());
+            assert_eq!(error.remedy, Remedy::Split);
+            assert_eq!(error.retry_after, expected);
+        }
     }
 
     #[test]

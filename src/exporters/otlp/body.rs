@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use prost::Message;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -120,6 +120,21 @@ pub(super) struct SuccessAnswer {
 impl AnswerBody {
     /// A body, interpreted by the content type of its answer.
     pub(super) fn new(headers: &HeaderMap, bytes: Vec<u8>, whole: bool) -> Self {
+        // None was asked for, and some peers compress all the same.
+        let coding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let (bytes, whole) = match coding {
+            Some(coding @ (b"gzip" | b"zstd")) => match inflate(&bytes, coding) {
+                Some((inflated, ended)) => (inflated, whole && ended),
+                None => {
+                    return Self {
+                        form: Form::Compressed,
+                        bytes,
+                        whole,
+                    };
+                }
+            },
+            _ => (bytes, whole),
+        };
         let form = headers.get(CONTENT_TYPE).map(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
             let essence = text.split(';').next().unwrap_or_default().trim();

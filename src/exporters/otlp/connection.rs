@@ -1,24 +1,22 @@
 //! Connects to the destination of a gRPC exporter.
 
-use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use hyper::header::HeaderMap;
 use hyper::http::uri::Authority;
 use hyper::{Uri, http};
 use hyper_util::client::proxy::matcher::Matcher;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer;
+use super::secrets::Secrets;
 use super::target::GrpcEndpoint;
-use super::tunnel::Proxy;
-use crate::component::{ExportError, Remedy};
-use crate::net::{ClientTls, Renewable, Resolver, dial};
-use crate::resilience::Outcome;
+use crate::component::ExportError;
+use crate::net::{ClientStream, ClientTls, Proxy, Renewable, Resolver, Way, connect};
 
 /// A destination, and how to connect to it.
 pub(super) struct Destination {
@@ -29,11 +27,6 @@ pub(super) struct Destination {
     proxy: Option<Proxy>,
     resolver: Resolver,
 }
-
-/// A connected socket, with TLS or without it.
-pub(super) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for T {}
 
 impl Destination {
     /// Reads the certificates, if the connection uses TLS.
@@ -64,7 +57,7 @@ impl Destination {
             None
         };
         Ok(Self {
-            proxy: Proxy::of(&Matcher::from_env(), &target)?,
+            proxy: proxy_of(&Matcher::from_env(), &target)?,
             target,
             authority,
             tls: connector,
@@ -86,44 +79,33 @@ impl Destination {
             .build()
     }
 
+    /// The secrets in requests with these headers, and in that for a tunnel.
+    pub(super) fn secrets(&self, headers: &HeaderMap) -> Secrets {
+        let proxy = self.proxy.as_ref();
+        let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
+        let authorization = authorization.map_or(&b""[..], |value| value.as_bytes());
+        Secrets::of(headers).and_credentials(authorization)
+    }
+
     /// Resolves the name and connects until `deadline`, through the proxy if there is one. Cancel
     /// safe: dropping the future closes the socket.
     pub(super) async fn connect(
         &self,
         deadline: Instant,
+        secrets: &Secrets,
     ) -> Result<Box<dyn ClientStream>, ExportError> {
-        let (host, port) = match &self.proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (self.target.host.as_str(), self.target.port),
+        let (tls, name) = match &self.tls {
+            Some((connector, name)) => (Some(connector.current().await), Some(name.clone())),
+            None => (None, None),
         };
-        let dialled = dial(&self.resolver, host, port, deadline).await;
-        let socket = dialled.map_err(|error| self.named(answer::undialled(&error)))?;
-        let peer = socket.peer_addr();
-        match timeout_at(deadline, self.open(socket)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(self.named(answer::transport(&error))),
-            Err(_) => {
-                let peer = peer.map_or_else(|_| host.to_owned(), |peer| peer.to_string());
-                let message = format!("{peer} takes the connection and says nothing");
-                let error = ExportError::new(Remedy::Retry, Outcome::Timeout, message);
-                Err(self.named(error))
-            }
-        }
-    }
-
-    /// Makes a connected socket ready for HTTP/2: asks the proxy for a tunnel, and does the TLS
-    /// handshake.
-    async fn open(&self, mut socket: TcpStream) -> io::Result<Box<dyn ClientStream>> {
-        // A request is one write, so waiting for more data (Nagle) would only delay it.
-        socket.set_nodelay(true)?;
-        if let Some(proxy) = &self.proxy {
-            proxy.tunnel(&mut socket, &self.target).await?;
-        }
-        let Some((connector, name)) = &self.tls else {
-            return Ok(Box::new(socket));
+        let way = Way {
+            host: &self.target.host,
+            port: self.target.port,
+            proxy: self.proxy.as_ref(),
+            name,
         };
-        let connector = connector.current().await;
-        Ok(Box::new(connector.connect(name.clone(), socket).await?))
+        let connected = connect(&self.resolver, &way, tls.as_ref(), deadline).await;
+        connected.map_err(|error| self.named(answer::unconnected(&error, secrets)))
     }
 
     /// Adds the proxy to the message, since the exporter's endpoint doesn't name it.
@@ -138,10 +120,28 @@ impl Destination {
     }
 }
 
+/// The proxy for a destination; `None` if it is reached directly. `HTTPS_PROXY` and `NO_PROXY`
+/// are read as by the Collector, whether the destination uses TLS or not; loopback never goes
+/// through a proxy.
+fn proxy_of(matcher: &Matcher, target: &GrpcEndpoint) -> anyhow::Result<Option<Proxy>> {
+    let address: Option<IpAddr> = target.host.parse().ok();
+    if target.host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return Ok(None);
+    }
+    let destination: Uri = format!("https://{target}")
+        .parse()
+        .context("the endpoint is no address for a proxy")?;
+    let proxy = Proxy::of(matcher, &destination).context("HTTPS_PROXY")?;
+    if proxy.as_ref().is_some_and(|proxy| proxy.tls) {
+        bail!("HTTPS_PROXY: gRPC goes through proxies of http:// alone, or use otlp_http");
+    }
+    Ok(proxy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resilience::Transport;
+    use crate::resilience::{Outcome, Transport};
 
     #[test]
     fn another_authority_is_what_the_peer_is_called() {
@@ -158,6 +158,25 @@ mod tests {
         f(None, "http://127.0.0.1:4317/x");
         f(Some("fog.example"), "http://fog.example/x");
         f(Some("fog.example:1"), "http://fog.example:1/x");
+    }
+
+    #[test]
+    fn the_environment_names_a_proxy_for_all_but_loopback_and_exceptions() {
+        let matcher = |proxy: &str| Matcher::builder().https(proxy).no("quiet.example").build();
+        let f = |target: &str, expected: bool| {
+            let target = GrpcEndpoint::parse(target).unwrap();
+            let found = proxy_of(&matcher("http://proxy.example:3128"), &target).unwrap();
+            assert_eq!(found.is_some(), expected, "{target}");
+        };
+        f("fog.example:4317", true);
+        f("http://fog.example:4317", true);
+        f("10.0.0.1:4317", true);
+        f("quiet.example:4317", false);
+        f("localhost:4317", false);
+        f("127.0.0.1:4317", false);
+        f("[::1]:4317", false);
+        let target = GrpcEndpoint::parse("fog.example:4317").unwrap();
+        assert!(proxy_of(&matcher("https://proxy.example"), &target).is_err());
     }
 
     /// A destination whose host name has these addresses.
@@ -185,9 +204,13 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let endpoint = named(port, &[[127, 0, 0, 9], [127, 0, 0, 1]]);
-        assert!(endpoint.connect(soon()).await.is_ok());
+        assert!(endpoint.connect(soon(), &Secrets::default()).await.is_ok());
         let endpoint = named(port, &[[127, 0, 0, 9], [127, 0, 0, 8]]);
-        let error = endpoint.connect(soon()).await.err().unwrap();
+        let error = endpoint
+            .connect(soon(), &Secrets::default())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(
             error.message,
             format!("127.0.0.9:{port} refuses, 127.0.0.8:{port} refuses")
@@ -202,11 +225,16 @@ mod tests {
             proxy: Some(Proxy {
                 host: "fog.example".to_owned(),
                 port: 1,
+                tls: false,
                 authorization: None,
             }),
             ..named(1, &[[127, 0, 0, 9], [127, 0, 0, 8]])
         };
-        let error = closed.connect(soon()).await.err().unwrap();
+        let error = closed
+            .connect(soon(), &Secrets::default())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(
             error.message,
             "by the proxy fog.example:1: 127.0.0.9:1 refuses, 127.0.0.8:1 refuses"

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::answer;
 use super::body::{self, AnswerBody, BodyEnd};
 use super::connection::Destination;
+use super::grpc_status::{GRPC_STATUS, GrpcAnswer};
 use super::payload::{self, BodyChunks, Compression};
 use super::secrets::Secrets;
 use super::{USER_AGENT as AGENT, partial};
@@ -79,7 +80,7 @@ impl Grpc {
             .into_iter()
             .map(uri)
             .collect::<anyhow::Result<_>>()?;
-        let secrets = Secrets::of(&settings.headers);
+        let secrets = settings.endpoint.secrets(&settings.headers);
         let mut headers = settings.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -109,27 +110,28 @@ impl Grpc {
             }
         };
         let (head, body) = response.into_parts();
-        // A status without a message comes in the headers.
-        if let Some(status) = head.headers.get(GRPC_STATUS) {
-            return self.conclude(status, &head.headers, &AnswerBody::default());
-        }
         let deadline = body::deadline(begun, self.settings.timeout);
-        let read = body::read(body, LONGEST_ANSWER, deadline).await;
-        if !matches!(read.end, BodyEnd::Complete) {
+        let mut read = body::read(body, LONGEST_ANSWER, deadline).await;
+        let whole = matches!(read.end, BodyEnd::Complete);
+        if !whole {
             self.disconnect();
         }
-        if let Some(trailers) = &read.trailers
-            && let Some(status) = trailers.get(GRPC_STATUS)
-        {
+        let answer = GrpcAnswer {
+            status: head.status,
+            headers: &head.headers,
+            trailers: read.trailers.as_ref(),
+            is_complete: whole,
+        };
+        if let Some(found) = answer.concluding() {
             let encoding = head.headers.get(GRPC_ENCODING);
             let encoding = encoding.map_or(&b""[..], HeaderValue::as_bytes);
-            let body = AnswerBody::of_grpc(read.bytes, PREFIX, encoding);
-            return self.conclude(status, trailers, &body);
+            let message = std::mem::take(&mut read.bytes);
+            let body = AnswerBody::of_grpc(message, PREFIX, encoding);
+            return self.conclude(found, &body);
         }
-        let whole = matches!(read.end, BodyEnd::Complete);
         let text = AnswerBody::new(&head.headers, read.bytes, whole);
         if head.status != hyper::StatusCode::OK {
-            // The answer comes from a proxy that doesn't speak gRPC.
+            // The answer comes from a proxy, or from a server that doesn't speak gRPC.
             let reason = text.reason(&self.secrets);
             return Err(answer::http_error(
                 head.status.as_u16(),
@@ -154,13 +156,9 @@ impl Grpc {
     }
 
     /// Interprets the peer's gRPC status and the message before it.
-    fn conclude(
-        &self,
-        status: &HeaderValue,
-        headers: &HeaderMap,
-        body: &AnswerBody,
-    ) -> Result<Delivered, ExportError> {
-        let code = status.to_str().ok().and_then(|code| code.parse().ok());
+    fn conclude(&self, headers: &HeaderMap, body: &AnswerBody) -> Result<Delivered, ExportError> {
+        let status = headers.get(GRPC_STATUS).and_then(|code| code.to_str().ok());
+        let code = status.and_then(|code| code.parse().ok());
         let header = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
         match code {
             Some(0) => Ok(self.partial.note(body.acceptance(&self.secrets))),
@@ -200,7 +198,8 @@ impl Grpc {
             return Ok(connection);
         }
         let deadline = Instant::now() + share_for_connecting(self.settings.timeout);
-        let stream = self.settings.endpoint.connect(deadline).await?;
+        let stream = self.settings.endpoint.connect(deadline, &self.secrets);
+        let stream = stream.await?;
         let streams = Streams::default();
         let mut builder = http2::Builder::new(streams.clone());
         builder
@@ -268,7 +267,6 @@ impl Exporter for Grpc {
     }
 }
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::Client;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use tokio::time::Instant;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, AnswerBody, BodyEnd};
-use super::payload::{self, Compression};
+use super::payload::{self, BodyChunks, Compression};
 use super::secrets::Secrets;
 use super::url::PushUrl;
-use super::{answer, partial};
+use super::{USER_AGENT as AGENT, answer, partial};
 use crate::component::{Delivered, ExportError, Exporter};
-use crate::net::{Names, Renewable};
+use crate::net::{HttpClient, HttpError, Renewable};
 use crate::pdata::{Batch, Signal};
 
 /// How the exporter is set up; the keys are described in [`super`].
@@ -32,57 +32,35 @@ pub(super) struct HttpSettings {
 /// Exports one signal over HTTP.
 pub(super) struct Http {
     settings: HttpSettings,
-    client: Renewable<Client>,
-    names: Names,
+    client: Renewable<HttpClient<BodyChunks>>,
     partial: partial::AnswerLog,
 }
 
 impl Http {
-    /// `names` is the resolver that the client uses.
     pub(super) fn new(
         settings: HttpSettings,
-        client: Renewable<Client>,
-        names: Names,
+        client: Renewable<HttpClient<BodyChunks>>,
         partial: partial::AnswerLog,
     ) -> Self {
         Self {
             settings,
             client,
-            names,
             partial,
         }
     }
 
     async fn post(&self, batch: &Batch) -> Result<Delivered, ExportError> {
-        let Some(url) = self.settings.urls.get(&batch.signal()) else {
-            let message = format!("there is no URL for {}", batch.signal());
-            return Err(answer::unsendable(message));
-        };
-        let compression = self.settings.compression;
-        let body = payload::http(batch, compression).map_err(answer::unsendable)?;
-        let mut request = self
-            .client
-            .current()
-            .await
-            .post(url.expose().clone())
-            .headers(self.settings.headers.clone())
-            .header(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-protobuf"),
-            )
-            .timeout(self.settings.timeout)
-            .body(reqwest::Body::wrap(body));
-        if let Some(encoding) = compression.header() {
-            request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
+        let request = self.request(batch)?;
         let begun = Instant::now();
-        let sent = request.send().await;
-        let mut response = sent.map_err(|error| self.transport(error))?;
+        let client = self.client.current().await;
+        let sent = timeout_at(begun + self.settings.timeout, client.send(request)).await;
+        let sent = sent.map_err(|_| answer::timed_out(self.settings.timeout))?;
+        let mut response = sent.map_err(|error| self.unanswered(&error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         // The status is known, and a body that breaks off doesn't change it.
         let deadline = body::deadline(begun, self.settings.timeout);
-        let read = body::read(reqwest::Body::from(response), body::MAX_KEPT, deadline).await;
+        let read = body::read(response.into_body(), body::MAX_KEPT, deadline).await;
         let whole = matches!(read.end, BodyEnd::Complete);
         let body = AnswerBody::new(&headers, read.bytes, whole);
         if !status.is_success() {
@@ -99,18 +77,33 @@ impl Http {
         Ok(self.partial.note(acceptance))
     }
 
-    /// The error must not contain the URL, which reqwest adds: its query may hold a secret.
-    fn transport(&self, error: reqwest::Error) -> ExportError {
-        let before_it = error.is_connect();
-        let mut failure = if error.is_timeout() && !before_it {
-            answer::timed_out(self.settings.timeout)
-        } else {
-            answer::transport(&error.without_url())
+    fn request(&self, batch: &Batch) -> Result<Request<BodyChunks>, ExportError> {
+        let Some(url) = self.settings.urls.get(&batch.signal()) else {
+            let message = format!("there is no URL for {}", batch.signal());
+            return Err(answer::unsendable(message));
         };
-        if before_it && let Some(tried) = self.names.tried() {
-            failure.message = format!("{} ({tried})", failure.message);
+        let compression = self.settings.compression;
+        let body = payload::http(batch, compression).map_err(answer::unsendable)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        let uri = url.expose().as_str().parse::<Uri>();
+        *request.uri_mut() = uri.map_err(answer::unsendable)?;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.settings.headers.clone());
+        let protobuf = HeaderValue::from_static("application/x-protobuf");
+        headers.insert(CONTENT_TYPE, protobuf);
+        if let Some(encoding) = compression.header() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        failure
+        Ok(request)
+    }
+
+    fn unanswered(&self, error: &HttpError) -> ExportError {
+        match error.connecting() {
+            Some(connecting) => answer::unconnected(connecting, &self.settings.secrets),
+            None => answer::transport(error),
+        }
     }
 }
 
@@ -134,16 +127,22 @@ impl Exporter for Http {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Resolver;
+    use crate::net::{HttpClientSettings, Resolver};
 
     #[tokio::test]
-    async fn an_error_of_connecting_says_what_the_name_was_found_to_mean() {
-        let resolver = Resolver::with(|_| Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 8].into()]));
-        let names = Names::new(resolver, Duration::from_secs(60));
-        let client = Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .dns_resolver(Arc::new(names.clone()));
+    async fn an_error_of_connecting_names_the_addresses_and_not_the_query() {
+        let client = HttpClient::new(
+            &HttpClientSettings {
+                resolver: Resolver::with(|_| {
+                    Ok(vec![[127, 0, 0, 9].into(), [127, 0, 0, 8].into()])
+                }),
+                connect_timeout: Duration::from_secs(60),
+                proxies: None,
+                max_idle: None,
+                idle_timeout: None,
+            },
+            None,
+        );
         let url = "http://fog.example:1/v1/metrics?key=secret";
         let url = PushUrl::new(url.parse().unwrap());
         let settings = HttpSettings {
@@ -154,18 +153,10 @@ mod tests {
             secrets: Arc::default(),
         };
         let partial = partial::AnswerLog::new("otlp_http".parse().unwrap());
-        let client = client.build().unwrap();
         let client = Renewable::new(Vec::new(), None, move || Ok(client.clone())).unwrap();
-        let http = Http::new(settings, client, names, partial);
+        let http = Http::new(settings, client, partial);
         let batch = Batch::empty(Signal::Metrics);
         let error = http.post(&batch).await.unwrap_err();
-        assert!(
-            error
-                .message
-                .ends_with(" (fog.example is 127.0.0.9, 127.0.0.8)"),
-            "{}",
-            error.message
-        );
-        assert!(!error.message.contains("secret"));
+        assert_eq!(error.message, "127.0.0.9:1 refuses, 127.0.0.8:1 refuses");
     }
 }

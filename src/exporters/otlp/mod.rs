@@ -33,10 +33,12 @@
 //! of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the proxy of
 //! `HTTPS_PROXY` for a tunnel, except to loopback and the hosts in `NO_PROXY`.
 //!
-//! The addresses of a name are tried in parallel: in gRPC each starts 250 ms after the one
-//! before; in HTTP the second family (IPv4 or IPv6) starts after 300 ms, and the addresses of one
-//! family share 0.9 of the `timeout`. A lookup or connection that takes longer than 0.9 of it has
-//! failed.
+//! The addresses of a name are tried in parallel: each starts 250 ms after the one before, or at
+//! once if that has failed. If lookup, connection and TLS together take longer than 0.9 of the
+//! `timeout`, the attempt has failed, and the error says which of them it was.
+//!
+//! In HTTP the head of an answer is at most 64 KiB long, and at most 16 interim answers (1xx) come
+//! before it; otherwise the attempt fails like one without an answer.
 //!
 //! Each signal has its own queue, breaker and order, so that a signal that the peer doesn't take
 //! delays no other; the size of the queues is bounded for all signals together. A breaker is
@@ -50,24 +52,25 @@ mod answer;
 mod body;
 mod connection;
 mod grpc;
+mod grpc_status;
 mod headers;
 mod http;
 mod partial;
 mod payload;
 mod secrets;
 mod target;
-mod tunnel;
 mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::url::Url;
+use anyhow::Context as _;
 use hyper::Uri;
+use hyper::header::HeaderMap;
 use hyper::http::uri::Authority;
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::Url;
-use reqwest::header::HeaderMap;
 
 use self::connection::Destination;
 use self::grpc::ClientKeepalive;
@@ -79,7 +82,9 @@ use self::url::PushUrl;
 use crate::component::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, RemoteExporter,
 };
-use crate::net::{ClientTls, Names, Renewable, Resolver, share_for_connecting};
+use crate::net::{
+    ClientTls, HttpClient, HttpClientSettings, Proxy, Renewable, Resolver, share_for_connecting,
+};
 use crate::pdata::Signal;
 use crate::settings::DeliverySettings;
 use crate::settings::collector::client_keys;
@@ -260,39 +265,26 @@ impl GrpcExporterConfig {
 
 impl ExporterConfig for HttpExporterConfig {
     fn build(&self, context: &BuildContext) -> anyhow::Result<BuiltExporter> {
-        let timeout = self.common.delivery.timeout;
-        let names = Names::new(Resolver::system(), timeout);
-        let (connections, lookup) = (self.connections.clone(), names.clone());
-        let builder = move || {
-            let client = reqwest::Client::builder()
-                .user_agent(USER_AGENT)
-                .dns_resolver(Arc::new(lookup.clone()))
-                // Divided among the addresses of a host, so that time is left for the second
-                // address if the first one doesn't answer.
-                .connect_timeout(share_for_connecting(timeout))
-                .redirect(reqwest::redirect::Policy::none());
-            connections.apply(client)
-        };
-        // After a change of certificates a new client is made, since the connections belong to
-        // it.
-        let client = if self
-            .urls
-            .values()
-            .any(|url| url.expose().scheme() == "https")
-        {
-            let tls = &self.common.tls;
-            tls.renewable(move |tls| Ok(builder()?.tls_backend_preconfigured(tls).build()?))?
-        } else {
-            // Without an `https` URL, don't load the system's authorities, which take memory.
-            let client = builder()?.tls_certs_only([]).build()?;
-            Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
-        };
         let proxies = self.connections.proxies();
         let mut secrets = Secrets::of(&self.common.headers);
+        let mut secure = false;
         for url in self.urls.values() {
-            let url = url.expose().as_str().parse::<Uri>()?;
-            secrets = secrets.and_of_url(&url, &proxies);
+            let uri = url.expose().as_str().parse::<Uri>()?;
+            let proxy = Proxy::of(&proxies, &uri).context("the proxy of the environment")?;
+            secure |= url.expose().scheme() == "https" || proxy.is_some_and(|proxy| proxy.tls);
+            secrets = secrets.and_of_url(&uri, &proxies);
         }
+        let connections = self.connections.settings(proxies, &self.common.delivery);
+        // After a change of certificates a new client is made, since the connections belong to
+        // it.
+        let client = if secure {
+            let tls = &self.common.tls;
+            tls.renewable(move |tls| Ok(HttpClient::new(&connections, Some(tls))))?
+        } else {
+            // Without `https`, don't load the system's authorities, which take memory.
+            let client = HttpClient::new(&connections, None);
+            Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
+        };
         let settings = http::HttpSettings {
             secrets: Arc::new(secrets),
             urls: self.urls.clone(),
@@ -305,12 +297,7 @@ impl ExporterConfig for HttpExporterConfig {
             let own = self.own_endpoints.get(signal);
             RemoteExporter {
                 signal: *signal,
-                exporter: Box::new(http::Http::new(
-                    settings.clone(),
-                    client.clone(),
-                    names.clone(),
-                    partial,
-                )),
+                exporter: Box::new(http::Http::new(settings.clone(), client.clone(), partial)),
                 endpoint: own.unwrap_or(&self.endpoint).clone(),
                 delivery: self.common.delivery.clone(),
             }
@@ -375,17 +362,14 @@ impl ConnectionKeys {
         }
     }
 
-    fn apply(&self, mut client: reqwest::ClientBuilder) -> anyhow::Result<reqwest::ClientBuilder> {
-        if let Some(proxy) = &self.proxy {
-            client = client.proxy(reqwest::Proxy::all(proxy.expose())?);
+    fn settings(&self, proxies: Matcher, delivery: &DeliverySettings) -> HttpClientSettings {
+        HttpClientSettings {
+            resolver: Resolver::system(),
+            connect_timeout: share_for_connecting(delivery.timeout),
+            proxies: Some(Arc::new(proxies)),
+            max_idle: self.max_idle,
+            idle_timeout: self.idle_timeout,
         }
-        if let Some(max_idle) = self.max_idle {
-            client = client.pool_max_idle_per_host(max_idle);
-        }
-        if let Some(timeout) = self.idle_timeout {
-            client = client.pool_idle_timeout((!timeout.is_zero()).then_some(timeout));
-        }
-        Ok(client)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reqwest::Url;
+use url::Url;
 
 use crate::pdata::Signal;
 use crate::yaml::{FromValue, PlacedNode, without_credentials};

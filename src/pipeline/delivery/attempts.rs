@@ -18,8 +18,13 @@ use crate::resilience::{Event, Outcome};
 /// How a load met its end, or what is to be done with it in pieces.
 pub(super) enum LoadVerdict {
     Delivered(Delivered),
-    /// The peer found it too large, and took so long to say it.
-    TooLarge(Duration),
+    /// The peer found it too large.
+    TooLarge {
+        /// How long it took to say so.
+        took: Duration,
+        /// How long it wants to be left alone.
+        advice: Option<Duration>,
+    },
     Refused,
     GivenUp(DropReason),
     /// The load steps aside, and other requests go before it.
@@ -49,7 +54,7 @@ impl DeliveryTask {
         let Some(batch) = join(load) else {
             return LoadVerdict::Delivered(Delivered::default());
         };
-        let mut due = Instant::now();
+        let mut due = case.due.max(Instant::now());
         let mut over = pin!(grace.is_over());
         for number in case.attempts.. {
             let passed = tokio::select! {
@@ -89,7 +94,10 @@ impl DeliveryTask {
             self.status.failing(&error.message);
             match error.remedy {
                 Remedy::Retry => {}
-                Remedy::Split => return LoadVerdict::TooLarge(took),
+                Remedy::Split => {
+                    let advice = error.retry_after;
+                    return LoadVerdict::TooLarge { took, advice };
+                }
                 Remedy::None => return LoadVerdict::Refused,
                 Remedy::Unconfirmed => return LoadVerdict::GivenUp(DropReason::Unconfirmed),
             }

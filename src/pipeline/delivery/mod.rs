@@ -184,13 +184,16 @@ impl DeliveryTask {
     async fn deliver(&self, requests: Vec<QueuedRequest>, case: Option<Case>, grace: &Grace) {
         let mut rest = Rest::new(requests);
         let mut cutter = Cutter::new();
+        // Until when the peer wants no piece.
+        let mut not_before = Instant::now();
         while let Some(load) = rest.next(cutter.size()) {
             let (items, last) = (items(&load), rest.is_empty());
             let too_large = |took| cutter.outcome(items, last, took);
             let mut case = case.clone().unwrap_or_else(|| {
-                let now = Instant::now();
-                Case::new(RetryWaits::new(self.settings.retry, now), now)
+                let begins = not_before.max(Instant::now());
+                Case::new(RetryWaits::new(self.settings.retry, begins), begins)
             });
+            case.due = case.due.max(not_before);
             match self.bring(&load, &mut case, &too_large, grace).await {
                 LoadVerdict::Aside => self.set_aside(load, case),
                 LoadVerdict::Delivered(delivered) => {
@@ -198,14 +201,17 @@ impl DeliveryTask {
                     cutter.taken(items);
                     self.settle(load, delivered);
                 }
-                LoadVerdict::TooLarge(took) => match cutter.too_large(items, last, took) {
-                    Cut::Smaller => rest.put_back(load),
-                    Cut::Lost => self.lose(load, DropReason::TooLarge),
-                    Cut::GivenUp => {
-                        self.lose(load, DropReason::TooLarge);
-                        self.lose(rest.take(), DropReason::TooLarge);
+                LoadVerdict::TooLarge { took, advice } => {
+                    not_before = Instant::now() + advice.unwrap_or_default();
+                    match cutter.too_large(items, last, took) {
+                        Cut::Smaller => rest.put_back(load),
+                        Cut::Lost => self.lose(load, DropReason::TooLarge),
+                        Cut::GivenUp => {
+                            self.lose(load, DropReason::TooLarge);
+                            self.lose(rest.take(), DropReason::TooLarge);
+                        }
                     }
-                },
+                }
                 // One bad request must not cost the requests that it was joined with.
                 LoadVerdict::Refused if load.len() > 1 => rest.put_back_apart(load),
                 LoadVerdict::Refused => self.lose(load, DropReason::Permanent),

@@ -71,7 +71,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use reqwest::Url;
+use url::Url;
 
 use self::network::InstanceSums;
 use self::scraper::{BetanetScraper, PathSource};

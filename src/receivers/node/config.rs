@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use regex::{RegexSet, RegexSetBuilder};
 
-use reqwest::Url;
+use url::Url;
 
 use super::semconv::Semconv;
 use crate::receivers::scrape::PollSettings;

@@ -85,6 +85,24 @@ async fn a_request_too_large_is_halved_until_a_piece_fits_and_that_size_serves_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_parts_of_a_request_wait_as_long_as_the_peer_asks() {
+    for remote in [
+        Remote::script([Reply::SplitFor(20)]),
+        Remote::script([Reply::SplitFor(20)]).unguarded(),
+    ] {
+        let rigged = Rig::new().exporter("remote", &remote).start().await;
+        rigged.push(8).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(remote.attempts(), [8, 4, 4]);
+        let times = remote.times();
+        assert!((20.0..=22.1).contains(&times[1]), "{times:?}");
+        assert_eq!(times[2], times[1], "the second part need not wait");
+        assert_eq!(rigged.leg("remote").sent, 8);
+        rigged.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_finds_everything_too_large_has_failed_and_is_soon_left_alone() {
     let remote = Remote::rule(|_| Reply::Split).with(|delivery| delivery.queue.join_items = 0);
     let rigged = Rig::new().exporter("remote", &remote).start().await;

@@ -3,7 +3,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::Url;
+use url::Url;
 
 use super::*;
 use crate::component::BuildContext;

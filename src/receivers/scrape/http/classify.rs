@@ -7,18 +7,26 @@ use tokio_rustls::rustls;
 
 use super::AttemptError;
 use crate::descriptors;
-use crate::net::LookupError;
+use crate::net::{ConnectError, DialError, DialFailures, HttpError, LookupError};
 use crate::receivers::scrape::FailureReason;
 
-/// Classifies an error by itself and its causes, outermost first.
-pub(super) fn error(error: &reqwest::Error) -> AttemptError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+/// Classifies a request that got no answer.
+pub(super) fn unanswered(error: &HttpError) -> AttemptError {
+    match error.connecting() {
+        Some(connecting) => unconnected(connecting),
+        None if matches!(error, HttpError::Interim) => {
+            AttemptError::new(FailureReason::Limit, error.to_string())
+        }
+        None => broken(error),
+    }
+}
+
+/// Classifies an error of a connection by itself and its causes, outermost first.
+pub(super) fn broken(error: &(dyn Error + 'static)) -> AttemptError {
+    let mut cause = Some(error);
     let mut innermost: &dyn Error = error;
     while let Some(error_now) = cause {
         innermost = error_now;
-        if let Some(lookup) = error_now.downcast_ref::<LookupError>() {
-            return unresolved(lookup);
-        }
         // A server that rejects the client's certificate says so only after the handshake, when
         // the answer is due: then the TLS error is wrapped in an `io::Error`, whose `source`
         // doesn't return it.
@@ -29,7 +37,7 @@ pub(super) fn error(error: &reqwest::Error) -> AttemptError {
             return AttemptError::new(FailureReason::Tls, format!("TLS failed: {tls}"));
         }
         if let Some(io) = error_now.downcast_ref::<io::Error>()
-            && let Some(found) = by_kind(io, error.is_connect())
+            && let Some(found) = by_kind(io)
         {
             return found;
         }
@@ -37,20 +45,28 @@ pub(super) fn error(error: &reqwest::Error) -> AttemptError {
             if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
                 return cut_short();
             }
+            if hyper.is_parse_too_large() {
+                let message = format!("no answer that the agent takes: {hyper}");
+                return AttemptError::new(FailureReason::Limit, message);
+            }
             if hyper.is_parse() {
                 return AttemptError::new(FailureReason::Parse, format!("no HTTP answer: {hyper}"));
             }
         }
         cause = error_now.source();
     }
-    // A connecting error that is none of the above is one of TLS; one of a body is a wrong
-    // compression.
-    if error.is_connect() {
-        AttemptError::new(FailureReason::Tls, format!("TLS failed: {innermost}"))
-    } else if error.is_decode() || error.is_body() {
-        AttemptError::new(FailureReason::Parse, innermost.to_string())
-    } else {
-        AttemptError::new(FailureReason::Reset, innermost.to_string())
+    // What is left are bodies that aren't framed as HTTP says.
+    AttemptError::new(FailureReason::Parse, innermost.to_string())
+}
+
+fn unconnected(error: &ConnectError) -> AttemptError {
+    match error {
+        ConnectError::Dial(DialError::Lookup(lookup)) => unresolved(lookup),
+        ConnectError::Dial(DialError::Connect(tried)) => unreachable_host(tried),
+        ConnectError::Tls(_) => AttemptError::new(FailureReason::Tls, error.to_string()),
+        ConnectError::Late { .. } => AttemptError::new(FailureReason::Timeout, error.to_string()),
+        // No request of a receiver goes through a proxy.
+        ConnectError::Proxy(_) => AttemptError::new(FailureReason::Refused, error.to_string()),
     }
 }
 
@@ -67,8 +83,25 @@ fn unresolved(error: &LookupError) -> AttemptError {
     }
 }
 
+/// The addresses are named where they failed in different ways.
+fn unreachable_host(tried: &DialFailures) -> AttemptError {
+    let first = tried.attempts().first().map(|(_, error)| error);
+    let found = first.and_then(by_kind);
+    let found = found.unwrap_or_else(|| AttemptError::new(FailureReason::Refused, ""));
+    let kind = first.map(io::Error::kind);
+    let mut others = tried.attempts().iter().map(|(_, error)| Some(error.kind()));
+    let is_told_by_kind = others.all(|other| other == kind) && !tried.is_silent();
+    match is_told_by_kind && !found.message.is_empty() {
+        true => found,
+        false => AttemptError {
+            message: tried.to_string(),
+            ..found
+        },
+    }
+}
+
 /// Classifies an error of the system; `None` if its kind says nothing about the reason.
-fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
+fn by_kind(error: &io::Error) -> Option<AttemptError> {
     use io::ErrorKind as Kind;
     // This machine's fault and not the endpoint's.
     if descriptors::are_exhausted(error) {
@@ -86,13 +119,6 @@ fn by_kind(error: &io::Error, connecting: bool) -> Option<AttemptError> {
         | Kind::AddrNotAvailable
         | Kind::PermissionDenied => FailureReason::Refused,
         Kind::TimedOut => FailureReason::Timeout,
-        // During connecting only the TLS handshake reads, so this is its error.
-        Kind::InvalidData | Kind::UnexpectedEof if connecting => {
-            return Some(AttemptError::new(
-                FailureReason::Tls,
-                format!("TLS failed: {error}"),
-            ));
-        }
         Kind::ConnectionReset
         | Kind::ConnectionAborted
         | Kind::BrokenPipe

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Url;
-use reqwest::header::HeaderValue;
+use hyper::header::HeaderValue;
+use url::Url;
 
 use crate::net::{ClientTls, Renewable};
 use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, Secret};

@@ -18,24 +18,33 @@
 //! a second request to find out whether the connection or the server failed. At one poll every
 //! few seconds a new connection costs little. Proxies named by the environment are not used.
 
+mod body;
 mod classify;
 mod config;
 mod document;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, DATE, HeaderValue, RETRY_AFTER};
-use reqwest::{Response, StatusCode, Url, redirect};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, DATE, HeaderValue, LOCATION, RETRY_AFTER,
+    USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode, Uri};
+use url::Url;
 
 pub use config::{ClientAuthConfig, Credential, HttpClientConfig, Redirects, parse_endpoint};
 pub use document::{Access, Document, DocumentAnswer};
 
 use super::FailureReason;
-use crate::net::{Names, Renewable, Resolver, share_for_connecting};
+use crate::net::{HttpClient, HttpClientSettings, Renewable, Resolver, share_for_connecting};
 use crate::resilience::retry_after;
-use crate::yaml::{ByteSize, GoDuration};
+use crate::yaml::GoDuration;
+
+/// The most redirects that one request follows.
+const MAX_REDIRECTS: usize = 5;
 
 /// Requests a URL and returns its decompressed body.
 pub trait Fetch: Send + Sync {
@@ -100,8 +109,9 @@ impl AttemptError {
 /// The HTTP client of one receiver.
 #[derive(Debug)]
 pub struct Client {
-    inner: Renewable<reqwest::Client>,
+    inner: Renewable<HttpClient<Empty<Bytes>>>,
     authorization: Option<Renewable<HeaderValue>>,
+    redirects: Redirects,
     timeout: Duration,
     max_body: u64,
 }
@@ -129,54 +139,44 @@ impl Client {
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
         let secure = urls.into_iter().any(|url| url.scheme() == "https");
-        let (names, redirects) = (Names::new(resolver, timeout), config.redirects);
-        let builder = move || {
-            reqwest::Client::builder()
-                .user_agent(concat!("foghorn/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(Arc::new(names.clone()))
-                // Divided among the addresses of a host, so that time is left for the second
-                // address if the first one doesn't answer.
-                .connect_timeout(share_for_connecting(timeout))
-                .no_proxy()
-                .referer(false)
-                .pool_max_idle_per_host(0)
-                .redirect(match redirects {
-                    Redirects::None => redirect::Policy::none(),
-                    Redirects::SameOrigin => redirect::Policy::custom(follow_same_origin),
-                })
+        let settings = HttpClientSettings {
+            resolver,
+            connect_timeout: share_for_connecting(timeout),
+            proxies: None,
+            max_idle: Some(0),
+            idle_timeout: None,
         };
         let inner = if secure {
             let tls = &config.tls;
-            tls.renewable(move |tls| Ok(builder().tls_backend_preconfigured(tls).build()?))?
+            tls.renewable(move |tls| Ok(HttpClient::new(&settings, Some(tls))))?
         } else {
-            // No `https` URL: an empty list keeps the roots from being loaded.
-            let client = builder().tls_certs_only([]).build()?;
+            // Without an `https` URL, don't load the trusted roots.
+            let client = HttpClient::new(&settings, None);
             Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
         };
         let authorization = config.auth.as_ref().map(ClientAuthConfig::authorization);
         Ok(Self {
             inner,
             authorization: authorization.transpose()?,
+            redirects: config.redirects,
             timeout,
             max_body: config.max_body,
         })
     }
 
     async fn attempt(&self, request: &FetchRequest) -> Result<Vec<u8>, AttemptError> {
-        let mut builder = self
-            .inner
-            .current()
-            .await
-            .get(request.url.clone())
-            .header(ACCEPT, request.accept)
-            .header(CONNECTION, HeaderValue::from_static("close"));
-        if let Some(authorization) = &self.authorization {
-            builder = builder.header(AUTHORIZATION, authorization.current().await);
-        }
-        let mut response = builder
-            .send()
-            .await
-            .map_err(|e| classify::error(&e.without_url()))?;
+        let client = self.inner.current().await;
+        let mut url = request.url.clone();
+        let mut followed = 0;
+        let response = loop {
+            let sent = client.send(self.request(&url, request.accept).await?).await;
+            let response = sent.map_err(|error| classify::unanswered(&error))?;
+            match self.redirect(&url, &response) {
+                Some(next) if followed < MAX_REDIRECTS => url = next,
+                _ => break response,
+            }
+            followed += 1;
+        };
         // Checked before the body is read, which may be endless.
         let status = response.status();
         if !status.is_success() {
@@ -185,30 +185,44 @@ impl Client {
                 ..AttemptError::status(status.as_u16(), describe_status(status, &response))
             });
         }
-        if response.content_length().is_some_and(|l| l > self.max_body) {
-            return Err(self.too_large());
-        }
-        let mut body = Vec::new();
-        // Chunks are decompressed a few KiB at a time, so a decompression bomb is noticed at the
-        // limit.
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|e| classify::error(&e.without_url()))?
-        {
-            if (body.len() + chunk.len()) as u64 > self.max_body {
-                return Err(self.too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        body::read(response, self.max_body).await
     }
 
-    fn too_large(&self) -> AttemptError {
-        AttemptError::new(
-            FailureReason::Limit,
-            format!("the body is larger than {}", ByteSize(self.max_body)),
-        )
+    async fn request(
+        &self,
+        url: &Url,
+        accept: &'static str,
+    ) -> Result<Request<Empty<Bytes>>, AttemptError> {
+        let uri = url.as_str().parse::<Uri>().map_err(|error| AttemptError {
+            local: true,
+            ..AttemptError::new(FailureReason::Parse, format!("the URL: {error}"))
+        })?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        for (name, value) in [
+            (ACCEPT, accept),
+            (ACCEPT_ENCODING, "gzip"),
+            (CONNECTION, "close"),
+            (USER_AGENT, concat!("foghorn/", env!("CARGO_PKG_VERSION"))),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.current().await);
+        }
+        Ok(request)
+    }
+
+    /// Where a redirect leads to, if it is followed: only with the same scheme, host and port.
+    fn redirect(&self, url: &Url, response: &Response<Incoming>) -> Option<Url> {
+        let is_followed = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+        if self.redirects == Redirects::None || !is_followed {
+            return None;
+        }
+        let location = response.headers().get(LOCATION)?.to_str().ok()?;
+        let next = url.join(location).ok()?;
+        (next.origin() == url.origin()).then_some(next)
     }
 }
 
@@ -229,28 +243,15 @@ impl Fetch for Client {
     }
 }
 
-/// Follows up to five redirects that keep scheme, host and port.
-fn follow_same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same = attempt
-        .previous()
-        .first()
-        .is_some_and(|asked| asked.origin() == attempt.url().origin());
-    if same && attempt.previous().len() <= 5 {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
-}
-
 /// The wait that the endpoint asks for in `Retry-After`.
-fn advice(response: &Response) -> Option<Duration> {
+fn advice(response: &Response<Incoming>) -> Option<Duration> {
     let header = |name| response.headers().get(name)?.to_str().ok();
     retry_after::parse(header(RETRY_AFTER)?, header(DATE), SystemTime::now())
 }
 
-fn describe_status(status: StatusCode, response: &Response) -> String {
+fn describe_status(status: StatusCode, response: &Response<Incoming>) -> String {
     if status.is_redirection() {
-        let elsewhere = response.headers().contains_key(reqwest::header::LOCATION);
+        let elsewhere = response.headers().contains_key(LOCATION);
         let hint = if elsewhere {
             ", a redirect that isn't followed"
         } else {

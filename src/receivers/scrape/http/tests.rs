@@ -220,6 +220,49 @@ async fn a_body_over_the_limit_is_stopped_in_every_framing() {
 }
 
 #[tokio::test]
+async fn of_a_chunked_body_the_stated_length_says_nothing() {
+    let (url, _tasks) = server(|stream, _| async move {
+        let head =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 52428800\r\n\r\n";
+        send(stream, head, b"2\r\nok\r\n0\r\n\r\n").await;
+    })
+    .await;
+    assert_eq!(ask(&url).await.unwrap(), b"ok");
+}
+
+#[tokio::test]
+async fn a_compression_that_was_not_asked_for_is_named_and_other_words_are_none() {
+    let (zstd, _a) = server(|stream, _| async move {
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: ZSTD\r\nContent-Length: 2\r\n\r\n";
+        send(stream, head, b"xx").await;
+    })
+    .await;
+    assert_eq!(
+        failed(ask(&zstd).await, FailureReason::Parse),
+        "the answer is compressed as zstd, which wasn't asked for"
+    );
+    let (charset, _b) = server(|stream, _| async move {
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: utf-8\r\nContent-Length: 2\r\n\r\n";
+        send(stream, head, b"ok").await;
+    })
+    .await;
+    assert_eq!(ask(&charset).await.unwrap(), b"ok");
+}
+
+#[tokio::test]
+async fn a_source_that_continues_without_end_is_a_limit_that_was_hit() {
+    let (url, _tasks) = server(|mut stream, _| async move {
+        let many = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
+        while stream.write_all(many.as_bytes()).await.is_ok() {}
+    })
+    .await;
+    assert_eq!(
+        failed(ask(&url).await, FailureReason::Limit),
+        "more than 16 interim answers (1xx), and no final one"
+    );
+}
+
+#[tokio::test]
 async fn a_broken_compression_is_garbage() {
     let (url, _tasks) = server(|stream, _| async move {
         let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\n";

@@ -35,6 +35,8 @@ pub(in crate::service::tests) enum Reply {
     /// Fails on this machine, before the peer is asked.
     Local,
     Split,
+    /// Asks to split the request, and for no other within this many seconds.
+    SplitFor(u64),
     /// Asks to split the request, after this many seconds.
     SplitAfter(u64),
     Permanent,
@@ -222,6 +224,7 @@ impl Exporter for Remote {
                 Reply::Throttle(after) => fail(Remedy::Retry, Outcome::Throttled, Some(after)),
                 Reply::Local => fail(Remedy::Retry, Outcome::Local, None),
                 Reply::Split => fail(Remedy::Split, Outcome::ClientError, None),
+                Reply::SplitFor(after) => fail(Remedy::Split, Outcome::ClientError, Some(after)),
                 Reply::SplitAfter(seconds) => {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
                     fail(Remedy::Split, Outcome::ClientError, None)

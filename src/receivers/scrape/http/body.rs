@@ -1,0 +1,223 @@
+//! Reads the body of an answer up to a limit, and inflates it.
+
+use std::io::{self, Write};
+
+use flate2::write::MultiGzDecoder;
+use http_body_util::BodyExt as _;
+use hyper::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_ENCODING;
+use tokio::task::yield_now;
+
+use super::{AttemptError, classify};
+use crate::receivers::scrape::FailureReason;
+use crate::yaml::ByteSize;
+
+/// How many bytes are inflated at a time. They become a megabyte at most, which takes a
+/// millisecond.
+const PORTION: usize = 1024;
+
+/// Compressions that some proxies use whatever is asked for. What else servers write into the
+/// header, such as `utf-8`, is no compression, and changes nothing.
+const UNASKED: [&str; 4] = ["br", "compress", "deflate", "zstd"];
+
+/// How many inflated bytes there are between two turns of the other tasks.
+const TURN: usize = 256 * 1024;
+
+/// Reads the whole body. Cancel safe: dropping the future closes the connection.
+///
+/// # Errors
+///
+/// When the body is longer than `longest`, breaks off, or can't be inflated.
+pub(super) async fn read(
+    response: Response<Incoming>,
+    longest: u64,
+) -> Result<Vec<u8>, AttemptError> {
+    // Of a chunked body `Content-Length` says nothing, and some exporters write the length before
+    // compression there; so hyper is asked and not the header.
+    let stated = response.body().size_hint().exact();
+    if stated.is_some_and(|length| length > longest) {
+        return Err(too_large(longest));
+    }
+    let coding = response.headers().get(CONTENT_ENCODING);
+    let coding = coding.map_or(&b""[..], |value| value.as_bytes());
+    let is = |name: &&str| coding.eq_ignore_ascii_case(name.as_bytes());
+    if let Some(name) = UNASKED.iter().find(|name| is(name)) {
+        let message = format!("the answer is compressed as {name}, which wasn't asked for");
+        return Err(AttemptError::new(FailureReason::Parse, message));
+    }
+    let is_gzip = ["gzip", "x-gzip"].iter().any(is);
+    let mut text = Text::new(is_gzip, longest);
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| classify::broken(&error))?;
+        if let Ok(data) = frame.into_data() {
+            text.take(&data).await?;
+        }
+    }
+    text.finish()
+}
+
+fn too_large(longest: u64) -> AttemptError {
+    let message = format!("the body is larger than {}", ByteSize(longest));
+    AttemptError::new(FailureReason::Limit, message)
+}
+
+/// What has been read of a body.
+enum Text {
+    Plain(Bounded),
+    Gzip {
+        decoder: Box<MultiGzDecoder<Bounded>>,
+        is_empty: bool,
+        /// How many bytes there were when the others had their turn.
+        turn: usize,
+    },
+}
+
+/// A buffer that refuses what exceeds its limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    longest: u64,
+    is_exceeded: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.bytes.len() + bytes.len()) as u64 > self.longest {
+            self.is_exceeded = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Bounded {
+    fn failed(&self, error: &io::Error) -> AttemptError {
+        match self.is_exceeded {
+            true => too_large(self.longest),
+            false => AttemptError::new(FailureReason::Parse, error.to_string()),
+        }
+    }
+}
+
+impl Text {
+    fn new(is_gzip: bool, longest: u64) -> Self {
+        let bounded = Bounded {
+            bytes: Vec::new(),
+            longest,
+            is_exceeded: false,
+        };
+        match is_gzip {
+            false => Self::Plain(bounded),
+            true => Self::Gzip {
+                decoder: Box::new(MultiGzDecoder::new(bounded)),
+                is_empty: true,
+                turn: 0,
+            },
+        }
+    }
+
+    /// Adds a piece of the body. A compressed one may become a thousand times as long, so the
+    /// other tasks get their turns in between.
+    async fn take(&mut self, data: &[u8]) -> Result<(), AttemptError> {
+        match self {
+            Self::Plain(text) => {
+                let written = text.write_all(data);
+                written.map_err(|error| text.failed(&error))
+            }
+            Self::Gzip {
+                decoder,
+                is_empty,
+                turn,
+            } => {
+                *is_empty &= data.is_empty();
+                for portion in data.chunks(PORTION) {
+                    let written = decoder.write_all(portion);
+                    written.map_err(|error| decoder.get_ref().failed(&error))?;
+                    let inflated = decoder.get_ref().bytes.len();
+                    if inflated - *turn >= TURN {
+                        *turn = inflated;
+                        yield_now().await;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>, AttemptError> {
+        match self {
+            Self::Plain(text) => Ok(text.bytes),
+            // An empty page may be labelled as compressed, too.
+            Self::Gzip { is_empty: true, .. } => Ok(Vec::new()),
+            Self::Gzip { mut decoder, .. } => {
+                let finished = decoder.try_finish();
+                finished.map_err(|error| decoder.get_ref().failed(&error))?;
+                Ok(std::mem::take(&mut decoder.get_mut().bytes))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    async fn inflated(body: &[u8], longest: u64) -> Result<Vec<u8>, AttemptError> {
+        let mut text = Text::new(true, longest);
+        for piece in body.chunks(700) {
+            text.take(piece).await?;
+        }
+        text.finish()
+    }
+
+    #[tokio::test]
+    async fn gzip_is_read_in_any_number_of_members_and_in_nothing_less_than_whole_ones() {
+        let (first, second) = (gzip(b"a 1\n"), gzip(b"b 2\n"));
+        let both = [first.clone(), second].concat();
+        assert_eq!(inflated(&both, 100).await.unwrap(), b"a 1\nb 2\n");
+        assert_eq!(inflated(b"", 100).await.unwrap(), b"");
+        let cut = inflated(&first[..first.len() - 3], 100).await;
+        assert_eq!(cut.unwrap_err().reason, FailureReason::Parse);
+        let wrong = inflated(b"a 1\nb 2\nc 3\n", 100).await;
+        assert_eq!(wrong.unwrap_err().reason, FailureReason::Parse);
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_noticed_at_the_limit() {
+        let bomb = gzip(&vec![0; 1 << 20]);
+        let error = inflated(&bomb, 1000).await.unwrap_err();
+        assert_eq!(error.reason, FailureReason::Limit);
+        assert_eq!(inflated(&bomb, 1 << 20).await.unwrap().len(), 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn inflating_lets_others_run() {
+        let bomb = gzip(&vec![0; 16 << 20]);
+        let turns = tokio::spawn(async {
+            for turn in 0_u32.. {
+                if turn == 10 {
+                    return;
+                }
+                yield_now().await;
+            }
+        });
+        let text = inflated(&bomb, 16 << 20).await;
+        assert_eq!(text.unwrap().len(), 16 << 20);
+        assert!(turns.is_finished(), "it ran ten times in between");
+    }
+}
