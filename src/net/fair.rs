@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// them takes hyper a millisecond; a page of 10 MiB gives way 160 times, which costs nothing.
 pub(super) const TURN: usize = 64 * 1024;
 
-/// A connection that lets other tasks run after every [`TURN`] bytes that it has read. A single
-/// read may exceed that by the reader's buffer.
+/// A connection that lets other tasks run after every 64 KiB that it has read. A single read may
+/// exceed that by the reader's buffer.
 #[derive(Debug)]
 pub struct Fair<S> {
     stream: S,
