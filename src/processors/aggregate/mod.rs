@@ -10,7 +10,7 @@
 //!     across: points                   # points | series: reduce each series first
 //!     combine: avg                     # avg | sum | min | max, of `across: series`
 //!     method: platform                 # platform | linear: which definition percentiles have
-//!     interval: 1m                     # how often results are emitted; 1s to 1d
+//!     interval: 1m                     # how often results are emitted; 1s to 24h
 //!     emit: false                      # whether they are, as metrics of this pipeline
 //! ```
 //!

@@ -6,8 +6,8 @@
 //!     capacity: 5760            # points of a series, 24 h at 15 s; 2 to 1000000
 //!     max_series: 20000         # a histogram is one; 1 to 10000000
 //!     max_memory: 64MiB         # of all that is remembered; 1MiB to 64GiB
-//!     series_ttl: 1h            # a series without a point for so long is forgotten; 1s to 30d
-//!     out_of_order_window: 15s  # how far a point may be behind the newest of its series; 0s to 1d
+//!     series_ttl: 1h            # a series without a point for so long is forgotten; 1s to 720h
+//!     out_of_order_window: 15s  # how far a point may be behind the newest of its series; 0s to 24h
 //! ```
 //!
 //! It passes on what it takes, unchanged. Series have the names, labels and types that the page of
