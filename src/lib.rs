@@ -22,6 +22,7 @@
 //! | module | what it is | imports |
 //! |---|---|---|
 //! | [`lane`] | threads for work that takes long | nothing of ours |
+//! | `log_capture` | what a test logs | nothing of ours |
 //! | `steps` | counts, in tests, the work of reading foreign bytes | nothing of ours |
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
 //! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
@@ -63,6 +64,8 @@ pub mod exposition;
 pub mod extensions;
 pub mod history;
 pub mod lane;
+#[cfg(test)]
+mod log_capture;
 pub mod net;
 pub mod pdata;
 pub mod pipeline;

@@ -271,6 +271,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::log_capture::LogCapture;
 
     /// The text of a file, which must not be empty, and how often it was made.
     fn text_of(file: &Path, interval: Option<Duration>) -> (Renewable<String>, Arc<AtomicUsize>) {
@@ -342,36 +343,16 @@ mod tests {
         assert_eq!(text.current().await, "whole again");
     }
 
-    /// Counts the lines of a thread's log.
-    #[derive(Clone, Default)]
-    struct LineCount(Arc<AtomicUsize>);
-
-    impl std::io::Write for LineCount {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
-            self.0.fetch_add(ends, Ordering::Relaxed);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[tokio::test]
     async fn what_can_not_be_used_is_told_once_each_time_that_it_comes() {
-        let lines = LineCount::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone());
-        let _guard = tracing::subscriber::set_default(log.finish());
+        let (log, _guard) = LogCapture::begin();
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, "old").unwrap();
         let (text, _) = text_of(file.path(), None);
         let f = |content: &str, expected: usize| {
             fs::write(&file, content).unwrap();
             text.inner.renew();
-            let count = lines.0.load(Ordering::Relaxed);
-            assert_eq!(count, expected, "lines after `{content}`");
+            assert_eq!(log.lines().len(), expected, "lines after `{content}`");
         };
         f("", 1);
         f("", 1);

@@ -136,7 +136,7 @@ impl Drop for AttemptUnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::testing::LogCapture;
+    use crate::log_capture::LogCapture;
 
     #[tokio::test(start_paused = true)]
     async fn the_log_tells_every_failure_by_the_end_of_an_outage_and_of_the_agent() {

@@ -25,8 +25,6 @@
 mod lines;
 pub mod logs;
 mod process;
-#[cfg(test)]
-pub(crate) mod testing;
 mod throttle;
 
 pub use process::memory_in_use;

@@ -19,6 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("descriptors", &[]),
     ("exposition", &[]),
     ("lane", &[]),
+    // What a test logs.
+    ("log_capture", &[]),
     ("pdata", &["steps"]),
     // Reads any store through a trait of its own, so that the store needn't know queries.
     ("query", &[]),
@@ -32,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("translation", &["exposition", "pdata"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
-    ("net", &["descriptors", "lane", "yaml"]),
+    ("net", &["descriptors", "lane", "log_capture", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
         "component",
@@ -74,6 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "component",
             "config",
+            "log_capture",
             "pdata",
             "resilience",
             "settings",
@@ -121,6 +124,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "descriptors",
     "exposition",
     "lane",
+    "log_capture",
     "net",
     "pdata",
     "resilience",
@@ -143,6 +147,7 @@ const ANYTHING_BUT_MAIN: &[&str] = &[
     "exposition",
     "history",
     "lane",
+    "log_capture",
     "net",
     "pdata",
     "pipeline",

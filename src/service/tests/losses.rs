@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use super::fakes::{Gatekeeper, Remote, Reply};
 use super::rig::Rig;
 use crate::component::DropReason;
+use crate::log_capture::LogCapture;
 use crate::settings::WhenFull;
-use crate::telemetry::testing::LogCapture;
 
 #[tokio::test(start_paused = true)]
 async fn the_last_words_name_every_lost_item_of_the_ledger() {

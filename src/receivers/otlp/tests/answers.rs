@@ -19,6 +19,7 @@ use super::super::http::HttpSite;
 use super::super::{grpc, http};
 use super::*;
 use crate::component::{Admission, Body, Origin, Refusal};
+use crate::log_capture::LogCapture;
 use crate::pdata::Batch;
 use crate::pdata::status::RpcStatus;
 use crate::telemetry::{Telemetry, TelemetrySettings};
@@ -272,41 +273,11 @@ fn requests(way: Way) -> Vec<(Vec<u8>, bool)> {
     ]
 }
 
-/// The log of this thread as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// How many lines say that nothing was recognised.
-    fn told(&self) -> usize {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.matches("nothing in a request was recognised").count()
-    }
-}
+/// What the log says of a request in which nothing is recognised.
+const UNRECOGNISED: &str = "nothing in a request was recognised: is it OTLP, and of this signal?";
 
 #[tokio::test(start_paused = true)]
 async fn a_request_in_which_nothing_is_recognised_is_taken_with_a_warning_and_counted() {
-    // Both tests log at the same places, and tracing remembers for each whether it is logged.
-    let _log = Log::begin();
     for (way, transport) in WAYS {
         let site = Site::new();
         let (mut accepted, mut unrecognised) = (0.0, 0.0);
@@ -342,17 +313,21 @@ async fn a_request_in_which_nothing_is_recognised_is_taken_with_a_warning_and_co
 #[tokio::test(start_paused = true)]
 async fn the_log_says_once_a_minute_that_nothing_is_recognised() {
     for way in WAYS.map(|(way, _)| way) {
-        let (log, _guard) = Log::begin();
+        let (log, _guard) = LogCapture::begin();
         let site = Site::new();
         let requests = requests(way);
         let (good, _) = requests.iter().find(|(_, none)| !none).unwrap();
         let (bad, _) = requests.iter().find(|(_, none)| *none).unwrap();
         site.ask(way, good, "").await;
-        assert_eq!(log.told(), 0, "{way:?}");
+        assert_eq!(log.count(UNRECOGNISED), 0, "{way:?}");
         for minute in 1..=3 {
             for second in 0..60 {
                 site.ask(way, bad, "").await;
-                assert_eq!(log.told(), minute, "{way:?} at {minute}:{second}");
+                assert_eq!(
+                    log.count(UNRECOGNISED),
+                    minute,
+                    "{way:?} at {minute}:{second}"
+                );
                 advance(Duration::from_secs(1)).await;
             }
         }
