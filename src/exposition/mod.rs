@@ -29,5 +29,5 @@ pub use model::{
     Summary,
 };
 pub use names::{FamilyNames, is_legacy_name};
-pub use number::canonical;
+pub use number::{EXACT, canonical, exponential, special};
 pub use page::{Chunks, page};

@@ -1,7 +1,7 @@
 //! Numbers as text.
 
 /// Whole numbers below this are exact in a double, and shorter without a fraction.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+pub const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample's value: the shortest digits that read back the same.
 #[inline]
@@ -42,12 +42,9 @@ pub fn canonical(number: f64) -> String {
     if !number.is_finite() {
         return special(number).to_owned();
     }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (mantissa, exponent) = scientific(number);
     if number != 0.0 && !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+        with_exponent(&mantissa, exponent)
     } else if number.trunc() == number {
         format!("{number:.1}")
     } else {
@@ -55,7 +52,26 @@ pub fn canonical(number: f64) -> String {
     }
 }
 
-fn special(number: f64) -> &'static str {
+/// The shortest digits of a finite number, with an exponent as Go writes it: of at least two
+/// digits, and always with its sign.
+pub fn exponential(number: f64) -> String {
+    let (mantissa, exponent) = scientific(number);
+    with_exponent(&mantissa, exponent)
+}
+
+fn scientific(number: f64) -> (String, i32) {
+    let written = format!("{number:e}");
+    let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
+    (mantissa.to_owned(), exponent.parse().unwrap_or(0))
+}
+
+fn with_exponent(mantissa: &str, exponent: i32) -> String {
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+}
+
+/// A number that isn't finite, as Prometheus writes it: `NaN`, `+Inf` or `-Inf`.
+pub fn special(number: f64) -> &'static str {
     if number.is_nan() {
         "NaN"
     } else if number > 0.0 {

@@ -1,7 +1,6 @@
 //! Numbers, times and texts as Prometheus writes them in JSON.
 
-/// Whole numbers below this are exact in a double.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+use crate::exposition::{EXACT, exponential, special};
 
 /// Appends a sample's value, quoted: the shortest digits, with an exponent below 1e-6 and from
 /// 1e21 on.
@@ -9,7 +8,7 @@ pub(super) fn value(out: &mut Vec<u8>, number: f64) {
     out.push(b'"');
     let size = number.abs();
     if number.is_finite() && size != 0.0 && !(1e-6..1e21).contains(&size) {
-        exponential(out, number);
+        out.extend_from_slice(exponential(number).as_bytes());
     } else {
         plain(out, number);
     }
@@ -52,12 +51,7 @@ fn plain(out: &mut Vec<u8>, number: f64) {
         return;
     }
     if !number.is_finite() {
-        let name = match number {
-            _ if number.is_nan() => "NaN",
-            _ if number > 0.0 => "+Inf",
-            _ => "-Inf",
-        };
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(special(number).as_bytes());
         return;
     }
     let mut buffer = zmij::Buffer::new();
@@ -68,16 +62,6 @@ fn plain(out: &mut Vec<u8>, number: f64) {
     } else {
         out.extend_from_slice(short.as_bytes());
     }
-}
-
-/// Go writes at least two digits of an exponent, and always its sign.
-fn exponential(out: &mut Vec<u8>, number: f64) {
-    let written = format!("{number:e}");
-    let (digits, exponent) = written.split_once('e').unwrap_or((&written, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let text = format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
-    out.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -101,9 +101,11 @@ impl GroupReader<'_> {
         match group.kind() {
             ValueKind::Gauge | ValueKind::Counter => self.numbers(group, pools, &mut gathered)?,
             ValueKind::Histogram | ValueKind::ExponentialHistogram => {
-                self.histograms(group, pools, &mut gathered)?;
+                self.observations::<HistogramIncrease>(group, pools, &mut gathered)?;
             }
-            ValueKind::Summary => self.summaries(group, pools, &mut gathered)?,
+            ValueKind::Summary => {
+                self.observations::<SummaryIncrease>(group, pools, &mut gathered)?;
+            }
         }
         if gathered.points == 0 {
             return Ok(None);
@@ -186,13 +188,14 @@ impl GroupReader<'_> {
         Ok(())
     }
 
-    fn histograms(
+    /// Histograms and summaries: what they observed is added up, and each statistic read from it.
+    fn observations<I: MergedIncrease>(
         &mut self,
         group: &AggregationGroup,
         pools: bool,
         gathered: &mut Gathered,
     ) -> Result<(), AggregationStop> {
-        let mut increase = HistogramIncrease::default();
+        let mut increase = I::default();
         for member in &group.members {
             self.take(member)?;
             let before = increase.points();
@@ -202,48 +205,20 @@ impl GroupReader<'_> {
             gathered.points += present;
             self.grown(gathered);
             if !pools {
-                self.observed(&observations(&increase), gathered);
-                increase = HistogramIncrease::default();
+                self.observed(&increase, gathered);
+                increase = I::default();
             }
         }
         if pools {
-            self.observed(&observations(&increase), gathered);
-        }
-        Ok(())
-    }
-
-    fn summaries(
-        &mut self,
-        group: &AggregationGroup,
-        pools: bool,
-        gathered: &mut Gathered,
-    ) -> Result<(), AggregationStop> {
-        let mut increase = SummaryIncrease::default();
-        for member in &group.members {
-            self.take(member)?;
-            let before = increase.points();
-            increase.gather(&self.excerpt);
-            let present = increase.points() - before;
-            self.cover(present, member, &mut gathered.coverage);
-            gathered.points += present;
-            self.grown(gathered);
-            if !pools {
-                let (count, sum) = (increase.count(), increase.sum());
-                self.observed(&|stat| mean_or_total(stat, count, sum), gathered);
-                increase = SummaryIncrease::default();
-            }
-        }
-        if pools {
-            let (count, sum) = (increase.count(), increase.sum());
-            self.observed(&|stat| mean_or_total(stat, count, sum), gathered);
+            self.observed(&increase, gathered);
         }
         Ok(())
     }
 
     /// Adds what observations come to, of one series or of all.
-    fn observed(&self, of: &dyn Fn(StatMeaning) -> Option<f64>, gathered: &mut Gathered) {
+    fn observed(&self, increase: &impl MergedIncrease, gathered: &mut Gathered) {
         for (stat, values) in self.plan.stats.iter().zip(&mut gathered.values) {
-            values.extend(of(stat.meaning));
+            values.extend(increase.value(stat.meaning));
         }
     }
 
@@ -304,12 +279,47 @@ fn is_sequence(stat: &StatChoice) -> bool {
     stat.meaning == StatMeaning::Sequence
 }
 
-/// What a statistic of observations in buckets is.
-fn observations(increase: &HistogramIncrease) -> impl Fn(StatMeaning) -> Option<f64> {
-    |stat| match stat {
-        _ if increase.is_mixed() => None,
-        StatMeaning::Percentile(percent) => increase.quantile(percent / 100.0),
-        _ => mean_or_total(stat, increase.count(), increase.sum()),
+/// What the series of a group observed in the window, added up.
+trait MergedIncrease: Default {
+    /// Adds a series.
+    fn gather(&mut self, excerpt: &Excerpt);
+
+    /// Points that were read.
+    fn points(&self) -> usize;
+
+    /// A statistic of the observations; `None` where they don't define it.
+    fn value(&self, stat: StatMeaning) -> Option<f64>;
+}
+
+impl MergedIncrease for HistogramIncrease {
+    fn gather(&mut self, excerpt: &Excerpt) {
+        self.gather(excerpt);
+    }
+
+    fn points(&self) -> usize {
+        self.points()
+    }
+
+    fn value(&self, stat: StatMeaning) -> Option<f64> {
+        match stat {
+            _ if self.is_mixed() => None,
+            StatMeaning::Percentile(percent) => self.quantile(percent / 100.0),
+            _ => mean_or_total(stat, self.count(), self.sum()),
+        }
+    }
+}
+
+impl MergedIncrease for SummaryIncrease {
+    fn gather(&mut self, excerpt: &Excerpt) {
+        self.gather(excerpt);
+    }
+
+    fn points(&self) -> usize {
+        self.points()
+    }
+
+    fn value(&self, stat: StatMeaning) -> Option<f64> {
+        mean_or_total(stat, self.count(), self.sum())
     }
 }
 
