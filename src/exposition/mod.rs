@@ -30,4 +30,4 @@ pub use model::{
 };
 pub use names::{FamilyNames, is_legacy_name};
 pub use number::{EXACT, canonical, exponential, special};
-pub use page::{Chunks, page};
+pub use page::{Chunks, PageWriter, page};

@@ -77,6 +77,41 @@ impl Chunks {
     }
 }
 
+/// A page that is written and sent piece by piece.
+#[derive(Debug)]
+pub struct PageWriter {
+    encoder: Encoder,
+    chunks: Chunks,
+}
+
+impl PageWriter {
+    /// An empty page for a scraper.
+    pub fn new(encoder: Encoder, gzip: bool) -> Self {
+        let chunks = Chunks::new(gzip);
+        Self { encoder, chunks }
+    }
+
+    /// Writes the lines of the page.
+    pub fn encoder(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
+    /// The next piece, once there is text for one. `None` also where the compressor holds it
+    /// back.
+    pub fn piece(&mut self) -> Option<Bytes> {
+        if self.encoder.len() < Chunks::SIZE {
+            return None;
+        }
+        let text = self.encoder.take(self.chunks.room());
+        Some(self.chunks.push(text)).filter(|piece| !piece.is_empty())
+    }
+
+    /// The last piece.
+    pub fn finish(self) -> Bytes {
+        self.chunks.finish(self.encoder.finish())
+    }
+}
+
 /// Writes families that are all at hand as one page. The caller sees to it that their
 /// names don't clash; those of [`families`](super::families) don't.
 pub fn page(families: &[Family], accepted: Accepted) -> Bytes {
@@ -91,7 +126,8 @@ pub fn page(families: &[Family], accepted: Accepted) -> Bytes {
             .filter(|family| family.kind == Kind::Counter)
             .map(|family| family.name.as_str()),
     );
-    let mut encoder = Encoder::new(accepted.format);
+    let mut page = PageWriter::new(Encoder::new(accepted.format), accepted.gzip);
+    let encoder = page.encoder();
     for family in families {
         let descriptor = &family.descriptor;
         let demoted = accepted.format == Format::OpenMetrics
@@ -107,5 +143,5 @@ pub fn page(families: &[Family], accepted: Accepted) -> Bytes {
             encoder.series(series);
         }
     }
-    Chunks::new(accepted.gzip).finish(encoder.finish())
+    page.finish()
 }

@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use super::store::FamilyRef;
 use super::{PageSettings, SharedPage, lock};
 use crate::component::{Handler, Response};
-use crate::exposition::{self, Accepted, Chunks, Encoder, Family, FamilyNames, Format, Kind};
+use crate::exposition::{
+    self, Accepted, Chunks, Encoder, Family, FamilyNames, Format, Kind, PageWriter,
+};
 use crate::lane::Lane;
 use crate::telemetry::Telemetry;
 
@@ -70,7 +72,7 @@ impl Handler for PageHandler {
                     exposition::families(&telemetry.gather_now())
                 });
                 let mut page = Page::new(shared, &settings, own, accepted, Instant::now());
-                let first = page.next_chunk();
+                let first = page.next_piece();
                 (page, first)
             };
             let (page, first) = lane.run(begin).await;
@@ -96,8 +98,8 @@ fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Fr
         let lane = lane.clone();
         async move {
             let next = move || {
-                let chunk = page.next_chunk()?;
-                Some((Frame::data(chunk), page))
+                let piece = page.next_piece()?;
+                Some((Frame::data(piece), page))
             };
             lane.run(next).await
         }
@@ -110,8 +112,8 @@ fn pieces(page: Page, first: Option<Bytes>, lane: Lane) -> impl Stream<Item = Fr
 pub(super) struct Page {
     shared: SharedPage,
     parts: VecDeque<PlannedFamily>,
-    encoder: Option<Encoder>,
-    chunks: Option<Chunks>,
+    /// `None` after the last piece.
+    writer: Option<PageWriter>,
     /// Series created after this number are left out, and so are those not updated since `since`.
     born: u64,
     since: Option<Instant>,
@@ -137,35 +139,29 @@ impl Page {
     ) -> Self {
         let (families, born) = families(&shared);
         let parts = plan(own, families, accepted.format);
+        let encoder = Encoder::new(accepted.format).created(settings.created_samples);
         Self {
             shared,
             parts,
-            encoder: Some(Encoder::new(accepted.format).created(settings.created_samples)),
-            chunks: Some(Chunks::new(accepted.gzip)),
+            writer: Some(PageWriter::new(encoder, accepted.gzip)),
             born,
             since: now.checked_sub(settings.expiration),
         }
     }
 
     /// The next piece; `None` at the end.
-    pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
-        let encoder = self.encoder.as_mut()?;
+    pub(super) fn next_piece(&mut self) -> Option<Bytes> {
+        let writer = self.writer.as_mut()?;
         while let Some(part) = self.parts.front_mut() {
-            let done = part.write(&self.shared, encoder, (self.born, self.since));
+            let done = part.write(&self.shared, writer.encoder(), (self.born, self.since));
             if done {
                 self.parts.pop_front();
             }
-            if encoder.len() >= Chunks::SIZE {
-                let chunks = self.chunks.as_mut()?;
-                let text = encoder.take(chunks.room());
-                let chunk = chunks.push(text);
-                if !chunk.is_empty() {
-                    return Some(chunk);
-                }
+            if let Some(piece) = writer.piece() {
+                return Some(piece);
             }
         }
-        let rest = self.encoder.take()?.finish();
-        Some(self.chunks.take()?.finish(rest))
+        Some(self.writer.take()?.finish())
     }
 }
 

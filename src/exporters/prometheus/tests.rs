@@ -115,7 +115,7 @@ impl Rig {
             self.now.monotonic,
         );
         let mut text = Vec::new();
-        while let Some(chunk) = page.next_chunk() {
+        while let Some(chunk) = page.next_piece() {
             text.extend_from_slice(&chunk);
         }
         String::from_utf8(text).unwrap()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::parameters::AggregatedParameters;
-use crate::exposition::{Accepted, Chunks, Descriptor, Encoder, Kind, Labels, Series};
+use crate::exposition::{Accepted, Descriptor, Encoder, Kind, Labels, PageWriter, Series};
 use crate::window::aggregation::{
     AggregationGroups, AggregationLimits, AggregationPlan, AggregationStop, ResultTypes,
     WindowLength,
@@ -93,8 +93,8 @@ pub(super) struct AggregatedPage {
     families: std::collections::btree_map::IntoIter<Arc<str>, AggregatedFamily>,
     current: Option<CurrentFamily>,
     window: WindowLength,
-    encoder: Option<Encoder>,
-    chunks: Option<Chunks>,
+    /// `None` after the last piece.
+    writer: Option<PageWriter>,
 }
 
 /// The family of which rows are left.
@@ -113,15 +113,18 @@ impl AggregatedPage {
             families: families.into_iter(),
             current: None,
             window,
-            encoder: Some(Encoder::new(accepted.format)),
-            chunks: Some(Chunks::new(accepted.gzip)),
+            writer: Some(PageWriter::new(
+                Encoder::new(accepted.format),
+                accepted.gzip,
+            )),
         }
     }
 
     /// The next piece; `None` at the end.
     pub(super) fn next_piece(&mut self) -> Option<Bytes> {
-        let encoder = self.encoder.as_mut()?;
+        let writer = self.writer.as_mut()?;
         loop {
+            let encoder = writer.encoder();
             let row = self.current.as_mut().and_then(|family| {
                 let (labels, values) = family.rows.next()?;
                 Some((&family.name, labels, values))
@@ -144,17 +147,11 @@ impl AggregatedPage {
             } else {
                 break;
             }
-            if encoder.len() >= Chunks::SIZE {
-                let chunks = self.chunks.as_mut()?;
-                let text = encoder.take(chunks.room());
-                let piece = chunks.push(text);
-                if !piece.is_empty() {
-                    return Some(piece);
-                }
+            if let Some(piece) = writer.piece() {
+                return Some(piece);
             }
         }
-        let rest = self.encoder.take()?.finish();
-        Some(self.chunks.take()?.finish(rest))
+        Some(self.writer.take()?.finish())
     }
 }
 

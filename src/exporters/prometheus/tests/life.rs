@@ -163,7 +163,7 @@ fn a_page_in_the_making_shows_each_series_once() {
     };
     let shared = Arc::clone(&rig.shared);
     let mut page = Page::new(shared, &rig.settings, vec![], accepted, rig.now.monotonic);
-    let mut text = page.next_chunk().unwrap().to_vec();
+    let mut text = page.next_piece().unwrap().to_vec();
     assert!(text.len() < 100_000, "a piece, not the page");
     // Series that have been written are removed and created again, behind the slot where the page
     // continues.
@@ -180,7 +180,7 @@ fn a_page_in_the_making_shows_each_series_once() {
     )]);
     rig.send(vec![gauge("g", (0..10).map(|n| series(n, 4)).collect())]);
     rig.send(vec![gauge("zz", vec![number(1, 1.0)])]);
-    while let Some(chunk) = page.next_chunk() {
+    while let Some(chunk) = page.next_piece() {
         text.extend_from_slice(&chunk);
     }
     let text = String::from_utf8(text).unwrap();
