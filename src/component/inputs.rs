@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ComponentId, Intake, Origin, Refusal};
+use super::{Admission, ComponentId, Intake, Origin, Refusal};
 use crate::pdata::{Batch, Signal};
 
 /// The longest that a call waits for room, as for any other sender.
@@ -50,12 +50,22 @@ impl ProgramInput {
         let signal = batch.signal();
         let intake = self.intakes.get(&signal);
         let intake = intake.ok_or(PushError::NoPipeline(signal))?;
-        let deadline = Instant::now() + PATIENCE;
-        let admission = intake.admit(Origin::Push, batch.weight(), deadline).await;
+        let admission = admit(&**intake, &batch).await;
         let admission = admission.inspect_err(|_| intake.refused(batch.items()))?;
         admission.accept(batch).await;
         Ok(())
     }
+}
+
+async fn admit(intake: &dyn Intake, batch: &Batch) -> Result<Box<dyn Admission>, Refusal> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut admission = intake.admit(Origin::Push, batch.size(), deadline).await?;
+    // Reading an irregular batch will take more memory than its bytes, and no room in queues.
+    match batch.weight() - batch.size() {
+        0 => {}
+        more => admission.grow_memory(more)?,
+    }
+    Ok(admission)
 }
 
 /// The inputs of one agent, by the receiver's id. A handle: clones share the list.
@@ -74,5 +84,56 @@ impl ProgramInputs {
     pub fn get(&self, id: &ComponentId) -> Option<ProgramInput> {
         let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         inputs.get(id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    /// Bytes that were reserved in queues and memory, and in memory alone.
+    type Reserved = Arc<Mutex<(u64, u64)>>;
+
+    struct RecordingIntake(Reserved);
+
+    struct RecordedAdmission(Reserved);
+
+    impl Intake for RecordingIntake {
+        fn try_admit(&self, _: Origin, bytes: u64) -> Result<Box<dyn Admission>, Refusal> {
+            self.0.lock().unwrap().0 += bytes;
+            Ok(Box::new(RecordedAdmission(Arc::clone(&self.0))))
+        }
+    }
+
+    impl Admission for RecordedAdmission {
+        fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
+            self.0.lock().unwrap().0 += bytes;
+            Ok(())
+        }
+
+        fn grow_memory(&mut self, bytes: u64) -> Result<(), Refusal> {
+            self.0.lock().unwrap().1 += bytes;
+            Ok(())
+        }
+
+        fn accept(self: Box<Self>, _: Batch) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_irregular_batch_takes_beyond_its_bytes_is_reserved_in_memory_alone() {
+        let reserved = Reserved::default();
+        let intake: Arc<dyn Intake> = Arc::new(RecordingIntake(Arc::clone(&reserved)));
+        let input = ProgramInput::new(BTreeMap::from([(Signal::Metrics, intake)]));
+        // A metric whose name stands twice.
+        let metric = b"\x0a\x08\x12\x06\x12\x04\x0a\x00\x0a\x00";
+        let batch = Batch::decode(Signal::Metrics, metric.as_slice().into()).unwrap();
+        let (size, weight) = (batch.size(), batch.weight());
+        assert!(size < weight, "it is irregular");
+        input.push(batch).await.unwrap();
+        assert_eq!(*reserved.lock().unwrap(), (size, weight - size));
     }
 }
