@@ -11,6 +11,7 @@ mod reading;
 mod succession;
 mod target;
 mod texts;
+mod units;
 
 pub use labels::is_internal;
 pub use naming::{MetricShape, Namer, Strategy};

@@ -1,0 +1,57 @@
+//! Units in words.
+
+/// A UCUM unit in words: the unit itself, and the one after `/` (`per_second`). Annotations in
+/// braces are left out.
+pub(super) fn words(unit: &str) -> (String, String) {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let named = |text: &str| {
+        let text = text.trim();
+        (!text.is_empty() && !text.contains(['{', '}'])).then(|| text.to_owned())
+    };
+    let main = named(main).map_or_else(String::new, |unit| {
+        let word = match unit.as_str() {
+            "d" => "days",
+            "h" => "hours",
+            "min" => "minutes",
+            "s" => "seconds",
+            "ms" => "milliseconds",
+            "us" => "microseconds",
+            "ns" => "nanoseconds",
+            "By" => "bytes",
+            "KiBy" => "kibibytes",
+            "MiBy" => "mebibytes",
+            "GiBy" => "gibibytes",
+            "TiBy" => "tibibytes",
+            "KBy" => "kilobytes",
+            "MBy" => "megabytes",
+            "GBy" => "gigabytes",
+            "TBy" => "terabytes",
+            "m" => "meters",
+            "V" => "volts",
+            "A" => "amperes",
+            "J" => "joules",
+            "W" => "watts",
+            "g" => "grams",
+            "Cel" => "celsius",
+            "Hz" => "hertz",
+            "1" => "",
+            "%" => "percent",
+            other => other,
+        };
+        word.to_owned()
+    });
+    let per = named(per).map_or_else(String::new, |unit| {
+        let word = match unit.as_str() {
+            "s" => "second",
+            "m" => "minute",
+            "h" => "hour",
+            "d" => "day",
+            "w" => "week",
+            "mo" => "month",
+            "y" => "year",
+            other => other,
+        };
+        format!("per_{word}")
+    });
+    (main, per)
+}
