@@ -6,6 +6,7 @@
 mod client;
 mod dialer;
 mod fair;
+mod quota;
 mod renewal;
 mod resolver;
 mod streams;
@@ -17,6 +18,7 @@ pub use client::{
 };
 pub use dialer::{DialError, DialFailures, dial};
 pub use fair::Fair;
+pub use quota::{Metered, Quota};
 pub use renewal::{Renewable, RenewalCounts};
 pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};

@@ -2,12 +2,14 @@
 //! the first call; after a failure the next call resolves the name again and makes a new one.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use futures_util::future::BoxFuture;
+use http_body_util::BodyExt as _;
+use hyper::body::Bytes;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Uri};
@@ -18,12 +20,13 @@ use tokio::time::Instant;
 use super::answer;
 use super::body::{self, AnswerBody, BodyEnd};
 use super::connection::Destination;
+use super::floods::Floods;
 use super::grpc_status::{GRPC_STATUS, GrpcAnswer};
 use super::payload::{self, BodyChunks, Compression};
 use super::secrets::Secrets;
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
-use crate::net::{Streams, share_for_connecting};
+use crate::net::{Metered, Quota, Streams, share_for_connecting};
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{Outcome, Transport};
 
@@ -39,6 +42,13 @@ const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// The largest headers or trailers of an answer. A peer may put a long message beside the status.
 const LONGEST_HEADERS: u32 = 256 * 1024;
+
+/// How many bytes of an answer may come before its body is read: headers, what fits into the
+/// stream's window, trailers; and the window updates for a request of 64 MiB.
+const ANSWER_QUOTA: usize = (STREAM_WINDOW + 2 * LONGEST_HEADERS) as usize + 128 * 1024;
+
+/// The length of the header of an HTTP/2 frame.
+const FRAME_HEADER: usize = 9;
 
 /// How the exporter is set up; the keys are described in [`super`].
 pub(super) struct GrpcSettings {
@@ -67,14 +77,26 @@ pub(super) struct Grpc {
     headers: HeaderMap,
     /// The connection for the next call; `None` before the first and after a failure. A std
     /// mutex, since it is only locked to clone.
-    connection: Mutex<Option<SendRequest<BodyChunks>>>,
+    connection: Mutex<Option<GrpcConnection>>,
+    floods: Arc<Floods>,
     partial: partial::AnswerLog,
     secrets: Secrets,
 }
 
+/// A connection, and what the peer may send on it.
+#[derive(Clone)]
+struct GrpcConnection {
+    requests: SendRequest<BodyChunks>,
+    quota: Quota,
+}
+
 impl Grpc {
     /// Fails if the endpoint can't be part of a URI.
-    pub(super) fn new(settings: GrpcSettings, partial: partial::AnswerLog) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        settings: GrpcSettings,
+        partial: partial::AnswerLog,
+        floods: Floods,
+    ) -> anyhow::Result<Self> {
         let uri = |signal| Ok((signal, settings.endpoint.uri(path(signal))?));
         let uris = Signal::ALL
             .into_iter()
@@ -93,6 +115,7 @@ impl Grpc {
             uris,
             headers,
             connection: Mutex::new(None),
+            floods: Arc::new(floods),
             partial,
             secrets,
         })
@@ -101,8 +124,12 @@ impl Grpc {
     async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
         let request = self.request(batch)?;
         let begun = Instant::now();
-        let mut connection = self.connection().await?;
-        let response = match connection.send_request(request).await {
+        let GrpcConnection {
+            mut requests,
+            quota,
+        } = self.connection().await?;
+        quota.allow(ANSWER_QUOTA);
+        let response = match requests.send_request(request).await {
             Ok(response) => response,
             Err(error) => {
                 self.disconnect();
@@ -110,6 +137,10 @@ impl Grpc {
             }
         };
         let (head, body) = response.into_parts();
+        let body = body.map_frame(|frame| {
+            quota.allow(frame.data_ref().map_or(0, Bytes::len) + FRAME_HEADER);
+            frame
+        });
         let deadline = body::deadline(begun, self.settings.timeout);
         let mut read = body::read(body, LONGEST_ANSWER, deadline).await;
         let whole = matches!(read.end, BodyEnd::Complete);
@@ -190,10 +221,10 @@ impl Grpc {
 
 impl Grpc {
     /// The present connection, or a new one if that is closed.
-    async fn connection(&self) -> Result<SendRequest<BodyChunks>, ExportError> {
+    async fn connection(&self) -> Result<GrpcConnection, ExportError> {
         let present = self.slot().clone();
         if let Some(mut connection) = present
-            && connection.ready().await.is_ok()
+            && connection.requests.ready().await.is_ok()
         {
             return Ok(connection);
         }
@@ -214,13 +245,23 @@ impl Grpc {
                 .keep_alive_timeout(keepalive.timeout)
                 .keep_alive_while_idle(keepalive.permit_without_stream);
         }
-        let (connection, driver) = builder
-            .handshake(TokioIo::new(stream))
+        let quota = Quota::new(Instant::now());
+        let metered = Metered::new(stream, quota.clone());
+        let (requests, driver) = builder
+            .handshake(TokioIo::new(metered))
             .await
             .map_err(|error| answer::transport(&error))?;
+        let connection = GrpcConnection { requests, quota };
+        let (driver, quota) = (streams.of(driver), connection.quota.clone());
+        let floods = Arc::clone(&self.floods);
         // The task ends when the last handle of the connection is dropped, or with the
         // connection. Calls on it get its error.
-        tokio::spawn(streams.of(driver));
+        tokio::spawn(async move {
+            driver.await;
+            if quota.is_exceeded() {
+                floods.note(Instant::now());
+            }
+        });
         *self.slot() = Some(connection.clone());
         Ok(connection)
     }
@@ -229,7 +270,7 @@ impl Grpc {
         *self.slot() = None;
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<BodyChunks>>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<GrpcConnection>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -281,3 +322,6 @@ fn path(signal: Signal) -> &'static str {
         Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
     }
 }
+
+#[cfg(test)]
+mod tests;

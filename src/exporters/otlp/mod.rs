@@ -38,7 +38,9 @@
 //! `timeout`, the attempt has failed, and the error says which of them it was.
 //!
 //! In HTTP the head of an answer is at most 64 KiB long, and at most 16 interim answers (1xx) come
-//! before it; otherwise the attempt fails like one without an answer.
+//! before it; otherwise the attempt fails like one without an answer. In gRPC a peer may send
+//! 1.6 MiB a call besides the body of its answer, and 1 KiB a second; the connection of a peer that
+//! sends more (pings without end, say) is ended and counted.
 //!
 //! Each signal has its own queue, breaker and order, so that a signal that the peer doesn't take
 //! delays no other; the size of the queues is bounded for all signals together. A breaker is
@@ -46,11 +48,13 @@
 //! `signal`.
 //!
 //! Metrics: those of every exporter, `otelcol_exporter_*` and `foghorn_delivery_*`, and
-//! those of every endpoint, `circuit_breaker_*`.
+//! those of every endpoint, `circuit_breaker_*`; and of `otlp_grpc`
+//! `foghorn_otlp_connections_ended_total{reason="flood"}`.
 
 mod answer;
 mod body;
 mod connection;
+mod floods;
 mod grpc;
 mod grpc_status;
 mod headers;
@@ -73,6 +77,7 @@ use hyper::http::uri::Authority;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use self::connection::Destination;
+use self::floods::Floods;
 use self::grpc::ClientKeepalive;
 use self::headers::Headers;
 use self::payload::Compression;
@@ -256,7 +261,7 @@ impl GrpcExporterConfig {
         let partial = partial::AnswerLog::new(context.id.clone());
         Ok(RemoteExporter {
             signal,
-            exporter: Box::new(grpc::Grpc::new(settings, partial)?),
+            exporter: Box::new(grpc::Grpc::new(settings, partial, Floods::new(context))?),
             endpoint: self.target.endpoint(),
             delivery: self.common.delivery.clone(),
         })
