@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a demonstration prints")]
 
 use foghorn::window::stats::{
-    Coverage, HistogramIncrease, Method, Needs, Numbers, interval, statistic,
+    Cadence, Coverage, HistogramIncrease, Method, Needs, Numbers, statistic,
 };
 use foghorn::window::{
     MatchOperator, Matcher, StoredHistogram, StoredPoint, ValueKind, WindowSettings, Windows,
@@ -77,8 +77,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         numbers.begin(from, to);
         numbers.gather(snapshot.excerpt(), Needs::POINTS.and(Needs::DIGEST));
         let mut coverage = Coverage::default();
-        let every = interval(numbers.times());
-        coverage.add(numbers.values().len(), to - from, every);
+        let mut cadence = Cadence::default();
+        cadence.gather(snapshot.excerpt(), (from, to));
+        coverage.add(numbers.values().len(), cadence.expected((from, to), None));
         let room = &snapshot.labels()[0].1;
         println!("  {room} (coverage {:.2})", coverage.share());
         for name in ["avg", "max", "p95", "deriv"] {

@@ -184,6 +184,14 @@ impl Chunk {
             .decode_range(self.first, count, from..=to, skip, times)
     }
 
+    /// The interval of the points, if it is known without unpacking them: 0 for a single one.
+    pub(super) fn step(&self) -> Option<i64> {
+        match self.times {
+            Times::Regular(step) => Some(step),
+            Times::Packed(_) => None,
+        }
+    }
+
     /// `None` for numbers.
     pub(super) fn layout(&self) -> Option<&SharedLayout> {
         match &self.body {

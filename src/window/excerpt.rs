@@ -72,24 +72,6 @@ impl Excerpt {
         layouts.filter_map(|layout| layout.division())
     }
 
-    /// The times of the newest points, ascending: at least `enough`, unless there are less. Some
-    /// may lie outside of the range.
-    #[must_use]
-    pub fn newest_times(&self, enough: usize) -> Vec<i64> {
-        let tail = &self.tail.times;
-        let newest = tail.len().saturating_sub(enough);
-        let newest = tail.get(newest..).unwrap_or(tail);
-        let mut times = Vec::new();
-        if newest.len() < enough
-            && let Some(chunk) = self.chunks.last()
-        {
-            // Damaged bytes, which a sealed chunk never has, add nothing.
-            let _ = chunk.unpack_times(i64::MIN, i64::MAX, 0, &mut times);
-        }
-        times.extend_from_slice(newest);
-        times
-    }
-
     /// Whether all that was asked for lies in `(from, to]`.
     pub(super) fn lies_within(&self, from: i64, to: i64) -> bool {
         from < self.from && self.to <= to

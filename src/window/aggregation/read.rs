@@ -4,7 +4,7 @@ use super::super::excerpt::Excerpt;
 use super::super::point::ValueKind;
 use super::super::shared::SharedWindows;
 use super::super::stats::{
-    Coverage, HistogramIncrease, Needs, Numbers, Statistic, SummaryIncrease, interval,
+    Cadence, Coverage, HistogramIncrease, Needs, Numbers, Statistic, SummaryIncrease,
 };
 use super::choice::StatMeaning;
 use super::find::{AggregationGroups, GroupMember};
@@ -12,9 +12,6 @@ use super::{
     Across, AggregationGroup, AggregationLimits, AggregationPlan, AggregationStop, Combine,
     StatChoice,
 };
-
-/// Times that say at which interval a series has points: a gap or two among them change nothing.
-const TIMES: usize = 16;
 
 /// What one group came to in one window.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +52,7 @@ impl AggregationGroups {
             other: Excerpt::default(),
             pooled: Numbers::default(),
             single: Numbers::default(),
+            cadence: Cadence::default(),
         };
         for group in self.groups() {
             if let Some(reading) = reader.read(group)? {
@@ -79,6 +77,7 @@ struct GroupReader<'a> {
     other: Excerpt,
     pooled: Numbers,
     single: Numbers,
+    cadence: Cadence,
 }
 
 /// The results of one group, of which those of its series are still apart.
@@ -268,10 +267,10 @@ impl GroupReader<'_> {
         Ok(points)
     }
 
-    fn cover(&self, present: usize, member: &GroupMember, coverage: &mut Coverage) {
-        let (from, to) = self.window;
-        let every = interval(&self.excerpt.newest_times(TIMES)).or(member.interval);
-        coverage.add(present, to.saturating_sub(from), every);
+    fn cover(&mut self, present: usize, member: &GroupMember, coverage: &mut Coverage) {
+        self.cadence.gather(&self.excerpt, self.window);
+        let expected = self.cadence.expected(self.window, member.interval);
+        coverage.add(present, expected);
     }
 }
 

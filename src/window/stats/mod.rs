@@ -46,7 +46,7 @@ mod summary;
 pub use avg::Avg;
 pub use correlation::correlation;
 pub use count::PointCount;
-pub use coverage::{Coverage, interval};
+pub use coverage::{Cadence, Coverage};
 pub use delta::Delta;
 pub use deriv::Deriv;
 pub use ema::Ema;
