@@ -152,6 +152,22 @@ pub trait ProcessorConfig: fmt::Debug + Send + Sync {
     fn max_items(&self) -> Option<u64> {
         None
     }
+
+    /// What it does with what is remembered, which all pipelines share.
+    fn windows_use(&self) -> WindowsUse {
+        WindowsUse::None
+    }
+}
+
+/// What a processor does with the windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowsUse {
+    /// Nothing.
+    None,
+    /// It fills one.
+    Fills,
+    /// It reads them all. Without one that fills any, it is told to have no effect.
+    Reads,
 }
 
 /// An exporter's valid configuration.

@@ -28,7 +28,7 @@ pub use claims::{Claimed, Claims, Clash, Contested, ResourceClaim};
 pub use factory::{
     BuildContext, BuiltExporter, ExporterConfig, ExporterFactory, ExtensionConfig,
     ExtensionFactory, Factories, MemoryLimit, Policy, PolicyFactory, ProcessorConfig,
-    ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter,
+    ProcessorFactory, ReceiverConfig, ReceiverFactory, RemoteExporter, WindowsUse,
 };
 pub use health::{
     ComponentState, Health, HealthReport, HealthSnapshot, LegReport, MemoryExcess, Phase,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ReferencePlace, Section};
-use crate::component::{ComponentId, Policy};
+use crate::component::{ComponentId, Policy, WindowsUse};
 use crate::config::guards::{Block, GuardedPipeline};
 use crate::config::{PipelineConfig, PipelineId, Stage};
 use crate::pdata::Signal;
@@ -23,6 +23,7 @@ pub(super) fn pipelines<'a>(
         value.error::<()>("no pipeline is named: add at least one, such as `metrics`");
     }
     let (mut pipelines, mut guarding) = (Vec::new(), Vec::new());
+    let mut windows = WindowUsers::default();
     for (entry, pipeline) in entries {
         let id = match pipeline_id(&entry.key) {
             Ok(id) => Some(id),
@@ -76,7 +77,10 @@ pub(super) fn pipelines<'a>(
                 .take(id, signal, &place(item))
                 .and_then(|d| d.config.as_ref())
             {
-                Some(Stage::Processor(_)) => processor_before = Some(id),
+                Some(Stage::Processor(processor)) => {
+                    processor_before = Some(id);
+                    windows.add(processor.windows_use(), id, item, &pipeline);
+                }
                 Some(Stage::Policy(policy)) => {
                     if let Policy::Resilience(guard) = policy {
                         blocks.push(Block {
@@ -120,7 +124,52 @@ pub(super) fn pipelines<'a>(
             });
         }
     }
+    if !value.diagnostics().has_errors() {
+        // Beside errors the missing one may be what is wrong elsewhere.
+        windows.check();
+    }
     (pipelines, guarding)
+}
+
+/// The processors of all pipelines that have to do with windows.
+#[derive(Default)]
+struct WindowUsers<'a> {
+    is_filled: bool,
+    /// Who reads, where it is referred to, and in which pipeline.
+    readers: Vec<(ComponentId, PlacedNode<'a>, PlacedNode<'a>)>,
+}
+
+impl<'a> WindowUsers<'a> {
+    fn add(
+        &mut self,
+        windows_use: WindowsUse,
+        id: &ComponentId,
+        item: &PlacedNode<'a>,
+        pipeline: &PlacedNode<'a>,
+    ) {
+        match windows_use {
+            WindowsUse::None => {}
+            WindowsUse::Fills => self.is_filled = true,
+            WindowsUse::Reads => {
+                self.readers
+                    .push((id.clone(), item.clone(), pipeline.clone()));
+            }
+        }
+    }
+
+    /// Warns of each that reads where nothing is remembered.
+    fn check(&self) {
+        let readers = self.readers.iter().filter(|_| !self.is_filled);
+        for (id, item, owner) in readers {
+            ReferencePlace { item, owner }.report(
+                Severity::Warning,
+                format!(
+                    "\"{id}\" has nothing to read, as no pipeline remembers anything: put a \
+                     `window` before it"
+                ),
+            );
+        }
+    }
 }
 
 /// The ids in a list, each with its place; reports those that are none or are repeated.

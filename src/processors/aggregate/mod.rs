@@ -14,6 +14,9 @@
 //!     emit: false                      # whether they are, as metrics of this pipeline
 //! ```
 //!
+//! It reads every `window` of the configuration, whichever pipeline it is in; without one it
+//! has no effect, which `validate` and the start warn of.
+//!
 //! It says what `GET /metrics/aggregated` shows where a request doesn't. What passes through it
 //! stays as it is. What each statistic is of, by kind of metric, stands in
 //! [`window::aggregation`](crate::window::aggregation); all names are those of
@@ -51,7 +54,9 @@ use tokio::time::Instant;
 
 use self::config::Config;
 use self::emission::Emission;
-use crate::component::{BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory};
+use crate::component::{
+    BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory, WindowsUse,
+};
 use crate::pdata::{Batch, Signal};
 
 /// The factory of `aggregate`.
@@ -76,6 +81,10 @@ impl ProcessorConfig for Config {
             interval: self.interval,
             due: None,
         }))
+    }
+
+    fn windows_use(&self) -> WindowsUse {
+        WindowsUse::Reads
     }
 }
 

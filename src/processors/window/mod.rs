@@ -41,7 +41,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use self::recorder::SeriesRecorder;
-use crate::component::{BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory};
+use crate::component::{
+    BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory, WindowsUse,
+};
 use crate::pdata::{Batch, Signal};
 use crate::window::WindowSettings;
 use crate::yaml::{ByteSize, FromValue, PlacedNode};
@@ -100,6 +102,10 @@ impl ProcessorConfig for Config {
             ttl: self.ttl,
             next_sweep: None,
         }))
+    }
+
+    fn windows_use(&self) -> WindowsUse {
+        WindowsUse::Fills
     }
 }
 
