@@ -280,21 +280,20 @@ impl Catalog {
             .collect()
     }
 
-    /// The names of all labels, `__name__` among them, sorted.
+    /// The names of all labels, `__name__` among them, in no order.
     pub(super) fn label_names(&self) -> Vec<Arc<str>> {
-        self.sorted(self.postings.names())
+        self.texts(self.postings.names())
     }
 
-    /// The values of a label, sorted.
+    /// The values of a label, in no order.
     pub(super) fn label_values(&self, name: &str) -> Vec<Arc<str>> {
         let name = self.symbols.find(name);
-        self.sorted(name.into_iter().flat_map(|name| self.postings.values(name)))
+        self.texts(name.into_iter().flat_map(|name| self.postings.values(name)))
     }
 
-    fn sorted(&self, symbols: impl Iterator<Item = Symbol>) -> Vec<Arc<str>> {
-        let mut texts: Vec<_> = symbols.map(|s| Arc::clone(self.symbols.text(s))).collect();
-        texts.sort_unstable();
-        texts
+    fn texts(&self, symbols: impl Iterator<Item = Symbol>) -> Vec<Arc<str>> {
+        let texts = symbols.map(|symbol| Arc::clone(self.symbols.text(symbol)));
+        texts.collect()
     }
 
     fn id(&self, slot: u32) -> RingId {

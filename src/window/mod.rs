@@ -114,13 +114,13 @@ pub use matcher::{MatchOperator, Matcher, MatcherError};
 pub use point::{
     STALE, StoredExponential, StoredHistogram, StoredPoint, StoredSummary, ValueKind, is_stale,
 };
-pub use reads::{RingInfo, WindowTotals};
+pub use reads::{RingExtent, RingInfo, WindowTotals};
 pub use ring::Placed;
 pub use settings::WindowSettings;
 pub use shared::SharedWindows;
 pub use shelf::Shelf;
 pub use snapshot::Snapshot;
-pub use windows::Windows;
+pub use windows::{TIMES, Windows};
 
 #[cfg(test)]
 mod tests;

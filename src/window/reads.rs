@@ -48,6 +48,19 @@ pub struct RingInfo {
     pub newest: Option<i64>,
 }
 
+/// How many points one series has, and from when to when.
+#[derive(Debug, Clone)]
+pub struct RingExtent {
+    /// The metric's name.
+    pub name: Arc<str>,
+    /// Readable points.
+    pub points: usize,
+    /// The time of the oldest.
+    pub oldest: Option<i64>,
+    /// The time of the newest.
+    pub newest: Option<i64>,
+}
+
 impl Windows {
     /// The series that fulfil all conditions, in the order of their ids.
     #[must_use]
@@ -119,6 +132,19 @@ impl Windows {
         })
     }
 
+    /// How many points a series has, which takes less than all of [`ring`](Self::ring).
+    #[must_use]
+    pub fn ring_extent(&self, id: RingId) -> Option<RingExtent> {
+        let identity = self.catalog.identity(id)?;
+        let ring = &self.rings[id.slot as usize].ring;
+        Some(RingExtent {
+            name: Arc::clone(self.catalog.text(identity.name)),
+            points: ring.len(),
+            oldest: ring.oldest(&self.works.timelines),
+            newest: ring.newest(),
+        })
+    }
+
     /// All series, in the order of their ids.
     pub fn rings(&self) -> impl Iterator<Item = RingInfo> {
         self.catalog.ids().filter_map(|id| self.ring(id))
@@ -154,13 +180,14 @@ impl Windows {
         self.catalog.metrics()
     }
 
-    /// The names of all labels, `__name__` among them, sorted.
+    /// The names of all labels, `__name__` among them, in no order: to sort them is for whoever
+    /// asks, after the store is unlocked.
     #[must_use]
     pub fn label_names(&self) -> Vec<Arc<str>> {
         self.catalog.label_names()
     }
 
-    /// The values of a label, or for `__name__` the names of metrics, sorted.
+    /// The values of a label, or for `__name__` the names of metrics, in no order.
     #[must_use]
     pub fn label_values(&self, name: &str) -> Vec<Arc<str>> {
         self.catalog.label_values(name)

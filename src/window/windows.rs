@@ -56,8 +56,8 @@ const INDEX_SHARE: usize = 2;
 /// Of `max_memory`, what one sweep frees: one part in this many.
 const SWEEP_SHARE: usize = 64;
 
-/// Times that the store takes, on either side of the epoch.
-const TIMES: std::ops::RangeInclusive<i64> = -(1 << 52)..=1 << 52;
+/// Times that a store takes, in milliseconds on either side of the epoch.
+pub const TIMES: std::ops::RangeInclusive<i64> = -(1 << 52)..=1 << 52;
 
 impl Windows {
     /// An empty store.

@@ -66,6 +66,23 @@ pub(super) fn groups(
     Ok(groups)
 }
 
+/// Shows every series that may have points in the span, in no order.
+pub(super) fn each_ring(
+    stores: &[SharedWindows],
+    span: (i64, i64),
+    room: &dyn SourceRoom,
+    mut show: impl FnMut(RingInfo),
+) -> Result<(), QueryError> {
+    for store in stores {
+        let all = store.lock().find(&[]);
+        for ids in all.chunks(AT_ONCE) {
+            rings(store, ids, span).into_iter().for_each(&mut show);
+            room.work(ids.len() * WORK)?;
+        }
+    }
+    Ok(())
+}
+
 /// How many points take as long to look at as the labels of one series.
 const WORK: usize = 256;
 

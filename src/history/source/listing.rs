@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::query::{Interruption, LabelMatcher, LabelSet, QueryError, SourceRoom};
-use crate::window::{SharedWindows, ValueKind};
+use crate::window::{SharedWindows, TIMES, ValueKind};
 
 use super::HistorySource;
 use super::derived::{NAME, dividing_label, part_labels, suffixes};
-use super::find::{SeriesGroup, groups};
+use super::find::{SeriesGroup, each_ring, groups};
 
 /// What is known of a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ impl HistorySource {
     }
 
     /// The names of the labels of those series, sorted, and whether there are more than `limit`.
-    /// Without a set these are all that are known, whatever the times.
+    /// Without a set those of all series that may have points between the times.
     ///
     /// # Errors
     /// As [`series`](Self::series).
@@ -69,13 +69,28 @@ impl HistorySource {
     ) -> Result<(Vec<String>, bool), QueryError> {
         let room = ListingRoom::new(&*self.interrupted);
         let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
-        if sets.is_empty() {
+        if sets.is_empty() && is_ever((from, to)) {
             for store in &self.stores {
-                names.extend(store.lock().label_names());
+                let known = store.lock().label_names();
+                names.extend(known);
                 let kinds = kinds(store);
                 let dividing = kinds.into_iter().filter_map(dividing_label);
                 names.extend(dividing.map(Arc::from));
             }
+        } else if sets.is_empty() {
+            each_ring(&self.stores, (from, to), &room, |ring| {
+                let dividing = dividing_label(ring.kind);
+                for name in [NAME].into_iter().chain(dividing) {
+                    if !names.contains(name) {
+                        names.insert(name.into());
+                    }
+                }
+                for (name, _) in &ring.labels {
+                    if !names.contains(name) {
+                        names.insert(Arc::clone(name));
+                    }
+                }
+            })?;
         }
         for set in sets {
             for group in groups(&self.stores, set, (from, to), &room)? {
@@ -93,7 +108,7 @@ impl HistorySource {
     }
 
     /// The values of a label of those series, sorted, and whether there are more than `limit`.
-    /// Without a set these are all that are known, whatever the times.
+    /// Without a set those of all series that may have points between the times.
     ///
     /// # Errors
     /// As [`series`](Self::series).
@@ -111,13 +126,27 @@ impl HistorySource {
             .into_iter()
             .any(|kind| dividing_label(kind) == Some(name));
         if sets.is_empty() && name == NAME {
+            let mut metrics: BTreeSet<(Arc<str>, ValueKind)> = BTreeSet::new();
+            if is_ever((from, to)) {
+                for store in &self.stores {
+                    metrics.extend(known_metrics(store));
+                }
+            } else {
+                each_ring(&self.stores, (from, to), &room, |ring| {
+                    metrics.insert((ring.name, ring.kind));
+                })?;
+            }
+            values.extend(metrics.iter().flat_map(shown_names));
+        } else if sets.is_empty() && !divides && is_ever((from, to)) {
             for store in &self.stores {
-                values.extend(shown_names(store));
+                let known = store.lock().label_values(name);
+                values.extend(known);
             }
         } else if sets.is_empty() && !divides {
-            for store in &self.stores {
-                values.extend(store.lock().label_values(name));
-            }
+            each_ring(&self.stores, (from, to), &room, |ring| {
+                let mut labels = ring.labels.into_iter();
+                values.extend(labels.find(|(n, _)| **n == *name).map(|(_, value)| value));
+            })?;
         } else {
             let all = [Vec::new()];
             for set in if sets.is_empty() { &all } else { sets } {
@@ -138,18 +167,21 @@ impl HistorySource {
     ) -> Vec<MetricMetadata> {
         let mut known: BTreeMap<Arc<str>, BTreeSet<MetricMetadata>> = BTreeMap::new();
         for store in &self.stores {
-            let windows = store.lock();
-            let metrics = windows.metrics();
-            for (name, info) in metrics.filter(|(name, _)| metric.is_none_or(|m| ***name == *m)) {
-                known
-                    .entry(Arc::clone(name))
-                    .or_default()
-                    .insert(MetricMetadata {
-                        name: Arc::clone(name),
-                        kind: word(info.kind),
-                        help: Arc::clone(&info.description),
-                        unit: Arc::clone(&info.unit),
-                    });
+            let metrics: Vec<MetricMetadata> = {
+                let windows = store.lock();
+                let metrics = windows.metrics();
+                let wanted = metrics.filter(|(name, _)| metric.is_none_or(|m| ***name == *m));
+                let metrics = wanted.map(|(name, info)| MetricMetadata {
+                    name: Arc::clone(name),
+                    kind: word(info.kind),
+                    help: Arc::clone(&info.description),
+                    unit: Arc::clone(&info.unit),
+                });
+                metrics.collect()
+            };
+            for metric in metrics {
+                let name = Arc::clone(&metric.name);
+                known.entry(name).or_default().insert(metric);
             }
         }
         known.into_values().take(limit).flatten().collect()
@@ -209,18 +241,25 @@ fn add_values(
     Ok(())
 }
 
-/// The names of all series as they are shown.
-fn shown_names(store: &SharedWindows) -> Vec<Arc<str>> {
+/// Whether no time that a store takes lies outside, so that every series may have points.
+fn is_ever((from, to): (i64, i64)) -> bool {
+    from <= *TIMES.start() && to >= *TIMES.end()
+}
+
+/// The metrics of which a store has series.
+fn known_metrics(store: &SharedWindows) -> Vec<(Arc<str>, ValueKind)> {
     let windows = store.lock();
     let metrics = windows.metrics().filter(|(_, info)| info.series > 0);
-    let shown = metrics.flat_map(|(name, info)| {
-        let suffixes = suffixes(info.kind).iter();
-        suffixes.map(|suffix| match *suffix {
-            "" => Arc::clone(name),
-            suffix => [name, suffix].concat().into(),
-        })
-    });
-    shown.collect()
+    let known = metrics.map(|(name, info)| (Arc::clone(name), info.kind));
+    known.collect()
+}
+
+/// The names of a metric's series as they are shown.
+fn shown_names((name, kind): &(Arc<str>, ValueKind)) -> impl Iterator<Item = Arc<str>> {
+    suffixes(*kind).iter().map(|suffix| match *suffix {
+        "" => Arc::clone(name),
+        suffix => [name, suffix].concat().into(),
+    })
 }
 
 /// The kinds of the series of a store.

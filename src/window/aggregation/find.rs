@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::catalog::MetricInfo;
 use super::super::id::{LabelTexts, RingId};
 use super::super::matcher::{MatchOperator, Matcher};
 use super::super::point::ValueKind;
@@ -254,11 +255,18 @@ impl MetricNames {
     fn of(stores: &[SharedWindows], types: ResultTypes) -> Self {
         let mut help: BTreeMap<(ValueKind, Arc<str>), Arc<str>> = BTreeMap::new();
         for store in stores {
-            let windows = store.lock();
-            for (name, info) in windows.metrics() {
-                let known = help.entry((info.kind, Arc::clone(name))).or_default();
+            let metrics: Vec<_> = {
+                let windows = store.lock();
+                let metrics = windows.metrics();
+                let of = |(name, info): (&Arc<str>, &MetricInfo)| {
+                    ((info.kind, Arc::clone(name)), Arc::clone(&info.description))
+                };
+                metrics.map(of).collect()
+            };
+            for (metric, description) in metrics {
+                let known = help.entry(metric).or_default();
                 if known.is_empty() {
-                    *known = Arc::clone(&info.description);
+                    *known = description;
                 }
             }
         }

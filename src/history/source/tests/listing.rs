@@ -48,6 +48,39 @@ fn labels_are_those_of_what_is_shown() {
 }
 
 #[test]
+fn lists_without_a_selector_have_what_has_points_between_the_times() {
+    let rig = Rig::of_all_kinds();
+    rig.gauge(
+        "window/b",
+        "late",
+        &[("b", "1"), ("a", "z")],
+        20,
+        &[1.0, 2.0],
+    );
+    let source = rig.source();
+    let f = |span: (i64, i64), names: &[&str], a: &[&str], metrics: usize, buckets: usize| {
+        let of = |name: &str| {
+            let (from, to) = (span.0 * MINUTE, span.1 * MINUTE);
+            source.label_values(name, &[], from, to, ALL).unwrap().0
+        };
+        let (from, to) = (span.0 * MINUTE, span.1 * MINUTE);
+        assert_eq!(source.label_names(&[], from, to, ALL).unwrap().0, names);
+        assert_eq!(of("a"), a, "{span:?}");
+        assert_eq!(of("__name__").len(), metrics, "{span:?}");
+        assert_eq!(of("le").len(), buckets, "{span:?}");
+    };
+    let old = ["__name__", "a", "le", "quantile", "z"];
+    let all = ["__name__", "a", "b", "le", "quantile", "z"];
+    f((0, 10), &old, &["x", "y"], 9, 4);
+    f((0, 20), &all, &["x", "y", "z"], 10, 4);
+    f((2, 19), &[], &[], 0, 0);
+    f((21, 30), &["__name__", "a", "b"], &["z"], 1, 0);
+    // What a request asks that gives no times.
+    let ever = 1 << 37;
+    f((-ever, ever), &all, &["x", "y", "z"], 10, 4);
+}
+
+#[test]
 fn a_list_says_that_it_is_longer_than_its_limit() {
     let rig = Rig::of_all_kinds();
     let source = rig.source();
