@@ -6,9 +6,12 @@ use std::sync::Arc;
 /// The label that holds a series' name.
 pub(super) const NAME: &str = "__name__";
 
+/// The label that tells series of different types apart whose other labels are equal.
+pub const TYPE: &str = "__type__";
+
 /// The labels that say what a series measures. What changes the meaning of a value drops
 /// them.
-const METADATA: [&str; 3] = [NAME, "__type__", "__unit__"];
+const METADATA: [&str; 3] = [NAME, TYPE, "__unit__"];
 
 /// One label. Its texts are shared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +62,11 @@ impl LabelSet {
     /// The name of the metric, empty where there is none.
     pub(super) fn metric(&self) -> &str {
         self.value(NAME)
+    }
+
+    /// Whether it says of which type the series is.
+    pub(super) fn is_typed(&self) -> bool {
+        self.find(TYPE).is_some()
     }
 
     /// Without what says what the series measures.

@@ -59,7 +59,7 @@ pub use answer::{QueryAnswer, QueryOptions, QueryValue, ValueSeries};
 pub use engine::PromQuery;
 pub use error::{QueryError, QueryErrorKind};
 pub use histogram::{HistogramBucket, NativeHistogram};
-pub use labels::{LabelPair, LabelSet};
+pub use labels::{LabelPair, LabelSet, TYPE};
 pub use meter::{Interruption, QueryLimits};
 pub use source::{
     LabelMatcher, MatchKind, STALE, SelectedSeries, SeriesPoints, SeriesSource, SourceRoom,

@@ -6,6 +6,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use super::LabelSet;
+use super::labels::TYPE;
+
 /// At most so many of each kind, as Prometheus has it.
 const MOST: usize = 10;
 
@@ -25,6 +28,17 @@ impl Notes {
     pub(super) fn inform(&self, text: impl Into<String>) {
         let text = format!("PromQL info: {}", text.into());
         self.infos.borrow_mut().insert(text);
+    }
+
+    /// Warns of a series that is told from another by its type alone.
+    pub(super) fn types_of(&self, labels: &LabelSet) {
+        if labels.is_typed() {
+            let metric = labels.metric();
+            self.warn(format!(
+                "metric name {metric:?} has series of different types whose labels are equal: \
+                 select one type by {TYPE}"
+            ));
+        }
     }
 
     pub(super) fn mixed_range(&self, metric: &str) {

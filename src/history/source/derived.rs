@@ -66,6 +66,22 @@ pub(super) fn dividing_label(kind: ValueKind) -> Option<&'static str> {
     }
 }
 
+/// The word for a kind, on pages and as the value of the label for types.
+pub(super) fn word(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Gauge => "gauge",
+        ValueKind::Counter => "counter",
+        ValueKind::Histogram | ValueKind::ExponentialHistogram => "histogram",
+        ValueKind::Summary => "summary",
+    }
+}
+
+/// Whether series of two kinds, equal in name and labels, are shown with equal labels.
+pub(super) fn are_shown_alike(one: ValueKind, other: ValueKind) -> bool {
+    // Those that are shown in parts have parts that are alike, and the others are one each.
+    dividing_label(one).is_some() == dividing_label(other).is_some()
+}
+
 /// The suffixes of the series that a stored one of this kind is shown as.
 pub(super) fn suffixes(kind: ValueKind) -> &'static [&'static str] {
     match kind {

@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::query::{LabelMatcher, LabelPair, LabelSet, QueryError, SourceRoom};
+use crate::query::{LabelMatcher, LabelPair, LabelSet, QueryError, SourceRoom, TYPE};
 use crate::window::{Excerpt, RingId, RingInfo, SharedWindows, ValueKind};
 
-use super::derived::{DerivedPart, NAME, dividing_label};
+use super::derived::{DerivedPart, NAME, are_shown_alike, dividing_label, word};
 use super::matching::StoreQuestion;
 
 /// Series whose labels are taken under one lock, which is for some ten microseconds.
@@ -37,11 +37,19 @@ pub(super) fn groups(
 ) -> Result<Vec<SeriesGroup>, QueryError> {
     let mut groups = Vec::new();
     let name: Arc<str> = NAME.into();
+    let (types, matchers): (Vec<_>, Vec<_>) = matchers
+        .iter()
+        .cloned()
+        .partition(|matcher| matcher.name == TYPE);
     for (index, store) in stores.iter().enumerate() {
-        for question in StoreQuestion::all(store, matchers, room)? {
+        for question in StoreQuestion::all(store, &matchers, room)? {
             let found = store.lock().find(&question.matchers);
             for ids in found.chunks(AT_ONCE) {
                 for ring in rings(store, ids, span) {
+                    let kind = word(ring.kind);
+                    if !types.iter().all(|matcher| matcher.matches(kind)) {
+                        continue;
+                    }
                     let Some(parts) = wanted(store, &ring, &question, span) else {
                         continue;
                     };
@@ -63,7 +71,31 @@ pub(super) fn groups(
     if stores.len() > 1 {
         groups.dedup_by(|later, earlier| earlier.takes_in(later));
     }
+    tell_apart(&mut groups);
     Ok(groups)
+}
+
+/// Adds the type to the labels of series, in the order of their labels, that would be shown with
+/// those of a series of another type.
+fn tell_apart(groups: &mut [SeriesGroup]) {
+    let kind: Arc<str> = TYPE.into();
+    for same in groups.chunk_by_mut(|one, other| one.labels == other.labels) {
+        if same.len() == 1 {
+            continue;
+        }
+        let kinds: Vec<ValueKind> = same.iter().map(|group| group.kind).collect();
+        for group in same {
+            let others = kinds.iter().filter(|other| **other != group.kind);
+            if others
+                .copied()
+                .any(|other| are_shown_alike(group.kind, other))
+            {
+                let labels = group.labels.iter().cloned();
+                let typed = LabelPair::new(Arc::clone(&kind), word(group.kind));
+                group.labels = LabelSet::new(labels.chain([typed]).collect());
+            }
+        }
+    }
 }
 
 /// Shows every series that may have points in the span, in no order.

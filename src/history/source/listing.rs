@@ -8,7 +8,7 @@ use crate::query::{Interruption, LabelMatcher, LabelSet, QueryError, SourceRoom}
 use crate::window::{SharedWindows, TIMES, ValueKind};
 
 use super::HistorySource;
-use super::derived::{NAME, dividing_label, part_labels, suffixes};
+use super::derived::{NAME, dividing_label, part_labels, suffixes, word};
 use super::find::{SeriesGroup, each_ring, groups};
 
 /// What is known of a metric.
@@ -267,15 +267,6 @@ fn kinds(store: &SharedWindows) -> BTreeSet<ValueKind> {
     let windows = store.lock();
     let metrics = windows.metrics().filter(|(_, info)| info.series > 0);
     metrics.map(|(_, info)| info.kind).collect()
-}
-
-fn word(kind: ValueKind) -> &'static str {
-    match kind {
-        ValueKind::Gauge => "gauge",
-        ValueKind::Counter => "counter",
-        ValueKind::Histogram | ValueKind::ExponentialHistogram => "histogram",
-        ValueKind::Summary => "summary",
-    }
 }
 
 fn texts(sorted: BTreeSet<Arc<str>>) -> Vec<String> {

@@ -13,7 +13,9 @@
 //! Bounds and quantiles are written as in OpenMetrics (`1.0`, `1e+06`), which is how Prometheus 3
 //! stores what it scrapes. Zero buckets of native histograms are 1e-128 wide, which is how it
 //! stores what it gets by OTLP. A series that several stores have is one, and of two points at one
-//! time that of the first store stays. Two series of one name and different types stay two.
+//! time that of the first store stays. Two series of one name and different types stay two. Where a
+//! query would find both with equal labels, each has its type as `__type__`, which selects one of
+//! them at any time: functions drop it, as Prometheus's do with it, and refuse what is then twice.
 //!
 //! A store is locked for the list of the series found, then for some of these at a time, and for
 //! one when its points are read, which are shared and not copied. Expressions are tried, and

@@ -154,7 +154,8 @@ impl Evaluation<'_> {
     ) -> Result<(), QueryError> {
         if let Expression::Selector(selector) = of {
             if super::names::differ_in_more_than_names(of) {
-                return self.selector(selector, grid, true, &mut |strand| sink(strand.nameless()));
+                let series = |sink: StrandSink<'_>| self.selector(selector, grid, true, sink);
+                return self.nameless(series, sink);
             }
             let mut merged = super::MergedStrands::new(self.meter)?;
             self.selector(selector, grid, true, &mut |strand| {

@@ -113,13 +113,18 @@ impl<'e> Evaluation<'e> {
         sink: StrandSink<'_>,
     ) -> Result<(), QueryError> {
         if names::differ_in_more_than_names(inner) {
-            return self.vector(inner, grid, &mut |mut strand| {
-                change(&mut strand);
-                if strand.is_empty() {
-                    return Ok(());
-                }
-                sink(strand.nameless())
-            });
+            return self.nameless(
+                |sink| {
+                    self.vector(inner, grid, &mut |mut strand| {
+                        change(&mut strand);
+                        if strand.is_empty() {
+                            return Ok(());
+                        }
+                        sink(strand)
+                    })
+                },
+                sink,
+            );
         }
         let mut merged = MergedStrands::new(self.meter)?;
         self.vector(inner, grid, &mut |mut strand| {
@@ -127,6 +132,24 @@ impl<'e> Evaluation<'e> {
             merged.push(strand.nameless())
         })?;
         merged.finish().strands.into_iter().try_for_each(sink)
+    }
+
+    /// Hands on series of one name without what says what they measure. Only those that say
+    /// their type can become the same, and are held for that.
+    fn nameless(
+        &self,
+        series: impl FnOnce(StrandSink<'_>) -> Result<(), QueryError>,
+        sink: StrandSink<'_>,
+    ) -> Result<(), QueryError> {
+        let mut typed = MergedStrands::new(self.meter)?;
+        series(&mut |strand| {
+            if strand.labels.is_typed() {
+                typed.push(strand.nameless())
+            } else {
+                sink(strand.nameless())
+            }
+        })?;
+        typed.finish().strands.into_iter().try_for_each(sink)
     }
 
     /// The time that an expression looks at instead of that of the evaluation.

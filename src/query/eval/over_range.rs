@@ -54,6 +54,7 @@ impl Evaluation<'_> {
         let mut room = Vec::new();
         self.points(range, &windows, grid, &mut |labels, points| {
             let metric = labels.metric();
+            let is_typed = labels.is_typed() && !function.keeps_name();
             let mut strand = Strand::new(labels.clone());
             self.slide(points, &windows, grid, metric, |step, window| {
                 // One window gives one result, unless that depends on the time.
@@ -79,7 +80,7 @@ impl Evaluation<'_> {
             } else {
                 strand.nameless()
             };
-            if may_collide && !seen.insert(strand.labels.clone()) {
+            if (may_collide || is_typed) && !seen.insert(strand.labels.clone()) {
                 return Err(same_labels());
             }
             sink(strand)
@@ -171,7 +172,9 @@ impl Evaluation<'_> {
             drop_stale(&mut points);
             let held = points.times.len() + points.histograms.len();
             let _held = self.meter.charge(held, bytes(&points))?;
-            sink(series.labels(), &points)?;
+            let labels = series.labels();
+            self.notes.types_of(&labels);
+            sink(labels, &points)?;
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ impl Evaluation<'_> {
             let _held = self.meter.charge(held, bytes(&points))?;
             self.meter.work(grid.steps)?;
             let mut strand = Strand::new(series.labels());
+            self.notes.types_of(&strand.labels);
             let mut latest = Latest::new(&points, self.options.lookback);
             for step in 0..looked_at.steps {
                 let at = looked_at.time(step) - offset;

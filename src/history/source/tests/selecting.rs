@@ -176,8 +176,67 @@ fn a_series_of_several_stores_is_one_and_two_types_stay_two() {
     assert_eq!(
         rig.ask(r#"x{a="1"}[10m]"#, 9),
         [
-            r#"{__name__="x", a="1"} 0:1 1:2 2:3 3:40"#,
-            r#"{__name__="x", a="1"} 1:5"#,
+            r#"{__name__="x", __type__="counter", a="1"} 1:5"#,
+            r#"{__name__="x", __type__="gauge", a="1"} 0:1 1:2 2:3 3:40"#,
+        ]
+    );
+}
+
+#[test]
+fn types_are_shown_where_labels_are_equal_and_select_everywhere() {
+    let rig = Rig::of_all_kinds();
+    let f = |query: &str, expected: &[&str]| assert_eq!(rig.ask(query, 1), expected, "{query}");
+    let other = [StoredPoint::Number(5.0), StoredPoint::Number(6.0)];
+    let counter = ValueKind::Counter;
+    rig.store("window/b", ("up", counter), &[("a", "x")], 0, &other);
+    rig.store(
+        "window/b",
+        ("wait", counter),
+        &[("a", "x"), ("z", "1")],
+        0,
+        &other,
+    );
+    let (gauge, counter) = (
+        r#"{__name__="up", __type__="gauge", a="x"} 1"#,
+        r#"{__name__="up", __type__="counter", a="x"} 6"#,
+    );
+    f("up", &[gauge, counter]);
+    f(
+        r#"up{__type__="counter"}"#,
+        &[r#"{__name__="up", a="x"} 6"#],
+    );
+    f(r#"up{__type__!="counter"} * 2"#, &[r#"{a="x"} 2"#]);
+    f(
+        r#"hits_total{__type__=~"c.*"}"#,
+        &[r#"{__name__="hits_total", a="x"} 4"#],
+    );
+    f(r#"hits_total{__type__="gauge"}"#, &[]);
+    f("sum(up)", &["{} 7"]);
+    // A counter and a histogram of one name are shown under several.
+    f("wait{a='x'}", &[r#"{__name__="wait", a="x", z="1"} 6"#]);
+    f(
+        "wait_count{a='x'}",
+        &[r#"{__name__="wait_count", a="x", z="1"} 7"#],
+    );
+    let options = QueryOptions::default();
+    for twice in ["-up", "timestamp(up)", "max_over_time(up[5m])", "abs(up)"] {
+        let query = PromQuery::parse(twice, &options.limits).unwrap();
+        let answer = query.instant(&rig.source(), MINUTE, &options, &|| None);
+        let error = answer.unwrap_err().to_string();
+        assert!(
+            error.ends_with("metrics with the same labelset"),
+            "{twice}: {error}"
+        );
+    }
+    let query = PromQuery::parse("sum(up)", &options.limits).unwrap();
+    let answer = query
+        .instant(&rig.source(), MINUTE, &options, &|| None)
+        .unwrap();
+    assert_eq!(
+        answer.warnings,
+        [
+            "PromQL warning: metric name \"up\" has series of different types whose labels are \
+          equal: select one type by __type__"
         ]
     );
 }
