@@ -52,7 +52,7 @@ pub enum StoreRefusal {
     /// The point has too many buckets or quantiles.
     #[error("the point has more buckets or quantiles than a point may have")]
     TooWide,
-    /// Whoever fills the store has no form for the point.
+    /// There is no form for the point, such as for an exponential histogram of too coarse a scale.
     #[error("the point has no form in which it could be stored")]
     Unsupported,
     /// A text of the point or its series is longer than whoever fills the store allows.

@@ -65,7 +65,8 @@ pub struct StoredExponential<'a> {
     pub count: f64,
     /// Their sum, if the source gives it.
     pub sum: Option<f64>,
-    /// Bucket `i` ends at `2^((i + 1) / 2^scale)`, inclusive.
+    /// Bucket `i` ends at `2^((i + 1) / 2^scale)`, inclusive. Not below
+    /// [`COARSEST`](Self::COARSEST).
     pub scale: i32,
     /// Observations around zero.
     pub zero_count: f64,
@@ -75,6 +76,12 @@ pub struct StoredExponential<'a> {
     pub positive: (i32, &'a [f64]),
     /// The same below zero.
     pub negative: (i32, &'a [f64]),
+}
+
+impl StoredExponential<'_> {
+    /// The coarsest scale that a store takes, and Prometheus too: with it a bucket spans a factor
+    /// of 65,536.
+    pub const COARSEST: i32 = -4;
 }
 
 /// A summary.

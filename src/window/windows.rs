@@ -7,7 +7,7 @@ use super::error::StoreRefusal;
 use super::head::Arrival;
 use super::id::RingId;
 use super::layout::{Layout, Layouts};
-use super::point::{STALE, StoredPoint, ValueKind};
+use super::point::{STALE, StoredExponential, StoredPoint, ValueKind};
 use super::ring::{Placed, Ring, Works};
 use super::settings::WindowSettings;
 use super::timeline::Timelines;
@@ -222,6 +222,11 @@ impl Windows {
         match self.rings.get(id.slot as usize) {
             Some(slot) if slot.kind == kind || slot.generation != id.generation => {}
             _ => return Err(self.refuse(StoreRefusal::WrongKind)),
+        }
+        if let StoredPoint::Exponential(histogram) = point
+            && histogram.scale < StoredExponential::COARSEST
+        {
+            return Err(self.refuse(StoreRefusal::Unsupported));
         }
         if Layout::width(point) > self.settings.max_columns {
             return Err(self.refuse(StoreRefusal::TooWide));

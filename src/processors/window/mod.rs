@@ -29,8 +29,8 @@
 //!   `too_far_ahead` (more than ten minutes in the future), `too_wide` (more than 1,024 buckets or
 //!   quantiles), `wrong_kind` (buckets that contradict each other), `out_of_order` (a delta
 //!   that was counted already), `oversized` (a text is longer than the exporter's
-//!   `max_text_bytes`), `unsupported` (Prometheus has no form for it, or it is a delta of an
-//!   exponential histogram)
+//!   `max_text_bytes`), `unsupported` (Prometheus has no form for it, such as for an
+//!   exponential histogram of a scale below -4, or it is a delta of one)
 
 mod recorder;
 #[cfg(test)]

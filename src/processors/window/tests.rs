@@ -224,6 +224,26 @@ fn what_is_not_even_offered_counts_among_the_refusals_of_the_store() {
 }
 
 #[test]
+fn exponential_histograms_are_refused_where_prometheus_refuses_them() {
+    for (scale, refused) in [(20, 0), (-4, 0), (-5, 1), (i32::MIN, 1)] {
+        let mut rig = Rig::new("{}");
+        let time = at(0);
+        rig.take(&format!(
+            r#"{{"name":"e","exponentialHistogram":{{"aggregationTemporality":2,"dataPoints":[{{
+                "timeUnixNano":"{time}","count":"2","sum":9.5,"scale":{scale},"zeroCount":"0",
+                "positive":{{"offset":0,"bucketCounts":["2"]}}}}]}}}}"#
+        ));
+        let held = usize::from(refused == 0);
+        assert_eq!(
+            rig.held().iter().filter(|s| s.contains("0:2/")).count(),
+            held
+        );
+        let found: u64 = rig.refused().iter().map(|(_, count)| count).sum();
+        assert_eq!(found, refused, "{scale}");
+    }
+}
+
+#[test]
 fn a_tombstone_leaves_a_stale_mark() {
     let mut rig = Rig::new("{}");
     rig.take(&gauge("x", 0, 1.0));
