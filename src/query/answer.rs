@@ -45,6 +45,16 @@ pub enum QueryValue {
     Matrix(Vec<ValueSeries>),
 }
 
+/// The samples that a query took: a number is one, a histogram one for 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuerySamples {
+    /// Those that its selectors gave, at every step: of a range all that lie in it, of a subquery
+    /// what it comes to.
+    pub queried: u64,
+    /// The most that were held at once.
+    pub peak: usize,
+}
+
 /// An answer, and what is to be said of it.
 #[derive(Clone, Debug)]
 pub struct QueryAnswer {
@@ -54,4 +64,6 @@ pub struct QueryAnswer {
     pub warnings: Vec<String>,
     /// What may be wrong.
     pub infos: Vec<String>,
+    /// What it took.
+    pub samples: QuerySamples,
 }

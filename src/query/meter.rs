@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::answer::QuerySamples;
 use super::{QueryError, QueryErrorKind, SourceRoom};
 
 /// What a query may use.
@@ -63,6 +64,12 @@ pub(super) struct Meter<'a> {
     until_look: Cell<usize>,
     samples: Cell<usize>,
     bytes: Cell<usize>,
+    /// The most samples that were held at once.
+    peak: Cell<usize>,
+    /// The samples that selectors gave.
+    queried: Cell<u64>,
+    /// Whether samples that selectors give don't count, since what is made of them does.
+    is_inner: Cell<bool>,
 }
 
 impl<'a> Meter<'a> {
@@ -76,6 +83,38 @@ impl<'a> Meter<'a> {
             until_look: Cell::new(0),
             samples: Cell::new(0),
             bytes: Cell::new(0),
+            peak: Cell::new(0),
+            queried: Cell::new(0),
+            is_inner: Cell::new(false),
+        }
+    }
+
+    /// Counts samples that a selector gave to what it stands in.
+    pub(super) fn count(&self, samples: usize) {
+        if !self.is_inner.get() {
+            let all = self.queried.get().saturating_add(samples as u64);
+            self.queried.set(all);
+        }
+    }
+
+    /// Does something while the samples of selectors don't count, or do again.
+    pub(super) fn with_inner<R>(&self, is_inner: bool, work: impl FnOnce() -> R) -> R {
+        let before = self.is_inner.replace(is_inner);
+        let result = work();
+        self.is_inner.set(before);
+        result
+    }
+
+    /// Whether samples of selectors don't count now.
+    pub(super) fn is_inner(&self) -> bool {
+        self.is_inner.get()
+    }
+
+    /// What was counted so far.
+    pub(super) fn samples(&self) -> QuerySamples {
+        QuerySamples {
+            queried: self.queried.get(),
+            peak: self.peak.get(),
         }
     }
 
@@ -129,6 +168,7 @@ impl<'a> Meter<'a> {
             ));
         }
         self.samples.set(all_samples);
+        self.peak.set(self.peak.get().max(all_samples));
         self.bytes.set(all_bytes);
         charge.taken.0 += samples;
         charge.taken.1 += bytes;

@@ -55,7 +55,7 @@ mod strand;
 mod tests;
 mod text;
 
-pub use answer::{QueryAnswer, QueryOptions, QueryValue, ValueSeries};
+pub use answer::{QueryAnswer, QueryOptions, QuerySamples, QueryValue, ValueSeries};
 pub use engine::PromQuery;
 pub use error::{QueryError, QueryErrorKind};
 pub use histogram::{HistogramBucket, NativeHistogram};

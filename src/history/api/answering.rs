@@ -16,7 +16,8 @@ use super::question::{
 };
 use super::refusal::ApiRefusal;
 use crate::query::{
-    LabelMatcher, PromQuery, QueryAnswer, QueryError, QueryOptions, QueryValue, parse_selectors,
+    LabelMatcher, PromQuery, QueryAnswer, QueryError, QueryOptions, QuerySamples, QueryValue,
+    parse_selectors,
 };
 use crate::window::Shelf;
 
@@ -116,7 +117,7 @@ impl Answering<'_> {
         let is_truncated = question
             .limit
             .is_some_and(|limit| truncate(&mut value, limit));
-        let stats = question.stats.then(|| self.stats(took));
+        let stats = question.stats.then(|| self.stats(took, answer.samples));
         ApiAnswer {
             warnings: answer.warnings,
             infos: answer.infos,
@@ -125,7 +126,7 @@ impl Answering<'_> {
         .truncated(is_truncated)
     }
 
-    fn stats(&self, (parsed, all): (Duration, Duration)) -> Vec<u8> {
+    fn stats(&self, (parsed, all): (Duration, Duration), samples: QuerySamples) -> Vec<u8> {
         let evaluated = all.saturating_sub(parsed);
         let timings = Timings {
             eval_total_time: evaluated.as_secs_f64(),
@@ -134,7 +135,13 @@ impl Answering<'_> {
             exec_queue_time: self.queued.as_secs_f64(),
             exec_total_time: (all + self.queued).as_secs_f64(),
         };
-        json(&BTreeMap::from([("timings", timings)]))
+        json(&QueryStats {
+            timings,
+            samples: SampleCounts {
+                total_queryable_samples: samples.queried,
+                peak_samples: samples.peak,
+            },
+        })
     }
 
     fn series(&self, question: SeriesQuestion) -> Result<ApiAnswer, ApiRefusal> {
@@ -198,6 +205,20 @@ impl Answering<'_> {
         PromQuery::parse(text, &self.settings.limits)?;
         Ok(ApiAnswer::new(AnswerData::Texts(Vec::new())))
     }
+}
+
+/// What a query took, under the names of Prometheus.
+#[derive(Serialize)]
+struct QueryStats {
+    timings: Timings,
+    samples: SampleCounts,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SampleCounts {
+    total_queryable_samples: u64,
+    peak_samples: usize,
 }
 
 /// How long a query took, in seconds, under the names of Prometheus.

@@ -56,6 +56,7 @@ impl<'e> Evaluation<'e> {
             value,
             warnings,
             infos,
+            samples: self.meter.samples(),
         }
     }
 
@@ -72,11 +73,22 @@ impl<'e> Evaluation<'e> {
         }
         if !grid.is_instant && invariant::is_invariant(expression) {
             let _room = self.hold(grid)?;
-            return self.vector(expression, &StepGrid::at(grid.start), &mut |mut strand| {
+            let queried = || self.meter.samples().queried;
+            let before = queried();
+            let mut outside = 0;
+            self.vector(expression, &StepGrid::at(grid.start), &mut |mut strand| {
                 self.meter.work(grid.steps)?;
                 invariant::repeat(&mut strand, grid.steps);
-                sink(strand)
-            });
+                let before = queried();
+                let sunk = sink(strand);
+                outside += queried() - before;
+                sunk
+            })?;
+            // What was read once stands at every step.
+            let once = queried() - before - outside;
+            let again = usize::try_from(once).unwrap_or(usize::MAX);
+            self.meter.count(again.saturating_mul(grid.steps - 1));
+            return Ok(());
         }
         match expression {
             Expression::Selector(selector) => self.selector(selector, grid, false, sink),

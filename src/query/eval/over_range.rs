@@ -116,6 +116,7 @@ impl Evaluation<'_> {
             if samples > 0 {
                 let size = bytes(points) + labels.bytes();
                 self.meter.grow(&mut charge, samples, size)?;
+                self.meter.count(samples);
                 let points = points.clone();
                 found.push(ValueSeries { labels, points });
             }
@@ -188,11 +189,14 @@ impl Evaluation<'_> {
         let step = subquery.step.unwrap_or(self.options.subquery_step);
         let inner = windows.ends.inner(windows.range, windows.offset, step);
         let mut points = SeriesPoints::default();
-        self.vector(&subquery.inner, &inner, &mut |strand| {
-            let labels = strand.labels.clone();
-            let _held = self.meter.charge(strand.samples(), strand.bytes())?;
-            strand.into_points(&inner, &mut points);
-            sink(labels, &points)
+        let is_inner = self.meter.is_inner();
+        self.meter.with_inner(true, || {
+            self.vector(&subquery.inner, &inner, &mut |strand| {
+                let labels = strand.labels.clone();
+                let _held = self.meter.charge(strand.samples(), strand.bytes())?;
+                strand.into_points(&inner, &mut points);
+                self.meter.with_inner(is_inner, || sink(labels, &points))
+            })
         })
     }
 
@@ -228,6 +232,9 @@ impl Evaluation<'_> {
             if low == high && histogram_low == histogram_high {
                 continue;
             }
+            let sizes = histograms[histogram_low..histogram_high].iter();
+            let sizes = sizes.map(|(_, histogram)| histogram.samples());
+            self.meter.count(high - low + sizes.sum::<usize>());
             let window = Window {
                 times: &times[low..high],
                 values: &values[low..high],

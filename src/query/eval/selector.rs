@@ -48,6 +48,8 @@ impl Evaluation<'_> {
                 };
                 strand.put(grid.steps, step, value);
             }
+            let given = strand.samples() * (grid.steps / looked_at.steps.max(1));
+            self.meter.count(given);
             if looked_at.steps < grid.steps {
                 super::invariant::repeat(&mut strand, grid.steps);
             }

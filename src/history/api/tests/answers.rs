@@ -170,6 +170,9 @@ async fn what_is_left_out_or_doubtful_is_said() {
     assert!(text.contains(info), "{text}");
     let (_, text) = rig.text("query?query=up&time=2&stats=1").await;
     let answer: Value = serde_json::from_str(&text).unwrap();
+    let samples = &answer["data"]["stats"]["samples"];
+    assert_eq!(samples["totalQueryableSamples"], 2, "{text}");
+    assert!(samples["peakSamples"].as_u64().unwrap() >= 1, "{text}");
     let timings = &answer["data"]["stats"]["timings"];
     assert!(timings["execTotalTime"].as_f64().unwrap() > 0.0, "{text}");
 }
