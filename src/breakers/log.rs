@@ -20,12 +20,19 @@ use crate::telemetry::Throttle;
 /// Endpoints whose rejections are remembered before the old ones are let go.
 const REMEMBERED: usize = 1_024;
 
-/// Writes the log. Holds one entry for each endpoint that was rejected within the last
-/// minute or so.
+/// Writes the log.
 #[derive(Debug, Default)]
 pub(super) struct BreakerLog {
-    // Std: the section looks up an entry.
-    rejections: Mutex<HashMap<EndpointId, Throttle>>,
+    // Std: the section finds an entry, or lets the old ones go. Lines are written after it.
+    rejections: Mutex<Rejections>,
+}
+
+/// One entry for each endpoint that was rejected within the last minute or so.
+#[derive(Debug, Default)]
+struct Rejections {
+    of: HashMap<EndpointId, Throttle>,
+    /// How many entries there were when the old ones were last let go.
+    kept: usize,
 }
 
 impl Observer for BreakerLog {
@@ -42,7 +49,7 @@ impl BreakerLog {
     fn transition(&self, endpoint: &EndpointId, transition: &Transition) {
         let mut rejections = None;
         if transition.to.is_closed() {
-            let known = self.lock().remove(endpoint);
+            let known = self.lock().of.remove(endpoint);
             rejections = known.and_then(|known| known.rest());
         }
         let (level, message) = wording(transition);
@@ -79,22 +86,10 @@ impl BreakerLog {
     }
 
     fn rejected(&self, endpoint: &EndpointId, rejection: Rejection, now: Instant) {
-        let told = {
-            let mut all = self.lock();
-            if !all.contains_key(endpoint) {
-                if all.len() >= REMEMBERED {
-                    all.retain(|known, throttle| {
-                        let keep = throttle.is_holding(now);
-                        if !keep && let Some(rejections) = throttle.rest() {
-                            tell(known, rejections, None);
-                        }
-                        keep
-                    });
-                }
-                all.insert(endpoint.clone(), Throttle::default());
-            }
-            all.get(endpoint).and_then(|known| known.pass(1, now))
-        };
+        let (told, forgotten) = self.lock().note(endpoint, now);
+        for (endpoint, rejections) in forgotten {
+            tell(&endpoint, rejections, None);
+        }
         if let Some(rejections) = told {
             tell(endpoint, rejections, Some(rejection));
         }
@@ -102,17 +97,41 @@ impl BreakerLog {
 
     /// Logs the rejections that no line has told.
     pub(super) fn tell_rest(&self) {
-        for (endpoint, known) in self.lock().drain() {
+        let all = std::mem::take(&mut *self.lock());
+        for (endpoint, known) in all.of {
             if let Some(rejections) = known.rest() {
                 tell(&endpoint, rejections, None);
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, Throttle>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Rejections> {
         self.rejections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rejections {
+    /// Counts a rejection. Returns how many there are to tell of this endpoint now, and of those
+    /// that are let go.
+    fn note(
+        &mut self,
+        endpoint: &EndpointId,
+        now: Instant,
+    ) -> (Option<u64>, Vec<(EndpointId, u64)>) {
+        let mut forgotten = Vec::new();
+        if !self.of.contains_key(endpoint) {
+            // Only when there are twice as many as last time, since it looks at all of them.
+            if self.of.len() >= REMEMBERED.max(2 * self.kept) {
+                let old = self.of.extract_if(|_, throttle| !throttle.is_holding(now));
+                forgotten.extend(old.filter_map(|(id, known)| Some((id, known.rest()?))));
+                self.kept = self.of.len();
+            }
+            self.of.insert(endpoint.clone(), Throttle::default());
+        }
+        let known = self.of.get(endpoint);
+        (known.and_then(|known| known.pass(1, now)), forgotten)
     }
 }
 
@@ -152,4 +171,40 @@ fn wording(transition: &Transition) -> (Level, &'static str) {
 /// Rounds to the thousandth; more digits would only make the line longer.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn endpoints_that_were_rejected_long_ago_are_let_go_and_told() {
+        let (mut rejections, start) = (Rejections::default(), Instant::now());
+        let id = |n: usize| EndpointId::new("otlp_http", &format!("http://{n}"));
+        for n in 0..REMEMBERED {
+            assert_eq!(rejections.note(&id(n), start), (Some(1), Vec::new()));
+        }
+        assert_eq!(rejections.note(&id(0), start), (None, Vec::new()));
+        let later = start + Duration::from_secs(61);
+        let (told, forgotten) = rejections.note(&id(REMEMBERED), later);
+        assert_eq!((told, forgotten), (Some(1), vec![(id(0), 1)]));
+        assert_eq!(rejections.of.len(), 1);
+    }
+
+    #[test]
+    fn endpoints_that_are_all_rejected_now_are_looked_at_twice_each() {
+        let (mut rejections, now) = (Rejections::default(), Instant::now());
+        let mut sweeps = Vec::new();
+        for n in 0..8 * REMEMBERED {
+            let id = EndpointId::new("otlp_http", &format!("http://{n}"));
+            let before = rejections.kept;
+            rejections.note(&id, now);
+            if rejections.kept != before {
+                sweeps.push(rejections.kept / REMEMBERED);
+            }
+        }
+        assert_eq!(sweeps, [1, 2, 4]);
+    }
 }

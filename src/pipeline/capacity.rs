@@ -124,6 +124,10 @@ impl Capacity {
         let within = |taken: Taken, parts: u64| {
             taken.requests <= self.bounds.requests / parts
                 && taken.bytes <= self.bounds.bytes / parts
+                && self
+                    .bounds
+                    .items
+                    .is_none_or(|items| taken.items <= items / parts)
         };
         own.requests <= 1 || within(state.all, 4) || within(own, parts)
     }
@@ -412,5 +416,30 @@ mod tests {
         let _few: Vec<CapacitySlot> = (0..5).map_while(|_| capacity.try_reserve(two, 1)).collect();
         assert!(!capacity.is_calm(one));
         assert!(capacity.is_calm(two));
+    }
+
+    #[test]
+    fn whichever_bound_is_a_quarter_taken_ends_the_calm() {
+        let f = |requests, bytes, items, expected| {
+            let capacity = capacity(100, 1000, Some(200));
+            let only = capacity.share();
+            let _one = capacity.try_reserve(only, 0).unwrap();
+            let slots: Vec<CapacitySlot> = (1..requests)
+                .map_while(|_| capacity.try_reserve(only, 0))
+                .collect();
+            let mut last = capacity.try_reserve(only, bytes).unwrap();
+            last.settle(bytes, items);
+            assert_eq!(
+                capacity.is_calm(only),
+                expected,
+                "{requests} {bytes} {items}"
+            );
+            drop(slots);
+        };
+        f(2, 0, 0, true);
+        f(24, 250, 50, true);
+        f(25, 0, 0, false);
+        f(2, 251, 0, false);
+        f(2, 0, 51, false);
     }
 }

@@ -54,9 +54,9 @@ pub(super) trait Accept {
     fn refuse(&self, connection: Self::Connection);
 }
 
-/// Accepts connections, at most `share` at a time, and spawns `serve` for each until `stop`. Then it closes the listening
-/// socket, waits for the connections to end, and aborts those that outlive the grace. When it
-/// returns, none is left.
+/// Accepts connections, at most `share` at a time, and spawns `serve` for each until `stop`. Then
+/// it closes the listening socket, waits for the connections to end, and aborts those that
+/// outlive the grace. When it returns, none is left.
 pub(super) async fn run<A, S, F>(
     mut acceptor: A,
     limits: AcceptLimits,
@@ -88,6 +88,7 @@ pub(super) async fn run<A, S, F>(
         match accepted {
             Ok(connection) => {
                 pause = PAUSE.0;
+                tell_rest(&failures, metrics);
                 if seats.len() >= limit.most {
                     if let Some(refusals) = &mut refusals {
                         refusals.note(metrics);
@@ -120,12 +121,17 @@ pub(super) async fn run<A, S, F>(
         }
     }
     drop(acceptor);
+    tell_rest(&failures, metrics);
+    if timeout(limits.grace, seats.all_left()).await.is_err() {
+        seats.clear().await;
+    }
+}
+
+/// Logs the failures that no line has told, if there are any.
+fn tell_rest(failures: &Throttle, metrics: &Metrics) {
     if let Some(failures) = failures.rest() {
         let listener = metrics.listener();
         tracing::warn!(listener, failures, "connections couldn't be accepted");
-    }
-    if timeout(limits.grace, seats.all_left()).await.is_err() {
-        seats.clear().await;
     }
 }
 
@@ -178,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::component::{ComponentState, Health, Subject};
+    use crate::log_capture::LogCapture;
     use crate::telemetry::{Telemetry, TelemetrySettings};
 
     /// A source of these results, which then waits for ever.
@@ -217,6 +224,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn running_out_of_descriptors_delays_and_is_counted() {
+        let (log, _capturing) = LogCapture::begin();
         let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
         let metrics = Metrics::new(&telemetry, "test");
         let stop = CancellationToken::new();
@@ -235,6 +243,16 @@ mod tests {
             &metrics,
             &stop,
             |connection, _| {
+                let told: Vec<_> = log.lines();
+                let told = told
+                    .iter()
+                    .map(|line| line["failures"].as_u64())
+                    .collect::<Vec<_>>();
+                assert_eq!(
+                    told,
+                    [Some(1), Some(9)],
+                    "at the first, and when it is over"
+                );
                 *served.lock().unwrap() = Some((connection, started.elapsed()));
                 stop.cancel();
                 async {}

@@ -10,8 +10,9 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Lets one line a minute through, and adds up what the lines in between would have told.
 ///
-/// The line that is let through tells the sum. What comes after the last line of all is told by
-/// the owner, with [`Throttle::rest`]: when the trouble is over, and when the owner ends.
+/// The line that is let through tells the sum of everything since the line before, however long ago
+/// that was. What comes after the last line is told by the owner, with [`Throttle::rest`]: as soon
+/// as the owner knows that the trouble is over, and at the latest when the owner ends.
 #[derive(Debug, Default)]
 pub struct Throttle {
     // Std: the section adds a number.

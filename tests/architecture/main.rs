@@ -59,6 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "descriptors",
             "exposition",
             "lane",
+            "log_capture",
             "net",
             "settings",
             "telemetry",

@@ -1,7 +1,9 @@
-//! Sends a batch as a gRPC call. All calls of a signal share one HTTP/2 connection. It is made at
+//! Sends a batch as a gRPC call. The calls of a signal share an HTTP/2 connection. It is made at
 //! the first call; after a failure the next call resolves the name again and makes a new one.
+//! Calls that begin while there is none make one each, and the last of these stays.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ pub(super) struct Grpc {
     /// The connection for the next call; `None` before the first and after a failure. A std
     /// mutex, since it is only locked to clone.
     connection: Mutex<Option<GrpcConnection>>,
+    /// How many connections were made.
+    made: AtomicU64,
     floods: Arc<Floods>,
     partial: partial::AnswerLog,
     secrets: Secrets,
@@ -86,6 +90,8 @@ pub(super) struct Grpc {
 /// A connection, and what the peer may send on it.
 #[derive(Clone)]
 struct GrpcConnection {
+    /// No other connection of the exporter has it.
+    number: u64,
     requests: SendRequest<BodyChunks>,
     quota: Quota,
 }
@@ -115,6 +121,7 @@ impl Grpc {
             uris,
             headers,
             connection: Mutex::new(None),
+            made: AtomicU64::new(0),
             floods: Arc::new(floods),
             partial,
             secrets,
@@ -124,15 +131,30 @@ impl Grpc {
     async fn call(&self, batch: &Batch) -> Result<Delivered, ExportError> {
         let request = self.request(batch)?;
         let begun = Instant::now();
+        let connection = self.connection().await?;
+        let hung_up = DisconnectOnDrop(self, connection.number);
+        let outcome = self.exchange(connection, request, begun).await;
+        std::mem::forget(hung_up);
+        outcome
+    }
+
+    /// Sends the request, and reads the answer to its end.
+    async fn exchange(
+        &self,
+        connection: GrpcConnection,
+        request: Request<BodyChunks>,
+        begun: Instant,
+    ) -> Result<Delivered, ExportError> {
         let GrpcConnection {
+            number,
             mut requests,
             quota,
-        } = self.connection().await?;
+        } = connection;
         quota.allow(ANSWER_QUOTA);
         let response = match requests.send_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.disconnect();
+                self.disconnect(number);
                 return Err(answer::transport(&error));
             }
         };
@@ -145,7 +167,7 @@ impl Grpc {
         let mut read = body::read(body, LONGEST_ANSWER, deadline).await;
         let whole = matches!(read.end, BodyEnd::Complete);
         if !whole {
-            self.disconnect();
+            self.disconnect(number);
         }
         let answer = GrpcAnswer {
             status: head.status,
@@ -251,7 +273,11 @@ impl Grpc {
             .handshake(TokioIo::new(metered))
             .await
             .map_err(|error| answer::transport(&error))?;
-        let connection = GrpcConnection { requests, quota };
+        let connection = GrpcConnection {
+            number: self.made.fetch_add(1, Ordering::Relaxed),
+            requests,
+            quota,
+        };
         let (driver, quota) = (streams.of(driver), connection.quota.clone());
         let floods = Arc::clone(&self.floods);
         // The task ends when the last handle of the connection is dropped, or with the
@@ -266,8 +292,10 @@ impl Grpc {
         Ok(connection)
     }
 
-    fn disconnect(&self) {
-        *self.slot() = None;
+    /// Lets no later call use the connection with this number. Another that has been made since
+    /// stays.
+    fn disconnect(&self, number: u64) {
+        self.slot().take_if(|present| present.number == number);
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<GrpcConnection>> {
@@ -277,13 +305,13 @@ impl Grpc {
     }
 }
 
-/// Drops the connection from the slot when a call is cancelled before its answer, so that the
+/// Drops the connection with this number from the slot when a call is cancelled before its answer, so that the
 /// next call makes a new one: this peer may hang. Other calls that run on it go on.
-struct DisconnectOnDrop<'a>(&'a Grpc);
+struct DisconnectOnDrop<'a>(&'a Grpc, u64);
 
 impl Drop for DisconnectOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.disconnect();
+        self.0.disconnect(self.1);
     }
 }
 
@@ -294,16 +322,14 @@ impl Exporter for Grpc {
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Delivered, ExportError>> {
         Box::pin(async move {
-            let hung_up = DisconnectOnDrop(self);
             let outcome = self.call(batch).await;
-            std::mem::forget(hung_up);
             // Some errors quote the peer, such as that of a connection which HTTP/2 ends.
             outcome.map_err(|error| self.secrets.redacted(error))
         })
     }
 
     fn shutdown(&mut self) -> BoxFuture<'_, ()> {
-        self.disconnect();
+        *self.slot() = None;
         Box::pin(std::future::ready(()))
     }
 }

@@ -27,11 +27,13 @@
 //! peer rejects in a partial success are counted in the ledger and logged once a minute. A
 //! request is sent again only if no answer to it had begun, or if the answer asks for that. An
 //! HTTP status of 2xx is a success even if the body breaks off; but an HTML page, a passing
-//! redirect or a 511 comes from something before the peer, and the request is retried. A gRPC answer that ends without a
-//! status is dropped with the reason `unconfirmed`. At most 64 KiB of an answer are kept; a gRPC
-//! answer is read up to 16 MiB, since its status comes last. The HTTP exporter uses the proxies
-//! of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC exporter asks the proxy of
-//! `HTTPS_PROXY` for a tunnel, except to loopback and the hosts in `NO_PROXY`.
+//! redirect or a 511 comes from something before the peer, and the request is retried. A gRPC
+//! answer that ends without a status is dropped with the reason `unconfirmed`. At most 64 KiB of
+//! an answer are kept; a gRPC answer is read up to 16 MiB, since its status comes last.
+//!
+//! The HTTP exporter uses the proxies of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; the gRPC
+//! exporter asks the proxy of `HTTPS_PROXY` for a tunnel, except to loopback and the hosts in
+//! `NO_PROXY`.
 //!
 //! The addresses of a name are tried in parallel: each starts 250 ms after the one before, or at
 //! once if that has failed. If lookup, connection and TLS together take longer than 0.9 of the

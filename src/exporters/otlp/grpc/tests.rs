@@ -143,3 +143,21 @@ async fn a_flood_after_an_answer_ends_the_connection_and_costs_no_call() {
     let outcome = flooded("PING", answer, frame(6, 0, 0, &[0; 8])).await;
     assert_eq!(outcome.unwrap(), Delivered::default());
 }
+
+#[tokio::test]
+async fn a_late_failure_leaves_the_connection_that_was_made_since() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let exporter = exporter(listener.local_addr().unwrap().port(), &telemetry());
+    let _peer = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            open.push(listener.accept().await.unwrap());
+        }
+    });
+    let first = exporter.connection().await.unwrap().number;
+    exporter.disconnect(first);
+    let second = exporter.connection().await.unwrap().number;
+    exporter.disconnect(first);
+    let present = exporter.slot().as_ref().map(|present| present.number);
+    assert_eq!(present, Some(second));
+}
