@@ -1,5 +1,5 @@
 //! Clients of Prometheus that are pointed at an agent, with nothing special configured: promtool,
-//! vmalert, and the requests that Grafana's data source sends. The same requests go to a real
+//! vmalert, the Python package `prometheus-api-client`, and the requests that Grafana's data source sends. The same requests go to a real
 //! Prometheus that holds the same points.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -297,6 +297,22 @@ async fn vmalert_evaluates_rules_over_the_history_of_an_agent() {
         assert_eq!(rule["lastSamples"], samples, "{rule}");
         assert_eq!(rule["state"], state, "{rule}");
     }
+    scene.agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_python_client_reads_the_history_of_an_agent() {
+    let Some(program) = peers::find("prometheus-api-client-python") else {
+        return;
+    };
+    let scene = Scene::start().await;
+    let (url, last) = (scene.url(), scene.last.to_string());
+    let mut python = Command::new(program);
+    python.args(["-c", include_str!("query_clients/client.py"), &url, &last]);
+    let run = tokio::task::spawn_blocking(move || python.output());
+    let output = run.await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     scene.agent.stop().await;
 }
 
