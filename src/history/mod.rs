@@ -9,6 +9,7 @@
 
 mod aggregated;
 mod api;
+mod sending;
 mod source;
 mod stats;
 

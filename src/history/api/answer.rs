@@ -4,6 +4,7 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 
+use super::super::sending::AnswerMaker;
 use super::numbers;
 use crate::exposition::Chunks;
 use crate::query::{LabelSet, NativeHistogram, PointValue, QueryValue, ValueSeries};
@@ -127,30 +128,6 @@ impl AnswerPieces {
         }
     }
 
-    /// Whether all of it has been made.
-    pub(super) fn is_done(&self) -> bool {
-        self.chunks.is_none()
-    }
-
-    /// The next piece; `None` at the end.
-    pub(super) fn next_piece(&mut self) -> Option<Bytes> {
-        loop {
-            let mut text = self.chunks.as_mut()?.room();
-            text.clear();
-            text.append(&mut self.head);
-            let done = self.write(&mut text);
-            if done {
-                text.append(&mut self.tail);
-                return Some(self.chunks.take()?.finish(text));
-            }
-            let piece = self.chunks.as_mut()?.push(text);
-            // Empty while the compressor holds it back.
-            if !piece.is_empty() {
-                return Some(piece);
-            }
-        }
-    }
-
     /// Writes items until the piece is full; true if that were all.
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
         let comma = |begun: &mut bool, out: &mut Vec<u8>| {
@@ -197,6 +174,30 @@ impl AnswerPieces {
             }
         }
         false
+    }
+}
+
+impl AnswerMaker for AnswerPieces {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        loop {
+            let mut text = self.chunks.as_mut()?.room();
+            text.clear();
+            text.append(&mut self.head);
+            let done = self.write(&mut text);
+            if done {
+                text.append(&mut self.tail);
+                return Some(self.chunks.take()?.finish(text));
+            }
+            let piece = self.chunks.as_mut()?.push(text);
+            // Empty while the compressor holds it back.
+            if !piece.is_empty() {
+                return Some(piece);
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.chunks.is_none()
     }
 }
 

@@ -48,7 +48,6 @@ mod numbers;
 mod places;
 mod question;
 mod refusal;
-mod sending;
 mod times;
 
 #[cfg(test)]
@@ -67,10 +66,11 @@ use self::answer::AnswerPieces;
 use self::endpoint::QueryEndpoint;
 use self::form::QueryForm;
 use self::metrics::{QueryMetrics, QueryRejection};
-use self::places::QueryPlaces;
+use self::places::{QueryPlace, QueryPlaces};
 use self::question::ApiQuestion;
 use self::refusal::{ApiRefusal, RefusalKind};
-use crate::component::{Body, Handler, Response, Route, full_body};
+use super::sending::{self, AnswerMaker as _, SendingEnd};
+use crate::component::{Body, Handler, Response, Route};
 use crate::exposition::Accepted;
 use crate::query::QueryLimits;
 use crate::telemetry::Telemetry;
@@ -175,14 +175,9 @@ impl QueryApi {
         };
         let (place, made) = self.places.run(place, deadline, work).await;
         let (first, pieces) = made.inspect_err(|refusal| self.count(refusal))?;
-        let body = if pieces.is_done() {
-            full_body(first)
-        } else {
-            let deadline = Instant::now() + self.settings.timeout;
-            let with = (&self.places, &self.metrics);
-            sending::body(first, pieces, place, with, deadline)
-        };
-        Ok(json(body, gzip))
+        let with = (&self.places, &self.metrics);
+        let deadline = Instant::now() + self.settings.timeout;
+        Ok(json(body(first, (pieces, place), with, deadline), gzip))
     }
 
     /// Counts a query that ran into a bound.
@@ -193,6 +188,21 @@ impl QueryApi {
             _ => {}
         }
     }
+}
+
+/// The body of an answer. Whoever doesn't take it until the deadline is cut off, and counted.
+fn body(
+    first: Bytes,
+    rest: (AnswerPieces, QueryPlace),
+    (places, metrics): (&QueryPlaces, &QueryMetrics),
+    deadline: Instant,
+) -> Body {
+    let metrics = metrics.clone();
+    let ended = move |end| match end {
+        SendingEnd::Whole => {}
+        SendingEnd::CutOff => metrics.rejected(QueryRejection::SlowClient),
+    };
+    sending::body(first, rest, places.lane(), deadline, ended)
 }
 
 fn json(body: Body, gzip: bool) -> Response {

@@ -92,6 +92,11 @@ impl QueryPlaces {
         self.lane.run(work).await
     }
 
+    /// The threads of those that hold a place.
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
     fn stage(&self, stage: QueryStage) -> StageGuard {
         self.metrics.entered(stage);
         StageGuard(self.metrics.clone(), stage)

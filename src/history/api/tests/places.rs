@@ -107,7 +107,7 @@ async fn an_answer_that_is_not_taken_gives_its_place_back() {
         let place = places.take(deadline()).await.unwrap();
         let mut pieces = long();
         let first = pieces.next_piece().unwrap();
-        let mut body = sending::body(first, pieces, place, (&places, &metrics), deadline());
+        let mut body = body(first, (pieces, place), (&places, &metrics), deadline());
         for _ in 0..taken {
             body.frame().await.unwrap().unwrap();
         }
@@ -135,7 +135,7 @@ async fn an_answer_that_is_dropped_gives_its_place_back() {
     let place = places.take(deadline).await.unwrap();
     let mut pieces = long();
     let first = pieces.next_piece().unwrap();
-    let mut body = sending::body(first, pieces, place, (&places, &metrics), deadline);
+    let mut body = body(first, (pieces, place), (&places, &metrics), deadline);
     body.frame().await.unwrap().unwrap();
     body.frame().await.unwrap().unwrap();
     drop(body);
