@@ -8,6 +8,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -55,6 +56,29 @@ impl Lane {
             None => std::future::pending().await,
         }
     }
+
+    /// As [`run`](Self::run), for work that asks now and then whether to go on: until this
+    /// future is dropped, and with it what would become of the work.
+    pub async fn run_while_awaited<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn FnMut() -> bool) -> T + Send + 'static,
+    ) -> T {
+        let awaited = Awaited(Arc::new(AtomicBool::new(true)));
+        let asked = Arc::clone(&awaited.0);
+        let work = move || work(&mut || asked.load(Ordering::Relaxed));
+        let value = self.run(work).await;
+        drop(awaited);
+        value
+    }
+}
+
+/// True until this is dropped.
+struct Awaited(Arc<AtomicBool>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +118,28 @@ mod tests {
             task.await.unwrap();
         }
         assert!(running.lock().unwrap().1 <= 2);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_any_more_is_told() {
+        let lane = Lane::new(1);
+        let (begun, begins) = mpsc::channel();
+        let task = {
+            let lane = lane.clone();
+            tokio::spawn(async move {
+                let work = move |proceed: &mut dyn FnMut() -> bool| {
+                    begun.send(proceed()).unwrap();
+                    while proceed() {
+                        std::thread::yield_now();
+                    }
+                };
+                lane.run_while_awaited(work).await;
+            })
+        };
+        let begins = tokio::task::spawn_blocking(move || begins.recv());
+        assert!(begins.await.unwrap().unwrap());
+        task.abort();
+        assert_eq!(lane.run(|| 7).await, 7, "its thread is free again");
     }
 
     #[tokio::test]

@@ -68,7 +68,8 @@ pub use source::{
 pub use strand::PointValue;
 
 /// Reads selectors without a range and without modifiers, as `match[]` has them. All of them
-/// together may have the regular expressions of one query.
+/// together may have the regular expressions of one query. Of `texts` none is taken behind the
+/// first that is wrong.
 ///
 /// # Errors
 /// Text that isn't such a selector is [`QueryErrorKind::BadData`].

@@ -23,36 +23,32 @@
 //! Wrong parameters get a 400 that says what is right, and what would touch too much a 422 that
 //! names the bound: 20,000 series, 115,200,000 points, 2,097,152 values of one group. Nothing is
 //! cut off silently. Four requests are answered at a time, within 30 s; who finds no place in
-//! that time gets a 503.
+//! that time gets a 503. Who then takes longer than 30 s for the page loses the connection.
 //!
 //! Metrics:
 //!
 //! - `foghorn_aggregated_requests_total{outcome}`: `answered`, `bad_request`, `max_series`,
-//!   `max_points`, `max_held`, `timeout`, `busy`
+//!   `max_points`, `max_held`, `timeout`, `busy`, `slow_client`
 
 mod page;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Request, StatusCode};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::page::{AggregatedPage, collect};
-use self::parameters::AggregatedParameters;
+use self::parameters::{AggregatedParameters, WrongParameter};
+use super::sending::{self, AnswerMaker as _, SendingEnd};
 use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
 use crate::exposition::Accepted;
 use crate::lane::Lane;
@@ -66,7 +62,8 @@ const PLACES: usize = 4;
 /// Pages that are computed at a time. More would take processors from the pipeline.
 const THREADS: usize = 1;
 
-/// How long a request waits for a place, and then for its page.
+/// How long a request waits for a place, and then for its page; and again how long that may take
+/// to be sent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The page, for the agent's own listener.
@@ -78,7 +75,8 @@ fn page_of(shelf: &Shelf, telemetry: &Telemetry) -> Arc<dyn Handler> {
     let answers = Arc::new(Answers {
         shelf: shelf.clone(),
         places: Arc::new(Semaphore::new(PLACES)),
-        lane: Lane::new(THREADS),
+        computing: Lane::new(THREADS),
+        sending: Lane::new(THREADS),
         requests: telemetry
             .meter("foghorn.history")
             .u64_counter("foghorn_aggregated_requests_total")
@@ -94,20 +92,25 @@ fn page_of(shelf: &Shelf, telemetry: &Telemetry) -> Arc<dyn Handler> {
 struct Answers {
     shelf: Shelf,
     places: Arc<Semaphore>,
-    lane: Lane,
+    computing: Lane,
+    /// For the pieces of pages, which don't wait until the page of somebody else is computed.
+    sending: Lane,
     requests: Counter<u64>,
+}
+
+/// Why there is no page.
+enum PageRefusal {
+    Wrong(WrongParameter),
+    Stopped(AggregationStop),
 }
 
 impl Answers {
     async fn answer(&self, request: &Request<Bytes>) -> Response {
         let accepted = Accepted::from_headers(request.headers());
         let query = request.uri().query().unwrap_or_default();
-        let parameters = match AggregatedParameters::parse(query) {
+        let parameters = match AggregatedParameters::read(query) {
             Ok(parameters) => parameters,
-            Err(wrong) => {
-                self.count("bad_request");
-                return text(StatusCode::BAD_REQUEST, format!("{wrong}\n"));
-            }
+            Err(wrong) => return self.refuse(&wrong),
         };
         // The semaphore is never closed.
         let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned());
@@ -117,15 +120,13 @@ impl Answers {
         };
         let computed = timeout(PATIENCE, self.compute(parameters, accepted)).await;
         match computed {
-            Ok(Ok((page, first))) => {
-                self.count("answered");
-                self.send(page, first, accepted, place)
-            }
-            Ok(Err(AggregationStop::GivenUp)) | Err(_) => {
+            Ok(Ok((page, first))) => self.send(page, first, accepted, place),
+            Ok(Err(PageRefusal::Wrong(wrong))) => self.refuse(&wrong),
+            Ok(Err(PageRefusal::Stopped(AggregationStop::GivenUp))) | Err(_) => {
                 self.count("timeout");
                 unavailable("this takes too long: select fewer series or a shorter window\n")
             }
-            Ok(Err(stop)) => {
+            Ok(Err(PageRefusal::Stopped(stop))) => {
                 self.count(stop.reason());
                 let refusal = format!("the page would need {stop}\n");
                 text(StatusCode::UNPROCESSABLE_ENTITY, refusal)
@@ -138,45 +139,38 @@ impl Answers {
         &self,
         parameters: AggregatedParameters,
         accepted: Accepted,
-    ) -> Result<(AggregatedPage, Option<Bytes>), AggregationStop> {
+    ) -> Result<(AggregatedPage, Bytes), PageRefusal> {
         let shelf = self.shelf.clone();
-        let waited_for = WaitedFor::default();
-        let given_up = Arc::clone(&waited_for.0);
-        let work = move || {
+        let work = move |proceed: &mut dyn FnMut() -> bool| {
+            let series = parameters.series().map_err(PageRefusal::Wrong)?;
             let to = SystemTime::now().duration_since(UNIX_EPOCH);
             let to = i64::try_from(to.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
-            let mut proceed = || !given_up.load(Ordering::Relaxed);
-            let families = collect(&shelf, &parameters, to, &mut proceed)?;
+            let families = collect(&shelf, (&parameters, &series), to, proceed)
+                .map_err(PageRefusal::Stopped)?;
             let mut page = AggregatedPage::new(families, parameters.window, accepted);
-            let first = page.next_piece();
+            let first = page.next_piece().unwrap_or_default();
             Ok((page, first))
         };
-        let computed = self.lane.run(work).await;
-        drop(waited_for);
-        computed
+        self.computing.run_while_awaited(work).await
     }
 
     /// Sends a page, of which each piece is made only when it is needed: a client that reads
-    /// slowly occupies no thread.
+    /// slowly occupies no thread, and its place for [`PATIENCE`] at most.
     fn send(
         &self,
         page: AggregatedPage,
-        first: Option<Bytes>,
+        first: Bytes,
         accepted: Accepted,
         place: OwnedSemaphorePermit,
     ) -> Response {
-        let lane = self.lane.clone();
-        let rest = stream::unfold((page, first, place), move |(mut page, first, place)| {
-            let lane = lane.clone();
-            async move {
-                if let Some(first) = first {
-                    return Some((Ok(Frame::data(first)), (page, None, place)));
-                }
-                let (piece, page) = lane.run(move || (page.next_piece(), page)).await;
-                Some((Ok::<_, io::Error>(Frame::data(piece?)), (page, None, place)))
-            }
-        });
-        let mut response = Response::new(BodyExt::boxed(StreamBody::new(rest)));
+        let requests = self.requests.clone();
+        let ended = move |end| match end {
+            SendingEnd::Whole => count(&requests, "answered"),
+            SendingEnd::CutOff => count(&requests, "slow_client"),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let body = sending::body(first, (page, place), &self.sending, deadline, ended);
+        let mut response = Response::new(body);
         let headers = response.headers_mut();
         let content_type = HeaderValue::from_static(accepted.format.content_type());
         headers.insert(CONTENT_TYPE, content_type);
@@ -187,19 +181,18 @@ impl Answers {
         response
     }
 
+    fn refuse(&self, wrong: &WrongParameter) -> Response {
+        self.count("bad_request");
+        text(StatusCode::BAD_REQUEST, format!("{wrong}\n"))
+    }
+
     fn count(&self, outcome: &'static str) {
-        self.requests.add(1, &[KeyValue::new("outcome", outcome)]);
+        count(&self.requests, outcome);
     }
 }
 
-/// Tells the thread that computes a page when nobody waits for it any more.
-#[derive(Default)]
-struct WaitedFor(Arc<AtomicBool>);
-
-impl Drop for WaitedFor {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+fn count(requests: &Counter<u64>, outcome: &'static str) {
+    requests.add(1, &[KeyValue::new("outcome", outcome)]);
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {

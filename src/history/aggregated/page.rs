@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::super::sending::AnswerMaker;
 use super::parameters::AggregatedParameters;
 use crate::exposition::{Accepted, Descriptor, Encoder, Kind, Labels, PageWriter, Series};
 use crate::window::aggregation::{
     AggregationGroups, AggregationLimits, AggregationPlan, AggregationStop, ResultTypes,
     WindowLength,
 };
-use crate::window::{LabelTexts, Shelf};
+use crate::window::{LabelTexts, Matcher, Shelf};
 
 /// The families of a page by their names, sorted.
 pub(super) type AggregatedFamilies = BTreeMap<Arc<str>, AggregatedFamily>;
@@ -24,10 +25,11 @@ pub(super) struct AggregatedFamily {
     rows: BTreeMap<LabelTexts, Vec<(Arc<str>, f64)>>,
 }
 
-/// Computes what the parameters ask for, as of that many milliseconds since the Unix epoch.
+/// Computes what the parameters ask for of the series, of those that are configured if there are
+/// none, as of that many milliseconds since the Unix epoch.
 pub(super) fn collect(
     shelf: &Shelf,
-    parameters: &AggregatedParameters,
+    (parameters, series): (&AggregatedParameters, &[Vec<Matcher>]),
     to: i64,
     proceed: &mut dyn FnMut() -> bool,
 ) -> Result<AggregatedFamilies, AggregationStop> {
@@ -35,7 +37,7 @@ pub(super) fn collect(
     let window = (to.saturating_sub(parameters.window.millis()), to);
     let coverage: Arc<str> = "coverage".into();
     let mut families = AggregatedFamilies::new();
-    for plan in plans(shelf, parameters) {
+    for plan in plans(shelf, parameters, series) {
         let stores = shelf.all().into_iter().map(|(_, store)| store).collect();
         let types = ResultTypes::Apart;
         let groups = AggregationGroups::find(stores, &plan, types, &limits, proceed)?;
@@ -61,7 +63,11 @@ pub(super) fn collect(
 }
 
 /// The plans of the configuration, changed by what the parameters say.
-fn plans(shelf: &Shelf, parameters: &AggregatedParameters) -> Vec<AggregationPlan> {
+fn plans(
+    shelf: &Shelf,
+    parameters: &AggregatedParameters,
+    series: &[Vec<Matcher>],
+) -> Vec<AggregationPlan> {
     let mut plans: Vec<AggregationPlan> = shelf
         .plans()
         .iter()
@@ -70,13 +76,13 @@ fn plans(shelf: &Shelf, parameters: &AggregatedParameters) -> Vec<AggregationPla
     if plans.is_empty() {
         plans.push(AggregationPlan::default());
     }
-    if !parameters.series.is_empty() {
+    if !series.is_empty() {
         // The plans differ in what is selected, which the request says itself.
         plans.truncate(1);
     }
     for plan in &mut plans {
-        if !parameters.series.is_empty() {
-            plan.series.clone_from(&parameters.series);
+        if !series.is_empty() {
+            plan.series = series.to_vec();
         }
         if !parameters.group_by.is_empty() {
             plan.group_by.clone_from(&parameters.group_by);
@@ -119,9 +125,10 @@ impl AggregatedPage {
             )),
         }
     }
+}
 
-    /// The next piece; `None` at the end.
-    pub(super) fn next_piece(&mut self) -> Option<Bytes> {
+impl AnswerMaker for AggregatedPage {
+    fn next_piece(&mut self) -> Option<Bytes> {
         let writer = self.writer.as_mut()?;
         loop {
             let encoder = writer.encoder();
@@ -152,6 +159,10 @@ impl AggregatedPage {
             }
         }
         Some(self.writer.take()?.finish())
+    }
+
+    fn is_done(&self) -> bool {
+        self.writer.is_none()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::query::{LabelMatcher, MatchKind, QueryLimits, parse_selector};
+use crate::query::{LabelMatcher, MatchKind, QueryLimits, parse_selectors};
 use crate::window::aggregation::{StatChoice, WindowLength};
 use crate::window::{MatchOperator, Matcher, MatcherError};
 
@@ -16,7 +16,8 @@ const MOST: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct AggregatedParameters {
     pub(super) window: WindowLength,
-    pub(super) series: Vec<Vec<Matcher>>,
+    /// Texts, which [`series`](Self::series) reads.
+    pub(super) selectors: Vec<String>,
     pub(super) group_by: Vec<String>,
     pub(super) stats: Vec<StatChoice>,
 }
@@ -27,10 +28,10 @@ pub(super) struct AggregatedParameters {
 pub(super) struct WrongParameter(String);
 
 impl AggregatedParameters {
-    /// Reads the query of a URL.
-    pub(super) fn parse(query: &str) -> Result<Self, WrongParameter> {
+    /// Reads the query of a URL, but for its selectors.
+    pub(super) fn read(query: &str) -> Result<Self, WrongParameter> {
         let mut window = None;
-        let (mut series, mut group_by, mut stats) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut selectors, mut group_by, mut stats) = (Vec::new(), Vec::new(), Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let wrong = |why: &dyn Display| WrongParameter(format!("{name} {value:?}: {why}"));
             match &*name {
@@ -40,12 +41,7 @@ impl AggregatedParameters {
                         return Err(WrongParameter("window is there twice".to_owned()));
                     }
                 }
-                "match" => {
-                    let matchers = parse_selector(&value, &QueryLimits::default())
-                        .map_err(|error| wrong(&error))?;
-                    let matchers: Result<_, _> = matchers.iter().map(condition).collect();
-                    series.push(matchers.map_err(|error| wrong(&error))?);
-                }
+                "match" => selectors.push(value.into_owned()),
                 "group_by" => match &*value {
                     "" => return Err(wrong(&"a label has a name")),
                     "stat" | "window" => {
@@ -67,7 +63,7 @@ impl AggregatedParameters {
                     )));
                 }
             }
-            if [series.len(), group_by.len(), stats.len()]
+            if [selectors.len(), group_by.len(), stats.len()]
                 .iter()
                 .any(|n| *n > MOST)
             {
@@ -82,10 +78,27 @@ impl AggregatedParameters {
         };
         Ok(Self {
             window,
-            series,
+            selectors,
             group_by,
             stats,
         })
+    }
+
+    /// Reads the selectors. All of them together may have the regular expressions of one query,
+    /// and to compile so many takes tens of milliseconds.
+    pub(super) fn series(&self) -> Result<Vec<Vec<Matcher>>, WrongParameter> {
+        let mut read = "";
+        let texts = self.selectors.iter().map(String::as_str);
+        let texts = texts.inspect(|text| read = *text);
+        let sets = parse_selectors(texts, &QueryLimits::default());
+        let wrong =
+            |text: &str, why: &dyn Display| WrongParameter(format!("match {text:?}: {why}"));
+        let sets = sets.map_err(|error| wrong(read, &error))?;
+        let series = sets.iter().zip(&self.selectors).map(|(set, text)| {
+            let conditions: Result<Vec<_>, _> = set.iter().map(condition).collect();
+            conditions.map_err(|error| wrong(text, &error))
+        });
+        series.collect()
     }
 }
 
@@ -106,12 +119,12 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_left_to_the_configuration() {
-        let none = AggregatedParameters::parse("").unwrap();
+        let none = AggregatedParameters::read("").unwrap();
         assert_eq!(none.window.text(), "5m");
-        assert!(none.series.is_empty() && none.group_by.is_empty() && none.stats.is_empty());
+        assert!(none.selectors.is_empty() && none.group_by.is_empty() && none.stats.is_empty());
         let query = "window=24h&match=node_cpu%7Bcpu%3D~%220%7C1%22%7D&match=up&group_by=node_id\
                      &group_by=az&group_by=az&stat=p95&stat=avg&stat=avg";
-        let all = AggregatedParameters::parse(query).unwrap();
+        let all = AggregatedParameters::read(query).unwrap();
         assert_eq!(
             (all.window.text(), all.window.millis()),
             ("24h", 86_400_000)
@@ -119,8 +132,8 @@ mod tests {
         assert_eq!(all.group_by, ["node_id", "az"]);
         let stats: Vec<&str> = all.stats.iter().map(StatChoice::name).collect();
         assert_eq!(stats, ["p95", "avg"]);
-        let conditions: Vec<Vec<(&str, bool)>> = all
-            .series
+        let series = all.series().unwrap();
+        let conditions: Vec<Vec<(&str, bool)>> = series
             .iter()
             .map(|matchers| {
                 matchers
@@ -141,7 +154,7 @@ mod tests {
     #[test]
     fn a_wrong_parameter_is_told_what_is_right() {
         let f = |query: &str, expected: &str| {
-            let wrong = AggregatedParameters::parse(query).unwrap_err();
+            let wrong = AggregatedParameters::read(query).unwrap_err();
             assert_eq!(wrong.to_string(), expected, "{query}");
         };
         f(
@@ -173,11 +186,26 @@ mod tests {
             "%7B%7D",
             "up%7Ba%3D~%22(%22%7D",
         ] {
-            let wrong = AggregatedParameters::parse(&format!("match={selector}")).unwrap_err();
+            let query = format!("match=up&match={selector}&match=down");
+            let wrong = AggregatedParameters::read(&query).unwrap().series();
+            let wrong = wrong.unwrap_err().to_string();
+            assert!(wrong.starts_with("match \""), "{selector}: {wrong}");
             assert!(
-                wrong.to_string().starts_with("match \""),
-                "{selector}: {wrong}"
+                !wrong.contains("\"up\"") && !wrong.contains("down"),
+                "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn the_expressions_of_all_selectors_share_the_room_of_one_query() {
+        let repeats = "match=x{a=~\".{9}\",b=~\".{9}\",c=~\".{9}\"}&";
+        let f = |selectors: usize| {
+            let parameters = AggregatedParameters::read(&repeats.repeat(selectors)).unwrap();
+            parameters.series().map(|series| series.len())
+        };
+        assert_eq!(f(10), Ok(10));
+        let wrong = f(MOST).unwrap_err().to_string();
+        assert!(wrong.contains("too many or too large"), "{wrong}");
     }
 }

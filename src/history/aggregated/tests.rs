@@ -1,8 +1,11 @@
 //! The page as a client sees it.
 
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
+use tokio::time::sleep;
 
 use super::*;
+use crate::telemetry::TelemetrySettings;
 use crate::window::aggregation::{AggregationPlan, StatChoice, metrics_like};
 use crate::window::{STALE, ValueKind, WindowSettings};
 
@@ -26,11 +29,14 @@ fn put(shelf: &Shelf, store: &str, kind: ValueKind, name: &str, labels: &[(&str,
     }
 }
 
+fn request(query: &str) -> Request<Bytes> {
+    let uri = format!("/metrics/aggregated?{query}");
+    Request::builder().uri(uri).body(Bytes::new()).unwrap()
+}
+
 async fn ask(shelf: &Shelf, query: &str) -> (StatusCode, String) {
     let page = page_of(shelf, &Telemetry::off());
-    let uri = format!("/metrics/aggregated?{query}");
-    let request = Request::builder().uri(uri).body(Bytes::new()).unwrap();
-    let response = page.handle(request).await;
+    let response = page.handle(request(query)).await;
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -156,20 +162,27 @@ async fn what_cannot_be_answered_is_refused_with_a_reason() {
     assert_eq!(ask(&shelf, "match=a").await.0, StatusCode::OK);
 }
 
+/// Puts 2,000 series of one point there.
+fn put_many(shelf: &Shelf) {
+    let store = shelf.open("window", &WindowSettings::default());
+    let mut windows = store.lock();
+    windows.advance(0, now());
+    for number in 0..2000 {
+        let number = number.to_string();
+        let id = windows
+            .register("x", ValueKind::Gauge, &[("a", &number)])
+            .unwrap();
+        windows.push(id, now(), 1.0).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_long_page_comes_in_pieces_and_whole() {
     let shelf = Shelf::default();
+    put_many(&shelf);
     {
         let store = shelf.open("window", &WindowSettings::default());
         let mut windows = store.lock();
-        windows.advance(0, now());
-        for number in 0..2000 {
-            let number = number.to_string();
-            let id = windows
-                .register("x", ValueKind::Gauge, &[("a", &number)])
-                .unwrap();
-            windows.push(id, now(), 1.0).unwrap();
-        }
         let id = windows.register("gone", ValueKind::Gauge, &[]).unwrap();
         windows.push(id, now(), f64::from_bits(STALE)).unwrap();
     }
@@ -180,4 +193,34 @@ async fn a_long_page_comes_in_pieces_and_whole() {
         1 + 2 * 2000,
         "what has no number is left out"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_not_taken_gives_its_place_back() {
+    let shelf = Shelf::default();
+    put_many(&shelf);
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
+    let page = page_of(&shelf, &telemetry);
+    let unread = (0..PLACES).map(|_| page.handle(request("stat=avg")));
+    let unread = join_all(unread).await;
+    sleep(Duration::from_secs(1)).await;
+    // Until then another waits, also for its selectors to be read: that is the work of a place.
+    let another = timeout(
+        PATIENCE - Duration::from_secs(2),
+        page.handle(request("match=x{")),
+    );
+    assert!(another.await.is_err());
+    let another = page.handle(request("match=x&group_by=b")).await;
+    assert_eq!(another.status(), StatusCode::OK);
+    for page in unread {
+        assert!(page.into_body().collect().await.is_err(), "it is cut off");
+    }
+    let metrics = telemetry.registry().gather();
+    let metrics = prometheus::TextEncoder::new().encode_to_string(&metrics);
+    let metrics = metrics.unwrap();
+    for (outcome, count) in [("slow_client", PLACES), ("answered", 1)] {
+        let name = "foghorn_aggregated_requests_total";
+        let line = format!("{name}{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
 }
