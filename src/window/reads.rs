@@ -48,11 +48,13 @@ pub struct RingInfo {
     pub newest: Option<i64>,
 }
 
-/// How many points one series has, and from when to when.
+/// Of what metric one series is, how many points it has, and from when to when.
 #[derive(Debug, Clone)]
 pub struct RingExtent {
     /// The metric's name.
     pub name: Arc<str>,
+    /// What its values mean.
+    pub kind: ValueKind,
     /// Readable points.
     pub points: usize,
     /// The time of the oldest.
@@ -132,13 +134,14 @@ impl Windows {
         })
     }
 
-    /// How many points a series has, which takes less than all of [`ring`](Self::ring).
+    /// What a series is but for its labels, which takes less than all of [`ring`](Self::ring).
     #[must_use]
     pub fn ring_extent(&self, id: RingId) -> Option<RingExtent> {
         let identity = self.catalog.identity(id)?;
         let ring = &self.rings[id.slot as usize].ring;
         Some(RingExtent {
             name: Arc::clone(self.catalog.text(identity.name)),
+            kind: identity.kind,
             points: ring.len(),
             oldest: ring.oldest(&self.works.timelines),
             newest: ring.newest(),

@@ -23,4 +23,9 @@ impl SharedWindows {
     pub fn lock(&self) -> MutexGuard<'_, Windows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
 }

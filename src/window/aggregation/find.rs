@@ -3,20 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::catalog::MetricInfo;
 use super::super::id::{LabelTexts, RingId};
-use super::super::matcher::{MatchOperator, Matcher};
 use super::super::point::ValueKind;
 use super::super::shared::SharedWindows;
 use super::super::windows::Windows;
-use super::naming::result_names;
+use super::metrics::{COPIED_AT_ONCE, MetricNames, MetricNaming};
+use super::naming::{ShownLabels, is_result};
 use super::{AggregationLimits, AggregationPlan, AggregationStop, ResultTypes};
-
-/// Series whose keys are copied while the store is locked: a tenth of a millisecond.
-const COPIED_AT_ONCE: usize = 256;
-
-/// Labels that results have and others can't have.
-const RESULT_LABELS: [&str; 2] = ["stat", "window"];
 
 /// The groups of a plan, in the order of their results' names and of their labels.
 #[derive(Debug)]
@@ -34,6 +27,7 @@ pub struct AggregationGroup {
     kind: ValueKind,
     help: Arc<str>,
     labels: LabelTexts,
+    shown: ShownLabels,
     pub(super) members: Vec<GroupMember>,
 }
 
@@ -75,17 +69,24 @@ impl AggregationGroups {
                 }
             }
         }
-        let named = MetricNames::of(&stores, types);
+        let named = MetricNames::of(&stores, types, proceed)?;
         let mut groups: BTreeMap<(Arc<str>, LabelTexts), AggregationGroup> = BTreeMap::new();
         for ((kind, metric, labels), member) in series {
             let labels = match plan.group_by.as_slice() {
                 [] => labels,
                 by => chosen(&labels, by),
             };
-            let Some((name, help)) = named.of_metric(kind, &metric) else {
+            let key = (kind, metric);
+            let Some(naming) = named.of_metric(&key) else {
                 // It came after the names were read, and is in the next aggregation.
                 continue;
             };
+            let (kind, metric) = key;
+            let MetricNaming {
+                name,
+                help,
+                labels: shown,
+            } = naming;
             let group = groups.entry((Arc::clone(&name), labels));
             let labels = group.key().1.clone();
             let group = group.or_insert_with(|| AggregationGroup {
@@ -95,6 +96,7 @@ impl AggregationGroups {
                 kind,
                 help,
                 labels,
+                shown,
                 members: Vec::new(),
             });
             group.members.push(member);
@@ -150,23 +152,14 @@ impl AggregationGroup {
         &self.labels
     }
 
-    /// Its labels beside those that a result has itself: of a series that has a label `stat`,
-    /// that is `exported_stat`.
+    /// Its labels beside those that a result has itself: a label `stat` is `exported_stat`, or
+    /// has one more `exported_` where a series of the metric has that, too. No two groups of a
+    /// metric are shown with the same labels.
     #[must_use]
     pub fn shown_labels(&self) -> LabelTexts {
-        let is_free = |name: &str| {
-            let mut labels = self.labels.iter();
-            !RESULT_LABELS.contains(&name) && labels.all(|(other, _)| **other != *name)
-        };
         let shown = self.labels.iter().map(|(name, value)| {
-            if !RESULT_LABELS.contains(&&**name) {
-                return (Arc::clone(name), Arc::clone(value));
-            }
-            let mut name = format!("exported_{name}");
-            while !is_free(&name) {
-                name.insert_str(0, "exported_");
-            }
-            (name.into(), Arc::clone(value))
+            let name = self.shown.of(name).unwrap_or(name);
+            (Arc::clone(name), Arc::clone(value))
         });
         let mut shown: Vec<(Arc<str>, Arc<str>)> = shown.collect();
         shown.sort_unstable();
@@ -231,72 +224,9 @@ fn collect(
     }
 }
 
-fn is_result(labels: &[(Arc<str>, Arc<str>)]) -> bool {
-    let has = |wanted: &&str| labels.iter().any(|(name, _)| **name == **wanted);
-    RESULT_LABELS.iter().all(has)
-}
-
 /// Those of the labels that make a group.
 fn chosen(labels: &[(Arc<str>, Arc<str>)], by: &[String]) -> LabelTexts {
     let wanted = |name: &Arc<str>| by.iter().any(|wanted| **wanted == **name);
     let chosen = labels.iter().filter(|(name, _)| wanted(name));
     chosen.cloned().collect()
-}
-
-/// The names of the results of every metric, and what the metrics say of themselves.
-struct MetricNames {
-    names: BTreeMap<(ValueKind, Arc<str>), Arc<str>>,
-    help: BTreeMap<(ValueKind, Arc<str>), Arc<str>>,
-}
-
-impl MetricNames {
-    /// Of all metrics, not of those alone that are asked for: a result has one name, whatever
-    /// else is selected.
-    fn of(stores: &[SharedWindows], types: ResultTypes) -> Self {
-        let mut help: BTreeMap<(ValueKind, Arc<str>), Arc<str>> = BTreeMap::new();
-        for store in stores {
-            let metrics: Vec<_> = {
-                let windows = store.lock();
-                let metrics = windows.metrics();
-                let of = |(name, info): (&Arc<str>, &MetricInfo)| {
-                    ((info.kind, Arc::clone(name)), Arc::clone(&info.description))
-                };
-                metrics.map(of).collect()
-            };
-            for (metric, description) in metrics {
-                let known = help.entry(metric).or_default();
-                if known.is_empty() {
-                    *known = description;
-                }
-            }
-        }
-        let metrics = help.keys().cloned();
-        let own = metrics.filter(|(kind, name)| {
-            // Results that were stored are gauges, and must not take the name of their metric.
-            *kind != ValueKind::Gauge || stores.iter().any(|store| has_others(&store.lock(), name))
-        });
-        Self {
-            names: result_names(own.collect(), types),
-            help,
-        }
-    }
-
-    fn of_metric(&self, kind: ValueKind, metric: &Arc<str>) -> Option<(Arc<str>, Arc<str>)> {
-        let key = (kind, Arc::clone(metric));
-        let name = self.names.get(&key)?;
-        Some((Arc::clone(name), self.help.get(&key)?.clone()))
-    }
-}
-
-/// Whether the store has series of the name that aren't results.
-fn has_others(windows: &Windows, name: &str) -> bool {
-    RESULT_LABELS.iter().any(|label| {
-        let named = Matcher::new(MatchOperator::Equal, "__name__", name);
-        let without = Matcher::new(MatchOperator::Equal, label, "");
-        match (named, without) {
-            (Ok(named), Ok(without)) => !windows.find(&[named, without]).is_empty(),
-            // Neither is an expression, which alone could be wrong.
-            _ => true,
-        }
-    })
 }

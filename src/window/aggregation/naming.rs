@@ -5,6 +5,15 @@ use std::sync::Arc;
 
 use super::super::point::ValueKind;
 
+/// Labels that results have and others can't have.
+pub(super) const RESULT_LABELS: [&str; 2] = ["stat", "window"];
+
+/// Whether a series with these labels is a result that was stored.
+pub(super) fn is_result(labels: &[(Arc<str>, Arc<str>)]) -> bool {
+    let has = |wanted: &&str| labels.iter().any(|(name, _)| **name == **wanted);
+    RESULT_LABELS.iter().all(has)
+}
+
 /// Where results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultTypes {
@@ -13,6 +22,37 @@ pub enum ResultTypes {
     /// Beside the metrics that they are of. A result is a gauge, and a page has one type for
     /// one name: those of histograms and summaries get `_stats` behind the name.
     Beside,
+}
+
+/// The names of those labels of a metric that results have themselves.
+#[derive(Debug, Clone)]
+pub(super) struct ShownLabels([Arc<str>; 2]);
+
+impl ShownLabels {
+    /// Names beside those that labels of the metric have, in any of its series: two series of
+    /// which one has a label `stat` and the other `exported_stat` stay two.
+    pub(super) fn beside(taken: &BTreeSet<Arc<str>>) -> Self {
+        Self(RESULT_LABELS.map(|label| {
+            let mut name = format!("exported_{label}");
+            while taken.contains(&*name) {
+                name.insert_str(0, "exported_");
+            }
+            name.into()
+        }))
+    }
+
+    /// The name of a label that results have themselves, `None` for another.
+    pub(super) fn of(&self, label: &str) -> Option<&Arc<str>> {
+        let mut names = RESULT_LABELS.iter().zip(&self.0);
+        let (_, name) = names.find(|(result, _)| ***result == *label)?;
+        Some(name)
+    }
+}
+
+impl Default for ShownLabels {
+    fn default() -> Self {
+        Self::beside(&BTreeSet::new())
+    }
 }
 
 /// What is appended to the name of results whose name others have.

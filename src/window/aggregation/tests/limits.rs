@@ -73,6 +73,57 @@ fn what_touches_too_much_is_refused_and_says_so() {
 }
 
 #[test]
+fn each_window_may_touch_as_much() {
+    let plan = plan(&["b"], Across::Points, &["p50"]);
+    let limits = AggregationLimits {
+        series: 600,
+        points: 6000,
+        held: 6000,
+    };
+    let (mut go, types) = (|| true, ResultTypes::Apart);
+    let groups = AggregationGroups::find(series(600, 10), &plan, types, &limits, &mut go).unwrap();
+    for from in [0, 100] {
+        let window = (from, 100_000);
+        let read = groups.reduce(&plan, window, &limits, &mut go, |_, _| {});
+        assert_eq!(read, Ok(()));
+    }
+}
+
+#[test]
+fn whoever_is_asked_whether_to_go_on_finds_the_store_free() {
+    let stores = series(600, 10);
+    let result = [("stat", "avg"), ("window", "5m")];
+    let registered = stores[0].lock().register("g", ValueKind::Gauge, &result);
+    registered.unwrap();
+    let mut plan = plan(&["a"], Across::Points, &["p50"]);
+    let expression = Matcher::new(MatchOperator::Regex, "a", ".*[0-9]").unwrap();
+    plan.series = vec![vec![expression]];
+    let (limits, types) = (AggregationLimits::default(), ResultTypes::Apart);
+    let mut asked = 0;
+    let mut free = || {
+        assert!(!stores[0].is_locked());
+        asked += 1;
+        true
+    };
+    let found = AggregationGroups::find(stores.clone(), &plan, types, &limits, &mut free).unwrap();
+    found
+        .reduce(&plan, (0, 100_000), &limits, &mut free, |_, _| {})
+        .unwrap();
+    assert!(asked > 600, "{asked}");
+}
+
+#[test]
+fn the_names_of_results_end_soon_after_they_are_given_up() {
+    let mut plan = plan(&[], Across::Points, &["p50"]);
+    // No series to copy, so that all that is asked is for the names.
+    plan.series = vec![vec![
+        Matcher::new(MatchOperator::Equal, "__name__", "none").unwrap(),
+    ]];
+    let given_up = run(&plan, &AggregationLimits::default(), || false);
+    assert_eq!(given_up, Err(AggregationStop::GivenUp));
+}
+
+#[test]
 fn an_aggregation_ends_soon_after_it_is_given_up() {
     let plan = plan(&[], Across::Points, &["p50"]);
     for patience in [0, 2, 3, 10, 500] {

@@ -2,6 +2,7 @@
 
 mod distributions;
 mod limits;
+mod shown;
 
 use std::collections::BTreeMap;
 
