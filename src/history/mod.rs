@@ -45,7 +45,9 @@ fn stats_page(windows: &Shelf, lane: &Lane) -> Arc<dyn Handler> {
         let (windows, lane) = (windows.clone(), lane.clone());
         async move {
             // Takes long with many series.
-            lane.run(move || json(stats::body(&windows))).await
+            let work = move |proceed: &mut dyn FnMut() -> bool| stats::body(&windows, proceed);
+            // Without a body nobody is there to have it.
+            json(lane.run_while_awaited(work).await.unwrap_or_default())
         }
     })
 }

@@ -33,14 +33,16 @@ struct Stats {
 /// Series that are looked at while a store is locked: some ten microseconds.
 const AT_ONCE: usize = 1024;
 
-/// The body of the answer. Each store is locked for a few of its series at a time.
-pub(super) fn body(windows: &Shelf) -> Vec<u8> {
+/// The body of the answer. Each store is locked for a few of its series at a time, and between
+/// these `proceed` is asked whether to go on; `None` once it says no.
+pub(super) fn body(windows: &Shelf, proceed: &mut dyn FnMut() -> bool) -> Option<Vec<u8>> {
+    let stats = Stats::of(windows, proceed)?;
     // Numbers and texts can always be written as JSON.
-    serde_json::to_vec_pretty(&Stats::of(windows)).unwrap_or_default()
+    Some(serde_json::to_vec_pretty(&stats).unwrap_or_default())
 }
 
 impl Stats {
-    fn of(windows: &Shelf) -> Self {
+    fn of(windows: &Shelf, proceed: &mut dyn FnMut() -> bool) -> Option<Self> {
         let mut stats = Self::default();
         let (mut oldest, mut newest): (Option<i64>, Option<i64>) = (None, None);
         for (_, store) in windows.all() {
@@ -54,6 +56,9 @@ impl Stats {
             }
             let all = store.lock().find(&[]);
             for some in all.chunks(AT_ONCE) {
+                if !proceed() {
+                    return None;
+                }
                 let rings: Vec<RingExtent> = {
                     let windows = store.lock();
                     let rings = some.iter().filter_map(|id| windows.ring_extent(*id));
@@ -87,7 +92,7 @@ impl Stats {
         let seconds = |millis: i64| millis as f64 / 1000.0;
         stats.oldest_timestamp = oldest.map(seconds);
         stats.newest_timestamp = newest.map(seconds);
-        stats
+        Some(stats)
     }
 }
 
@@ -97,6 +102,10 @@ mod tests {
 
     use super::*;
     use crate::window::{ValueKind, WindowSettings};
+
+    fn shown(shelf: &Shelf) -> Value {
+        serde_json::from_slice(&body(shelf, &mut || true).unwrap()).unwrap()
+    }
 
     #[test]
     fn every_stored_point_counts_in_whatever_store_it_is() {
@@ -127,7 +136,7 @@ mod tests {
             "1",
             &[1.0, 2.0, f64::from_bits(crate::window::STALE)],
         );
-        let stats: Value = serde_json::from_slice(&body(&shelf)).unwrap();
+        let stats = shown(&shelf);
         let samples = stats["samples"].as_u64().unwrap();
         let bytes = stats["bytes"].as_u64().unwrap();
         assert_eq!(
@@ -148,10 +157,31 @@ mod tests {
     }
 
     #[test]
+    fn a_store_is_locked_for_some_of_its_series_at_a_time() {
+        let shelf = Shelf::default();
+        let store = shelf.open("window", &WindowSettings::default());
+        for number in 0..3 * AT_ONCE {
+            let number = number.to_string();
+            let labels = [("a", &*number)];
+            let registered = store.lock().register("x", ValueKind::Gauge, &labels);
+            registered.unwrap();
+        }
+        let mut asked = 0;
+        let whole = body(&shelf, &mut || {
+            assert!(!store.is_locked());
+            asked += 1;
+            true
+        });
+        assert!(whole.is_some());
+        assert!(asked >= 3, "{asked}");
+        assert_eq!(body(&shelf, &mut || false), None);
+    }
+
+    #[test]
     fn an_empty_store_has_no_times() {
         let shelf = Shelf::default();
         let _ = shelf.open("window", &WindowSettings::default());
-        let stats: Value = serde_json::from_slice(&body(&shelf)).unwrap();
+        let stats = shown(&shelf);
         assert_eq!(stats["oldest_timestamp"], Value::Null);
         assert_eq!(stats["total_metrics"], 0);
         assert_eq!(stats["bytes_per_sample"], 0.0);
