@@ -36,9 +36,9 @@
 //! Metrics, with `emit: true`:
 //!
 //! - `foghorn_aggregate_evaluations_total{processor,outcome}`: `done`, or why one ended early:
-//!   `max_series` (20,000), `max_points` (115,200,000), `max_held` (2,097,152 values of one group)
-//!   and `max_results` (100,000), of which what was computed before is emitted; `overlapped`
-//!   (the one before was still running), `failed`
+//!   `max_series` (20,000), `max_points` (115,200,000 in one of the windows), `max_held`
+//!   (2,097,152 values of one group) and `max_results` (100,000), of which what was computed
+//!   before is emitted; `overlapped` (the one before was still running), `failed`
 //! - `foghorn_aggregate_results_total{processor}`: results that were emitted
 
 mod config;

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// How much one aggregation may touch.
+/// How much one aggregation may touch. What is said of points holds in each window by itself:
+/// whoever has several windows reduced may touch as many times as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AggregationLimits {
     /// Series. What is kept of one, its labels and its results, takes about a kilobyte.
@@ -10,13 +11,14 @@ pub struct AggregationLimits {
     /// Points of all series. To unpack one and select among all takes about 4 ns.
     pub points: usize,
     /// Values of one group that are held at once, for percentiles and their like. One takes 8
-    /// to 24 bytes.
+    /// bytes, and 32 where its time is held, too (`deriv` beside `mad`): the value, the time, a
+    /// copy to be sorted, and the distance from the median.
     pub held: usize,
 }
 
 impl Default for AggregationLimits {
     /// All series that a store has by default and a day of each: 20 MiB and half a second; and
-    /// a group of 364 series over a day, at most 48 MiB.
+    /// a group of 364 series over a day, at most 64 MiB.
     fn default() -> Self {
         Self {
             series: 20_000,
