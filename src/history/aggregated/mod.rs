@@ -15,15 +15,17 @@
 //! | `group_by` | a label whose values make a group; may repeat | theirs, else every series |
 //! | `stat` | a statistic; may repeat | theirs |
 //!
-//! All else is as the first `aggregate` says. Results are gauges with their metric's name, those
-//! of counters without `_total`. What each statistic is of stands in
-//! [`window::aggregation`](crate::window::aggregation). A histogram is selected by its own
-//! name, without `_bucket`.
+//! Without `match` every `aggregate` answers for the metrics that it is for, and all else is as it
+//! says (`across`, `combine`, `method`); with `match` as the one says whose id is first in the
+//! alphabet. Results are gauges with their metric's name, those of counters without `_total`. What
+//! each statistic is of stands in [`window::aggregation`](crate::window::aggregation). A histogram
+//! is selected by its own name, without `_bucket`.
 //!
 //! Wrong parameters get a 400 that says what is right, and what would touch too much a 422 that
-//! names the bound: 20,000 series, 115,200,000 points, 2,097,152 values of one group. Nothing is
-//! cut off silently. Four requests are answered at a time, within 30 s; who finds no place in
-//! that time gets a 503. Who then takes longer than 30 s for the page loses the connection.
+//! names the bound, which holds for each `aggregate` by itself: 20,000 series, 115,200,000 points,
+//! 2,097,152 values of one group. Nothing is cut off silently. Four requests are answered at a
+//! time, within 30 s; who finds no place in that time gets a 503. Who then takes longer than 30 s
+//! for the page loses the connection.
 //!
 //! Metrics:
 //!

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::telemetry::TelemetrySettings;
 use crate::window::aggregation::{AggregationPlan, StatChoice, metrics_like};
+use crate::window::stats::Method;
 use crate::window::{STALE, ValueKind, WindowSettings};
 
 /// Milliseconds since the Unix epoch.
@@ -133,6 +134,31 @@ async fn a_request_that_says_nothing_gets_what_is_configured() {
         &["c{stat=\"min\",window=\"1m\"} 16"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_selection_is_answered_by_the_first_aggregate_and_all_else_by_each() {
+    let shelf = Shelf::default();
+    for name in ["a", "b"] {
+        put(&shelf, "window", ValueKind::Gauge, name, &[]);
+    }
+    // Of 0 to 19 they have different medians.
+    let linear = AggregationPlan {
+        method: Method::Linear,
+        ..AggregationPlan::clone(&plan("a", &["p50"]))
+    };
+    shelf.plan("aggregate/b", plan("b", &["p50"]));
+    shelf.plan("aggregate", Arc::new(linear));
+    let f = async |query: &str, expected: &[(&str, f64)]| {
+        let (_, text) = ask(&shelf, query).await;
+        let shown: Vec<&str> = text.lines().filter(|line| line.contains("p50")).collect();
+        let line = |(name, value)| format!("{name}{{stat=\"p50\",window=\"5m\"}} {value}");
+        let expected: Vec<String> = expected.iter().copied().map(line).collect();
+        assert_eq!(shown, expected, "{query}");
+    };
+    f("", &[("a", 9.5), ("b", 10.0)]).await;
+    f("match=b", &[("b", 9.5)]).await;
+    f("match=a&match=b", &[("a", 9.5), ("b", 9.5)]).await;
 }
 
 #[tokio::test]
