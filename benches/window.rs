@@ -202,6 +202,7 @@ impl Deques {
     }
 }
 
+/// A point more where there is a day of them.
 fn insert() {
     let (series, steps) = (10_000, 480);
     let mut random = Random(1);
@@ -212,27 +213,30 @@ fn insert() {
     let mut windows = store();
     let ids = register(&mut windows, series);
     let mut clock = 0;
-    let mut ours = f64::MAX;
-    let mut theirs = f64::MAX;
+    let mut push_all = || {
+        for row in values.chunks_exact(series) {
+            for (id, value) in ids.iter().zip(row) {
+                windows.push(*id, clock, *value).unwrap();
+            }
+            clock += STEP;
+        }
+    };
+    let mut deques = Deques::default();
+    let names: Vec<String> = (0..100).map(|i| format!("metric_{i}")).collect();
+    let mut push_some = |count: usize| {
+        for (index, value) in values[..count].iter().enumerate() {
+            deques.push(&names[index % names.len()], &LABELS, index as i64, *value);
+        }
+    };
+    for _ in 0..DAY / steps {
+        push_all();
+    }
+    push_some(names.len() * DAY);
+    let count = names.len() * 500;
+    let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
     for _ in 0..4 {
-        let each = cpu(|| {
-            for row in values.chunks_exact(series) {
-                for (id, value) in ids.iter().zip(row) {
-                    windows.push(*id, clock, *value).unwrap();
-                }
-                clock += STEP;
-            }
-        });
-        ours = ours.min(each / values.len() as f64);
-        let mut deques = Deques::default();
-        let names: Vec<String> = (0..100).map(|i| format!("metric_{i}")).collect();
-        let count = names.len() * 500;
-        let each = cpu(|| {
-            for (index, value) in values[..count].iter().enumerate() {
-                deques.push(&names[index % names.len()], &LABELS, index as i64, *value);
-            }
-        });
-        theirs = theirs.min(each / count as f64);
+        ours = ours.min(cpu(&mut push_all) / values.len() as f64);
+        theirs = theirs.min(cpu(|| push_some(count)) / count as f64);
     }
     row(
         "insert, a sample",
@@ -246,19 +250,22 @@ fn insert() {
 
 /// An exact p95 of every series, over a day and over five minutes.
 fn read() {
-    let series = 100;
+    let series = 1_000;
     let mut windows = store();
     let ids = register(&mut windows, series);
     let mut deques = Deques::default();
     let mut random = Random(1);
     let mut states = vec![1000; series];
-    let names: Vec<String> = (0..series).map(|i| format!("metric_{i}")).collect();
+    // More would take gigabytes.
+    let names: Vec<String> = (0..100).map(|i| format!("metric_{i}")).collect();
     for step in 0..DAY as i64 {
         for i in 0..series {
             // Nothing that is constant: that would be no work.
             let value = Shape::of(10 + i % 10).next(&mut states[i], &mut random);
             windows.push(ids[i], step * STEP, value).unwrap();
-            deques.push(&names[i], &LABELS, step * STEP, value);
+            if let Some(name) = names.get(i) {
+                deques.push(name, &LABELS, step * STEP, value);
+            }
         }
     }
     let newest = (DAY as i64 - 1) * STEP;
@@ -268,22 +275,27 @@ fn read() {
         let from = newest - range;
         let (mut numbers, mut excerpt) = (Numbers::default(), Excerpt::default());
         let mut ours = |statistic: &dyn foghorn::window::stats::Statistic| {
-            let each = cpu(|| {
-                for id in &ids {
-                    windows.excerpt(*id, from + 1, newest, &mut excerpt);
-                    numbers.begin(from, newest);
-                    numbers.gather(&excerpt, statistic.needs());
-                    black_box(statistic.of(&mut numbers));
-                }
+            // The second time, what is needed may be in the processor's caches.
+            let each = [(); 2].map(|()| {
+                cpu(|| {
+                    for id in &ids {
+                        windows.excerpt(*id, from + 1, newest, &mut excerpt);
+                        numbers.begin(from, newest);
+                        numbers.gather(&excerpt, statistic.needs());
+                        black_box(statistic.of(&mut numbers));
+                    }
+                })
             });
-            each / 1e3 / series as f64
+            each.map(|each| each / 1e3 / series as f64)
         };
-        let (mut quantile, mut mean, mut theirs) = (f64::MAX, f64::MAX, f64::MAX);
+        let (mut quantile, mut mean, mut theirs) = ([f64::MAX; 2], [f64::MAX; 2], f64::MAX);
+        let least = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].min(b[1])];
         for _ in 0..5 {
-            quantile = quantile.min(ours(&*p95));
-            mean = mean.min(ours(&*avg));
-            let each = cpu(|| black_box(deques.p95(from, &LABELS[..1])));
-            theirs = theirs.min(each / 1e3 / series as f64);
+            for (statistic, found) in [(&*p95, &mut quantile), (&*avg, &mut mean)] {
+                let each = cpu(|| black_box(deques.p95(from, &LABELS[..1])));
+                theirs = theirs.min(each / 1e3 / names.len() as f64);
+                *found = least(*found, ours(statistic));
+            }
         }
         let work = |what: &str| format!("{what} over {name}, a series");
         row(
@@ -293,8 +305,10 @@ fn read() {
             theirs,
             "us",
         );
-        row(&work("p95"), "windows", quantile, theirs, "us");
-        row(&work("avg"), "windows", mean, theirs, "us");
+        for (what, ours) in [("p95", quantile), ("avg", mean)] {
+            row(&work(what), "windows", ours[0], theirs, "us");
+            row(&work(what), "windows, at once again", ours[1], theirs, "us");
+        }
     }
 }
 
