@@ -76,6 +76,14 @@ impl<'a> ByteReader<'a> {
         }
     }
 
+    /// Passes over `len` integers of `width` bits.
+    pub(super) fn skip(&mut self, width: u32, len: usize) -> Result<(), Corrupt> {
+        if width > 64 {
+            return Err(Corrupt::Width);
+        }
+        self.take(packed_len(len, width)).map(|_| ())
+    }
+
     /// Fills `block`, at most [`BLOCK`] long, with integers of `width` bits.
     pub(super) fn unpack(&mut self, width: u32, block: &mut [u64]) -> Result<(), Corrupt> {
         if width == 0 {
@@ -120,7 +128,17 @@ pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 pub(super) fn put_signed(value: i64, out: &mut Vec<u8>) {
-    put_varint(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
+    put_varint(zigzag(value), out);
+}
+
+/// Bytes that [`put_signed`] writes.
+pub(super) fn signed_len(value: i64) -> usize {
+    width_of(zigzag(value)).div_ceil(7).max(1) as usize
+}
+
+/// A small integer for a number close to zero.
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// Bits that the integer needs.
@@ -183,6 +201,8 @@ mod tests {
             put_signed(signed, &mut bytes);
             let mut reader = ByteReader::new(&bytes);
             prop_assert_eq!(reader.varint(), Ok(unsigned));
+            let before = bytes.len() - signed_len(signed);
+            prop_assert_eq!(ByteReader::new(&bytes[before..]).signed(), Ok(signed));
             prop_assert_eq!(reader.signed(), Ok(signed));
             prop_assert!(reader.is_at_end());
         }

@@ -167,7 +167,7 @@ impl Chunk {
     pub(super) fn unpack(&self, scratch: &mut Scratch, plain: &mut Plain) -> Result<(), Corrupt> {
         let count = self.count as usize;
         self.times.decode(self.first, count, &mut plain.times)?;
-        self.unpack_rows(scratch, plain)
+        self.unpack_rows(0..count, scratch, plain)
     }
 
     /// Appends the timestamps between two times, both included, but for those of the first
@@ -190,6 +190,11 @@ impl Chunk {
             Times::Regular(step) => Some(step),
             Times::Packed(_) => None,
         }
+    }
+
+    /// The timestamp of one of the points.
+    pub(super) fn time(&self, index: usize) -> Result<i64, Corrupt> {
+        self.times.at(self.first, self.count as usize, index)
     }
 
     /// `None` for numbers.
@@ -303,13 +308,14 @@ impl Chunk {
         Ok(chunk)
     }
 
-    /// All but the timestamps.
+    /// All but the timestamps of the points that stand in the range.
     pub(super) fn unpack_rows(
         &self,
+        range: Range<usize>,
         scratch: &mut Scratch,
         plain: &mut Plain,
     ) -> Result<(), Corrupt> {
-        let count = self.count as usize;
+        let (all, count) = (self.count as usize, range.len());
         let before = plain.rows.len() / self.columns();
         let (bytes, varied, columns) = match &self.body {
             ChunkBody::Constant(bits) => {
@@ -323,11 +329,11 @@ impl Chunk {
         let mut reader = ByteReader::new(bytes);
         let mut starts = Vec::new();
         if varied {
-            decode_i64(&mut reader, count, &mut starts)?;
+            decode_i64(&mut reader, all, range.clone(), &mut starts)?;
         }
         plain.add_starts(before, count, self.start, &starts);
         if columns == 1 {
-            decode(&mut reader, count, scratch, &mut plain.rows)?;
+            decode(&mut reader, all, range, scratch, &mut plain.rows)?;
         } else {
             if count * columns > MAX_CELLS {
                 return Err(Corrupt::Count);
@@ -337,7 +343,7 @@ impl Chunk {
             let mut column = Vec::with_capacity(count);
             for index in 0..columns {
                 column.clear();
-                decode(&mut reader, count, scratch, &mut column)?;
+                decode(&mut reader, all, range.clone(), scratch, &mut column)?;
                 let places = plain.rows[before..].iter_mut().skip(index);
                 for (place, value) in places.step_by(columns).zip(&column) {
                     *place = *value;

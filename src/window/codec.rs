@@ -8,11 +8,19 @@
 //! of the block needs. What is no decimal number (NaN, -0.0, now and then a full-precision
 //! value) is kept beside the integers.
 //!
+//! A part of a column is read without unpacking the rest. Differences are added up from
+//! whichever end is nearer, for which the last integer stands beside the first: what is read most
+//! are the newest points.
+//!
 //! To unpack a value is one load, a shift, an addition and a division. A format with entropy
 //! coding (pco) needs about the same bytes and several times as long, and long windows read
 //! many more points than arrive; the module documentation of `window` has the figures.
 
-use super::bits::{BLOCK, ByteReader, pack, packed_len, put_signed, put_varint, width_of};
+use std::ops::Range;
+
+use super::bits::{
+    BLOCK, ByteReader, pack, packed_len, put_signed, put_varint, signed_len, width_of,
+};
 use super::error::Corrupt;
 
 /// The most values of a column.
@@ -101,28 +109,30 @@ pub(super) fn encode_i64(values: &[i64], scratch: &mut Scratch, out: &mut Vec<u8
     encode_integers(&mut scratch.integers, INTEGER, multiple, out, |_| {});
 }
 
-/// Reads a column of `count` floating-point numbers behind what `values` holds.
+/// Reads those of a column of `count` floating-point numbers that stand in the range, which isn't
+/// empty, behind what `values` holds.
 pub(super) fn decode(
     reader: &mut ByteReader<'_>,
     count: usize,
+    range: Range<usize>,
     scratch: &mut Scratch,
     values: &mut Vec<f64>,
 ) -> Result<(), Corrupt> {
     if count == 0 {
         return Ok(());
     }
-    if count > MAX_VALUES {
+    if count > MAX_VALUES || range.is_empty() || range.end > count {
         return Err(Corrupt::Count);
     }
     let form = reader.byte()?;
     match form & !DELTA {
         CONSTANT => {
             let value = f64::from_bits(reader.word()?);
-            values.resize(values.len() + count, value);
+            values.resize(values.len() + range.len(), value);
         }
         WHOLE => {
             let value = reader.signed()? as f64;
-            values.resize(values.len() + count, value);
+            values.resize(values.len() + range.len(), value);
         }
         DECIMAL => {
             let exponent = reader.byte()?;
@@ -137,19 +147,22 @@ pub(super) fn decode(
                 }
                 scratch.exceptions.push((index, reader.word()?));
             }
-            decode_integers(reader, form, count, &mut scratch.integers)?;
-            let start = values.len();
+            let Range { start, end } = range;
+            decode_integers(reader, form, count, range, &mut scratch.integers)?;
+            let before = values.len();
             if exponent == 0 {
                 values.extend(scratch.integers.iter().map(|value| *value as f64));
             } else {
                 values.extend(scratch.integers.iter().map(|value| *value as f64 / power));
             }
             for (index, bits) in &scratch.exceptions {
-                values[start + index] = f64::from_bits(*bits);
+                if (start..end).contains(index) {
+                    values[before + index - start] = f64::from_bits(*bits);
+                }
             }
         }
         ORDERED => {
-            decode_integers(reader, form, count, &mut scratch.integers)?;
+            decode_integers(reader, form, count, range, &mut scratch.integers)?;
             values.extend(scratch.integers.iter().map(|value| unordered(*value)));
         }
         _ => return Err(Corrupt::Form),
@@ -157,24 +170,26 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// Reads a column of `count` integers in the place of what `values` holds.
+/// Reads those of a column of `count` integers that stand in the range, which isn't empty, in the
+/// place of what `values` holds.
 pub(super) fn decode_i64(
     reader: &mut ByteReader<'_>,
     count: usize,
+    range: Range<usize>,
     values: &mut Vec<i64>,
 ) -> Result<(), Corrupt> {
     values.clear();
     if count == 0 {
         return Ok(());
     }
-    if count > MAX_VALUES {
+    if count > MAX_VALUES || range.is_empty() || range.end > count {
         return Err(Corrupt::Count);
     }
     let form = reader.byte()?;
     if form & !DELTA != INTEGER {
         return Err(Corrupt::Form);
     }
-    decode_integers(reader, form, count, values)
+    decode_integers(reader, form, count, range, values)
 }
 
 fn encode_ordered(values: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
@@ -300,22 +315,28 @@ fn encode_integers(
         }
     }
     let plain: usize = integers[1..].chunks(BLOCK).map(cost).sum();
-    let mut last = integers[integers.len() - 1];
+    let newest = integers[integers.len() - 1];
+    let mut last = newest;
     for at in (1..integers.len()).rev() {
         let before = integers[at - 1];
         integers[at] = last.wrapping_sub(before);
         last = before;
     }
     let delta: usize = integers[1..].chunks(BLOCK).map(cost).sum();
-    if delta > plain {
+    let is_delta = delta + signed_len(newest) <= plain;
+    if !is_delta {
         for at in 1..integers.len() {
             integers[at] = integers[at].wrapping_add(integers[at - 1]);
         }
     }
-    out.push(if delta > plain { form } else { form | DELTA });
+    out.push(if is_delta { form | DELTA } else { form });
     header(out);
     put_signed(first, out);
     put_varint(multiple, out);
+    if is_delta {
+        // In multiples, as the differences are.
+        put_signed(newest, out);
+    }
     let mut base = 0_i64;
     for block in integers[1..].chunks(BLOCK) {
         let (low, width) = frame(block);
@@ -327,41 +348,79 @@ fn encode_integers(
     }
 }
 
+/// Reads those of `count` integers that stand in the range, which lies within them and isn't
+/// empty, in the place of what `integers` holds.
 fn decode_integers(
     reader: &mut ByteReader<'_>,
     form: u8,
     count: usize,
+    range: Range<usize>,
     integers: &mut Vec<i64>,
 ) -> Result<(), Corrupt> {
     let first = reader.signed()?;
     let multiple = reader.varint()?.cast_signed();
+    let is_delta = form & DELTA != 0;
+    let newest = if is_delta { reader.signed()? } else { 0 };
+    // Differences are needed as far as an end.
+    let from_newest = is_delta && count - range.start < range.end;
+    let needed = match (is_delta, from_newest) {
+        (false, _) => range.clone(),
+        (true, false) => 0..range.end,
+        (true, true) => range.start..count,
+    };
     integers.clear();
-    integers.reserve(count);
-    integers.push(first);
+    integers.reserve(needed.len() + BLOCK);
+    let mut unpacked = 0;
+    if needed.start == 0 {
+        integers.push(first);
+    }
     let mut base = 0_i64;
-    let mut left = count - 1;
     let mut block = [0_u64; BLOCK];
     let mut value = first;
-    while left > 0 {
-        let len = left.min(BLOCK);
+    for at in (1..count).step_by(BLOCK) {
+        let len = (count - at).min(BLOCK);
         base = base.wrapping_add(reader.signed()?);
         let width = u32::from(reader.byte()?);
+        if at + len <= needed.start || at >= needed.end {
+            reader.skip(width, len)?;
+            continue;
+        }
+        if integers.is_empty() {
+            unpacked = at;
+        }
         let block = &mut block[..len];
         reader.unpack(width, block)?;
         let step = |residual: &u64| {
             base.wrapping_add(residual.cast_signed())
                 .wrapping_mul(multiple)
         };
-        if form & DELTA == 0 {
+        if !is_delta {
             integers.extend(block.iter().map(|r| first.wrapping_add(step(r))));
+        } else if from_newest {
+            integers.extend(block.iter().map(step));
         } else {
             integers.extend(block.iter().map(|r| {
                 value = value.wrapping_add(step(r));
                 value
             }));
         }
-        left -= len;
     }
+    if from_newest {
+        let risen = integers
+            .iter()
+            .fold(0, |sum: i64, step| sum.wrapping_add(*step));
+        value = newest
+            .wrapping_mul(multiple)
+            .wrapping_add(first)
+            .wrapping_sub(risen);
+        for integer in integers.iter_mut() {
+            value = value.wrapping_add(*integer);
+            *integer = value;
+        }
+    }
+    // Blocks were unpacked whole.
+    integers.truncate(range.end - unpacked);
+    integers.drain(..range.start - unpacked);
     Ok(())
 }
 

@@ -23,10 +23,8 @@ pub struct Cursor<'s> {
     /// The chunk that comes next; the one behind the last is the tail.
     next: usize,
     buffers: Buffers,
-    /// The points that are unpacked, in range, and not read.
+    /// The points that are unpacked and not read.
     current: Range<usize>,
-    /// The point whose time is the first that was unpacked.
-    offset: usize,
     layout: Option<&'s Layout>,
 }
 
@@ -57,7 +55,6 @@ impl Excerpt {
             next: 0,
             buffers,
             current: 0..0,
-            offset: 0,
             layout: None,
         }
     }
@@ -81,7 +78,7 @@ impl Cursor<'_> {
         }
         let at = self.current.start;
         self.current.start += 1;
-        let time = self.plain().times[at - self.offset];
+        let time = self.plain().times[at];
         Some((time, self.piece(at..at + 1).point(0)))
     }
 
@@ -99,7 +96,8 @@ impl Cursor<'_> {
     pub fn next_values(&mut self) -> Option<&[f64]> {
         if self.current.is_empty() && self.is_whole() {
             let index = self.next;
-            if self.unpack_rows(index) {
+            let all = 0..self.excerpt.chunks[index].count as usize;
+            if self.unpack_rows(index, all) {
                 self.next += 1;
                 return Some(&self.buffers.plain.rows);
             }
@@ -156,41 +154,43 @@ impl Cursor<'_> {
                 }
                 Some(chunk) => {
                     self.layout = chunk.layout().map(|layout| &***layout);
-                    self.unpack_range(index)
+                    0..self.unpack_range(index)
                 }
             };
-            self.offset = self.current.start;
             if !self.current.is_empty() {
                 return true;
             }
         }
     }
 
-    /// Unpacks the rows of a chunk and the times of those in range, and answers which these are.
-    fn unpack_range(&mut self, index: usize) -> Range<usize> {
+    /// Unpacks the points of a chunk that are in range, and answers how many these are.
+    fn unpack_range(&mut self, index: usize) -> usize {
         let excerpt = self.excerpt;
         let times = &mut self.buffers.plain.times;
         times.clear();
         let skip = if index == 0 { excerpt.skip } else { 0 };
         let range = excerpt.chunks[index].unpack_times(excerpt.from, excerpt.to, skip, times);
         match range {
-            Ok(range) if !range.is_empty() && self.unpack_rows(index) => range,
-            Ok(_) => 0..0,
+            Ok(range) => {
+                let count = range.len();
+                let unpacked = count > 0 && self.unpack_rows(index, range);
+                if unpacked { count } else { 0 }
+            }
             Err(_) => {
                 debug_assert!(false, "a sealed chunk is damaged");
-                0..0
+                0
             }
         }
     }
 
-    /// Unpacks the rows of a chunk.
-    fn unpack_rows(&mut self, index: usize) -> bool {
+    /// Unpacks the rows of a chunk that stand in the range.
+    fn unpack_rows(&mut self, index: usize, range: Range<usize>) -> bool {
         let Buffers { plain, scratch } = &mut self.buffers;
         plain.rows.clear();
         plain.starts.clear();
         // What this process packed it can unpack.
         let unpacked = self.excerpt.chunks[index]
-            .unpack_rows(scratch, plain)
+            .unpack_rows(range, scratch, plain)
             .is_ok();
         debug_assert!(unpacked, "a sealed chunk is damaged");
         unpacked
@@ -209,7 +209,7 @@ impl Cursor<'_> {
         let plain = self.plain();
         let columns = self.layout.map_or(1, Layout::columns);
         Piece {
-            times: &plain.times[range.start - self.offset..range.end - self.offset],
+            times: &plain.times[range.clone()],
             start: plain.start,
             starts: plain.starts.get(range.clone()).unwrap_or(&[]),
             rows: &plain.rows[range.start * columns..range.end * columns],

@@ -244,12 +244,7 @@ impl Ring {
         if self.skip == 0 {
             return Some(chunk.first);
         }
-        let mut times = Vec::new();
-        let skip = self.skip as usize;
-        chunk
-            .unpack_times(i64::MIN, i64::MAX, skip, &mut times)
-            .ok()?;
-        times.first().copied()
+        chunk.time(self.skip as usize).ok()
     }
 
     /// Gives back what isn't the ring's own.

@@ -77,6 +77,24 @@ impl Times {
         }
     }
 
+    /// One of the timestamps, of which there are `count`.
+    pub(super) fn at(&self, first: i64, count: usize, index: usize) -> Result<i64, Corrupt> {
+        let mut found = Vec::new();
+        match self {
+            Self::Regular(step) => return Ok(first.wrapping_add(step.wrapping_mul(index as i64))),
+            Self::Packed(packed) => {
+                let mut reader = ByteReader::new(packed);
+                if reader.byte()? == PACKED {
+                    decode_i64(&mut reader, count, index..index + 1, &mut found)?;
+                } else {
+                    decode_packed(packed, count, &mut found)?;
+                    found.drain(..index.min(found.len()));
+                }
+            }
+        }
+        found.first().copied().ok_or(Corrupt::Count)
+    }
+
     /// Appends those of the timestamps that lie in a range, without the first `skip`, and answers
     /// which these are.
     pub(super) fn decode_range(
@@ -203,7 +221,7 @@ fn decode_packed(bytes: &[u8], count: usize, times: &mut Vec<i64>) -> Result<(),
         }
         PACKED => {
             let mut packed = Vec::new();
-            decode_i64(&mut reader, count, &mut packed)?;
+            decode_i64(&mut reader, count, 0..count, &mut packed)?;
             times.extend_from_slice(&packed);
         }
         _ => return Err(Corrupt::Form),

@@ -95,9 +95,29 @@ proptest! {
         prop_assert!(bytes.len() <= column.len() * 8 + column.len() / 16 + 40, "{}", bytes.len());
         let mut back = Vec::new();
         let mut reader = ByteReader::new(&bytes);
-        decode(&mut reader, column.len(), &mut Scratch::default(), &mut back).unwrap();
+        let all = 0..column.len();
+        decode(&mut reader, column.len(), all, &mut Scratch::default(), &mut back).unwrap();
         prop_assert!(reader.is_at_end());
         prop_assert_eq!(back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), column);
+    }
+
+    #[test]
+    fn a_part_of_a_column_is_what_all_of_it_has_there(
+        column in column(),
+        from in any::<prop::sample::Index>(),
+        len in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = Vec::new();
+        encode(&column, &mut Scratch::default(), &mut bytes);
+        let from = from.index(column.len());
+        let range = from..from + 1 + len.index(column.len() - from);
+        let mut back = vec![0.5];
+        let mut reader = ByteReader::new(&bytes);
+        let part = range.clone();
+        decode(&mut reader, column.len(), part, &mut Scratch::default(), &mut back).unwrap();
+        prop_assert!(reader.is_at_end());
+        let back: Vec<u64> = back[1..].iter().map(|v| v.to_bits()).collect();
+        prop_assert_eq!(&back, &column[range]);
     }
 
     #[test]
@@ -121,6 +141,9 @@ proptest! {
             let mut plain = Plain::default();
             chunk.unpack(&mut Scratch::default(), &mut plain).unwrap();
             prop_assert_eq!(&plain.times, &times);
+            for (index, time) in times.iter().enumerate() {
+                prop_assert_eq!(chunk.time(index), Ok(*time));
+            }
             let bits: Vec<u64> = plain.rows.iter().map(|v| v.to_bits()).collect();
             prop_assert_eq!(&bits, &rows);
             for index in 0..count {
