@@ -53,6 +53,9 @@ pub(super) struct Ring {
     /// Points in chunks.
     sealed: u32,
     pub(super) skip: u32,
+    /// Points of the oldest chunk, 0 if there is none: a series that is full would else fetch
+    /// that chunk from memory for every point.
+    oldest_count: u32,
     /// The time of the newest point, if there is any.
     newest: i64,
     pub(super) head: Head,
@@ -77,6 +80,7 @@ impl Ring {
             chunks: VecDeque::new(),
             sealed: 0,
             skip: 0,
+            oldest_count: 0,
             newest: i64::MIN,
             head: Head::new(),
             bytes: 0,
@@ -123,7 +127,7 @@ impl Ring {
         let full = self.len() >= works.capacity;
         let simple = self.head.has_room(start, bits)
             && self.head.len() + 1 < works.head
-            && !(full && self.chunks.front()?.count <= self.skip + 1);
+            && !(full && self.oldest_count <= self.skip + 1);
         if !simple || !works.timelines.step(&mut self.head.span, time) {
             return None;
         }
@@ -213,6 +217,7 @@ impl Ring {
             self.bytes += chunk.bytes();
             self.chunks.push_back(Arc::new(chunk));
             self.merge(works, ordinal);
+            self.note_oldest();
         }
     }
 
@@ -228,6 +233,7 @@ impl Ring {
         if self.chunks.is_empty() {
             self.chunks.shrink_to(4);
         }
+        self.note_oldest();
         readable as usize
     }
 
@@ -255,11 +261,7 @@ impl Ring {
 
     fn forget_one(&mut self) {
         self.skip += 1;
-        if self
-            .chunks
-            .front()
-            .is_some_and(|chunk| chunk.count == self.skip)
-        {
+        if self.oldest_count == self.skip {
             self.forget_chunk();
         }
     }
@@ -316,15 +318,19 @@ impl Ring {
         self.chunks.pop_back();
         self.chunks.extend(pieces.into_iter().map(Arc::new));
         self.chunks.extend(behind);
-        while let Some(chunk) = self.chunks.front()
-            && self.skip >= chunk.count
-        {
-            let left = self.skip - chunk.count;
-            self.skip = chunk.count;
+        self.note_oldest();
+        while self.oldest_count > 0 && self.skip >= self.oldest_count {
+            let left = self.skip - self.oldest_count;
+            self.skip = self.oldest_count;
             self.forget_chunk();
             self.skip = left;
         }
         true
+    }
+
+    /// To be called when there are other chunks than before.
+    fn note_oldest(&mut self) {
+        self.oldest_count = self.chunks.front().map_or(0, |chunk| chunk.count);
     }
 
     fn is_full(&self, works: &Works) -> bool {
