@@ -113,6 +113,28 @@ impl Peer {
     pub fn ask(&mut self, path: &str, form: &[(&str, &str)]) -> serde_json::Value {
         self.client.ask(path, form)
     }
+
+    /// What asks it.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How many seconds of points are in its head and not in blocks yet.
+    pub fn head_seconds(&mut self) -> f64 {
+        let page = self.client.text("/metrics");
+        let value = |name: &str| -> f64 {
+            let mut lines = page.lines().filter_map(|line| line.split_once(' '));
+            let found = lines.find(|(line, _)| *line == name);
+            found.unwrap().1.parse().unwrap()
+        };
+        let head = "prometheus_tsdb_head";
+        value(&format!("{head}_max_time_seconds")) - value(&format!("{head}_min_time_seconds"))
+    }
 }
 
 impl Client {
@@ -131,14 +153,24 @@ impl Client {
         assert!(status / 100 == 2, "{path}: {status} {text}");
     }
 
-    /// The JSON of a page.
-    pub fn get(&mut self, path: &str) -> serde_json::Value {
+    /// A page.
+    pub fn text(&mut self, path: &str) -> String {
         let answer = self.request("GET", path, "", &[], &[]);
-        serde_json::from_slice(&answer.unwrap().1).unwrap()
+        String::from_utf8(answer.unwrap().1).unwrap()
     }
 
-    /// The answer to a form.
+    /// The JSON of a page.
+    pub fn get(&mut self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.text(path)).unwrap()
+    }
+
+    /// The JSON that answers a form.
     pub fn ask(&mut self, path: &str, form: &[(&str, &str)]) -> serde_json::Value {
+        serde_json::from_slice(&self.fetch(path, form)).unwrap()
+    }
+
+    /// The answer to a form as it comes.
+    pub fn fetch(&mut self, path: &str, form: &[(&str, &str)]) -> Vec<u8> {
         let fields: Vec<String> = form
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)))
@@ -151,7 +183,7 @@ impl Client {
             self.connection = None;
             self.request("POST", path, kind, &[], body.as_bytes())
         });
-        serde_json::from_slice(&answer.unwrap().1).unwrap()
+        answer.unwrap().1
     }
 
     fn request(

@@ -59,6 +59,11 @@ impl Process {
         Self { child, url, log }
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The URL of its own HTTP server.
     pub fn url(&self) -> &str {
         &self.url
