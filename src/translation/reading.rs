@@ -1,6 +1,7 @@
 //! Reads data points in Prometheus's terms.
 
-use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::exposition::{Bounds, Histogram, Labels, SampleExemplar, SampleValue, Summary};
@@ -143,24 +144,26 @@ fn histogram(point: &HistogramPoint<'_>, like: Option<&Arc<Bounds>>) -> Option<H
     }
     checked_total(counts.iter().copied())?;
     let bounds = shared(bounds, like)?;
-    let exemplars = point.exemplars().filter_map(|view| exemplar(&view));
-    let mut exemplars: Vec<(usize, SampleExemplar)> = exemplars
-        .map(|exemplar| {
-            let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
-            (bucket, exemplar)
-        })
-        .collect();
-    // Sorted at the end, as inserting each at its place would be quadratic where each falls into
-    // a bucket of its own. The newest of a bucket comes first and stays; of two with one time,
-    // the later one.
-    exemplars.reverse();
-    exemplars.sort_by_key(|(bucket, exemplar)| (*bucket, Reverse(exemplar.timestamp)));
-    exemplars.dedup_by_key(|(bucket, _)| *bucket);
+    // The newest of a bucket stays; of two with one time, the later one. There may be any number
+    // of them, so that no more than one a bucket is ever held.
+    let mut exemplars: BTreeMap<usize, SampleExemplar> = BTreeMap::new();
+    for exemplar in point.exemplars().filter_map(|view| exemplar(&view)) {
+        let bucket = bounds.values().partition_point(|b| *b < exemplar.value);
+        match exemplars.entry(bucket) {
+            Entry::Occupied(known) if known.get().timestamp > exemplar.timestamp => {}
+            Entry::Occupied(mut known) => {
+                known.insert(exemplar);
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(exemplar);
+            }
+        }
+    }
     Some(Histogram {
         bounds,
         counts: counts.into_boxed_slice(),
         sum: point.sum(),
-        exemplars,
+        exemplars: exemplars.into_iter().collect(),
     })
 }
 
@@ -177,19 +180,23 @@ fn shared(bounds: Vec<f64>, like: Option<&Arc<Bounds>>) -> Option<Arc<Bounds>> {
     }
 }
 
-/// The quantiles in order, each once; those outside 0 to 1 are left out.
+/// The quantiles in order, each once, the first of several; those outside 0 to 1 are left out.
 fn summary(point: &SummaryPoint<'_>) -> Summary {
-    let mut quantiles: Vec<(f64, f64)> = point
-        .quantiles()
-        .map(|at| (at.quantile, at.value))
-        .filter(|(quantile, _)| (0.0..=1.0).contains(quantile))
-        // -0 is written as 0, so both must be the same quantile.
-        .map(|(quantile, value)| (quantile.abs(), value))
-        .collect();
-    quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
-    quantiles.dedup_by_key(|(quantile, _)| *quantile);
+    // By their bits, whose order is theirs as none is negative. One that repeats itself takes two
+    // bytes on the wire, and must not take eight times as many here.
+    let mut quantiles: BTreeMap<u64, f64> = BTreeMap::new();
+    for at in point.quantiles() {
+        if (0.0..=1.0).contains(&at.quantile) {
+            // -0 is written as 0, so both must be the same quantile.
+            let bits = at.quantile.abs().to_bits();
+            quantiles.entry(bits).or_insert(at.value);
+        }
+    }
+    let quantiles = quantiles.into_iter();
     Summary {
-        quantiles,
+        quantiles: quantiles
+            .map(|(bits, value)| (f64::from_bits(bits), value))
+            .collect(),
         count: point.count(),
         sum: point.sum(),
     }
@@ -228,4 +235,50 @@ fn exemplar(view: &view::Exemplar<'_>) -> Option<SampleExemplar> {
 /// Nanoseconds as milliseconds; `None` for 0, which means unknown.
 pub fn millis(nanos: u64) -> Option<i64> {
     (nanos != 0).then(|| (nanos / 1_000_000).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdata::{Signal, json};
+
+    /// The only point of a metric, as it is shown.
+    fn value(data: &str) -> SampleValue {
+        let text = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"x",{data}}}]}}]}}]}}"#
+        );
+        let batch = json::decode(Signal::Metrics, text.as_bytes())
+            .unwrap()
+            .batch;
+        let resource = batch.resource_metrics().next().unwrap();
+        let scope = resource.scopes().next().unwrap();
+        let metric = scope.metrics().next().unwrap();
+        let data = metric.data();
+        let (shape, _) = meaning(&data).unwrap();
+        let point = data.points().next().unwrap();
+        TranslatedPoint::of(&point, shape, 0, None).unwrap().value
+    }
+
+    #[test]
+    fn what_repeats_itself_takes_room_once() {
+        let many = |one: &str| vec![one; 1000].join(",");
+        let quantiles = many(r#"{"quantile":-0.0,"value":2},{"quantile":1,"value":3}"#);
+        let summary = format!(r#""summary":{{"dataPoints":[{{"quantileValues":[{quantiles}]}}]}}"#);
+        let SampleValue::Summary(summary) = value(&summary) else {
+            panic!("no summary");
+        };
+        assert_eq!(summary.quantiles, [(0.0, 2.0), (1.0, 3.0)]);
+        assert!(summary.quantiles.capacity() < 8);
+        let exemplars = many(r#"{"timeUnixNano":"5000000","asDouble":0.5},{"asDouble":7}"#);
+        let histogram = format!(
+            r#""histogram":{{"aggregationTemporality":2,"dataPoints":[{{"explicitBounds":[1],
+            "bucketCounts":["1","1"],"exemplars":[{exemplars}]}}]}}"#
+        );
+        let SampleValue::Histogram(histogram) = value(&histogram) else {
+            panic!("no histogram");
+        };
+        let buckets: Vec<usize> = histogram.exemplars.iter().map(|(at, _)| *at).collect();
+        assert_eq!(buckets, [0, 1]);
+        assert!(histogram.exemplars.capacity() < 8);
+    }
 }

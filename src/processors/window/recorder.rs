@@ -6,6 +6,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
+use super::width::is_wider;
 use crate::component::BuildContext;
 use crate::exposition::SampleValue;
 use crate::pdata::view::{ExponentialHistogramPoint, Metric, Point, ResourceMetrics, ScopeMetrics};
@@ -127,6 +128,9 @@ impl SeriesRecorder {
             Some(time) => time,
             None => arrived,
         };
+        if is_wider(point, windows.settings().max_columns) {
+            return Err(windows.refuse(StoreRefusal::TooWide));
+        }
         if let Lookup::Known(id, known) = self.memo.series(point.attributes()) {
             known.seen = now;
             if point.is_tombstone() {

@@ -244,6 +244,32 @@ fn exponential_histograms_are_refused_where_prometheus_refuses_them() {
 }
 
 #[test]
+fn a_point_that_is_too_wide_is_refused_before_anything_is_made_of_it() {
+    let mut rig = Rig::new("{}");
+    let counts = ["\"1\""; 2000].join(",");
+    rig.take(&format!(
+        r#"{{"name":"e","exponentialHistogram":{{"aggregationTemporality":2,"dataPoints":[{{
+            "timeUnixNano":"{}","positive":{{"bucketCounts":[{counts}]}}}}]}}}}"#,
+        at(0)
+    ));
+    let quantiles = [r#"{"quantile":0.5}"#; 2000].join(",");
+    rig.take(&format!(
+        r#"{{"name":"s","summary":{{"dataPoints":[{{
+            "timeUnixNano":"{}","quantileValues":[{quantiles}]}}]}}}}"#,
+        at(0)
+    ));
+    let bounds: Vec<String> = (0..2000).map(|bound| bound.to_string()).collect();
+    rig.take(&format!(
+        r#"{{"name":"h","histogram":{{"aggregationTemporality":1,"dataPoints":[{{
+            "timeUnixNano":"{}","explicitBounds":[{}],"bucketCounts":[{counts},"1"]}}]}}}}"#,
+        at(0),
+        bounds.join(",")
+    ));
+    assert_eq!(rig.held(), [] as [String; 0]);
+    assert_eq!(rig.refused(), [("too_wide", 3)]);
+}
+
+#[test]
 fn a_tombstone_leaves_a_stale_mark() {
     let mut rig = Rig::new("{}");
     rig.take(&gauge("x", 0, 1.0));
