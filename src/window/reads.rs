@@ -70,6 +70,24 @@ impl Windows {
         self.catalog.find(matchers)
     }
 
+    /// The series of the key, if it is there. The labels are sorted by name, each name once,
+    /// without the metric's own.
+    #[must_use]
+    pub fn registered(
+        &self,
+        name: &str,
+        kind: ValueKind,
+        labels: &[(&str, &str)],
+    ) -> Option<RingId> {
+        self.catalog.find_key(name, kind, labels)
+    }
+
+    /// Whether a series is there.
+    #[must_use]
+    pub fn contains(&self, id: RingId) -> bool {
+        self.catalog.identity(id).is_some()
+    }
+
     /// The points of a series between two times, both included. `None` if the series isn't
     /// there.
     #[must_use]

@@ -35,6 +35,7 @@
 mod recorder;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod width;
 
 use std::time::{Duration, UNIX_EPOCH};

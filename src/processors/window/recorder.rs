@@ -1,19 +1,20 @@
 //! Puts the points of batches into the store.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
+use super::totals::DeltaTotals;
 use super::width::is_wider;
 use crate::component::BuildContext;
-use crate::exposition::SampleValue;
+use crate::exposition::{Descriptor, SampleValue};
 use crate::pdata::view::{ExponentialHistogramPoint, Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesMemo};
 use crate::translation::{
-    MetricShape, PointMode, Succession, TargetLabels, Texts, TranslatedPoint, Translation, Unfit,
-    meaning, millis,
+    MetricShape, PointMode, TargetLabels, Texts, TranslatedPoint, Translation, meaning, millis,
 };
 use crate::window::{
     RingId, SharedWindows, StoreRefusal, StoredExponential, StoredHistogram, StoredPoint,
@@ -25,6 +26,7 @@ pub(super) struct SeriesRecorder {
     store: SharedWindows,
     translation: Arc<Translation>,
     memo: SeriesMemo<Remembered>,
+    totals: DeltaTotals,
     columns: Columns,
 }
 
@@ -33,8 +35,6 @@ struct Remembered {
     ring: RingId,
     /// When it last had a point.
     seen: Instant,
-    /// What its deltas have come to.
-    total: Option<Box<(Succession, SampleValue)>>,
 }
 
 /// Room for the numbers of one point.
@@ -62,6 +62,7 @@ impl SeriesRecorder {
             store,
             translation: Arc::clone(&context.translation),
             memo: SeriesMemo::new(settings.max_series),
+            totals: DeltaTotals::default(),
             columns: Columns::default(),
         }
     }
@@ -111,6 +112,7 @@ impl SeriesRecorder {
         let mut windows = self.store.lock();
         windows.advance(uptime(now), arrived);
         windows.expire();
+        self.totals.retain(|ring| windows.contains(ring));
         windows.totals().series > 0
     }
 
@@ -123,7 +125,7 @@ impl SeriesRecorder {
         arrived: i64,
         now: Instant,
     ) -> Result<(), StoreRefusal> {
-        let columns = &mut self.columns;
+        let (columns, totals) = (&mut self.columns, &mut self.totals);
         let time = match millis(point.time_unix_nano()) {
             Some(time) => time,
             None => arrived,
@@ -131,116 +133,96 @@ impl SeriesRecorder {
         if is_wider(point, windows.settings().max_columns) {
             return Err(windows.refuse(StoreRefusal::TooWide));
         }
-        if let Lookup::Known(id, known) = self.memo.series(point.attributes()) {
-            known.seen = now;
-            if point.is_tombstone() {
-                // The series stays known for as long as the store has it: another mark may come
-                // late, for an earlier time.
-                known.total = None;
-                return match windows.push_stale(known.ring, time) {
-                    Err(StoreRefusal::UnknownSeries) => {
-                        self.memo.remove(id);
-                        Ok(())
-                    }
-                    ended => ended.map(|_| ()),
+        match self.memo.series(point.attributes()) {
+            Lookup::Known(id, known) => {
+                known.seen = now;
+                let done = if point.is_tombstone() {
+                    // The series stays known for as long as the store has it: another mark may
+                    // come late, for an earlier time.
+                    end(known.ring, windows, totals, time)
+                } else {
+                    push(known.ring, windows, totals, columns, site, point, time)
+                };
+                match done {
+                    // The store forgot the series before this memo did.
+                    Err(StoreRefusal::UnknownSeries) => self.memo.remove(id),
+                    done => return done,
                 };
             }
-            match known.push(windows, columns, site, point, time) {
-                // The store forgot the series before this memo did.
-                Err(StoreRefusal::UnknownSeries) => {
-                    self.memo.remove(id);
-                }
-                done => return done,
+            // A memo that is full costs a search for each point, and nothing else: the store
+            // finds the series by its labels, and what deltas have come to is kept by series.
+            Lookup::Full if point.is_tombstone() => {
+                let key = StoreKey::of(&self.translation, site, point).ok();
+                return match key.and_then(|key| key.find(windows)) {
+                    Some(ring) => end(ring, windows, totals, time),
+                    None => Ok(()),
+                };
             }
-        } else if point.is_tombstone() {
+            Lookup::New(_) | Lookup::Full => {}
+        }
+        if point.is_tombstone() {
             return Ok(());
         }
-        let ring = newcomer(&self.translation, windows, site, point)?;
-        let mut known = Remembered {
-            ring,
-            seen: now,
-            total: None,
-        };
-        let done = known.push(windows, columns, site, point, time);
-        // A memo that is full costs a registration for each point, and nothing else.
+        let key = StoreKey::of(&self.translation, site, point);
+        let ring = key
+            .map_err(|refusal| windows.refuse(refusal))?
+            .register(windows)?;
+        let done = push(ring, windows, totals, columns, site, point, time);
         if let Lookup::New(vacant) = self.memo.series(point.attributes()) {
-            vacant.insert(known);
+            vacant.insert(Remembered { ring, seen: now });
         }
         done
     }
 }
 
-impl Remembered {
-    #[inline]
-    fn push(
-        &mut self,
-        windows: &mut Windows,
-        columns: &mut Columns,
-        site: &PointSite<'_>,
-        point: &Point<'_>,
-        time: i64,
-    ) -> Result<(), StoreRefusal> {
-        let start = millis(point.start_time_unix_nano()).unwrap_or(0);
-        if site.mode == PointMode::Delta {
-            return self.add(windows, columns, site, point, time);
-        }
-        match point {
-            Point::Number(point) => {
-                let value = point
-                    .value()
-                    .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?
-                    .as_f64();
-                windows.push_since(self.ring, start, time, value)?;
-            }
-            Point::ExponentialHistogram(point) => {
-                let stored = exponential(point, columns);
-                windows.push_point(self.ring, start, time, &StoredPoint::Exponential(stored))?;
-            }
-            Point::Histogram(_) | Point::Summary(_) => {
-                let reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
-                    .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
-                store(self.ring, windows, columns, start, time, &reading.value)?;
-            }
-        }
-        Ok(())
+/// Stores a point in a series.
+#[inline]
+fn push(
+    ring: RingId,
+    windows: &mut Windows,
+    totals: &mut DeltaTotals,
+    columns: &mut Columns,
+    site: &PointSite<'_>,
+    point: &Point<'_>,
+    time: i64,
+) -> Result<(), StoreRefusal> {
+    let start = millis(point.start_time_unix_nano()).unwrap_or(0);
+    if site.mode == PointMode::Delta {
+        let total = totals.add(ring, point, site.shape, nanos(time));
+        let total = total.map_err(|refusal| windows.refuse(refusal))?;
+        return store(ring, windows, columns, 0, time, total);
     }
+    match point {
+        Point::Number(point) => {
+            let value = point
+                .value()
+                .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?
+                .as_f64();
+            windows.push_since(ring, start, time, value)?;
+        }
+        Point::ExponentialHistogram(point) => {
+            let stored = exponential(point, columns);
+            windows.push_point(ring, start, time, &StoredPoint::Exponential(stored))?;
+        }
+        Point::Histogram(_) | Point::Summary(_) => {
+            let reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
+                .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
+            store(ring, windows, columns, start, time, &reading.value)?;
+        }
+    }
+    Ok(())
+}
 
-    /// Adds a delta to the total, and stores that.
-    fn add(
-        &mut self,
-        windows: &mut Windows,
-        columns: &mut Columns,
-        site: &PointSite<'_>,
-        point: &Point<'_>,
-        time: i64,
-    ) -> Result<(), StoreRefusal> {
-        if matches!(point, Point::ExponentialHistogram(_)) {
-            return Err(windows.refuse(StoreRefusal::Unsupported));
-        }
-        let mut reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
-            .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
-        match self.total.as_deref_mut() {
-            None if !site.mode.admits(&reading.value) => {
-                Err(windows.refuse(StoreRefusal::Unsupported))
-            }
-            None => {
-                let succession = Succession::new(reading.time, None);
-                let total = self.total.insert(Box::new((succession, reading.value)));
-                store(self.ring, windows, columns, 0, time, &total.1)
-            }
-            Some((succession, total)) => {
-                let applied =
-                    succession.apply(total, &mut reading, PointMode::Delta, None, u64::MAX);
-                applied.map_err(|unfit| {
-                    windows.refuse(match unfit {
-                        Unfit::OutOfOrder => StoreRefusal::OutOfOrder,
-                        Unfit::Unsupported => StoreRefusal::Unsupported,
-                    })
-                })?;
-                store(self.ring, windows, columns, 0, time, total)
-            }
-        }
-    }
+/// Marks the end of a series. Its deltas are added up anew from here on.
+#[cold]
+fn end(
+    ring: RingId,
+    windows: &mut Windows,
+    totals: &mut DeltaTotals,
+    time: i64,
+) -> Result<(), StoreRefusal> {
+    totals.end(ring);
+    windows.push_stale(ring, time).map(|_| ())
 }
 
 /// Stores a value that isn't exponential.
@@ -284,53 +266,83 @@ fn store(
     Ok(())
 }
 
-/// Registers the series of a point.
-#[cold]
-fn newcomer(
-    translation: &Translation,
-    windows: &mut Windows,
-    site: &mut PointSite<'_>,
-    point: &Point<'_>,
-) -> Result<RingId, StoreRefusal> {
-    let texts = Texts {
-        resource: site.resource,
-        scope: site.scope,
-        metric: site.metric,
-        point: point.attributes(),
-    };
-    if !texts.are_within(translation) {
-        return Err(windows.refuse(StoreRefusal::Oversized));
+/// What tells the series of a point from others in the store, and what its metric is.
+struct StoreKey {
+    family: Descriptor,
+    kind: ValueKind,
+    labels: BTreeMap<String, String>,
+}
+
+impl StoreKey {
+    /// Of a point that the memo doesn't know.
+    #[cold]
+    fn of(
+        translation: &Translation,
+        site: &mut PointSite<'_>,
+        point: &Point<'_>,
+    ) -> Result<Self, StoreRefusal> {
+        let texts = Texts {
+            resource: site.resource,
+            scope: site.scope,
+            metric: site.metric,
+            point: point.attributes(),
+        };
+        if !texts.are_within(translation) {
+            return Err(StoreRefusal::Oversized);
+        }
+        let family = translation
+            .family(site.metric, site.shape)
+            .ok_or(StoreRefusal::Unsupported)?;
+        let kind = match (site.shape, point) {
+            (MetricShape::Gauge | MetricShape::UpDownCounter, _) => ValueKind::Gauge,
+            (MetricShape::Counter, _) => ValueKind::Counter,
+            (MetricShape::Histogram, Point::ExponentialHistogram(_)) => {
+                ValueKind::ExponentialHistogram
+            }
+            (MetricShape::Histogram, _) => ValueKind::Histogram,
+            (MetricShape::Summary, _) => ValueKind::Summary,
+        };
+        let resource = site.resource.attributes();
+        let target = site
+            .target
+            .get_or_insert_with(|| TargetLabels::of(&resource));
+        let (labels, _) = translation.point_labels(
+            &resource,
+            target,
+            site.scope,
+            &point.attributes(),
+            site.shape,
+        );
+        Ok(Self {
+            family,
+            kind,
+            labels,
+        })
     }
-    let family = translation
-        .family(site.metric, site.shape)
-        .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
-    let kind = match (site.shape, point) {
-        (MetricShape::Gauge | MetricShape::UpDownCounter, _) => ValueKind::Gauge,
-        (MetricShape::Counter, _) => ValueKind::Counter,
-        (MetricShape::Histogram, Point::ExponentialHistogram(_)) => ValueKind::ExponentialHistogram,
-        (MetricShape::Histogram, _) => ValueKind::Histogram,
-        (MetricShape::Summary, _) => ValueKind::Summary,
-    };
-    let resource = site.resource.attributes();
-    let target = site
-        .target
-        .get_or_insert_with(|| TargetLabels::of(&resource));
-    let (labels, _) = translation.point_labels(
-        &resource,
-        target,
-        site.scope,
-        &point.attributes(),
-        site.shape,
-    );
-    let labels: Vec<(&str, &str)> = labels
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let ring = windows.register(&family.name, kind, &labels)?;
-    // What a metric is doesn't matter more than its points: one that finds no room is queried
-    // without.
-    let _ = windows.describe(&family.name, kind, &family.unit, &family.help);
-    Ok(ring)
+
+    /// The series, which is added if it isn't there.
+    fn register(&self, windows: &mut Windows) -> Result<RingId, StoreRefusal> {
+        let Descriptor {
+            name, unit, help, ..
+        } = &self.family;
+        let ring = windows.register(name, self.kind, &self.labels())?;
+        // What a metric is doesn't matter more than its points: one that finds no room is
+        // queried without.
+        let _ = windows.describe(name, self.kind, unit, help);
+        Ok(ring)
+    }
+
+    /// The series, if it is there.
+    fn find(&self, windows: &Windows) -> Option<RingId> {
+        windows.registered(&self.family.name, self.kind, &self.labels())
+    }
+
+    fn labels(&self) -> Vec<(&str, &str)> {
+        let labels = self.labels.iter();
+        labels
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
 }
 
 fn exponential<'a>(

@@ -41,7 +41,12 @@ impl Rig {
 
     /// Takes one metric of one resource, written in OTLP's JSON.
     fn take(&mut self, metric: &str) {
-        let batch = batch(metric);
+        self.take_of("1", metric);
+    }
+
+    /// Takes one metric of a resource that differs from others in what is no label.
+    fn take_of(&mut self, pod: &str, metric: &str) {
+        let batch = batch_of(pod, metric);
         let items = batch.items();
         self.processor.process(batch, self.now, &mut self.out);
         assert_eq!(self.out.sizes(), [items], "what is taken is passed on");
@@ -94,10 +99,16 @@ fn build(yaml: &str, context: &BuildContext) -> Box<dyn Processor> {
 }
 
 fn batch(metric: &str) -> Batch {
+    batch_of("1", metric)
+}
+
+/// A metric of a resource that differs from others in what is no label.
+fn batch_of(pod: &str, metric: &str) -> Batch {
     let text = format!(
         r#"{{"resourceMetrics":[{{"resource":{{"attributes":[
             {{"key":"service.name","value":{{"stringValue":"shop"}}}},
-            {{"key":"service.instance.id","value":{{"stringValue":"a"}}}}]}},
+            {{"key":"service.instance.id","value":{{"stringValue":"a"}}}},
+            {{"key":"k8s.pod.uid","value":{{"stringValue":"{pod}"}}}}]}},
             "scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#
     );
     json::decode(Signal::Metrics, text.as_bytes())
@@ -182,6 +193,46 @@ fn deltas_are_added_up_and_counted_once() {
         ["http_requests_seconds_total{instance=a,job=shop} 1000:2 2000:5"]
     );
     assert_eq!(rig.refused(), [("out_of_order", 1)]);
+}
+
+#[test]
+fn deltas_of_one_series_add_up_whichever_resource_they_come_from() {
+    // What is known of one resource leaves no room for others.
+    for max_series in [1, 20] {
+        let mut rig = Rig::new(&format!("{{max_series: {max_series}}}"));
+        for (pod, from) in [
+            ("1", 0),
+            ("2", 1_000),
+            ("3", 2_000),
+            ("1", 3_000),
+            ("3", 4_000),
+        ] {
+            rig.take_of(pod, &sum(from, from + 1_000, 2.0, 1));
+        }
+        // Counted already, as the page has it.
+        rig.take_of("4", &sum(4_000, 5_000, 2.0, 1));
+        assert_eq!(
+            rig.held(),
+            ["http_requests_seconds_total{instance=a,job=shop} \
+              1000:2 2000:4 3000:6 4000:8 5000:10"]
+        );
+        assert_eq!(rig.refused(), [("out_of_order", 1)]);
+    }
+}
+
+#[test]
+fn the_total_of_deltas_is_forgotten_with_their_series() {
+    let mut rig = Rig::new("{series_ttl: 60s}");
+    rig.take(&sum(0, 1_000, 2.0, 1));
+    while let Some(due) = rig.processor.deadline() {
+        rig.pass(due - rig.now.monotonic);
+        rig.processor.on_deadline(rig.now, &mut rig.out);
+    }
+    rig.take(&sum(60_000, 61_000, 3.0, 1));
+    assert_eq!(
+        rig.held(),
+        ["http_requests_seconds_total{instance=a,job=shop} 61000:3"]
+    );
 }
 
 #[test]
@@ -296,6 +347,23 @@ fn a_late_tombstone_leaves_a_stale_mark_also_where_the_series_has_ended_since() 
         rig.held(),
         ["x{instance=a,job=shop} 0:1 5000:stale 9000:stale"]
     );
+}
+
+#[test]
+fn a_tombstone_leaves_a_stale_mark_also_where_too_many_resources_were_seen() {
+    let mut rig = Rig::new("{max_series: 1}");
+    rig.take_of("1", &gauge("x", 0, 1.0));
+    rig.take_of("2", &gauge("x", 1_000, 2.0));
+    let ended = |name: &str| {
+        let time = at(2_000);
+        format!(
+            r#"{{"name":"{name}","gauge":{{"dataPoints":[{{"timeUnixNano":"{time}","flags":1}}]}}}}"#
+        )
+    };
+    rig.take_of("2", &ended("x"));
+    rig.take_of("2", &ended("y"));
+    assert_eq!(rig.held(), ["x{instance=a,job=shop} 0:1 1000:2 2000:stale"]);
+    assert_eq!(rig.refused(), []);
 }
 
 #[test]
