@@ -8,11 +8,13 @@ use thiserror::Error;
 pub struct AggregationLimits {
     /// Series. What is kept of one, its labels and its results, takes about a kilobyte.
     pub series: usize,
-    /// Points of all series. To unpack one and select among all takes about 4 ns.
+    /// Points of all series. To unpack one and select among all takes about 4 ns, and for one of
+    /// a histogram or summary as long for each of its numbers.
     pub points: usize,
     /// Values of one group that are held at once, for percentiles and their like. One takes 8
     /// bytes, and 32 where its time is held, too (`deriv` beside `mad`): the value, the time, a
-    /// copy to be sorted, and the distance from the median.
+    /// copy to be sorted, and the distance from the median. Of histograms only buckets are held,
+    /// which have a bound of their own.
     pub held: usize,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The increase of each bucket, resets made up for, is summed over the points and series; within
 //! a bucket observations are taken to lie evenly (in buckets of exponential width:
-//! logarithmically evenly), as Prometheus does.
+//! logarithmically evenly), as Prometheus does. Where more than 4,096 buckets of exponential
+//! width would be filled, every two become one, as often as it takes.
 
 use super::super::excerpt::Excerpt;
 use super::super::point::StoredPoint;
