@@ -18,18 +18,20 @@ impl Statistic for Deriv {
 }
 
 /// The slope, by the second, and the height at `origin` of the line through the points. `None`
-/// if there are less than two.
+/// if they don't have two times: those of several series may all be of one.
 pub(super) fn line(numbers: &Numbers, origin: i64) -> Option<(f64, f64)> {
     let (times, values) = (numbers.times(), numbers.values());
-    let first = *values.first()?;
-    if values.len() < 2 {
+    let (start, first) = (*times.first()?, *values.first()?);
+    if times.iter().all(|time| *time == start) {
         return None;
     }
     // So that what doesn't change has no slope at all.
     if values.iter().all(|value| *value == first) {
         return Some((0.0, first));
     }
-    let seconds = |time: &i64| time.saturating_sub(origin) as f64 / 1000.0;
+    // From a point on and not from the origin, as the squares of long times would leave nothing
+    // of the distance of close ones.
+    let seconds = |time: &i64| time.saturating_sub(start) as f64 / 1000.0;
     let (mut x, mut y, mut xy, mut xx) = <(Kahan, Kahan, Kahan, Kahan)>::default();
     for (time, value) in times.iter().map(seconds).zip(values) {
         x.add(time);
@@ -40,7 +42,7 @@ pub(super) fn line(numbers: &Numbers, origin: i64) -> Option<(f64, f64)> {
     let count = values.len() as f64;
     let (x, y, xy, xx) = (x.sum(), y.sum(), xy.sum(), xx.sum());
     let slope = (xy - x * y / count) / (xx - x * x / count);
-    Some((slope, y / count - slope * x / count))
+    Some((slope, y / count + slope * (seconds(&origin) - x / count)))
 }
 
 /// A sum and what rounding took from it.

@@ -138,6 +138,9 @@ pub(in crate::window) fn naive(
                 .map(|(t, v)| (t - middle) * (v - mean))
                 .sum();
             let across: f64 = times.iter().map(|t| (t - middle).powi(2)).sum();
+            if inside.iter().all(|(time, _)| *time == first.0) {
+                return None;
+            }
             up / across
         }
         _ => {
@@ -203,6 +206,40 @@ proptest! {
         let counted = |from, to| ours(&windows, id, from, to, &PointCount).unwrap_or(0.0);
         prop_assert_eq!(counted(-1, cut) + counted(cut, end), counted(-1, end));
     }
+}
+
+#[test]
+fn a_line_needs_two_times() {
+    let f = |series: &[&[(i64, f64)]], expected: Option<(f64, f64)>| {
+        let mut numbers = Numbers::default();
+        numbers.begin(0, 86_400_000);
+        for points in series {
+            let (windows, id) = store(points);
+            let all = windows.snapshot(id, 1, 86_400_000).unwrap();
+            numbers.gather(all.excerpt(), Needs::POINTS);
+        }
+        let ahead = Predict { ahead: 0 };
+        let found = Deriv.of(&mut numbers).zip(ahead.of(&mut numbers));
+        match (found, expected) {
+            (Some((slope, height)), Some((expected, at_end))) => {
+                assert!((slope - expected).abs() < 1e-9 * expected.abs(), "{slope}");
+                assert!((height - at_end).abs() < 1e-9 * at_end.abs(), "{height}");
+            }
+            _ => assert_eq!(found, expected, "{series:?}"),
+        }
+    };
+    f(&[&[(1000, 1.0)]], None);
+    f(&[&[(1000, 1.0)], &[(1000, 3.0)]], None);
+    f(&[&[(1000, 1.0)], &[(1000, 1.0)]], None);
+    f(
+        &[&[(1000, 1.0)], &[(2000, 3.0)]],
+        Some((2.0, 2.0 * 86_399.0 + 1.0)),
+    );
+    // Seen from the end of the window, these are hardly two.
+    f(
+        &[&[(1000, 1.0), (1001, 2.0)]],
+        Some((1000.0, 1000.0 * 86_399.0 + 1.0)),
+    );
 }
 
 #[test]
