@@ -158,6 +158,8 @@ impl ExponentialCounts {
             for (index, count) in others {
                 *mine.entry(index).or_default() += sign * count;
             }
+            // Where nothing is left, there are no observations to one side of zero.
+            mine.retain(|_, count| *count != 0.0);
         }
         while self.filled() > FILLED {
             self.coarsen(self.scale.saturating_sub(1));

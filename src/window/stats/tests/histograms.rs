@@ -183,3 +183,30 @@ fn observations_below_and_around_zero_have_their_places() {
     f(5.0 / 6.0, 2.0_f64.sqrt());
     f(1.0, 2.0);
 }
+
+#[test]
+fn what_came_before_the_window_moves_no_bound_of_the_zero_bucket() {
+    let mut windows = windows();
+    let id = windows
+        .register("h", ValueKind::ExponentialHistogram, &[])
+        .unwrap();
+    let mut push = |time: i64, zero: f64, positive: f64, negative: f64| {
+        let point = StoredExponential {
+            count: zero + positive + negative,
+            sum: None,
+            scale: 0,
+            zero_count: zero,
+            zero_threshold: 1.0,
+            // (1, 2] and [-2, -1).
+            positive: (0, &[positive]),
+            negative: (0, &[negative]),
+        };
+        windows
+            .push_point(id, 0, time, &StoredPoint::Exponential(point))
+            .unwrap();
+    };
+    push(1000, 0.0, 0.0, 5.0);
+    push(2000, 10.0, 10.0, 5.0);
+    // Half of what came within lies between 0 and 1, and the rest above.
+    assert_eq!(increase(&windows, &[id]).quantile(0.25), Some(0.5));
+}
