@@ -21,7 +21,8 @@
 //! Without `group_by` every series is a group of its own and keeps its labels. The statistics of
 //! a group are over all points of its series together: all their values, and the sums of their
 //! bucket counts. `rate`, `increase` and `delta` are of one series only, so a group's are the
-//! sums of theirs; `ema` has no meaning for a group and is left out. With [`Across::Series`] each
+//! sums of theirs; `ema` has no meaning for a group and is left out. `avg` and `sum` of
+//! observations are of those alone whose sum is known and finite. With [`Across::Series`] each
 //! series is reduced first, and the results are combined. Histograms with different bounds have
 //! no common buckets: a group of such has only `rate` and `increase`.
 //!

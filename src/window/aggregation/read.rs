@@ -303,7 +303,10 @@ impl MergedIncrease for HistogramIncrease {
         match stat {
             _ if self.is_mixed() => None,
             StatMeaning::Percentile(percent) => self.quantile(percent / 100.0),
-            _ => mean_or_total(stat, self.count(), self.sum()),
+            StatMeaning::Mean => self.mean(),
+            StatMeaning::Total => self.sum(),
+            StatMeaning::Number => Some(self.count()),
+            _ => None,
         }
     }
 }
@@ -318,15 +321,11 @@ impl MergedIncrease for SummaryIncrease {
     }
 
     fn value(&self, stat: StatMeaning) -> Option<f64> {
-        mean_or_total(stat, self.count(), self.sum())
-    }
-}
-
-fn mean_or_total(stat: StatMeaning, count: f64, sum: f64) -> Option<f64> {
-    match stat {
-        StatMeaning::Mean => (count > 0.0).then(|| sum / count),
-        StatMeaning::Total => Some(sum),
-        StatMeaning::Number => Some(count),
-        _ => None,
+        match stat {
+            StatMeaning::Mean => self.mean(),
+            StatMeaning::Total => self.sum(),
+            StatMeaning::Number => Some(self.count()),
+            _ => None,
+        }
     }
 }

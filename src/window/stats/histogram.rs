@@ -8,13 +8,13 @@
 use super::super::excerpt::Excerpt;
 use super::super::point::StoredPoint;
 use super::buckets::{BucketCounts, ExplicitCounts, ExponentialCounts};
+use super::observations::ObservedTotal;
 
 /// Observations that histograms of one kind made within a window.
 #[derive(Debug, Default)]
 pub struct HistogramIncrease {
     buckets: Option<BucketCounts>,
-    count: f64,
-    sum: f64,
+    observations: ObservedTotal,
     points: usize,
     mixed: bool,
 }
@@ -73,13 +73,19 @@ impl HistogramIncrease {
     /// How many observations.
     #[must_use]
     pub fn count(&self) -> f64 {
-        self.count
+        self.observations.count()
     }
 
-    /// Their sum; 0 where the sources don't give any.
+    /// The sum of those whose sources give one that is finite; `None` if none does.
     #[must_use]
-    pub fn sum(&self) -> f64 {
-        self.sum
+    pub fn sum(&self) -> Option<f64> {
+        self.observations.sum()
+    }
+
+    /// The mean of those whose sum is known.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        self.observations.mean()
     }
 
     /// Whether histograms were left out, as their bounds differ from the others'.
@@ -117,7 +123,7 @@ impl HistogramIncrease {
                 return;
             }
             count -= first.count;
-            sum -= first.sum;
+            sum = sum.zip(first.sum).map(|(last, first)| last - first);
         }
         match &mut self.buckets {
             None => self.buckets = Some(buckets),
@@ -128,8 +134,7 @@ impl HistogramIncrease {
                 }
             }
         }
-        self.count += count;
-        self.sum += sum;
+        self.observations.add(count, sum);
     }
 }
 
@@ -154,7 +159,7 @@ struct Unbroken {
 struct HistogramState {
     buckets: BucketCounts,
     count: f64,
-    sum: f64,
+    sum: Option<f64>,
 }
 
 impl HistogramState {
@@ -163,12 +168,12 @@ impl HistogramState {
             StoredPoint::Histogram(histogram) => Some(Self {
                 buckets: BucketCounts::Explicit(ExplicitCounts::of(histogram)),
                 count: histogram.count,
-                sum: histogram.sum.unwrap_or(0.0),
+                sum: histogram.sum,
             }),
             StoredPoint::Exponential(histogram) => Some(Self {
                 buckets: BucketCounts::Exponential(ExponentialCounts::of(histogram)),
                 count: histogram.count,
-                sum: histogram.sum.unwrap_or(0.0),
+                sum: histogram.sum,
             }),
             StoredPoint::Number(_) | StoredPoint::Summary(_) => None,
         }

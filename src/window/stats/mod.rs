@@ -35,6 +35,7 @@ mod mad;
 mod max;
 mod min;
 mod numbers;
+mod observations;
 mod predict;
 mod quantile;
 mod rate;

@@ -2,39 +2,43 @@
 
 use super::super::excerpt::Excerpt;
 use super::super::point::StoredPoint;
+use super::observations::ObservedTotal;
 
 /// Observations that summaries made within a window. Their quantiles can't be added up, and
 /// are none of the window's.
 #[derive(Debug, Default)]
 pub struct SummaryIncrease {
     points: usize,
-    count: f64,
-    sum: f64,
+    observations: ObservedTotal,
 }
 
 impl SummaryIncrease {
     /// Adds what the series counted in the window of the excerpt. What it counted up to its
     /// first point there isn't known to belong to the window.
     pub fn gather(&mut self, excerpt: &Excerpt) {
-        let mut before: Option<(f64, f64)> = None;
+        let mut before: Option<(f64, Option<f64>)> = None;
         let mut cursor = excerpt.cursor();
         while let Some((_, point)) = cursor.next() {
             let StoredPoint::Summary(summary) = point else {
                 continue;
             };
-            if point.is_stale() || !summary.count.is_finite() || !summary.sum.is_finite() {
+            if point.is_stale() || !summary.count.is_finite() {
                 continue;
             }
             self.points += 1;
+            let now = (
+                summary.count,
+                Some(summary.sum).filter(|sum| sum.is_finite()),
+            );
             let (count, sum) = match before {
                 // It counts from zero on.
-                Some((count, _)) if summary.count < count => (0.0, 0.0),
+                Some((count, _)) if now.0 < count => (0.0, Some(0.0)),
                 Some(before) => before,
-                None => (summary.count, summary.sum),
+                None => now,
             };
-            self.count += summary.count - count;
-            self.sum += summary.sum - sum;
-            before = Some((summary.count, summary.sum));
+            let sum = now.1.zip(sum).map(|(now, before)| now - before);
+            self.observations.add(now.0 - count, sum);
+            before = Some(now);
         }
     }
 
@@ -47,12 +51,18 @@ impl SummaryIncrease {
     /// How many observations.
     #[must_use]
     pub fn count(&self) -> f64 {
-        self.count
+        self.observations.count()
     }
 
-    /// Their sum.
+    /// The sum of those between points that have one that is finite; `None` if no two do.
     #[must_use]
-    pub fn sum(&self) -> f64 {
-        self.sum
+    pub fn sum(&self) -> Option<f64> {
+        self.observations.sum()
+    }
+
+    /// The mean of those whose sum is known.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        self.observations.mean()
     }
 }

@@ -1,7 +1,8 @@
 //! What histograms counted in a window.
 
 use super::super::super::{
-    RingId, StoredExponential, StoredHistogram, StoredPoint, ValueKind, WindowSettings, Windows,
+    RingId, StoredExponential, StoredHistogram, StoredPoint, StoredSummary, ValueKind,
+    WindowSettings, Windows,
 };
 use super::*;
 
@@ -47,7 +48,7 @@ fn buckets_count_what_came_within_the_window_resets_made_up_for() {
     ];
     let id = explicit(&mut windows, "h", &bounds, rows);
     let found = increase(&windows, &[id]);
-    assert_eq!((found.count(), found.sum()), (40.0, 80.0));
+    assert_eq!((found.count(), found.sum()), (40.0, Some(80.0)));
     let f = |quantile: f64, expected: f64| {
         let value = found.quantile(quantile).unwrap();
         assert!(
@@ -209,4 +210,62 @@ fn what_came_before_the_window_moves_no_bound_of_the_zero_bucket() {
     push(2000, 10.0, 10.0, 5.0);
     // Half of what came within lies between 0 and 1, and the rest above.
     assert_eq!(increase(&windows, &[id]).quantile(0.25), Some(0.5));
+}
+
+#[test]
+fn observations_without_a_finite_sum_are_left_out_of_sum_and_mean() {
+    let mut windows = windows();
+    let mut f = |name: &str, sums: [Option<f64>; 2], reset: bool| {
+        let id = windows.register(name, ValueKind::Histogram, &[]).unwrap();
+        let counts = if reset { [9.0, 4.0] } else { [0.0, 4.0] };
+        for (time, (sum, count)) in (1..).zip(sums.into_iter().zip(counts)) {
+            let point = StoredPoint::Histogram(StoredHistogram {
+                count,
+                sum,
+                bounds: &[1.0],
+                buckets: &[count, 0.0],
+            });
+            windows.push_point(id, 0, time * 1000, &point).unwrap();
+        }
+        id
+    };
+    let unknown = f("unknown", [None, None], false);
+    let nan = f("nan", [Some(0.0), Some(f64::NAN)], false);
+    let known = f("known", [Some(0.0), Some(2.0)], false);
+    let again = f("again", [Some(f64::INFINITY), Some(2.0)], true);
+    for one in [unknown, nan] {
+        let found = increase(&windows, &[one]);
+        let sums = (found.sum(), found.mean());
+        assert_eq!((found.count(), sums), (4.0, (None, None)));
+        assert_eq!(found.quantile(0.5), Some(0.5));
+    }
+    let found = increase(&windows, &[unknown, nan, known, again]);
+    assert_eq!(found.count(), 16.0);
+    assert_eq!((found.sum(), found.mean()), (Some(4.0), Some(0.5)));
+}
+
+#[test]
+fn summaries_count_also_where_their_sum_is_not_finite() {
+    let mut windows = windows();
+    let id = windows.register("s", ValueKind::Summary, &[]).unwrap();
+    let points = [
+        (2.0, 1.0),
+        (4.0, 2.0),
+        (6.0, f64::NAN),
+        // Starts anew.
+        (1.0, 3.0),
+    ];
+    for (time, (count, sum)) in (1..).zip(points) {
+        let point = StoredPoint::Summary(StoredSummary {
+            count,
+            sum,
+            quantiles: &[],
+            values: &[],
+        });
+        windows.push_point(id, 0, time * 1000, &point).unwrap();
+    }
+    let mut found = SummaryIncrease::default();
+    found.gather(windows.snapshot(id, 1, 1_000_000).unwrap().excerpt());
+    assert_eq!((found.points(), found.count()), (4, 5.0));
+    assert_eq!((found.sum(), found.mean()), (Some(4.0), Some(4.0 / 3.0)));
 }
