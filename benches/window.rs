@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
-use foghorn::window::stats::{Method, Numbers, statistic};
+use foghorn::window::stats::{Cadence, Method, Numbers, statistic};
 use foghorn::window::{Excerpt, RingId, ValueKind, WindowSettings, Windows};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -35,6 +35,7 @@ fn main() {
     println!("\n| work | how | minimum | ratio |\n|---|---|---|---|");
     insert();
     read();
+    coverage();
 }
 
 /// What the values of a series look like.
@@ -309,6 +310,46 @@ fn read() {
             row(&work(what), "windows", ours[0], theirs, "us");
             row(&work(what), "windows, at once again", ours[1], theirs, "us");
         }
+    }
+}
+
+/// What it takes to see how many points are missing in a day of a series, beside points at one
+/// interval.
+fn coverage() {
+    let range = (DAY as i64 + 1) * STEP;
+    let mut baseline = None;
+    for (how, jitter) in [
+        ("one interval", 0),
+        ("up to 20 ms late", 20),
+        ("up to 3 s late", 3000),
+        ("no interval", range),
+    ] {
+        let mut windows = store();
+        let ids = register(&mut windows, 100);
+        let mut random = Random(1);
+        for id in &ids {
+            let late = |step: i64| step * STEP + random.below(jitter + 1);
+            let mut times: Vec<i64> = (0..DAY as i64).map(late).collect();
+            times.sort_unstable();
+            times.dedup();
+            for time in times {
+                windows.push(*id, time, 1.0).unwrap();
+            }
+        }
+        let (mut cadence, mut excerpt) = (Cadence::default(), Excerpt::default());
+        let mut each = f64::MAX;
+        for _ in 0..5 {
+            let all = cpu(|| {
+                for id in &ids {
+                    windows.excerpt(*id, 0, range, &mut excerpt);
+                    cadence.gather(&excerpt, (-1, range));
+                    black_box(cadence.expected((-1, range), Some(STEP)));
+                }
+            });
+            each = each.min(all / 1e3 / ids.len() as f64);
+        }
+        let baseline = *baseline.get_or_insert(each);
+        row("coverage of a day, a series", how, each, baseline, "us");
     }
 }
 

@@ -184,12 +184,11 @@ impl Chunk {
             .decode_range(self.first, count, from..=to, skip, times)
     }
 
-    /// The interval of the points, if it is known without unpacking them: 0 for a single one.
-    pub(super) fn step(&self) -> Option<i64> {
-        match self.times {
-            Times::Regular(step) => Some(step),
-            Times::Packed(_) => None,
-        }
+    /// The interval of the points, on the average, if it is known without unpacking them that
+    /// they come at about that: 0 for a single one.
+    pub(super) fn interval(&self) -> Option<i64> {
+        self.times
+            .interval(self.first, self.last, self.count as usize)
     }
 
     /// The timestamp of one of the points.

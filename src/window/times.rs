@@ -2,7 +2,8 @@
 //!
 //! Points at one interval are a first timestamp and a step. Intervals with gaps are a few such
 //! runs. All else is packed, and as the series of one scrape have the same timestamps, the
-//! packed bytes are shared among their chunks.
+//! packed bytes are shared among their chunks. They say whether the points come at about one
+//! interval, so that nobody unpacks them to see that none is missing.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -18,12 +19,16 @@ use super::error::Corrupt;
 pub(super) enum Times {
     /// All at one interval, which is 0 for a single timestamp.
     Regular(i64),
-    /// Bytes: the form, then runs or packed integers.
+    /// Bytes: the form and whether it is [`EVEN`], then runs or packed integers.
     Packed(Arc<Charged<Box<[u8]>>>),
 }
 
 const RUNS: u8 = 0;
 const PACKED: u8 = 1;
+const EVEN: u8 = 0x10;
+
+/// Intervals are about one if they differ by no more than one part in this many.
+pub(super) const SAME: i64 = 8;
 
 impl Times {
     /// Packs ascending timestamps. What is shared is put on the bill.
@@ -44,7 +49,25 @@ impl Times {
             bytes.push(PACKED);
             encode_i64(times, scratch, &mut bytes);
         }
+        if is_even(times) {
+            bytes[0] |= EVEN;
+        }
         Self::packed(bytes.into(), bill)
+    }
+
+    /// The interval of `count` points between two times, on the average, if it is known without
+    /// unpacking them that they come at about that: 0 for a single one.
+    pub(super) fn interval(&self, first: i64, last: i64, count: usize) -> Option<i64> {
+        match self {
+            Self::Regular(step) => Some(*step),
+            Self::Packed(packed) => {
+                let is_even = packed.first().is_some_and(|form| form & EVEN != 0);
+                let gaps = i64::try_from(count.saturating_sub(1)).ok()?;
+                last.saturating_sub(first)
+                    .checked_div(gaps)
+                    .filter(|_| is_even)
+            }
+        }
     }
 
     /// Appends the timestamps, of which there are `count`.
@@ -173,6 +196,18 @@ impl Times {
     }
 }
 
+/// Whether the timestamps come at about one interval.
+fn is_even(times: &[i64]) -> bool {
+    let [first, second, ..] = times else {
+        return true;
+    };
+    let usual = second.saturating_sub(*first);
+    times.windows(2).all(|pair| {
+        let gap = pair[1].saturating_sub(pair[0]);
+        gap.saturating_sub(usual).abs() <= usual / SAME
+    })
+}
+
 /// Writes runs of one interval each, unless there are too many to be worth it.
 fn put_runs(times: &[i64], out: &mut Vec<u8>) -> bool {
     out.push(RUNS);
@@ -200,7 +235,7 @@ fn put_runs(times: &[i64], out: &mut Vec<u8>) -> bool {
 fn decode_packed(bytes: &[u8], count: usize, times: &mut Vec<i64>) -> Result<(), Corrupt> {
     let mut reader = ByteReader::new(bytes);
     let start = times.len();
-    match reader.byte()? {
+    match reader.byte()? & !EVEN {
         RUNS => {
             let mut left = count;
             let mut end = 0_i64;

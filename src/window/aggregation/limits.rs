@@ -9,7 +9,8 @@ pub struct AggregationLimits {
     /// Series. What is kept of one, its labels and its results, takes about a kilobyte.
     pub series: usize,
     /// Points of all series. To unpack one and select among all takes about 4 ns, and for one of
-    /// a histogram or summary as long for each of its numbers.
+    /// a histogram or summary as long for each of its numbers. One that comes at no interval
+    /// takes 0.1 us more, for the coverage.
     pub points: usize,
     /// Values of one group that are held at once, for percentiles and their like. One takes 8
     /// bytes, and 32 where its time is held, too (`deriv` beside `mad`): the value, the time, a

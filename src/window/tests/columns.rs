@@ -187,3 +187,29 @@ proptest! {
 fn unpacked(bytes: &[u8]) -> Result<usize, Corrupt> {
     decode_chunk(bytes)
 }
+
+#[test]
+fn times_of_about_one_interval_say_so_without_being_unpacked() {
+    let f = |times: &[i64], expected: Option<i64>| {
+        let (mut scratch, bill) = (Scratch::default(), Bill::default());
+        let (first, last) = (times[0], times[times.len() - 1]);
+        let sealed = Times::of(times, &mut scratch, &bill);
+        let mut bytes = Vec::new();
+        sealed.write(&mut bytes);
+        let read = Times::read(&mut ByteReader::new(&bytes), &bill).unwrap();
+        for times in [sealed, read] {
+            assert_eq!(times.interval(first, last, 240), expected);
+        }
+    };
+    let every = |jitter: i64| (0..240).map(move |at| at * 15_000 + at * at % 7 * jitter);
+    let times = |jitter: i64| every(jitter).collect::<Vec<i64>>();
+    f(&times(0), Some(15_000));
+    f(&times(3), Some(15_000));
+    f(&times(300), Some(15_001));
+    f(&times(1_000), None);
+    let outage = every(3).map(|time| time + i64::from(time > 1_000_000) * 15_000);
+    f(&outage.collect::<Vec<i64>>(), None);
+    // Runs of one interval each.
+    let slower = every(0).map(|time| time + (time - 1_500_000).max(0) / 15_000);
+    f(&slower.collect::<Vec<i64>>(), Some(15_000));
+}

@@ -5,8 +5,13 @@ use proptest::prelude::*;
 use super::super::super::{Excerpt, ValueKind, WindowSettings, Windows};
 use super::super::{Cadence, Coverage};
 
-/// How much of the window there are points for, at these times in seconds.
+/// How much of the window there are points for, at these times in seconds, of a series that has
+/// points every 15 s at other times.
 fn share(times: &[f64], window: (i64, i64)) -> f64 {
+    share_of(times, window, 15)
+}
+
+fn share_of(times: &[f64], window: (i64, i64), usual: i64) -> f64 {
     let settings = WindowSettings {
         max_ahead: i64::MAX,
         ..WindowSettings::default()
@@ -22,7 +27,10 @@ fn share(times: &[f64], window: (i64, i64)) -> f64 {
     let mut cadence = Cadence::default();
     cadence.gather(&excerpt, (from, to));
     let mut coverage = Coverage::default();
-    coverage.add(cadence.points(), cadence.expected((from, to), Some(15_000)));
+    coverage.add(
+        cadence.points(),
+        cadence.expected((from, to), Some(usual * 1000)),
+    );
     coverage.share()
 }
 
@@ -113,9 +121,9 @@ proptest! {
         let all = points as f64 * step as f64;
         let from = (all * begin) as i64;
         let to = from + ((all - from as f64) * length) as i64 + 1;
-        let usual = times.iter().any(|time| (from as f64) < *time && *time <= to as f64);
-        prop_assume!(usual && points > 1);
-        let found = share(&times, (from, to));
+        let any = times.iter().any(|time| (from as f64) < *time && *time <= to as f64);
+        prop_assume!(any && points > 1);
+        let found = share_of(&times, (from, to), step);
         // A window that isn't a multiple of the interval has one point more or less.
         let expected = (to - from) as f64 / step as f64;
         prop_assert!(1.0 - found <= 1.5 / expected.max(1.0), "{} from {} to {}", found, from, to);
