@@ -103,7 +103,12 @@ fn expected(given: &[Given], plan: &AggregationPlan, window: (i64, i64)) -> Resu
     let (from, to) = window;
     let mut groups: BTreeMap<String, Vec<&Given>> = BTreeMap::new();
     let mut sorted: Vec<&Given> = given.iter().collect();
-    sorted.sort_by_key(|(kind, metric, labels, _)| (*kind, *metric, *labels));
+    // As the labels are that there are: of points at one time the first series has the first.
+    sorted.sort_by_key(|(kind, metric, [a, b], _)| {
+        let labels = [("a", *a), ("b", *b)].into_iter();
+        let labels: Vec<_> = labels.filter(|(_, value)| !value.is_empty()).collect();
+        (*kind, *metric, labels)
+    });
     for series in sorted {
         let (_, metric, [a, b], _) = series;
         let labels = [("a", *a), ("b", *b)].into_iter().filter(|(name, value)| {
