@@ -39,8 +39,12 @@ impl LabelSet {
     /// Sorts the labels, and leaves out empty ones. Of two with one name the first stays.
     pub fn new(mut labels: Vec<LabelPair>) -> Self {
         labels.retain(|label| !label.value.is_empty());
-        labels.sort_by(|a, b| a.name.cmp(&b.name));
-        labels.dedup_by(|a, b| a.name == b.name);
+        // As those of stored series are.
+        let are_sorted = labels.windows(2).all(|two| two[0].name < two[1].name);
+        if !are_sorted {
+            labels.sort_by(|a, b| a.name.cmp(&b.name));
+            labels.dedup_by(|a, b| a.name == b.name);
+        }
         Self(labels.into())
     }
 
@@ -71,11 +75,14 @@ impl LabelSet {
 
     /// Without what says what the series measures.
     pub(super) fn without_metadata(&self) -> Self {
-        let drops = |label: &LabelPair| METADATA.contains(&&*label.name);
-        if !self.iter().any(drops) {
-            return self.clone();
+        let drops =
+            |label: &LabelPair| label.name.starts_with("__") && METADATA.contains(&&*label.name);
+        match self.0.split_first() {
+            // Nearly always it is the name alone, and that is the first.
+            Some((first, rest)) if drops(first) && !rest.iter().any(drops) => Self(rest.into()),
+            _ if !self.iter().any(drops) => self.clone(),
+            _ => Self(self.iter().filter(|label| !drops(label)).cloned().collect()),
         }
-        Self(self.iter().filter(|label| !drops(label)).cloned().collect())
     }
 
     /// Only the labels of these names.

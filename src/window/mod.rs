@@ -114,7 +114,7 @@ pub use matcher::{MatchOperator, Matcher, MatcherError};
 pub use point::{
     STALE, StoredExponential, StoredHistogram, StoredPoint, StoredSummary, ValueKind, is_stale,
 };
-pub use reads::{RingExtent, RingInfo, WindowTotals};
+pub use reads::{RingExtent, RingIdentity, RingInfo, WindowTotals};
 pub use ring::Placed;
 pub use settings::WindowSettings;
 pub use shared::SharedWindows;

@@ -48,6 +48,19 @@ pub struct RingInfo {
     pub newest: Option<i64>,
 }
 
+/// What one series is.
+#[derive(Debug, Clone)]
+pub struct RingIdentity {
+    /// Its id.
+    pub id: RingId,
+    /// The metric's name.
+    pub name: Arc<str>,
+    /// What its values mean.
+    pub kind: ValueKind,
+    /// Names and values of its labels, sorted by name.
+    pub labels: LabelTexts,
+}
+
 /// Of what metric one series is, how many points it has, and from when to when.
 #[derive(Debug, Clone)]
 pub struct RingExtent {
@@ -150,6 +163,34 @@ impl Windows {
             oldest: ring.oldest(&self.works.timelines),
             newest: ring.newest(),
         })
+    }
+
+    /// What a series is, which takes less than all of [`ring`](Self::ring).
+    #[must_use]
+    pub fn identity(&self, id: RingId) -> Option<RingIdentity> {
+        let identity = self.catalog.identity(id)?;
+        Some(RingIdentity {
+            id,
+            name: Arc::clone(self.catalog.text(identity.name)),
+            kind: identity.kind,
+            labels: self.catalog.labels(identity),
+        })
+    }
+
+    /// Whether a series has points on both sides of what lies between two times, or there.
+    /// Nothing of its chunks is read if its newest point lies there.
+    #[must_use]
+    pub fn reaches(&self, id: RingId, from: i64, to: i64) -> bool {
+        if self.catalog.identity(id).is_none() {
+            return false;
+        }
+        let ring = &self.rings[id.slot as usize].ring;
+        let is_before = || {
+            ring.oldest(&self.works.timelines)
+                .is_some_and(|oldest| oldest <= to)
+        };
+        ring.newest()
+            .is_some_and(|newest| newest >= from && (newest <= to || is_before()))
     }
 
     /// What a series is but for its labels, which takes less than all of [`ring`](Self::ring).

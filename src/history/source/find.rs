@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::query::{LabelMatcher, LabelPair, LabelSet, QueryError, SourceRoom, TYPE};
-use crate::window::{Excerpt, RingId, RingInfo, SharedWindows, ValueKind};
+use crate::window::{Excerpt, RingId, RingIdentity, SharedWindows, ValueKind};
 
 use super::derived::{DerivedPart, NAME, are_shown_alike, dividing_label, word};
 use super::matching::StoreQuestion;
@@ -103,7 +103,7 @@ pub(super) fn each_ring(
     stores: &[SharedWindows],
     span: (i64, i64),
     room: &dyn SourceRoom,
-    mut show: impl FnMut(RingInfo),
+    mut show: impl FnMut(RingIdentity),
 ) -> Result<(), QueryError> {
     for store in stores {
         let all = store.lock().find(&[]);
@@ -119,20 +119,16 @@ pub(super) fn each_ring(
 const WORK: usize = 256;
 
 /// The series that still are there and have points in the span, or around it.
-fn rings(store: &SharedWindows, ids: &[RingId], (from, to): (i64, i64)) -> Vec<RingInfo> {
+fn rings(store: &SharedWindows, ids: &[RingId], (from, to): (i64, i64)) -> Vec<RingIdentity> {
     let windows = store.lock();
-    let rings = ids.iter().filter_map(|id| windows.ring(*id));
-    let overlaps = |ring: &RingInfo| {
-        ring.oldest.is_some_and(|oldest| oldest <= to)
-            && ring.newest.is_some_and(|newest| newest >= from)
-    };
-    rings.filter(overlaps).collect()
+    let reaching = ids.iter().filter(|id| windows.reaches(**id, from, to));
+    reaching.filter_map(|id| windows.identity(*id)).collect()
 }
 
 /// What of a series is wanted: all of it, where the parts are empty; `None` for nothing.
 fn wanted(
     store: &SharedWindows,
-    ring: &RingInfo,
+    ring: &RingIdentity,
     question: &StoreQuestion<'_>,
     span: (i64, i64),
 ) -> Option<Vec<DerivedPart>> {
@@ -149,7 +145,7 @@ fn wanted(
 /// The wanted parts of a histogram or summary: each bound or quantile that it has in the span.
 fn parts(
     store: &SharedWindows,
-    ring: &RingInfo,
+    ring: &RingIdentity,
     question: &StoreQuestion<'_>,
     (from, to): (i64, i64),
 ) -> Vec<DerivedPart> {
@@ -200,7 +196,7 @@ fn parts(
 }
 
 /// The labels of a series, its name among them.
-fn labels(name: &Arc<str>, ring: RingInfo) -> LabelSet {
+fn labels(name: &Arc<str>, ring: RingIdentity) -> LabelSet {
     let mut labels = Vec::with_capacity(ring.labels.len() + 1);
     labels.push(LabelPair::new(Arc::clone(name), ring.name));
     let others = ring.labels.into_iter();
