@@ -7,11 +7,17 @@ use super::QueryError;
 use super::error::wrong;
 use super::expression::{Expression, ExpressionKind, ScalarCall, VectorCall, expect};
 use super::functions::{DatePart, Elementwise, HistogramFunction, RangeFunction};
+use super::regexes::TextPattern;
+
+/// Compiles the expression of a `label_replace`, or says what is wrong with it.
+type RegexCompiler<'c> =
+    &'c mut dyn FnMut(&str) -> Result<Result<TextPattern, QueryError>, QueryError>;
 
 /// The call of a function with its arguments.
 pub(super) fn resolve(
     function: &Function,
     arguments: Vec<Expression>,
+    compile: RegexCompiler<'_>,
 ) -> Result<Expression, QueryError> {
     let name = function.name;
     if function.experimental {
@@ -30,6 +36,7 @@ pub(super) fn resolve(
     let mut arguments = Arguments {
         name,
         rest: arguments.into_iter(),
+        compile,
     };
     if let Some(call) = scalar_call(name, &mut arguments)? {
         return Ok(Expression::Scalar(Box::new(call)));
@@ -48,12 +55,13 @@ fn kind_of(value: ValueType) -> ExpressionKind {
     }
 }
 
-struct Arguments {
+struct Arguments<'c> {
     name: &'static str,
     rest: std::vec::IntoIter<Expression>,
+    compile: RegexCompiler<'c>,
 }
 
-impl Arguments {
+impl Arguments<'_> {
     fn next(&mut self) -> Result<Expression, QueryError> {
         let next = self.rest.next();
         next.ok_or_else(|| wrong(&format!("too few arguments in call to {:?}", self.name)))
@@ -70,7 +78,7 @@ impl Arguments {
     }
 }
 
-fn scalar_call(name: &str, rest: &mut Arguments) -> Result<Option<ScalarCall>, QueryError> {
+fn scalar_call(name: &str, rest: &mut Arguments<'_>) -> Result<Option<ScalarCall>, QueryError> {
     Ok(Some(match name {
         "time" => ScalarCall::Time,
         "pi" => ScalarCall::Pi,
@@ -79,7 +87,7 @@ fn scalar_call(name: &str, rest: &mut Arguments) -> Result<Option<ScalarCall>, Q
     }))
 }
 
-fn vector_call(name: &str, rest: &mut Arguments) -> Result<Option<VectorCall>, QueryError> {
+fn vector_call(name: &str, rest: &mut Arguments<'_>) -> Result<Option<VectorCall>, QueryError> {
     if let Some(each) = Elementwise::from_name(name) {
         return Ok(Some(VectorCall::Each(each, rest.next()?)));
     }
@@ -116,6 +124,7 @@ fn vector_call(name: &str, rest: &mut Arguments) -> Result<Option<VectorCall>, Q
         }
         "timestamp" => VectorCall::Timestamp(rest.next()?),
         "absent" => VectorCall::Absent(rest.next()?),
+        "absent_over_time" => VectorCall::AbsentOverTime(rest.next()?),
         "histogram_quantile" => VectorCall::HistogramQuantile(rest.next()?, rest.next()?),
         "histogram_fraction" => {
             VectorCall::HistogramFraction(rest.next()?, rest.next()?, rest.next()?)
@@ -125,7 +134,10 @@ fn vector_call(name: &str, rest: &mut Arguments) -> Result<Option<VectorCall>, Q
             target: rest.text()?,
             replacement: rest.text()?,
             source: rest.text()?,
-            regex: rest.text()?,
+            regex: {
+                let text = rest.text()?;
+                (rest.compile)(&text)?
+            },
         },
         "label_join" => label_join(rest)?,
         "sort" | "sort_desc" => VectorCall::Sort {
@@ -136,7 +148,7 @@ fn vector_call(name: &str, rest: &mut Arguments) -> Result<Option<VectorCall>, Q
     }))
 }
 
-fn over_range(function: RangeFunction, rest: &mut Arguments) -> Result<VectorCall, QueryError> {
+fn over_range(function: RangeFunction, rest: &mut Arguments<'_>) -> Result<VectorCall, QueryError> {
     let mut range = None;
     let mut scalars = Vec::new();
     for argument in rest.rest.by_ref() {
@@ -149,7 +161,7 @@ fn over_range(function: RangeFunction, rest: &mut Arguments) -> Result<VectorCal
     Ok(VectorCall::OverRange(function, range, scalars))
 }
 
-fn label_join(rest: &mut Arguments) -> Result<VectorCall, QueryError> {
+fn label_join(rest: &mut Arguments<'_>) -> Result<VectorCall, QueryError> {
     let of = rest.next()?;
     let target = rest.text()?;
     let separator = rest.text()?;

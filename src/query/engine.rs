@@ -4,15 +4,16 @@ use super::answer::{QueryAnswer, QueryOptions, QueryValue, ValueSeries};
 use super::eval::Evaluation;
 use super::expression::{Expression, ExpressionKind};
 use super::grid::StepGrid;
-use super::meter::Meter;
-use super::source::is_stale;
+use super::meter::{Charge, Meter};
 use super::strand::Strand;
-use super::{Interruption, LabelSet, QueryError, QueryLimits, SeriesPoints, SeriesSource, parse};
+use super::{Interruption, LabelSet, QueryError, QueryLimits, SeriesSource, parse};
 
 /// A query that was understood.
 #[derive(Clone, Debug)]
 pub struct PromQuery {
     expression: Expression,
+    /// What its regular expressions take.
+    regex_bytes: usize,
 }
 
 impl PromQuery {
@@ -22,8 +23,11 @@ impl PromQuery {
     /// Text that is no query, or asks for what isn't supported, is
     /// [`super::QueryErrorKind::BadData`] and says which part.
     pub fn parse(text: &str, limits: &QueryLimits) -> Result<Self, QueryError> {
-        let expression = parse::parse(text, limits)?;
-        Ok(Self { expression })
+        let (expression, regex_bytes) = parse::parse(text, limits)?;
+        Ok(Self {
+            expression,
+            regex_bytes,
+        })
     }
 
     /// The query's value at one time, in milliseconds since 1970. `interrupted` is asked
@@ -39,6 +43,7 @@ impl PromQuery {
         interrupted: &dyn Fn() -> Option<Interruption>,
     ) -> Result<QueryAnswer, QueryError> {
         let meter = Meter::new(&options.limits, interrupted);
+        let _regexes = meter.charge(0, self.regex_bytes)?;
         let evaluation = Evaluation::new(source, &meter, options, (time, time));
         let grid = StepGrid::at(time);
         let value = match self.expression.kind() {
@@ -57,7 +62,7 @@ impl PromQuery {
                 let strands = matrix.strands.into_iter();
                 let samples = strands.filter_map(|strand| {
                     let value = strand.value(0)?;
-                    Some((strand.labels, value))
+                    Some((strand.labels().clone(), value))
                 });
                 QueryValue::Vector(samples.collect())
             }
@@ -80,24 +85,26 @@ impl PromQuery {
         interrupted: &dyn Fn() -> Option<Interruption>,
     ) -> Result<QueryAnswer, QueryError> {
         let meter = Meter::new(&options.limits, interrupted);
+        let _regexes = meter.charge(0, self.regex_bytes)?;
         let evaluation = Evaluation::new(source, &meter, options, (start, end));
         let grid = StepGrid::new(start, end, step);
         let series = match self.expression.kind() {
             ExpressionKind::Scalar => {
-                let _room = meter.charge(grid.steps, grid.steps.saturating_mul(8))?;
+                let mut room = meter.charge(grid.steps, 0)?;
                 let scalars = evaluation.scalars(&self.expression, &grid)?;
-                let mut strand = Strand::new(LabelSet::default());
-                strand.floats = (0..grid.steps).map(|step| scalars.at(step)).collect();
-                vec![as_points(strand, &grid)]
+                let labels = LabelSet::default();
+                let value = |step| scalars.at(step);
+                let strand = Strand::of_floats(&meter, labels, grid.steps, value)?;
+                vec![as_series(strand, &grid, &mut room)?]
             }
             ExpressionKind::InstantVector => {
                 let mut matrix = evaluation.collect(&self.expression, &grid)?;
-                matrix.strands.sort_by(|a, b| a.labels.cmp(&b.labels));
-                // A point with its time takes twice as much as its value, which is still held.
-                let floats = matrix.strands.iter().map(|strand| strand.floats.len());
-                let _room = meter.charge(0, floats.sum::<usize>().saturating_mul(16))?;
+                matrix.strands.sort_by(|a, b| a.labels().cmp(b.labels()));
+                let place = size_of::<ValueSeries>();
+                let mut room = meter.charge(0, matrix.strands.len() * place)?;
                 let strands = std::mem::take(&mut matrix.strands).into_iter();
-                strands.map(|strand| as_points(strand, &grid)).collect()
+                let series = strands.map(|strand| as_series(strand, &grid, &mut room));
+                series.collect::<Result<_, _>>()?
             }
             other => {
                 return Err(QueryError::bad_data(format!(
@@ -111,14 +118,14 @@ impl PromQuery {
     }
 }
 
-/// The values of a series with their times, without room to spare.
-fn as_points(strand: Strand, grid: &StepGrid) -> ValueSeries {
-    let labels = strand.labels.clone();
-    let mut points = SeriesPoints::default();
-    let floats = strand.floats.iter().filter(|value| !is_stale(**value));
-    let floats = floats.count();
-    points.times.reserve_exact(floats);
-    points.values.reserve_exact(floats);
-    strand.into_points(grid, &mut points);
-    ValueSeries { labels, points }
+/// The values of a series with their times, held by `room`.
+fn as_series<'m>(
+    strand: Strand<'m>,
+    grid: &StepGrid,
+    room: &mut Charge<'m>,
+) -> Result<ValueSeries, QueryError> {
+    room.meter().work(grid.steps)?;
+    let labels = strand.labels().clone();
+    let points = strand.into_points(grid, room)?;
+    Ok(ValueSeries { labels, points })
 }

@@ -2,6 +2,8 @@
 
 use super::error::wrong;
 use super::functions::{Elementwise, HistogramFunction, RangeFunction};
+use super::labels::LabelNames;
+use super::regexes::TextPattern;
 use super::{LabelMatcher, QueryError};
 
 /// What an expression comes to.
@@ -111,6 +113,8 @@ pub(super) enum VectorCall {
     Date(super::functions::DatePart, Option<Expression>),
     Timestamp(Expression),
     Absent(Expression),
+    /// Of a range vector.
+    AbsentOverTime(Expression),
     Histogram(HistogramFunction, Expression),
     HistogramQuantile(Expression, Expression),
     HistogramFraction(Expression, Expression, Expression),
@@ -119,7 +123,8 @@ pub(super) enum VectorCall {
         target: String,
         replacement: String,
         source: String,
-        regex: String,
+        /// Of one that is wrong the error, which is told when the call is evaluated.
+        regex: Result<TextPattern, QueryError>,
     },
     LabelJoin {
         of: Expression,
@@ -205,7 +210,7 @@ pub(super) struct Aggregation {
 /// Which labels make a group.
 #[derive(Clone, Debug)]
 pub(super) struct Grouping {
-    pub(super) labels: Vec<String>,
+    pub(super) labels: LabelNames,
     /// All but those, and but the name.
     pub(super) without: bool,
 }
@@ -305,12 +310,12 @@ pub(super) struct Binary {
 /// Which series of one side meets which of the other.
 #[derive(Clone, Debug)]
 pub(super) struct Matching {
-    pub(super) labels: Vec<String>,
+    pub(super) labels: LabelNames,
     /// Those labels have to be equal; else all others but the name.
     pub(super) on: bool,
     pub(super) many: ManySide,
     /// Labels that the result takes from the side of which there is one.
-    pub(super) include: Vec<String>,
+    pub(super) include: LabelNames,
 }
 
 /// The side that may have several series in a match.

@@ -8,25 +8,25 @@ use super::meter::{Charge, Meter};
 use super::strand::Strand;
 use super::{LabelSet, QueryError};
 
-/// Series that are held, and counted as long as they are.
+/// Series that are held. Their values count as samples as long as they are; their bytes are
+/// counted by themselves.
 pub(super) struct StrandMatrix<'m> {
-    pub(super) strands: Vec<Strand>,
-    meter: &'m Meter<'m>,
+    pub(super) strands: Vec<Strand<'m>>,
     charge: Charge<'m>,
 }
 
 impl<'m> StrandMatrix<'m> {
-    pub(super) fn new(meter: &'m Meter<'m>) -> Result<Self, QueryError> {
-        Ok(Self {
+    pub(super) fn new(meter: &'m Meter<'m>) -> Self {
+        Self {
             strands: Vec::new(),
-            meter,
-            charge: meter.charge(0, 0)?,
-        })
+            charge: Charge::new(meter),
+        }
     }
 
-    pub(super) fn push(&mut self, strand: Strand) -> Result<(), QueryError> {
-        let (samples, bytes) = (strand.samples(), strand.bytes());
-        self.meter.grow(&mut self.charge, samples, bytes)?;
+    pub(super) fn push(&mut self, strand: Strand<'m>) -> Result<(), QueryError> {
+        // The vector may have grown to twice what it holds.
+        let place = 2 * size_of::<Strand<'_>>();
+        self.charge.grow(strand.samples(), place)?;
         self.strands.push(strand);
         Ok(())
     }
@@ -39,25 +39,32 @@ pub(super) struct MergedStrands<'m> {
     places: HashMap<LabelSet, usize, foldhash::fast::RandomState>,
 }
 
+/// What an entry of a table of labels takes, the labels aside.
+pub(super) const TABLE_ENTRY: usize = 64;
+
 impl<'m> MergedStrands<'m> {
-    pub(super) fn new(meter: &'m Meter<'m>) -> Result<Self, QueryError> {
-        Ok(Self {
-            matrix: StrandMatrix::new(meter)?,
+    pub(super) fn new(meter: &'m Meter<'m>) -> Self {
+        Self {
+            matrix: StrandMatrix::new(meter),
             places: HashMap::default(),
-        })
+        }
     }
 
-    pub(super) fn push(&mut self, strand: Strand) -> Result<(), QueryError> {
+    pub(super) fn push(&mut self, strand: Strand<'m>) -> Result<(), QueryError> {
         if strand.is_empty() {
             return Ok(());
         }
-        match self.places.entry(strand.labels.clone()) {
+        let charge = &mut self.matrix.charge;
+        charge.meter().work(strand.labels().work())?;
+        match self.places.entry(strand.labels().clone()) {
             Entry::Vacant(place) => {
+                charge.grow(0, TABLE_ENTRY)?;
                 place.insert(self.matrix.strands.len());
                 self.matrix.push(strand)
             }
             Entry::Occupied(place) => {
-                if self.matrix.strands[*place.get()].merge(strand) {
+                charge.grow(strand.samples(), 0)?;
+                if self.matrix.strands[*place.get()].merge(strand)? {
                     Ok(())
                 } else {
                     Err(same_labels())
@@ -66,7 +73,12 @@ impl<'m> MergedStrands<'m> {
         }
     }
 
-    pub(super) fn finish(self) -> StrandMatrix<'m> {
-        self.matrix
+    /// Hands the series on, in the order in which their labels were met.
+    pub(super) fn hand_on(
+        self,
+        sink: &mut dyn FnMut(Strand<'m>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        drop(self.places);
+        self.matrix.strands.into_iter().try_for_each(sink)
     }
 }

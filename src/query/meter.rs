@@ -133,23 +133,18 @@ impl<'a> Meter<'a> {
     }
 
     /// Takes room for so many points of so many bytes in all, until the charge is dropped.
-    pub(super) fn charge(&self, samples: usize, bytes: usize) -> Result<Charge<'_>, QueryError> {
-        let mut charge = Charge {
-            samples: &self.samples,
-            bytes: &self.bytes,
-            taken: (0, 0),
-        };
-        self.grow(&mut charge, samples, bytes)?;
+    pub(super) fn charge(&'a self, samples: usize, bytes: usize) -> Result<Charge<'a>, QueryError> {
+        let mut charge = Charge::new(self);
+        charge.grow(samples, bytes)?;
         Ok(charge)
     }
 
-    /// Takes more room on a charge.
-    pub(super) fn grow(
-        &self,
-        charge: &mut Charge<'_>,
-        samples: usize,
-        bytes: usize,
-    ) -> Result<(), QueryError> {
+    /// Takes room until the query ends: for texts, which any number of series may share.
+    pub(super) fn keep(&self, bytes: usize) -> Result<(), QueryError> {
+        self.take(0, bytes)
+    }
+
+    fn take(&self, samples: usize, bytes: usize) -> Result<(), QueryError> {
         let all_samples = self.samples.get().saturating_add(samples);
         if all_samples > self.limits.max_samples {
             return Err(QueryError::new(
@@ -170,57 +165,98 @@ impl<'a> Meter<'a> {
         self.samples.set(all_samples);
         self.peak.set(self.peak.get().max(all_samples));
         self.bytes.set(all_bytes);
-        charge.taken.0 += samples;
-        charge.taken.1 += bytes;
         Ok(())
+    }
+
+    fn give_back(&self, samples: usize, bytes: usize) {
+        self.samples.set(self.samples.get() - samples);
+        self.bytes.set(self.bytes.get() - bytes);
+    }
+}
+
+/// Room that is given back when this is dropped. Whatever holds more than a fixed number of
+/// bytes owns one.
+pub(super) struct Charge<'m> {
+    meter: &'m Meter<'m>,
+    samples: usize,
+    bytes: usize,
+}
+
+impl<'m> Charge<'m> {
+    /// Of nothing yet.
+    pub(super) fn new(meter: &'m Meter<'m>) -> Self {
+        Self {
+            meter,
+            samples: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn meter(&self) -> &'m Meter<'m> {
+        self.meter
+    }
+
+    /// Takes more room.
+    pub(super) fn grow(&mut self, samples: usize, bytes: usize) -> Result<(), QueryError> {
+        self.meter.take(samples, bytes)?;
+        self.samples += samples;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives some of the bytes back.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let given = bytes.min(self.bytes);
+        self.bytes -= given;
+        self.meter.give_back(0, given);
+    }
+
+    /// Takes room for something that has become larger, or gives back what it no longer
+    /// takes.
+    pub(super) fn replace(&mut self, before: usize, now: usize) -> Result<(), QueryError> {
+        if now > before {
+            return self.grow(0, now - before);
+        }
+        self.shrink(before - now);
+        Ok(())
+    }
+
+    /// Takes over what another holds.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        self.samples += std::mem::take(&mut other.samples);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.meter.give_back(self.samples, self.bytes);
     }
 }
 
 /// The room of one selection.
 pub(super) struct SelectionRoom<'m> {
-    meter: &'m Meter<'m>,
     charge: RefCell<Charge<'m>>,
 }
 
 impl<'m> SelectionRoom<'m> {
-    pub(super) fn new(meter: &'m Meter<'m>) -> Result<Self, QueryError> {
-        let charge = RefCell::new(meter.charge(0, 0)?);
-        Ok(Self { meter, charge })
+    pub(super) fn new(meter: &'m Meter<'m>) -> Self {
+        let charge = RefCell::new(Charge::new(meter));
+        Self { charge }
     }
 }
 
 impl SourceRoom for SelectionRoom<'_> {
     fn work(&self, points: usize) -> Result<(), QueryError> {
-        self.meter.work(points)
+        let meter = self.charge.borrow().meter();
+        meter.work(points)
     }
 
     fn hold(&self, bytes: usize) -> Result<(), QueryError> {
-        self.meter.grow(&mut self.charge.borrow_mut(), 0, bytes)
+        self.charge.borrow_mut().grow(0, bytes)
     }
 
     fn release(&self, bytes: usize) {
         self.charge.borrow_mut().shrink(bytes);
-    }
-}
-
-impl Charge<'_> {
-    fn shrink(&mut self, bytes: usize) {
-        let given = bytes.min(self.taken.1);
-        self.taken.1 -= given;
-        self.bytes.set(self.bytes.get() - given);
-    }
-}
-
-/// Room that is given back when this is dropped.
-pub(super) struct Charge<'m> {
-    samples: &'m Cell<usize>,
-    bytes: &'m Cell<usize>,
-    taken: (usize, usize),
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        self.samples.set(self.samples.get() - self.taken.0);
-        self.bytes.set(self.bytes.get() - self.taken.1);
     }
 }

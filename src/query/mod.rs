@@ -12,7 +12,11 @@
 //! the windows of every step slide over them, and what comes out is handed on before the
 //! next series is read. So an aggregation holds its groups, and not what it aggregates.
 //! Only what needs several series at one time at once (matching, sorting, quantiles across
-//! series) is held, and counted against [`QueryLimits`].
+//! series) is held.
+//!
+//! Whatever is held is counted against [`QueryLimits`] before it is there: series and tables
+//! own what they take, texts that a query makes count until it ends. Loops count what they
+//! look at as work, and work asks now and then whether to go on.
 //!
 //! Where this differs from Prometheus:
 //!
@@ -24,6 +28,9 @@
 //! - Empty buckets of histograms aren't kept, so that they can't turn a zero bucket into one
 //!   of both sides, make two equal histograms different, or become NaN by multiplication.
 //! - Warnings and infos don't say where in the text they arose.
+//! - What a query may use is bounded, also where Prometheus lets it grow: the expressions of
+//!   `label_replace` count with those of selectors, one is not matched with a text for which
+//!   that takes about a second, and messages quote the first 4 KiB of what they tell.
 //! - Of counters whose resets collide in an aggregation nothing is said, since no point
 //!   carries whether it follows a reset; resets are found where they matter.
 //!

@@ -19,13 +19,15 @@ use super::expression::{
     Grouping, ManySide, Matching, Selector, Shift, Subquery, expect,
 };
 use super::guard::{self, Guarded};
-use super::labels::NAME;
+use super::labels::{LabelNames, NAME};
 use super::regexes::RegexRoom;
 use super::{LabelMatcher, MatchKind, QueryError, QueryLimits};
 
-/// Reads a query.
-pub(super) fn parse(text: &str, limits: &QueryLimits) -> Result<Expression, QueryError> {
-    parse_within(text, limits, &mut RegexRoom::default())
+/// Reads a query. Beside it stands how many bytes its regular expressions take.
+pub(super) fn parse(text: &str, limits: &QueryLimits) -> Result<(Expression, usize), QueryError> {
+    let mut regexes = RegexRoom::default();
+    let expression = parse_within(text, limits, &mut regexes)?;
+    Ok((expression, regexes.bytes()))
 }
 
 /// Reads what series have to be: selectors without a range and without times.
@@ -54,7 +56,7 @@ fn parse_within(
     let mut reader = Reader {
         guarded: &guarded,
         regexes,
-        max_depth: limits.max_depth,
+        limits,
     };
     reader.expression(&parsed, 0)
 }
@@ -62,7 +64,7 @@ fn parse_within(
 pub(super) struct Reader<'g> {
     guarded: &'g Guarded,
     regexes: &'g mut RegexRoom,
-    max_depth: usize,
+    limits: &'g QueryLimits,
 }
 
 impl Reader<'_> {
@@ -71,8 +73,8 @@ impl Reader<'_> {
         parsed: &Expr,
         depth: usize,
     ) -> Result<Expression, QueryError> {
-        if depth >= self.max_depth {
-            return Err(guard::too_deep(self.max_depth));
+        if depth >= self.limits.max_depth {
+            return Err(guard::too_deep(self.limits.max_depth));
         }
         match parsed {
             Expr::NumberLiteral(number) => Ok(Expression::Number(number.val)),
@@ -92,7 +94,9 @@ impl Reader<'_> {
                 let arguments: Result<Vec<_>, _> = arguments
                     .map(|argument| self.expression(argument, depth + 1))
                     .collect();
-                calls::resolve(&call.func, arguments?)
+                let arguments = arguments?;
+                let mut compile = |regex: &str| self.regexes.replacing(regex, self.limits);
+                calls::resolve(&call.func, arguments, &mut compile)
             }
             Expr::Extension(_) => Err(wrong("an extension of the language is not supported")),
         }
@@ -151,9 +155,9 @@ impl Reader<'_> {
             expect(parameter, kind, "aggregation parameter")?;
         }
         let (labels, without) = match &parsed.modifier {
-            None => (Vec::new(), false),
-            Some(LabelModifier::Include(labels)) => (labels.labels.clone(), false),
-            Some(LabelModifier::Exclude(labels)) => (labels.labels.clone(), true),
+            None => (LabelNames::default(), false),
+            Some(LabelModifier::Include(labels)) => (LabelNames::new(labels.labels.clone()), false),
+            Some(LabelModifier::Exclude(labels)) => (LabelNames::new(labels.labels.clone()), true),
         };
         Ok(Expression::Aggregation(Box::new(Aggregation {
             by,
@@ -234,7 +238,7 @@ impl Reader<'_> {
             MatchOp::Re(_) => (MatchKind::Regex, self.regex_text(&parsed.value)?),
             MatchOp::NotRe(_) => (MatchKind::NotRegex, self.regex_text(&parsed.value)?),
         };
-        let kind = kind(self.regexes.anchored(&value)?);
+        let kind = kind(self.regexes.anchored(&value, self.limits)?);
         Ok(LabelMatcher { name, kind, value })
     }
 
@@ -307,10 +311,10 @@ fn check_binary(binary: &Binary) -> Result<(), QueryError> {
 
 fn matching(modifier: Option<&BinModifier>) -> Result<Matching, QueryError> {
     let mut matching = Matching {
-        labels: Vec::new(),
+        labels: LabelNames::default(),
         on: false,
         many: ManySide::Neither,
-        include: Vec::new(),
+        include: LabelNames::default(),
     };
     let Some(modifier) = modifier else {
         return Ok(matching);
@@ -323,7 +327,7 @@ fn matching(modifier: Option<&BinModifier>) -> Result<Matching, QueryError> {
     }
     if let Some(labels) = &modifier.matching {
         matching.on = labels.is_include();
-        matching.labels = labels.labels().labels.clone();
+        matching.labels = LabelNames::new(labels.labels().labels.clone());
     }
     let (many, include) = match &modifier.card {
         VectorMatchCardinality::ManyToOne(labels) => (ManySide::Left, Some(labels)),
@@ -332,7 +336,7 @@ fn matching(modifier: Option<&BinModifier>) -> Result<Matching, QueryError> {
     };
     matching.many = many;
     matching.include = include
-        .map(|labels| labels.labels.clone())
+        .map(|labels| LabelNames::new(labels.labels.clone()))
         .unwrap_or_default();
     Ok(matching)
 }

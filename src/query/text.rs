@@ -1,4 +1,6 @@
-//! Numbers as Prometheus writes them in labels and messages.
+//! Numbers as Prometheus writes them in labels and messages, and the length of messages.
+
+use std::fmt;
 
 /// The shortest digits, with an exponent below 1e-4 and from 1e+06 on: Go's `%g`.
 pub(super) fn general(value: f64) -> String {
@@ -24,6 +26,31 @@ pub(super) fn decimal(value: f64) -> String {
         format!("{value}")
     }
 }
+
+/// A text that is cut where it becomes too long to be read. What a query is told quotes
+/// labels, which may have any length; no more of them is written than is kept.
+pub(super) fn shortened(text: fmt::Arguments<'_>) -> String {
+    struct Short(String);
+    impl fmt::Write for Short {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MOST_TOLD.saturating_sub(self.0.len());
+            if text.len() <= room {
+                self.0.push_str(text);
+                return Ok(());
+            }
+            self.0.push_str(&text[..text.floor_char_boundary(room)]);
+            self.0.push('…');
+            Err(fmt::Error)
+        }
+    }
+    let mut short = Short(String::new());
+    // The error is that it was too long.
+    let _ = fmt::Write::write_fmt(&mut short, text);
+    short.0
+}
+
+/// Some names of metrics in full, and few of the longest labels.
+const MOST_TOLD: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -8,51 +8,37 @@ use super::super::expression::{Aggregation, Aggregator};
 use super::super::grid::StepGrid;
 use super::super::histogram::{HistogramMean, HistogramSum};
 use super::super::kahan::{self, RunningMean};
-use super::super::meter::Charge;
+use super::super::meter::{Charge, Meter};
 use super::super::notes::Notes;
 use super::super::strand::{PointValue, Strand};
 use super::super::{LabelSet, NativeHistogram, QueryError, is_stale};
 use super::groups::Groups;
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn fold(
         &self,
         aggregation: &Aggregation,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let by = aggregation.by;
-        let mut groups = Groups::new(&aggregation.grouping);
-        let mut folds: Vec<Fold> = Vec::new();
-        let mut charge = self.meter.charge(0, 0)?;
+        let mut groups = Groups::new(self.meter, &aggregation.grouping);
+        let mut folds: Vec<Fold<'e>> = Vec::new();
         self.vector(&aggregation.of, grid, &mut |strand| {
-            let (place, labels) = groups.place(&strand.labels);
+            let (place, labels) = groups.place(strand.labels())?;
             if let Some(labels) = labels {
-                self.charge_for_group(&mut charge, &labels, grid)?;
-                folds.push(Fold::new(labels, grid.steps));
+                folds.push(Fold::new(self.meter, labels, grid.steps)?);
             }
             self.meter.work(grid.steps)?;
-            folds[place].add(by, &strand, &self.notes);
-            Ok(())
+            folds[place].add(by, &strand, &self.notes)
         })?;
         for fold in folds {
-            let strand = fold.finish(by, &self.notes);
+            let strand = fold.finish(by, &self.notes)?;
             if !strand.is_empty() {
                 sink(strand)?;
             }
         }
         Ok(())
-    }
-
-    pub(super) fn charge_for_group(
-        &self,
-        charge: &mut Charge<'_>,
-        labels: &LabelSet,
-        grid: &StepGrid,
-    ) -> Result<(), QueryError> {
-        let bytes = grid.steps.saturating_mul(size_of::<Cell>());
-        let bytes = bytes.saturating_add(labels.bytes() + 64);
-        self.meter.grow(charge, grid.steps, bytes)
     }
 }
 
@@ -74,46 +60,86 @@ enum Cell {
     Mixed,
 }
 
-/// A group that is being aggregated.
-struct Fold {
+/// What a mean takes, and what the allocator adds.
+const MEAN_BYTES: usize = size_of::<RunningMean>() + 16;
+
+/// A group that is being aggregated, counted with all that its cells hold.
+struct Fold<'m> {
     labels: LabelSet,
     cells: Vec<Cell>,
+    held: Charge<'m>,
 }
 
-impl Fold {
-    fn new(labels: LabelSet, steps: usize) -> Self {
-        Self {
+impl<'m> Fold<'m> {
+    fn new(meter: &'m Meter<'m>, labels: LabelSet, steps: usize) -> Result<Self, QueryError> {
+        // The vector of groups may have grown to twice what it holds.
+        let bytes = steps.saturating_mul(size_of::<Cell>()) + 2 * size_of::<Self>();
+        let held = meter.charge(steps, bytes)?;
+        Ok(Self {
             labels,
             cells: vec![Cell::Empty; steps],
-        }
+            held,
+        })
     }
 
-    fn add(&mut self, by: Aggregator, strand: &Strand, notes: &Notes) {
-        for (cell, value) in self.cells.iter_mut().zip(&strand.floats) {
-            if !is_stale(*value) {
-                cell.add_float(by, *value);
+    fn add(
+        &mut self,
+        by: Aggregator,
+        strand: &Strand<'_>,
+        notes: &Notes,
+    ) -> Result<(), QueryError> {
+        for (cell, value) in self.cells.iter_mut().zip(strand.floats()) {
+            if is_stale(*value) {
+                continue;
             }
-        }
-        for (step, histogram) in &strand.histograms {
-            if let Some(cell) = self.cells.get_mut(*step as usize) {
-                cell.add_histogram(by, histogram, notes);
+            // Of floats means alone hold more than their cell.
+            if by == Aggregator::Avg && matches!(cell, Cell::Empty) {
+                self.held.grow(0, MEAN_BYTES)?;
             }
+            cell.add_float(by, *value);
         }
+        for (step, histogram) in strand.histograms() {
+            let Some(cell) = self.cells.get_mut(*step as usize) else {
+                continue;
+            };
+            self.held.meter().work(histogram.samples())?;
+            let before = cell.bytes();
+            cell.add_histogram(by, histogram, notes);
+            self.held.replace(before, cell.bytes())?;
+        }
+        Ok(())
     }
 
-    fn finish(self, by: Aggregator, notes: &Notes) -> Strand {
-        let steps = self.cells.len();
-        let mut strand = Strand::new(self.labels);
-        for (step, cell) in self.cells.into_iter().enumerate() {
+    fn finish(self, by: Aggregator, notes: &Notes) -> Result<Strand<'m>, QueryError> {
+        let Self {
+            labels,
+            cells,
+            mut held,
+        } = self;
+        let steps = cells.len();
+        let mut strand = Strand::new(held.meter(), labels)?;
+        for (step, cell) in cells.into_iter().enumerate() {
+            let bytes = cell.bytes();
             if let Some(value) = cell.finish(by, notes) {
-                strand.put(steps, step, value);
+                strand.put(steps, step, value)?;
             }
+            held.shrink(bytes);
         }
-        strand
+        Ok(strand)
     }
 }
 
 impl Cell {
+    /// What it holds beside itself.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Mean(_) => MEAN_BYTES,
+            Self::HistogramSum(sum) => sum.bytes(),
+            Self::HistogramMean(mean) => mean.bytes(),
+            _ => 0,
+        }
+    }
+
     fn add_float(&mut self, by: Aggregator, value: f64) {
         match (by, &mut *self) {
             (_, Self::Mixed) => {}

@@ -2,45 +2,56 @@
 
 use std::collections::HashMap;
 
-use super::super::LabelSet;
 use super::super::expression::Grouping;
-use super::super::labels::NAME;
+use super::super::labels::{LabelNames, NAME};
+use super::super::matrix::TABLE_ENTRY;
+use super::super::meter::{Charge, Meter};
+use super::super::{LabelSet, QueryError};
 
-/// The groups that were met, in that order.
-pub(super) struct Groups {
-    grouping: Grouping,
+/// The groups that were met, in that order, counted as long as they are held.
+pub(super) struct Groups<'m> {
+    names: LabelNames,
+    without: bool,
     places: HashMap<LabelSet, usize, foldhash::fast::RandomState>,
+    room: Charge<'m>,
 }
 
-impl Groups {
-    pub(super) fn new(grouping: &Grouping) -> Self {
-        let mut grouping = grouping.clone();
-        if grouping.without {
-            grouping.labels.push(NAME.to_owned());
-        }
+impl<'m> Groups<'m> {
+    pub(super) fn new(meter: &'m Meter<'m>, grouping: &Grouping) -> Self {
         Self {
-            grouping,
+            names: if grouping.without {
+                grouping.labels.and(NAME)
+            } else {
+                grouping.labels.clone()
+            },
+            without: grouping.without,
             places: HashMap::default(),
+            room: Charge::new(meter),
         }
     }
 
-    /// The labels of a series' group.
-    pub(super) fn labels(&self, series: &LabelSet) -> LabelSet {
-        if self.grouping.without {
-            series.without(&self.grouping.labels)
+    fn labels(&self, series: &LabelSet) -> Result<LabelSet, QueryError> {
+        self.room.meter().work(series.work())?;
+        Ok(if self.without {
+            series.without(&self.names)
         } else {
-            series.only(&self.grouping.labels)
-        }
+            series.only(&self.names)
+        })
     }
 
     /// The number of a series' group, and its labels where it is a new one.
-    pub(super) fn place(&mut self, series: &LabelSet) -> (usize, Option<LabelSet>) {
-        let labels = self.labels(series);
+    pub(super) fn place(
+        &mut self,
+        series: &LabelSet,
+    ) -> Result<(usize, Option<LabelSet>), QueryError> {
+        let labels = self.labels(series)?;
         if let Some(place) = self.places.get(&labels) {
-            return (*place, None);
+            return Ok((*place, None));
         }
+        // Whoever asked makes a list of members or a sum of its own for each.
+        self.room.grow(0, labels.bytes() + 2 * TABLE_ENTRY)?;
         let place = self.places.len();
         self.places.insert(labels.clone(), place);
-        (place, Some(labels))
+        Ok((place, Some(labels)))
     }
 }

@@ -1,5 +1,6 @@
 //! Aggregations: many series become one for each group, or some of them are picked.
 
+mod counts;
 mod folding;
 mod groups;
 mod picking;
@@ -10,12 +11,12 @@ use super::eval::{Evaluation, StrandSink};
 use super::expression::{Aggregation, Aggregator};
 use super::grid::StepGrid;
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn aggregation(
         &self,
         aggregation: &Aggregation,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         match aggregation.by {
             Aggregator::TopK

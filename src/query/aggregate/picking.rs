@@ -8,17 +8,18 @@ use super::super::eval::{Evaluation, Scalars, StrandSink};
 use super::super::expression::{Aggregation, Aggregator, Expression};
 use super::super::functions::{larger, smaller};
 use super::super::grid::StepGrid;
+use super::super::meter::Meter;
 use super::super::strand::Strand;
 use super::super::text::general;
 use super::super::{LabelSet, QueryError};
 use super::groups::Groups;
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn pick(
         &self,
         aggregation: &Aggregation,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let by = aggregation.by;
         let parameter = aggregation.parameter.as_ref();
@@ -32,20 +33,28 @@ impl Evaluation<'_> {
         if !self.wants_any(by, &parameter, grid)? {
             return Ok(());
         }
-        let mut groups = Groups::new(&aggregation.grouping);
+        let mut groups = Groups::new(self.meter, &aggregation.grouping);
         let mut members: Vec<Vec<usize>> = Vec::new();
         for (at, strand) in matrix.strands.iter().enumerate() {
-            let (place, labels) = groups.place(&strand.labels);
+            let (place, labels) = groups.place(strand.labels())?;
             members.extend(labels.map(|_| Vec::new()));
             members[place].push(at);
         }
         // At most every value is picked, and each is noted by its step.
         let values: usize = matrix.strands.iter().map(Strand::samples).sum();
-        let _room = self
-            .meter
-            .charge(0, values.saturating_mul(size_of::<usize>()))?;
+        let lists = matrix
+            .strands
+            .len()
+            .saturating_mul(size_of::<Vec<usize>>() * 4);
+        let places = values.saturating_mul(2 * size_of::<usize>());
+        let _room = self.meter.charge(0, places.saturating_add(lists))?;
+        let shares = match by {
+            Aggregator::LimitRatio => self.shares(&matrix.strands)?,
+            _ => Vec::new(),
+        };
         let mut picker = Picker {
             strands: &matrix.strands,
+            shares,
             picked: vec![Vec::new(); matrix.strands.len()],
             order: Vec::new(),
         };
@@ -64,7 +73,16 @@ impl Evaluation<'_> {
                 }
             }
         }
-        picker.finish(grid, sink)
+        picker.finish(self.meter, grid, sink)
+    }
+
+    /// Where each series lies between 0 and 1.
+    fn shares(&self, strands: &[Strand<'_>]) -> Result<Vec<f64>, QueryError> {
+        let share = |strand: &Strand<'_>| {
+            self.meter.work(strand.labels().work())?;
+            Ok(share_of(strand.labels()))
+        };
+        strands.iter().map(share).collect()
     }
 
     /// Checks the parameter, and says whether anything is to be picked at all.
@@ -109,7 +127,7 @@ impl Evaluation<'_> {
         for (outside, ratio, end) in [(most > 1.0, most, 1), (least < -1.0, least, -1)] {
             if outside {
                 let ratio = general(ratio);
-                self.notes.warn(format!(
+                self.notes.warn(format_args!(
                     "ratio value should be between -1 and 1, got {ratio}, capping to {end}"
                 ));
             }
@@ -119,7 +137,9 @@ impl Evaluation<'_> {
 }
 
 struct Picker<'s> {
-    strands: &'s [Strand],
+    strands: &'s [Strand<'s>],
+    /// For each series where it lies between 0 and 1, if that is asked for.
+    shares: Vec<f64>,
     /// For each series the steps at which it was picked.
     picked: Vec<Vec<usize>>,
     /// The series in the order in which they were picked.
@@ -147,14 +167,13 @@ impl Picker<'_> {
     /// one leaves.
     fn share(&mut self, group: &[usize], step: usize, ratio: f64) {
         for at in group {
-            let strand = &self.strands[*at];
-            let share = share_of(&strand.labels);
+            let share = self.shares[*at];
             let wanted = if ratio >= 0.0 {
                 share < ratio
             } else {
                 share >= 1.0 + ratio.max(-1.0)
             };
-            if wanted && strand.has(step) {
+            if wanted && self.strands[*at].has(step) {
                 self.take(*at, step);
             }
         }
@@ -180,13 +199,18 @@ impl Picker<'_> {
         histograms
     }
 
-    fn finish(self, grid: &StepGrid, sink: StrandSink<'_>) -> Result<(), QueryError> {
+    fn finish<'e>(
+        self,
+        meter: &'e Meter<'e>,
+        grid: &StepGrid,
+        sink: StrandSink<'_, 'e>,
+    ) -> Result<(), QueryError> {
         for at in self.order {
             let strand = &self.strands[at];
-            let mut result = Strand::new(strand.labels.clone());
+            let mut result = Strand::new(meter, strand.labels().clone())?;
             for step in &self.picked[at] {
                 if let Some(value) = strand.value(*step) {
-                    result.put(grid.steps, *step, value);
+                    result.put(grid.steps, *step, value)?;
                 }
             }
             sink(result)?;

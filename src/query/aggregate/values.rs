@@ -5,41 +5,43 @@ use super::super::eval::{Evaluation, StrandSink};
 use super::super::expression::{Aggregation, Expression};
 use super::super::functions::{larger, quantile, smaller};
 use super::super::grid::StepGrid;
-use super::super::strand::{PointValue, Strand};
-use super::super::text::decimal;
+use super::super::strand::Strand;
 use super::super::{LabelSet, QueryError};
+use super::counts::ValueCounts;
 use super::groups::Groups;
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn quantiles(
         &self,
         aggregation: &Aggregation,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let parameter = aggregation.parameter.as_ref();
         let quantiles = self.scalars(parameter.unwrap_or(&Expression::Number(0.0)), grid)?;
         self.note_bad_quantiles(quantiles.each(grid.steps));
         let matrix = self.collect(&aggregation.of, grid)?;
-        let mut groups = Groups::new(&aggregation.grouping);
-        let mut members: Vec<(LabelSet, Vec<&Strand>)> = Vec::new();
+        let mut groups = Groups::new(self.meter, &aggregation.grouping);
+        let places = matrix.strands.len() * 2 * size_of::<&Strand<'_>>();
+        let _room = self.meter.charge(0, places)?;
+        let mut members: Vec<(LabelSet, Vec<&Strand<'_>>)> = Vec::new();
         for strand in &matrix.strands {
-            let (place, labels) = groups.place(&strand.labels);
+            let (place, labels) = groups.place(strand.labels())?;
             members.extend(labels.map(|labels| (labels, Vec::new())));
             members[place].1.push(strand);
-            if !strand.histograms.is_empty() {
+            if strand.has_histograms() {
                 self.notes.ignored_in_aggregation("quantile");
             }
         }
         let mut room = Vec::new();
         for (labels, strands) in members {
-            let mut result = Strand::new(labels);
+            let mut result = Strand::new(self.meter, labels)?;
             for step in 0..grid.steps {
                 self.meter.work(strands.len())?;
                 let values = strands.iter().filter_map(|strand| strand.float(step));
                 let value = quantile(quantiles.at(step), values, &mut room);
                 if !room.is_empty() {
-                    result.put_float(grid.steps, step, value);
+                    result.put_float(grid.steps, step, value)?;
                 }
             }
             if !result.is_empty() {
@@ -74,7 +76,7 @@ impl Evaluation<'_> {
         &self,
         aggregation: &Aggregation,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let label = match &aggregation.parameter {
             Some(Expression::Text(label)) if !label.is_empty() => label,
@@ -85,33 +87,18 @@ impl Evaluation<'_> {
             }
             _ => return Err(QueryError::internal("expected the name of a label")),
         };
-        let mut grouping = aggregation.grouping.clone();
-        if !grouping.without {
-            grouping.labels.push(label.clone());
-        }
-        let mut groups = Groups::new(&grouping);
-        let mut counted: Vec<Strand> = Vec::new();
-        let mut charge = self.meter.charge(0, 0)?;
+        let mut counts = ValueCounts::new(self.meter, aggregation, label);
         self.vector(&aggregation.of, grid, &mut |strand| {
-            self.meter.work(grid.steps)?;
+            let group = counts.group(strand.labels())?;
             for step in 0..grid.steps {
-                let Some(value) = strand.value(step) else {
-                    continue;
-                };
-                let text = match value {
-                    PointValue::Float(value) => decimal(value),
-                    PointValue::Histogram(histogram) => histogram.to_string(),
-                };
-                let (place, labels) = groups.place(&strand.labels.with(label, &text));
-                if let Some(labels) = labels {
-                    self.charge_for_group(&mut charge, &labels, grid)?;
-                    counted.push(Strand::new(labels));
+                self.meter.work(1)?;
+                match strand.value(step) {
+                    Some(value) => counts.add(group, &value, step)?,
+                    None => continue,
                 }
-                let count = counted[place].float(step).unwrap_or(0.0);
-                counted[place].put_float(grid.steps, step, count + 1.0);
             }
             Ok(())
         })?;
-        counted.into_iter().try_for_each(sink)
+        counts.hand_on(grid, sink)
     }
 }

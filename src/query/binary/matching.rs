@@ -2,22 +2,25 @@
 //! matching on the other side.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use super::super::arithmetic::{Computed, of_values};
+use super::super::arithmetic::of_values;
 use super::super::eval::{Evaluation, StrandSink};
 use super::super::expression::{Binary, ManySide, Matching};
 use super::super::grid::StepGrid;
-use super::super::matrix::MergedStrands;
+use super::super::matrix::{MergedStrands, TABLE_ENTRY};
+use super::super::meter::Charge;
 use super::super::strand::{PointValue, Strand};
+use super::super::text::shortened;
 use super::super::{LabelSet, QueryError};
-use super::signatures::{Signatures, members};
+use super::signatures::{SignaturePresence, Signatures, members};
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn matched(
         &self,
         binary: &Binary,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let left = self.collect(&binary.left, grid)?;
         let right = self.collect(&binary.right, grid)?;
@@ -27,64 +30,82 @@ impl Evaluation<'_> {
         } else {
             (&left.strands, &right.strands)
         };
-        let mut signatures = Signatures::new(&binary.matching);
-        let many_numbers = signatures.number_all(many);
-        let one_numbers = signatures.number_all(one);
+        let mut signatures = Signatures::new(self.meter, &binary.matching);
+        let many_numbers = signatures.number_all(many)?;
+        let one_numbers = signatures.number_all(one)?;
         let one_members = members(&one_numbers, signatures.len());
-        check_one_side(&one_members, many, one, &signatures, grid, swapped)?;
+        let sides = Sides { many, one, swapped };
+        self.check_one_side(&sides, &one_members, &signatures, grid)?;
         let many_members = members(&many_numbers, signatures.len());
-        let mut merged = MergedStrands::new(self.meter)?;
+        let mut merged = MergedStrands::new(self.meter);
         let mut meeting = Meeting {
             of: self,
             binary,
             grid,
             swapped,
-            met: HashMap::new(),
-            alone: false,
+            met: MetSteps {
+                places: HashMap::default(),
+                steps: Vec::new(),
+                room: Charge::new(self.meter),
+            },
         };
         for (strand, number) in many.iter().zip(&many_numbers) {
-            meeting.alone = many_members[*number].len() == 1 && one_members[*number].len() <= 1;
+            let alone = many_members[*number].len() == 1 && one_members[*number].len() <= 1;
+            let signature = (!alone).then_some(*number);
             for other in &one_members[*number] {
-                merged.push(meeting.meet(strand, &one[*other], *number)?)?;
+                merged.push(meeting.meet(strand, &one[*other], signature)?)?;
             }
         }
         drop(meeting);
-        merged.finish().strands.into_iter().try_for_each(sink)
+        merged.hand_on(sink)
+    }
+
+    /// Refuses series of the side that has to have one for each signature, where it has
+    /// several at one time.
+    fn check_one_side(
+        &self,
+        sides: &Sides<'_>,
+        members: &[Vec<usize>],
+        signatures: &Signatures<'_>,
+        grid: &StepGrid,
+    ) -> Result<(), QueryError> {
+        let Sides { many, one, swapped } = *sides;
+        // Nothing meets at all where the other side is empty.
+        let all = [(0..many.len()).collect()];
+        let mut presence = SignaturePresence::new(self.meter, many, &all, grid.steps);
+        for members in members.iter().filter(|members| members.len() > 1) {
+            let any = presence.of(0)?;
+            for step in 0..grid.steps {
+                self.meter.work(members.len())?;
+                let mut present = members.iter().filter(|at| one[**at].has(step));
+                let (Some(first), Some(second)) = (present.next(), present.next()) else {
+                    continue;
+                };
+                if !any.has(step) {
+                    continue;
+                }
+                let (first, second) = (one[*first].labels(), one[*second].labels());
+                let side = if swapped { "left" } else { "right" };
+                let group = signatures.labels(first);
+                let (first, second) = (first.min(second), first.max(second));
+                return Err(QueryError::execution(shortened(format_args!(
+                    "found duplicate series for the match group {group} on the {side} \
+                     hand-side of the operation: [{first}, {second}];many-to-many matching not \
+                     allowed: matching labels must be unique on one side"
+                ))));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Series of the side that has to have one for each signature, where it has several at one
-/// time.
-fn check_one_side(
-    members: &[Vec<usize>],
-    many: &[Strand],
-    one: &[Strand],
-    signatures: &Signatures,
-    grid: &StepGrid,
+/// The series of both sides.
+#[derive(Clone, Copy)]
+struct Sides<'s> {
+    many: &'s [Strand<'s>],
+    one: &'s [Strand<'s>],
+    /// Whether the right side may have many.
     swapped: bool,
-) -> Result<(), QueryError> {
-    for members in members.iter().filter(|members| members.len() > 1) {
-        for step in 0..grid.steps {
-            let mut present = members.iter().filter(|at| one[**at].has(step));
-            let (Some(first), Some(second)) = (present.next(), present.next()) else {
-                continue;
-            };
-            // Nothing meets at all where the other side is empty.
-            if !many.iter().any(|strand| strand.has(step)) {
-                continue;
-            }
-            let (first, second) = (&one[*first].labels, &one[*second].labels);
-            let side = if swapped { "left" } else { "right" };
-            let group = signatures.labels(first);
-            let (first, second) = (first.min(second), first.max(second));
-            return Err(QueryError::execution(format!(
-                "found duplicate series for the match group {group} on the {side} hand-side of \
-                 the operation: [{first}, {second}];many-to-many matching not allowed: matching \
-                 labels must be unique on one side"
-            )));
-        }
-    }
-    Ok(())
 }
 
 struct Meeting<'m, 'e> {
@@ -92,55 +113,90 @@ struct Meeting<'m, 'e> {
     binary: &'m Binary,
     grid: &'m StepGrid,
     swapped: bool,
-    /// At which steps a signature has had a result, with the result's labels where one side
-    /// may have several.
-    met: HashMap<(usize, Option<LabelSet>), Vec<bool>>,
-    alone: bool,
+    met: MetSteps<'e>,
 }
 
-impl Meeting<'_, '_> {
+/// A signature, with the labels of the result where one side may have several.
+type MetKey = (usize, Option<LabelSet>);
+
+/// At which steps there has been a result.
+struct MetSteps<'e> {
+    places: HashMap<MetKey, usize, foldhash::fast::RandomState>,
+    steps: Vec<Vec<bool>>,
+    room: Charge<'e>,
+}
+
+impl MetSteps<'_> {
+    fn place(&mut self, key: MetKey, steps: usize) -> Result<usize, QueryError> {
+        Ok(match self.places.entry(key) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(place) => {
+                let labels = place.key().1.as_ref().map_or(0, LabelSet::bytes);
+                self.room.grow(0, steps + labels + 2 * TABLE_ENTRY)?;
+                self.steps.push(vec![false; steps]);
+                *place.insert(self.steps.len() - 1)
+            }
+        })
+    }
+}
+
+impl<'e> Meeting<'_, 'e> {
+    /// Two series that have one signature, which is named where other series have it, too.
     fn meet(
         &mut self,
-        many: &Strand,
-        one: &Strand,
-        signature: usize,
-    ) -> Result<Strand, QueryError> {
-        self.of.meter.work(self.grid.steps)?;
-        let labels = result_labels(&many.labels, &one.labels, self.binary);
-        let mut result = Strand::new(labels);
+        many: &Strand<'_>,
+        one: &Strand<'_>,
+        signature: Option<usize>,
+    ) -> Result<Strand<'e>, QueryError> {
+        let meter = self.of.meter;
+        meter.work(self.grid.steps + many.labels().work() + one.labels().work())?;
+        let labels = result_labels(many.labels(), one.labels(), self.binary);
+        let mut result = Strand::new(meter, labels)?;
         let one_to_one = self.binary.matching.many == ManySide::Neither;
+        // Looked up once for the two, when they have their first result.
+        let mut met = None;
         for step in 0..self.grid.steps {
             let (Some(many), Some(one)) = (many.value(step), one.value(step)) else {
                 continue;
             };
-            let Some(computed) = self.compute(&many, &one) else {
+            let (left, right) = if self.swapped {
+                (&one, &many)
+            } else {
+                (&many, &one)
+            };
+            meter.work(weight(left) + weight(right))?;
+            let computed = of_values(self.binary.operator, left, right, &self.of.notes);
+            let Some(computed) = computed else {
                 continue;
             };
-            if !self.alone {
-                let label = (!one_to_one).then(|| result.labels.clone());
-                let met = self.met.entry((signature, label));
-                let met = met.or_insert_with(|| vec![false; self.grid.steps]);
-                if std::mem::replace(&mut met[step], true) {
+            if let Some(signature) = signature {
+                let place = match met {
+                    Some(place) => place,
+                    None => {
+                        let labels = (!one_to_one).then(|| result.labels().clone());
+                        *met.insert(self.met.place((signature, labels), self.grid.steps)?)
+                    }
+                };
+                if std::mem::replace(&mut self.met.steps[place][step], true) {
                     return Err(ambiguous(one_to_one));
                 }
             }
             if self.binary.to_bool {
                 let value = f64::from(u8::from(computed.holds));
-                result.put_float(self.grid.steps, step, value);
+                result.put_float(self.grid.steps, step, value)?;
             } else if computed.holds {
-                result.put(self.grid.steps, step, computed.value);
+                result.put(self.grid.steps, step, computed.value)?;
             }
         }
         Ok(result)
     }
+}
 
-    fn compute(&self, many: &PointValue, one: &PointValue) -> Option<Computed> {
-        let (left, right) = if self.swapped {
-            (one, many)
-        } else {
-            (many, one)
-        };
-        of_values(self.binary.operator, left, right, &self.of.notes)
+/// How many points take as long to look at as a value.
+fn weight(value: &PointValue) -> usize {
+    match value {
+        PointValue::Float(_) => 0,
+        PointValue::Histogram(histogram) => histogram.samples(),
     }
 }
 
@@ -172,8 +228,8 @@ fn result_labels(many: &LabelSet, one: &LabelSet, binary: &Binary) -> LabelSet {
             labels.without(names)
         };
     }
-    for name in include {
-        labels = labels.with(name, one.value(name));
+    if !include.is_empty() {
+        labels = labels.with_those_of(one, include);
     }
     labels
 }

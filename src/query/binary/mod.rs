@@ -11,12 +11,12 @@ use super::eval::{Evaluation, StrandSink};
 use super::expression::{Binary, ExpressionKind};
 use super::grid::StepGrid;
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn binary(
         &self,
         binary: &Binary,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let scalar = |kind| kind == ExpressionKind::Scalar;
         match (scalar(binary.left.kind()), scalar(binary.right.kind())) {

@@ -1,13 +1,15 @@
 //! Operators between a vector and a scalar.
 
+use std::sync::Arc;
+
 use super::super::arithmetic::{of_scalars, of_values};
 use super::super::eval::{Evaluation, Scalars, StrandSink};
 use super::super::expression::{Binary, Expression};
 use super::super::grid::StepGrid;
 use super::super::strand::{ABSENT, PointValue, Strand};
-use super::super::{QueryError, is_stale};
+use super::super::{NativeHistogram, QueryError};
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     /// The scalar is on the left where `swapped`.
     pub(super) fn with_scalar(
         &self,
@@ -16,20 +18,19 @@ impl Evaluation<'_> {
         scalars: &Scalars,
         swapped: bool,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
-        let change = |strand: &mut Strand| {
-            for (step, value) in strand.floats.iter_mut().enumerate() {
-                if !is_stale(*value) {
-                    *value = float(binary, *value, scalars.at(step), swapped);
-                }
-            }
-            self.histograms(binary, strand, scalars, swapped, grid);
+        let change = |strand: &mut Strand<'_>| {
+            strand.each_float(|step, value| float(binary, value, scalars.at(step), swapped));
+            strand.each_histogram(grid.steps, |step, histogram| {
+                self.histogram(binary, histogram, scalars.at(step), swapped)
+            })
         };
         // A filter leaves a series what it was.
         if binary.operator.compares() && !binary.to_bool {
             return self.vector(vector, grid, &mut |mut strand| {
-                change(&mut strand);
+                self.meter.work(grid.steps)?;
+                change(&mut strand)?;
                 if strand.is_empty() {
                     return Ok(());
                 }
@@ -39,27 +40,23 @@ impl Evaluation<'_> {
         self.renamed(vector, grid, change, sink)
     }
 
-    fn histograms(
+    fn histogram(
         &self,
         binary: &Binary,
-        strand: &mut Strand,
-        scalars: &Scalars,
+        histogram: &Arc<NativeHistogram>,
+        scalar: f64,
         swapped: bool,
-        grid: &StepGrid,
-    ) {
-        for (step, histogram) in strand.take_histograms() {
-            let histogram = PointValue::Histogram(histogram);
-            let scalar = PointValue::Float(scalars.at(step as usize));
-            let (left, right) = if swapped {
-                (&scalar, &histogram)
-            } else {
-                (&histogram, &scalar)
-            };
-            // No comparison of the two has a result.
-            if let Some(computed) = of_values(binary.operator, left, right, &self.notes) {
-                strand.put(grid.steps, step as usize, computed.value);
-            }
-        }
+    ) -> Option<PointValue> {
+        let histogram = PointValue::Histogram(Arc::clone(histogram));
+        let scalar = PointValue::Float(scalar);
+        let (left, right) = if swapped {
+            (&scalar, &histogram)
+        } else {
+            (&histogram, &scalar)
+        };
+        // No comparison of the two has a result.
+        let computed = of_values(binary.operator, left, right, &self.notes)?;
+        Some(computed.value)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What isn't there.
 
+use std::collections::BTreeMap;
+
 use super::super::expression::{Expression, Selector};
 use super::super::grid::StepGrid;
 use super::super::labels::NAME;
@@ -8,23 +10,24 @@ use super::super::strand::Strand;
 use super::super::{LabelPair, LabelSet, QueryError};
 use super::{Evaluation, StrandSink};
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     /// 1 at the times at which a vector has nothing.
     pub(super) fn absent(
         &self,
         of: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let _room = self.hold(grid)?;
         let mut present = vec![false; grid.steps];
         self.vector(of, grid, &mut |strand| {
+            self.meter.work(grid.steps)?;
             for (step, present) in present.iter_mut().enumerate() {
                 *present |= strand.has(step);
             }
             Ok(())
         })?;
-        emit(of, &present, sink)
+        self.emit(of, &present, sink)
     }
 
     /// 1 at the times at which the windows of a range vector hold nothing.
@@ -32,25 +35,30 @@ impl Evaluation<'_> {
         &self,
         of: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let present = self.present(of, grid)?;
-        emit(of, &present, sink)
+        self.emit(of, &present, sink)
     }
-}
 
-fn emit(of: &Expression, present: &[bool], sink: StrandSink<'_>) -> Result<(), QueryError> {
-    let steps = present.len();
-    let mut strand = Strand::new(labels(of));
-    for (step, present) in present.iter().enumerate() {
-        if !present {
-            strand.put_float(steps, step, 1.0);
+    fn emit(
+        &self,
+        of: &Expression,
+        present: &[bool],
+        sink: StrandSink<'_, 'e>,
+    ) -> Result<(), QueryError> {
+        let steps = present.len();
+        let mut strand = Strand::new(self.meter, labels(of))?;
+        for (step, present) in present.iter().enumerate() {
+            if !present {
+                strand.put_float(steps, step, 1.0)?;
+            }
         }
+        if strand.is_empty() {
+            return Ok(());
+        }
+        sink(strand)
     }
-    if strand.is_empty() {
-        return Ok(());
-    }
-    sink(strand)
 }
 
 /// The labels that a selector asks for by one value each.
@@ -62,23 +70,17 @@ fn labels(of: &Expression) -> LabelSet {
 }
 
 fn asked_for(selector: &Selector) -> LabelSet {
-    let mut labels: Vec<LabelPair> = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for matcher in selector
-        .matchers
-        .iter()
-        .filter(|matcher| matcher.name != NAME)
-    {
-        let again = seen.contains(&matcher.name.as_str());
-        if matches!(matcher.kind, MatchKind::Equal) && !again {
-            labels.push(LabelPair::new(
-                matcher.name.as_str(),
-                matcher.value.as_str(),
-            ));
-            seen.push(&matcher.name);
-        } else {
-            labels.retain(|label| *label.name != *matcher.name);
+    // One that is asked for again, in whatever way, is none of them.
+    let mut asked: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let others = selector.matchers.iter();
+    for matcher in others.filter(|matcher| matcher.name != NAME) {
+        if let Some(known) = asked.get_mut(matcher.name.as_str()) {
+            *known = None;
+        } else if matches!(matcher.kind, MatchKind::Equal) {
+            asked.insert(&matcher.name, Some(&matcher.value));
         }
     }
-    LabelSet::new(labels)
+    let labels = asked.into_iter();
+    let labels = labels.filter_map(|(name, value)| Some(LabelPair::new(name, value?)));
+    LabelSet::new(labels.collect())
 }

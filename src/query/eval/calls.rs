@@ -3,19 +3,19 @@
 use std::cmp::Ordering;
 
 use super::super::expression::{Expression, VectorCall};
-use super::super::functions::{DatePart, RangeFunction, larger, round_to, smaller};
+use super::super::functions::{DatePart, larger, round_to, smaller};
 use super::super::grid::StepGrid;
-use super::super::strand::Strand;
-use super::super::{LabelSet, QueryError, is_stale};
+use super::super::strand::{ABSENT, Strand};
+use super::super::{LabelSet, PointValue, QueryError};
 use super::scalars::seconds;
 use super::{Evaluation, Scalars, StrandSink};
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn call(
         &self,
         call: &VectorCall,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         match call {
             VectorCall::Spread(scalar) => self.spread(scalar, grid, sink),
@@ -33,13 +33,13 @@ impl Evaluation<'_> {
             VectorCall::Date(part, of) => self.date(*part, of.as_ref(), grid, sink),
             VectorCall::Timestamp(of) => self.timestamp(of, grid, sink),
             VectorCall::Absent(of) => self.absent(of, grid, sink),
+            VectorCall::AbsentOverTime(of) => self.absent_over_time(of, grid, sink),
             VectorCall::Histogram(function, of) => {
-                let change = |strand: &mut Strand| {
-                    strand.floats.clear();
-                    for (step, histogram) in strand.take_histograms() {
-                        let value = function.apply(&histogram);
-                        strand.put_float(grid.steps, step as usize, value);
-                    }
+                let change = |strand: &mut Strand<'_>| {
+                    strand.drop_floats();
+                    strand.each_histogram(grid.steps, |_, histogram| {
+                        Some(PointValue::Float(function.apply(histogram)))
+                    })
                 };
                 self.renamed(of, grid, change, sink)
             }
@@ -51,9 +51,6 @@ impl Evaluation<'_> {
                 self.relabel(call, grid, sink)
             }
             VectorCall::Sort { of, descending } => self.sort(of, *descending, grid, sink),
-            VectorCall::OverRange(RangeFunction::AbsentOverTime, of, _) => {
-                self.absent_over_time(of, grid, sink)
-            }
             VectorCall::OverRange(function, of, scalars) => {
                 self.over_range(*function, of, scalars, grid, sink)
             }
@@ -65,13 +62,12 @@ impl Evaluation<'_> {
         &self,
         scalar: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let scalars = self.scalars(scalar, grid)?;
-        let mut strand = Strand::new(LabelSet::default());
-        let _room = self.hold(grid)?;
-        let steps = grid.steps;
-        strand.floats = (0..steps).map(|step| scalars.at(step)).collect();
+        self.meter.work(grid.steps)?;
+        let labels = LabelSet::default();
+        let strand = Strand::of_floats(self.meter, labels, grid.steps, |step| scalars.at(step))?;
         sink(strand)
     }
 
@@ -81,15 +77,12 @@ impl Evaluation<'_> {
         of: &Expression,
         grid: &StepGrid,
         function: impl Fn(usize, f64) -> f64,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
-        let change = |strand: &mut Strand| {
-            strand.histograms.clear();
-            for (step, value) in strand.floats.iter_mut().enumerate() {
-                if !is_stale(*value) {
-                    *value = function(step, *value);
-                }
-            }
+        let change = |strand: &mut Strand<'_>| {
+            strand.drop_histograms();
+            strand.each_float(&function);
+            Ok(())
         };
         self.renamed(of, grid, change, sink)
     }
@@ -99,7 +92,7 @@ impl Evaluation<'_> {
         of: &Expression,
         bounds: [Option<&Expression>; 2],
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let [least, most] = bounds;
         let bound = |bound: Option<&Expression>, default| match bound {
@@ -108,22 +101,16 @@ impl Evaluation<'_> {
         };
         let least = bound(least, f64::NEG_INFINITY)?;
         let most = bound(most, f64::INFINITY)?;
-        let change = |strand: &mut Strand| {
-            strand.histograms.clear();
-            for (step, value) in strand.floats.iter_mut().enumerate() {
-                let (least, most) = (least.at(step), most.at(step));
-                if is_stale(*value) {
-                    continue;
-                }
-                // Nothing is between bounds that stand the wrong way round.
-                *value = if most < least {
-                    super::super::strand::ABSENT
-                } else {
-                    larger(least, smaller(most, *value))
-                };
+        let clamped = |step, value| {
+            let (least, most) = (least.at(step), most.at(step));
+            // Nothing is between bounds that stand the wrong way round.
+            if most < least {
+                ABSENT
+            } else {
+                larger(least, smaller(most, value))
             }
         };
-        self.renamed(of, grid, change, sink)
+        self.each_float(of, grid, clamped, sink)
     }
 
     fn date(
@@ -131,15 +118,13 @@ impl Evaluation<'_> {
         part: DatePart,
         of: Option<&Expression>,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let Some(of) = of else {
-            let mut strand = Strand::new(LabelSet::default());
-            let _room = self.hold(grid)?;
-            let steps = grid.steps;
-            let parts = (0..steps).map(|step| part.of(seconds(grid, step)));
-            strand.floats = parts.collect();
-            return sink(strand);
+            self.meter.work(grid.steps)?;
+            let labels = LabelSet::default();
+            let of_step = |step| part.of(seconds(grid, step));
+            return sink(Strand::of_floats(self.meter, labels, grid.steps, of_step)?);
         };
         self.each_float(of, grid, |_, value| part.of(value), sink)
     }
@@ -150,29 +135,17 @@ impl Evaluation<'_> {
         &self,
         of: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         if let Expression::Selector(selector) = of {
-            if super::names::differ_in_more_than_names(of) {
-                let series = |sink: StrandSink<'_>| self.selector(selector, grid, true, sink);
-                return self.nameless(series, sink);
-            }
-            let mut merged = super::MergedStrands::new(self.meter)?;
-            self.selector(selector, grid, true, &mut |strand| {
-                merged.push(strand.nameless())
-            })?;
-            return merged.finish().strands.into_iter().try_for_each(sink);
+            let series = |sink: StrandSink<'_, 'e>| self.selector(selector, grid, true, sink);
+            return self.nameless(of, series, sink);
         }
-        let change = |strand: &mut Strand| {
-            for (step, value) in strand.floats.iter_mut().enumerate() {
-                if !is_stale(*value) {
-                    *value = seconds(grid, step);
-                }
-            }
-            for (step, _) in strand.take_histograms() {
-                let step = step as usize;
-                strand.put_float(grid.steps, step, seconds(grid, step));
-            }
+        let change = |strand: &mut Strand<'_>| {
+            strand.each_float(|step, _| seconds(grid, step));
+            strand.each_histogram(grid.steps, |step, _| {
+                Some(PointValue::Float(seconds(grid, step)))
+            })
         };
         self.renamed(of, grid, change, sink)
     }
@@ -183,21 +156,21 @@ impl Evaluation<'_> {
         of: &Expression,
         descending: bool,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         if !grid.is_instant {
-            self.notes.warn(
+            self.notes.warn(format_args!(
                 "sort is ineffective for range queries since results are always ordered by \
                  labels",
-            );
+            ));
         }
         let mut matrix = self.collect(of, grid)?;
         for strand in &mut matrix.strands {
-            strand.histograms.clear();
+            strand.drop_histograms();
         }
         matrix.strands.retain(|strand| !strand.is_empty());
         if grid.steps == 1 {
-            let value = |strand: &Strand| strand.float(0).unwrap_or(f64::NAN);
+            let value = |strand: &Strand<'_>| strand.float(0).unwrap_or(f64::NAN);
             matrix.strands.sort_by(|a, b| {
                 let (a, b) = (value(a), value(b));
                 match (a.is_nan(), b.is_nan()) {

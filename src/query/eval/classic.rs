@@ -8,12 +8,19 @@ use super::super::functions::{
     ClassicBucket, bucket_fraction, bucket_quantile, histogram_fraction, histogram_quantile,
 };
 use super::super::grid::StepGrid;
-use super::super::matrix::{MergedStrands, StrandMatrix};
+use super::super::labels::LabelNames;
+use super::super::matrix::{MergedStrands, StrandMatrix, TABLE_ENTRY};
+use super::super::meter::Charge;
 use super::super::strand::Strand;
 use super::super::{LabelSet, NativeHistogram, QueryError};
 use super::{Evaluation, StrandSink};
 
 const BOUND: &str = "le";
+
+/// What a member of a group takes in the lists that name it.
+const MEMBER: usize = 96;
+/// What a group takes in its table, its labels aside.
+const GROUP: usize = TABLE_ENTRY + 2 * size_of::<(LabelSet, HistogramGroup)>();
 
 /// What is asked of a histogram at a step.
 trait Question {
@@ -29,13 +36,13 @@ struct HistogramGroup {
     classic: Vec<(f64, usize)>,
 }
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     pub(super) fn histogram_quantile(
         &self,
         q: &Expression,
         of: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let quantiles = self.scalars(q, grid)?;
         for q in quantiles.each(grid.steps) {
@@ -54,11 +61,11 @@ impl Evaluation<'_> {
             fn of_buckets(&self, step: usize, buckets: Vec<ClassicBucket>) -> f64 {
                 let (value, forced) = bucket_quantile(self.quantiles.at(step), buckets);
                 if forced {
-                    self.of.notes.inform(
+                    self.of.notes.inform(format_args!(
                         "input to histogram_quantile needed to be fixed for monotonicity (see \
                          https://prometheus.io/docs/prometheus/latest/querying/functions/\
                          #histogram_quantile)",
-                    );
+                    ));
                 }
                 value
             }
@@ -80,7 +87,7 @@ impl Evaluation<'_> {
         [lower, upper]: [&Expression; 2],
         of: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         struct Fraction<'e> {
             lower: super::Scalars<'e>,
@@ -109,53 +116,66 @@ impl Evaluation<'_> {
         of: &Expression,
         grid: &StepGrid,
         question: &dyn Question,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let matrix = self.collect(of, grid)?;
-        let groups = self.groups(&matrix);
-        let mut merged = MergedStrands::new(self.meter)?;
+        let mut room = Charge::new(self.meter);
+        let groups = self.groups(&matrix, &mut room)?;
+        let mut merged = MergedStrands::new(self.meter);
         for (labels, group) in groups {
-            let mut strand = Strand::new(labels.without_metadata());
-            self.meter
-                .work(grid.steps.saturating_mul(1 + group.classic.len()))?;
+            let mut strand = Strand::new(self.meter, labels.without_metadata())?;
             for step in 0..grid.steps {
-                let value = self.answer(&matrix, &labels, &group, step, question);
+                self.meter
+                    .work(1 + group.classic.len() + group.native.len())?;
+                let value = self.answer(&matrix, &labels, &group, step, question)?;
                 if let Some(value) = value {
-                    strand.put_float(grid.steps, step, value);
+                    strand.put_float(grid.steps, step, value)?;
                 }
             }
             merged.push(strand)?;
         }
-        merged.finish().strands.into_iter().try_for_each(sink)
+        merged.hand_on(sink)
     }
 
     /// The groups of histograms, in the order in which they are met.
-    fn groups(&self, matrix: &StrandMatrix<'_>) -> Vec<(LabelSet, HistogramGroup)> {
+    fn groups(
+        &self,
+        matrix: &StrandMatrix<'_>,
+        room: &mut Charge<'_>,
+    ) -> Result<Vec<(LabelSet, HistogramGroup)>, QueryError> {
         let mut groups: Vec<(LabelSet, HistogramGroup)> = Vec::new();
         let mut places: HashMap<LabelSet, usize> = HashMap::new();
-        let bound = [BOUND.to_owned()];
+        let bound = LabelNames::new(vec![BOUND.to_owned()]);
         let mut group = |labels: LabelSet| {
+            self.meter.work(labels.work())?;
+            room.grow(0, MEMBER)?;
             let next = places.len();
-            let place = *places.entry(labels.clone()).or_insert(next);
-            if place == next {
-                groups.push((labels, HistogramGroup::default()));
-            }
-            place
+            let place = match places.get(&labels) {
+                Some(place) => *place,
+                None => {
+                    room.grow(0, labels.bytes() + GROUP)?;
+                    places.insert(labels.clone(), next);
+                    groups.push((labels, HistogramGroup::default()));
+                    next
+                }
+            };
+            Ok::<_, QueryError>(place)
         };
         let mut members = Vec::new();
         for (at, strand) in matrix.strands.iter().enumerate() {
-            if !strand.histograms.is_empty() {
-                members.push((group(strand.labels.clone()), at, None));
+            if strand.has_histograms() {
+                members.push((group(strand.labels().clone())?, at, None));
             }
-            if strand.floats.is_empty() {
+            if strand.floats().is_empty() {
                 continue;
             }
-            let le = strand.labels.value(BOUND);
+            let le = strand.labels().value(BOUND);
             match le.parse::<f64>() {
                 Ok(upper) => {
-                    members.push((group(strand.labels.without(&bound)), at, Some(upper)));
+                    let labels = strand.labels().without(&bound);
+                    members.push((group(labels)?, at, Some(upper)));
                 }
-                Err(_) => self.notes.warn(format!(
+                Err(_) => self.notes.warn(format_args!(
                     "bucket label \"le\" is missing or has a malformed value of {le:?}"
                 )),
             }
@@ -166,7 +186,7 @@ impl Evaluation<'_> {
                 None => groups[place].1.native.push(at),
             }
         }
-        groups
+        Ok(groups)
     }
 
     fn answer(
@@ -176,7 +196,7 @@ impl Evaluation<'_> {
         group: &HistogramGroup,
         step: usize,
         question: &dyn Question,
-    ) -> Option<f64> {
+    ) -> Result<Option<f64>, QueryError> {
         let mut native = group.native.iter();
         let native = native.find_map(|at| matrix.strands[*at].histogram(step));
         let buckets = group.classic.iter().filter_map(|(upper, at)| {
@@ -184,19 +204,21 @@ impl Evaluation<'_> {
             Some(ClassicBucket { upper, count })
         });
         let buckets: Vec<ClassicBucket> = buckets.collect();
-        match (native, buckets.is_empty()) {
+        Ok(match (native, buckets.is_empty()) {
             (Some(_), false) => {
-                self.notes
-                    .warn("vector contains a mix of classic and native histograms");
+                self.notes.warn(format_args!(
+                    "vector contains a mix of classic and native histograms"
+                ));
                 None
             }
             (Some(native), true) => {
+                self.meter.work(native.samples())?;
                 // Whoever drops names notes none.
                 let metric = labels.without_metadata();
                 Some(question.of_native(step, native, metric.metric()))
             }
             (None, false) => Some(question.of_buckets(step, buckets)),
             (None, true) => None,
-        }
+        })
     }
 }

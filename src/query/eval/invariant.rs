@@ -3,11 +3,8 @@
 //! Which these are follows Prometheus, down to the parameter of an aggregation, which is
 //! looked at once if what is aggregated is the same at every step.
 
-use std::sync::Arc;
-
 use super::super::expression::{Expression, ScalarCall, VectorCall};
 use super::super::functions::RangeFunction;
-use super::super::strand::{PointValue, Strand};
 
 /// Whether an expression is the same at every step.
 pub(super) fn is_invariant(expression: &Expression) -> bool {
@@ -37,6 +34,7 @@ fn is_invariant_call(call: &VectorCall) -> bool {
         VectorCall::Spread(of)
         | VectorCall::Each(_, of)
         | VectorCall::Absent(of)
+        | VectorCall::AbsentOverTime(of)
         | VectorCall::Histogram(_, of)
         | VectorCall::LabelReplace { of, .. }
         | VectorCall::LabelJoin { of, .. }
@@ -54,17 +52,5 @@ fn is_invariant_call(call: &VectorCall) -> bool {
         VectorCall::OverRange(_, of, scalars) => {
             is_invariant(of) && scalars.iter().all(is_invariant)
         }
-    }
-}
-
-/// The value of the first step, at every step.
-pub(super) fn repeat(strand: &mut Strand, steps: usize) {
-    match strand.value(0) {
-        Some(PointValue::Float(value)) => strand.floats = vec![value; steps],
-        Some(PointValue::Histogram(histogram)) => {
-            let steps = 0..steps as u32;
-            strand.histograms = steps.map(|step| (step, Arc::clone(&histogram))).collect();
-        }
-        None => {}
     }
 }

@@ -17,12 +17,12 @@ use super::matrix::{MergedStrands, StrandMatrix};
 use super::meter::Meter;
 use super::notes::Notes;
 use super::strand::Strand;
-use super::{QueryError, SeriesSource};
+use super::{NativeHistogram, PointValue, QueryError, SeriesSource};
 
 pub(super) use scalars::Scalars;
 
 /// Takes series one by one.
-pub(super) type StrandSink<'s> = &'s mut dyn FnMut(Strand) -> Result<(), QueryError>;
+pub(super) type StrandSink<'s, 'e> = &'s mut dyn FnMut(Strand<'e>) -> Result<(), QueryError>;
 
 /// One evaluation of one query.
 pub(super) struct Evaluation<'e> {
@@ -65,7 +65,7 @@ impl<'e> Evaluation<'e> {
         &self,
         expression: &Expression,
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         self.meter.work(1)?;
         if grid.steps == 0 {
@@ -78,7 +78,7 @@ impl<'e> Evaluation<'e> {
             let mut outside = 0;
             self.vector(expression, &StepGrid::at(grid.start), &mut |mut strand| {
                 self.meter.work(grid.steps)?;
-                invariant::repeat(&mut strand, grid.steps);
+                strand.repeat(grid.steps)?;
                 let before = queried();
                 let sunk = sink(strand);
                 outside += queried() - before;
@@ -95,7 +95,10 @@ impl<'e> Evaluation<'e> {
             Expression::Vector(call) => self.call(call, grid, sink),
             Expression::Aggregation(aggregation) => self.aggregation(aggregation, grid, sink),
             Expression::Binary(binary) => self.binary(binary, grid, sink),
-            Expression::Negation(inner) => self.renamed(inner, grid, negate, sink),
+            Expression::Negation(inner) => {
+                let negate = |strand: &mut Strand<'_>| negate(strand, grid);
+                self.renamed(inner, grid, negate, sink)
+            }
             Expression::Number(_)
             | Expression::Text(_)
             | Expression::Scalar(_)
@@ -110,7 +113,7 @@ impl<'e> Evaluation<'e> {
         expression: &Expression,
         grid: &StepGrid,
     ) -> Result<StrandMatrix<'e>, QueryError> {
-        let mut matrix = StrandMatrix::new(self.meter)?;
+        let mut matrix = StrandMatrix::new(self.meter);
         self.vector(expression, grid, &mut |strand| matrix.push(strand))?;
         Ok(matrix)
     }
@@ -121,47 +124,41 @@ impl<'e> Evaluation<'e> {
         &self,
         inner: &Expression,
         grid: &StepGrid,
-        change: impl Fn(&mut Strand),
-        sink: StrandSink<'_>,
+        change: impl Fn(&mut Strand<'e>) -> Result<(), QueryError>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
-        if names::differ_in_more_than_names(inner) {
-            return self.nameless(
-                |sink| {
-                    self.vector(inner, grid, &mut |mut strand| {
-                        change(&mut strand);
-                        if strand.is_empty() {
-                            return Ok(());
-                        }
-                        sink(strand)
-                    })
-                },
-                sink,
-            );
-        }
-        let mut merged = MergedStrands::new(self.meter)?;
-        self.vector(inner, grid, &mut |mut strand| {
-            change(&mut strand);
-            merged.push(strand.nameless())
-        })?;
-        merged.finish().strands.into_iter().try_for_each(sink)
+        let series = |sink: StrandSink<'_, 'e>| {
+            self.vector(inner, grid, &mut |mut strand| {
+                self.meter.work(grid.steps)?;
+                change(&mut strand)?;
+                if strand.is_empty() {
+                    return Ok(());
+                }
+                sink(strand)
+            })
+        };
+        self.nameless(inner, series, sink)
     }
 
-    /// Hands on series of one name without what says what they measure. Only those that say
-    /// their type can become the same, and are held for that.
+    /// Hands on the series that are made of those of `inner` without what says what they
+    /// measure. Those that can become the same are held for that: of one name only those
+    /// that say their type.
     fn nameless(
         &self,
-        series: impl FnOnce(StrandSink<'_>) -> Result<(), QueryError>,
-        sink: StrandSink<'_>,
+        inner: &Expression,
+        series: impl FnOnce(StrandSink<'_, 'e>) -> Result<(), QueryError>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
-        let mut typed = MergedStrands::new(self.meter)?;
+        let of_many_names = !names::differ_in_more_than_names(inner);
+        let mut merged = MergedStrands::new(self.meter);
         series(&mut |strand| {
-            if strand.labels.is_typed() {
-                typed.push(strand.nameless())
+            if of_many_names || strand.labels().is_typed() {
+                merged.push(strand.nameless()?)
             } else {
-                sink(strand.nameless())
+                sink(strand.nameless()?)
             }
         })?;
-        typed.finish().strands.into_iter().try_for_each(sink)
+        merged.hand_on(sink)
     }
 
     /// The time that an expression looks at instead of that of the evaluation.
@@ -180,15 +177,11 @@ impl<'e> Evaluation<'e> {
     }
 }
 
-fn negate(strand: &mut Strand) {
-    for value in &mut strand.floats {
-        if !super::is_stale(*value) {
-            *value = -*value;
-        }
-    }
-    for (_, histogram) in &mut strand.histograms {
-        let mut negative = (**histogram).clone();
+fn negate(strand: &mut Strand<'_>, grid: &StepGrid) -> Result<(), QueryError> {
+    strand.each_float(|_, value| -value);
+    strand.each_histogram(grid.steps, |_, histogram| {
+        let mut negative = NativeHistogram::clone(histogram);
         negative.scale(-1.0);
-        *histogram = negative.into();
-    }
+        Some(PointValue::Histogram(negative.into()))
+    })
 }

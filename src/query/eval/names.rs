@@ -34,7 +34,7 @@ fn of_call(call: &VectorCall) -> bool {
         | VectorCall::Histogram(_, of)
         | VectorCall::Sort { of, .. }
         | VectorCall::OverRange(_, of, _) => differ_in_more_than_names(of),
-        VectorCall::Spread(_) | VectorCall::Absent(_) => true,
+        VectorCall::Spread(_) | VectorCall::Absent(_) | VectorCall::AbsentOverTime(_) => true,
         _ => false,
     }
 }

@@ -2,14 +2,16 @@
 //! other.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::super::error::same_labels;
 use super::super::expression::{Expression, Selector, Shift, Subquery};
 use super::super::functions::{RangeFunction, Window};
 use super::super::grid::StepGrid;
-use super::super::meter::SelectionRoom;
+use super::super::matrix::TABLE_ENTRY;
+use super::super::meter::{Charge, SelectionRoom};
 use super::super::strand::Strand;
-use super::super::{LabelSet, QueryError, SeriesPoints, ValueSeries, is_stale};
+use super::super::{LabelSet, NativeHistogram, QueryError, SeriesPoints, ValueSeries, is_stale};
 use super::selector::bytes;
 use super::{Evaluation, Scalars, StrandSink, names};
 
@@ -33,7 +35,7 @@ impl WindowEnds {
     }
 }
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     /// The results of a function for each series of a range vector.
     pub(super) fn over_range(
         &self,
@@ -41,47 +43,54 @@ impl Evaluation<'_> {
         range: &Expression,
         scalars: &[Expression],
         grid: &StepGrid,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let scalar = match scalars.first() {
             Some(scalar) => self.scalars(scalar, grid)?,
             None => Scalars::Same(0.0),
         };
+        self.fits(grid)?;
         let windows = self.windows(range, grid)?;
-        let _room = self.hold(grid)?;
         let may_collide = !function.keeps_name() && !names::differ_in_more_than_names(range);
         let mut seen = HashSet::new();
+        let mut seen_room = Charge::new(self.meter);
         let mut room = Vec::new();
         self.points(range, &windows, grid, &mut |labels, points| {
             let metric = labels.metric();
             let is_typed = labels.is_typed() && !function.keeps_name();
-            let mut strand = Strand::new(labels.clone());
+            let mut strand = Strand::new(self.meter, labels.clone())?;
             self.slide(points, &windows, grid, metric, |step, window| {
                 // One window gives one result, unless that depends on the time.
                 if step > 0 && windows.ends.steps == 1 && is_constant(function, &scalar) {
-                    if let Some(value) = strand.value(0) {
-                        strand.put(grid.steps, step, value);
-                    }
-                    return;
+                    return match strand.value(0) {
+                        Some(value) => strand.put(grid.steps, step, value),
+                        None => Ok(()),
+                    };
                 }
                 let value = function.apply(&window, scalar.at(step), &mut room, &self.notes);
-                if let Some(value) = value {
-                    strand.put(grid.steps, step, value);
+                match value {
+                    Some(value) => strand.put(grid.steps, step, value),
+                    None => Ok(()),
                 }
             })?;
             if strand.is_empty() {
                 return Ok(());
             }
-            if function.wants_counter() && !strand.floats.is_empty() {
+            if function.wants_counter() && strand.has_floats() {
                 self.note_name(metric);
             }
             let strand = if function.keeps_name() {
                 strand
             } else {
-                strand.nameless()
+                strand.nameless()?
             };
-            if (may_collide || is_typed) && !seen.insert(strand.labels.clone()) {
-                return Err(same_labels());
+            if may_collide || is_typed {
+                let labels = strand.labels();
+                self.meter.work(labels.work())?;
+                seen_room.grow(0, labels.bytes() + TABLE_ENTRY)?;
+                if !seen.insert(labels.clone()) {
+                    return Err(same_labels());
+                }
             }
             sink(strand)
         })
@@ -97,7 +106,10 @@ impl Evaluation<'_> {
         let _room = self.hold(grid)?;
         let mut present = vec![false; grid.steps];
         self.points(range, &windows, grid, &mut |_, points| {
-            self.slide(points, &windows, grid, "", |step, _| present[step] = true)
+            self.slide(points, &windows, grid, "", |step, _| {
+                present[step] = true;
+                Ok(())
+            })
         })?;
         Ok(present)
     }
@@ -109,13 +121,13 @@ impl Evaluation<'_> {
         grid: &StepGrid,
     ) -> Result<Vec<ValueSeries>, QueryError> {
         let windows = self.windows(range, grid)?;
-        let mut charge = self.meter.charge(0, 0)?;
+        let mut charge = Charge::new(self.meter);
         let mut found = Vec::new();
         self.points(range, &windows, grid, &mut |labels, points| {
             let samples = points.times.len() + points.histograms.len();
             if samples > 0 {
-                let size = bytes(points) + labels.bytes();
-                self.meter.grow(&mut charge, samples, size)?;
+                let place = 2 * size_of::<ValueSeries>();
+                charge.grow(samples, bytes(points) + labels.bytes() + place)?;
                 self.meter.count(samples);
                 let points = points.clone();
                 found.push(ValueSeries { labels, points });
@@ -166,7 +178,7 @@ impl Evaluation<'_> {
         let from = windows.end(0).saturating_sub(windows.range) + 1;
         let to = windows.end(windows.ends.steps - 1);
         let mut points = SeriesPoints::default();
-        let selection = SelectionRoom::new(self.meter)?;
+        let selection = SelectionRoom::new(self.meter);
         let matchers = &selector.matchers;
         for mut series in self.source.select(matchers, from, to, &selection)? {
             self.read(&mut *series, (from, to), &mut points)?;
@@ -188,13 +200,12 @@ impl Evaluation<'_> {
     ) -> Result<(), QueryError> {
         let step = subquery.step.unwrap_or(self.options.subquery_step);
         let inner = windows.ends.inner(windows.range, windows.offset, step);
-        let mut points = SeriesPoints::default();
         let is_inner = self.meter.is_inner();
         self.meter.with_inner(true, || {
             self.vector(&subquery.inner, &inner, &mut |strand| {
-                let labels = strand.labels.clone();
-                let _held = self.meter.charge(strand.samples(), strand.bytes())?;
-                strand.into_points(&inner, &mut points);
+                let labels = strand.labels().clone();
+                let mut held = self.meter.charge(strand.samples(), 0)?;
+                let points = strand.into_points(&inner, &mut held)?;
                 self.meter.with_inner(is_inner, || sink(labels, &points))
             })
         })
@@ -208,7 +219,7 @@ impl Evaluation<'_> {
         windows: &WindowEnds,
         grid: &StepGrid,
         metric: &str,
-        mut show: impl FnMut(usize, Window<'_>),
+        mut show: impl FnMut(usize, Window<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let SeriesPoints {
             times,
@@ -217,24 +228,30 @@ impl Evaluation<'_> {
         } = points;
         let (mut low, mut high) = (0, 0);
         let (mut histogram_low, mut histogram_high) = (0, 0);
+        // What the histograms of the window weigh. Each is looked at bucket by bucket.
+        let mut buckets = 0;
+        let weight = |points: &[(i64, Arc<NativeHistogram>)]| {
+            let points = points.iter();
+            points.map(|(_, point)| point.samples()).sum::<usize>()
+        };
         for step in 0..grid.steps {
             let end = windows.end(step);
             let start = end.saturating_sub(windows.range);
             high = advance(high, times.len(), |at| times[at] <= end);
             low = advance(low, high, |at| times[at] <= start);
             let last = histograms.len();
+            let (were_low, were_high) = (histogram_low, histogram_high);
             histogram_high = advance(histogram_high, last, |at| histograms[at].0 <= end);
             histogram_low = advance(histogram_low, histogram_high, |at| {
                 histograms[at].0 <= start
             });
-            self.meter
-                .work(1 + high - low + histogram_high - histogram_low)?;
+            buckets += weight(&histograms[were_high..histogram_high]);
+            buckets -= weight(&histograms[were_low..histogram_low]);
+            self.meter.work(1 + high - low + buckets)?;
             if low == high && histogram_low == histogram_high {
                 continue;
             }
-            let sizes = histograms[histogram_low..histogram_high].iter();
-            let sizes = sizes.map(|(_, histogram)| histogram.samples());
-            self.meter.count(high - low + sizes.sum::<usize>());
+            self.meter.count(high - low + buckets);
             let window = Window {
                 times: &times[low..high],
                 values: &values[low..high],
@@ -244,7 +261,7 @@ impl Evaluation<'_> {
                 now: grid.time(step),
                 metric,
             };
-            show(step, window);
+            show(step, window)?;
         }
         Ok(())
     }

@@ -77,9 +77,11 @@ impl<'e> Evaluation<'e> {
     /// The float where there is one alone, else NaN.
     fn only(&self, vector: &Expression, grid: &StepGrid) -> Result<Scalars<'e>, QueryError> {
         let held = self.hold(grid)?;
+        let _found = self.meter.charge(0, grid.steps)?;
         let mut found = vec![0_u8; grid.steps];
         let mut values = vec![f64::NAN; grid.steps];
         self.vector(vector, grid, &mut |strand| {
+            self.meter.work(grid.steps)?;
             for step in 0..grid.steps {
                 if let Some(value) = strand.float(step) {
                     found[step] = (found[step] + 1).min(2);
@@ -88,9 +90,12 @@ impl<'e> Evaluation<'e> {
             }
             Ok(())
         })?;
-        let values = values.into_iter().zip(found);
-        let values = values.map(|(value, found)| if found == 1 { value } else { f64::NAN });
-        Ok(Scalars::Each(values.collect(), held))
+        for (value, found) in values.iter_mut().zip(found) {
+            if found != 1 {
+                *value = f64::NAN;
+            }
+        }
+        Ok(Scalars::Each(values, held))
     }
 
     fn each_step(
@@ -100,6 +105,11 @@ impl<'e> Evaluation<'e> {
     ) -> Result<Scalars<'e>, QueryError> {
         let held = self.hold(grid)?;
         Ok(Scalars::Each((0..grid.steps).map(value).collect(), held))
+    }
+
+    /// Refuses a grid of more steps than a series finds room for, before they are walked.
+    pub(super) fn fits(&self, grid: &StepGrid) -> Result<(), QueryError> {
+        self.hold(grid).map(drop)
     }
 
     /// Room for a number for each step, and the work of making it.

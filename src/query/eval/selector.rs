@@ -10,31 +10,31 @@ use super::super::strand::{PointValue, Strand};
 use super::super::{QueryError, SelectedSeries, SeriesPoints, is_stale};
 use super::{Evaluation, StrandSink};
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
     /// The series of a selector. With `times`, the values are the times of the points.
     pub(super) fn selector(
         &self,
         selector: &Selector,
         grid: &StepGrid,
         times: bool,
-        sink: StrandSink<'_>,
+        sink: StrandSink<'_, 'e>,
     ) -> Result<(), QueryError> {
         let looked_at = self.looked_at(&selector.shift, grid);
         let offset = selector.shift.offset;
         let from = looked_at.start - offset - self.options.lookback + 1;
         let to = looked_at.end() - offset;
-        let selection = SelectionRoom::new(self.meter)?;
+        self.fits(grid)?;
+        let selection = SelectionRoom::new(self.meter);
         let matchers = &selector.matchers;
         let found = self.source.select(matchers, from, to, &selection)?;
-        let _room = self.hold(grid)?;
         let mut points = SeriesPoints::default();
         for mut series in found {
             self.read(&mut *series, (from, to), &mut points)?;
             let held = points.times.len() + points.histograms.len();
             let _held = self.meter.charge(held, bytes(&points))?;
             self.meter.work(grid.steps)?;
-            let mut strand = Strand::new(series.labels());
-            self.notes.types_of(&strand.labels);
+            let mut strand = Strand::new(self.meter, series.labels())?;
+            self.notes.types_of(strand.labels());
             let mut latest = Latest::new(&points, self.options.lookback);
             for step in 0..looked_at.steps {
                 let at = looked_at.time(step) - offset;
@@ -46,12 +46,12 @@ impl Evaluation<'_> {
                 } else {
                     value
                 };
-                strand.put(grid.steps, step, value);
+                strand.put(grid.steps, step, value)?;
             }
             let given = strand.samples() * (grid.steps / looked_at.steps.max(1));
             self.meter.count(given);
             if looked_at.steps < grid.steps {
-                super::invariant::repeat(&mut strand, grid.steps);
+                strand.repeat(grid.steps)?;
             }
             if !strand.is_empty() {
                 sink(strand)?;

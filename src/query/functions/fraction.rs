@@ -3,7 +3,6 @@
 use super::super::NativeHistogram;
 use super::super::histogram::HistogramBucket;
 use super::super::notes::Notes;
-use super::quantile::named;
 use super::{ClassicBucket, ordered};
 
 /// Of a native histogram. Observations of NaN are in no part.
@@ -24,11 +23,11 @@ pub(in super::super) fn histogram_fraction(
     if histogram.sum.is_nan() {
         total = buckets.iter().map(|bucket| bucket.count).sum();
         if total < histogram.count {
-            notes.inform(named(
+            notes.of_observations(
                 "input to histogram_fraction has NaN observations, which are excluded from \
                  all fractions",
                 metric,
-            ));
+            );
         }
     }
     let (mut low, mut high) = (Crossing::new(lower), Crossing::new(upper));

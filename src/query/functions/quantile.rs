@@ -161,10 +161,10 @@ pub(in super::super) fn histogram_quantile(
         if !has_nan {
             return bucket.upper;
         }
-        notes.inform(named(
+        notes.of_observations(
             "input to histogram_quantile has NaN observations, result is NaN",
             metric,
-        ));
+        );
         return f64::NAN;
     }
     if upwards {
@@ -173,10 +173,10 @@ pub(in super::super) fn histogram_quantile(
         rank = count - rank;
     }
     if has_nan && count + rest < histogram.count {
-        notes.inform(named(
+        notes.of_observations(
             "input to histogram_quantile has NaN observations, result is skewed higher",
             metric,
-        ));
+        );
     }
     inside(&bucket, rank / bucket.count)
 }
@@ -224,14 +224,5 @@ fn inside(bucket: &HistogramBucket, fraction: f64) -> f64 {
         (low + (high - low) * fraction).exp2()
     } else {
         -(high + (low - high) * (1.0 - fraction)).exp2()
-    }
-}
-
-/// A note with the metric's name, where there is one.
-pub(super) fn named(note: &str, metric: &str) -> String {
-    if metric.is_empty() {
-        note.to_owned()
-    } else {
-        format!("{note} for metric name {metric:?}")
     }
 }

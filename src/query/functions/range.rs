@@ -7,7 +7,6 @@ use super::{Window, average, changes, instant, over_time, rate, trend};
 /// A function of a range vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum RangeFunction {
-    AbsentOverTime,
     AvgOverTime,
     Changes,
     CountOverTime,
@@ -33,7 +32,6 @@ pub(in super::super) enum RangeFunction {
 impl RangeFunction {
     pub(in super::super) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
-            "absent_over_time" => Self::AbsentOverTime,
             "avg_over_time" => Self::AvgOverTime,
             "changes" => Self::Changes,
             "count_over_time" => Self::CountOverTime,
@@ -79,7 +77,7 @@ impl RangeFunction {
     ) -> Option<PointValue> {
         let float = |value: Option<f64>| value.map(PointValue::Float);
         match self {
-            Self::AbsentOverTime | Self::PresentOverTime => Some(PointValue::Float(1.0)),
+            Self::PresentOverTime => Some(PointValue::Float(1.0)),
             Self::CountOverTime => {
                 let count = window.values.len() + window.histograms.len();
                 Some(PointValue::Float(count as f64))

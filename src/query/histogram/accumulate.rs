@@ -80,6 +80,11 @@ impl HistogramSum {
         self.finish(1.0)
     }
 
+    /// About how much memory it takes: a map's leaf of eleven places may be half empty.
+    pub(in super::super) fn bytes(&self) -> usize {
+        size_of::<Self>() + (self.positive.len() + self.negative.len()) * 64
+    }
+
     /// The sum divided by how many were added.
     pub(in super::super) fn mean(&self) -> NativeHistogram {
         self.finish(self.added)
@@ -165,6 +170,15 @@ impl HistogramMean {
             part.divide(*count);
             mean.add(&part);
         }
+    }
+
+    /// About how much memory it takes.
+    pub(in super::super) fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Summed(sum) => sum.bytes(),
+            Self::Incremental(mean, _) => mean.bytes(),
+        };
+        size_of::<Self>() + more
     }
 
     pub(in super::super) fn get(&self) -> NativeHistogram {

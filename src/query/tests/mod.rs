@@ -1,6 +1,7 @@
 //! Queries over small series, by table. The values are those of Prometheus's documents and
 //! of its own tests.
 
+mod charges;
 mod limits;
 mod vectors;
 mod windows;

@@ -123,6 +123,10 @@ fn names_are_dropped_where_values_change() {
         r#"{__name__="x", i="0", j="0-0"} 1"#,
     );
     f("absent(x{i=\"9\",j=~\"a\"})", r#"{i="9"} 1"#);
+    f("absent(x{i=\"9\",i=\"8\"})", "{} 1");
+    f("absent(x{i!=\"9\",i=\"9\",i!~\"9\"})", "{} 1");
+    f("absent(x{i!=\"9\",i=\"9\"})", r#"{i="9"} 1"#);
+    f("absent_over_time(x{i=\"9\"}[5m])", r#"{i="9"} 1"#);
     f("absent(x)", "");
 }
 
