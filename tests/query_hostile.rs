@@ -155,6 +155,81 @@ async fn no_text_takes_the_agent_down() {
     agent.stop().await;
 }
 
+/// What a query makes on its way is counted as what it answers is.
+#[tokio::test]
+async fn nothing_that_a_query_makes_takes_the_agent_down() {
+    let agent = agent().await;
+    let url = agent.url();
+    let f = async |query: &str, codes: &[u16]| {
+        let form = [("query", query), ("timeout", "2s")];
+        let status = post(url, "query", &form).await;
+        let start = &query[..query.len().min(60)];
+        assert!(codes.contains(&status), "{start}: {status}");
+    };
+    let nested = |call: &str, times: usize| {
+        let (open, close) = ("label_replace(".repeat(times), call.repeat(times));
+        format!("count({open}up{close})")
+    };
+    // Ten times as long at each: ten gigabytes in the end.
+    let longer = r#","a","$1$1$1$1$1$1$1$1$1$1","a","(.*)")"#;
+    let text = r#","a","0123456789","job",".*")"#;
+    let grows = nested(longer, 10).replace("(up,", &format!("(label_replace(up{text},"));
+    f(&grows, &[422]).await;
+    let sources = ",\"job\"".repeat(1_500);
+    let separator = "s".repeat(15_000);
+    let join = format!("label_join({{__name__=~\".+\"}},\"b\",\"{separator}\"{sources})");
+    f(&format!("count({join})"), &[422]).await;
+    f(
+        "count_over_time(quantile_over_time(time(), up[1m])[2m:1ms])",
+        &[200, 422, 503],
+    )
+    .await;
+    f(&nested(r#","a","b","job","(.{9}){99}")"#, 230), &[400]).await;
+    // The ends of each group are kept for each state.
+    let groups = "(a)".repeat(5_000);
+    f(&format!("up{{a=~\"{groups}\"}}"), &[400]).await;
+    f(
+        &nested(&format!(",\"a\",\"b\",\"job\",\"{groups}\")"), 1),
+        &[400],
+    )
+    .await;
+    let classes = format!(r#"a=~"{}","#, r"\\pL".repeat(20));
+    f(&format!("up{{{}}}", classes.repeat(200)), &[400]).await;
+    f(
+        r#"count(label_replace({__name__=~".+"},"z","$1","__name__","((a|b|c){0,99}.*){30}"))"#,
+        &[200, 422, 503],
+    )
+    .await;
+    let names: Vec<String> = (0..7_000).map(|number| format!("a{number}")).collect();
+    let names = names.join(",");
+    f(&format!("sum by ({names}) ({{__name__=~\".+\"}})"), &[200]).await;
+    f(
+        &format!("sum without ({names}) ({{__name__=~\".+\"}})"),
+        &[200, 422],
+    )
+    .await;
+    f(
+        "count({__name__=~\".+\"} and on () {__name__=~\".+\"})",
+        &[200],
+    )
+    .await;
+    let status = post(
+        url,
+        "query_range",
+        &[
+            ("query", "count_values(\"v\", vector(time()))"),
+            ("start", "0"),
+            ("end", "86340"),
+            ("step", "60"),
+        ],
+    )
+    .await;
+    assert_eq!(status, 200);
+    let peak = agent.peak_kib();
+    assert!(peak < PEAK_KIB, "{peak} KiB");
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn heads_and_forms_of_a_mebibyte_are_refused() {
     let agent = agent().await;
