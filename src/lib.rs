@@ -28,9 +28,10 @@
 //! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
-//! | [`query`] | PromQL over the points of a store | nothing of ours |
+//! | [`regexp`] | regular expressions as Go reads them | nothing of ours |
+//! | [`query`] | PromQL over the points of a store | `regexp` |
 //! | [`resilience`] | breakers, retries and caches for requests that can fail | `descriptors` |
-//! | [`window`] | a day of history in memory | nothing of ours |
+//! | [`window`] | a day of history in memory | `regexp` |
 //! | [`telemetry`] | the agent's own metrics and logs | `exposition` |
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
@@ -72,6 +73,7 @@ pub mod pipeline;
 pub mod processors;
 pub mod query;
 pub mod receivers;
+pub mod regexp;
 pub mod resilience;
 pub mod server;
 pub mod service;

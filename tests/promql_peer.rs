@@ -14,6 +14,8 @@ mod asked;
 mod compare;
 #[path = "promql/data.rs"]
 mod data;
+#[path = "promql/patterns.rs"]
+mod patterns;
 #[path = "promql/peer.rs"]
 mod peer;
 #[path = "support/peers.rs"]
@@ -63,4 +65,51 @@ fn ours(asked: &Asked, data: &DataSet) -> Said {
         Some((end, step)) => query.range(data, (asked.start, end), step, &options, &|| None),
     });
     compare::ours(answer, asked.start)
+}
+
+/// Asked as selectors: `label_replace` tells of no reason, and takes an unbalanced `a)|(b`.
+#[test]
+fn random_regular_expressions_are_read_as_prometheus_reads_them() {
+    let Some(program) = peers::find("prometheus") else {
+        return;
+    };
+    let seed = setting("FOGHORN_PROMQL_SEED", 1);
+    let directory = tempfile::tempdir().unwrap();
+    let mut peer = Peer::start(&program, directory.path());
+    let mut dice = Dice::new(seed ^ 0x9a77e6);
+    let mut differences = Vec::new();
+    for _ in 0..setting("FOGHORN_PROMQL_QUERIES", 2_000) {
+        let (expression, text) = (patterns::expression(&mut dice), patterns::text(&mut dice));
+        let quoted = serde_json::to_string(&expression).unwrap();
+        let selector = format!("up{{a=~{quoted},b=\"\"}}");
+        let answer = peer.ask("/api/v1/query", &[("query", &selector)]);
+        let theirs = match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => {
+                let text = serde_json::to_string(text).unwrap();
+                let query = format!(
+                    "label_replace(label_replace(vector(0), \"a\", {text}, \"\", \"\"), \"b\", \"found\", \"a\", {quoted})"
+                );
+                let answer = peer.ask("/api/v1/query", &[("query", &query)]);
+                Ok(answer["data"]["result"][0]["metric"]["b"] == "found")
+            }
+        };
+        let read = lib::parse_selector(&selector, &lib::QueryLimits::default());
+        let ours = read.map(|matchers| matchers[0].matches(text));
+        let same = match (&ours, &theirs) {
+            (Ok(ours), Ok(theirs)) => ours == theirs,
+            (Err(ours), Err(theirs)) => {
+                theirs.split_once("parse error: ").map(|parts| parts.1)
+                    == ours
+                        .message
+                        .split_once("parse error: ")
+                        .map(|parts| parts.1)
+            }
+            _ => false,
+        };
+        if !same {
+            differences.push(format!("{quoted} {text:?}: {ours:?} / {theirs:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -34,7 +34,7 @@
 //! - Of counters whose resets collide in an aggregation nothing is said, since no point
 //!   carries whether it follows a reset; resets are found where they matter.
 //!
-//! **Architecture Invariant:** imports nothing of ours.
+//! **Architecture Invariant:** imports nothing of ours but [`crate::regexp`].
 
 mod aggregate;
 mod answer;

@@ -6,6 +6,7 @@ use regex_automata::nfa::thompson::{Compiler, Config, NFA};
 
 use super::meter::Meter;
 use super::{QueryError, QueryErrorKind, QueryLimits};
+use crate::regexp;
 
 /// What one compiled expression may take by its states alone.
 const MOST_BYTES: usize = 1 << 20;
@@ -45,9 +46,7 @@ impl RegexRoom {
     ) -> Result<Regex, QueryError> {
         match self.pattern(text, limits)? {
             Ok(pattern) => Ok(pattern.regex),
-            Err(reason) => Err(QueryError::bad_data(format!(
-                "parse error: invalid regular expression: {reason}"
-            ))),
+            Err(reason) => Err(QueryError::bad_data(format!("parse error: {reason}"))),
         }
     }
 
@@ -79,19 +78,13 @@ impl RegexRoom {
         }
         let most = MOST_BYTES_OF_ALL.min(limits.max_memory);
         let left = most.saturating_sub(self.bytes);
-        let compiled = match compile(text, left) {
-            Err(CompileError::Wrong(reason)) => match compile(&with_literal_braces(text), left) {
-                Err(CompileError::Wrong(_)) => return Ok(Err(reason)),
-                compiled => compiled,
-            },
-            compiled => compiled,
-        };
-        match compiled {
+        match compile(text, left) {
             Ok((pattern, bytes)) => {
                 self.bytes += bytes;
                 Ok(Ok(pattern))
             }
-            Err(_) => Err(too_many()),
+            Err(CompileError::Wrong(reason)) => Ok(Err(reason)),
+            Err(CompileError::NoRoom) => Err(too_many()),
         }
     }
 
@@ -137,19 +130,17 @@ enum CompileError {
 /// Compiles an expression that has to match a whole text, if it takes no more than `left`
 /// bytes. Beside it stands how many it takes.
 fn compile(text: &str, left: usize) -> Result<(TextPattern, usize), CompileError> {
-    // By itself first, so that no parenthesis in it closes the one around it. Without room
-    // it is only read.
-    let alone = RegexBuilder::new(text).size_limit(0).build().map(drop);
-    if let Err(error @ regex::Error::Syntax(_)) = alone {
-        return Err(CompileError::Wrong(error.to_string().replace('\n', " ")));
-    }
-    let anchored = format!("^(?s:{text})$");
-    let too_large = || CompileError::Wrong("it is too large".to_owned());
+    let anchored =
+        regexp::anchored(text).map_err(|error| CompileError::Wrong(error.to_string()))?;
+    let too_large = || CompileError::Wrong("the regular expression is too large".to_owned());
     // What the expression will take is known by its states, which are made alone first.
     let states = Compiler::new()
         .configure(Config::new().nfa_size_limit(Some(MOST_BYTES)))
         .build(&anchored)
-        .map_err(|_| too_large())?;
+        .map_err(|error| match error.size_limit() {
+            Some(_) => too_large(),
+            None => CompileError::Wrong("the regular expression isn't supported".to_owned()),
+        })?;
     let cache = cache_bytes(&states);
     let bytes = bytes(&states, cache);
     if bytes > left {
@@ -178,29 +169,4 @@ fn bytes(states: &NFA, cache: usize) -> usize {
     let ends = count.saturating_mul(16 * (groups + 2));
     let table = (count * 512).min(MOST_BYTES);
     ends.saturating_add(2 * states.memory_usage() + 2 * cache + table)
-}
-
-/// Braces that repeat nothing stand for themselves in Go's expressions, and are errors
-/// here.
-fn with_literal_braces(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 8);
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if c == '{' && !escaped && !repeats(&text[at + 1..]) {
-            literal.push('\\');
-        }
-        escaped = c == '\\' && !escaped;
-        literal.push(c);
-    }
-    literal
-}
-
-/// Whether what follows a brace makes it a repetition: `3}`, `3,}` or `3,5}`.
-fn repeats(text: &str) -> bool {
-    let Some((inside, _)) = text.split_once('}') else {
-        return false;
-    };
-    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !least.is_empty() && digits(least) && digits(most)
 }

@@ -69,7 +69,8 @@
 //! takes about a microsecond, and reads without it. Expressions on labels that many series
 //! have are tried without it, too ([`Matcher::resolve`]).
 //!
-//! **Architecture Invariant:** nothing here knows a pipeline, a clock or a socket.
+//! **Architecture Invariant:** nothing here knows a pipeline, a clock or a socket. It
+//! imports nothing of the crate but [`crate::regexp`].
 
 pub mod aggregation;
 mod bits;
@@ -81,7 +82,6 @@ mod cursor;
 mod digest;
 mod error;
 mod excerpt;
-mod expression;
 mod head;
 mod id;
 mod index;

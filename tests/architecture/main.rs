@@ -23,12 +23,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("log_capture", &[]),
     ("pdata", &["steps"]),
     // Reads any store through a trait of its own, so that the store needn't know queries.
-    ("query", &[]),
+    ("query", &["regexp"]),
+    ("regexp", &[]),
     ("resilience", &["descriptors"]),
     // What readers count for tests; outside of them it is nothing. Its own tests know the
     // readers.
     ("steps", &["pdata", "receivers", "yaml"]),
-    ("window", &[]),
+    ("window", &["regexp"]),
     ("yaml", &["steps"]),
     // Metrics in Prometheus's terms, wherever they are shown.
     ("translation", &["exposition", "pdata"]),

@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_expressions_of_all_selectors_share_the_room_of_one_query() {
-        let repeats = "match=x{a=~\".{9}\",b=~\".{9}\",c=~\".{9}\"}&";
+        let conditions: Vec<String> = (0..9).map(|i| format!("a{i}=~\"b.\"")).collect();
+        let repeats = format!("match=x{{{}}}&", conditions.join(","));
         let f = |selectors: usize| {
             let parameters = AggregatedParameters::read(&repeats.repeat(selectors)).unwrap();
             parameters.series().map(|series| series.len())

@@ -34,8 +34,8 @@ fn what_is_not_supported_is_named() {
         "vector selector must contain at least one non-empty matcher",
     );
     f("x{__name__=\"y\"}", "metric name must not be set twice");
-    f("x{a=~\"[\"}", "invalid regular expression");
-    f("x{a=~\"a)|(b\"}", "invalid regular expression");
+    f("x{a=~\"[\"}", "missing closing ]: `[`");
+    f("x{a=~\"a)|(b\"}", "unexpected ): `a)|(b`");
     f("", "");
 }
 
