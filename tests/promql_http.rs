@@ -56,16 +56,17 @@ async fn random_queries_are_answered_as_prometheus_answers_them_over_http() {
     let seed = setting("FOGHORN_PROMQL_SEED", 1);
     let directory = tempfile::tempdir().unwrap();
     let mut dice = Dice::new(seed ^ 0x5eed);
-    let (requests, points) = otlp::requests(&data::random(seed), &mut dice);
+    let sent = otlp::requests(&data::random(seed), &mut dice);
     let mut peer = Peer::start(&program, directory.path());
     let process = Process::start(AGENT);
     let mut receiver = Client::new(process.address("http").await);
     let mut agent = Client::new(process.own_address());
-    for request in &requests {
+    for request in &sent.bodies {
         receiver.post("/v1/metrics", "application/x-protobuf", &[], request);
         peer.export(request);
     }
-    wait_for(&mut agent, points).await;
+    peer.export(&sent.ends);
+    wait_for(&mut agent, sent.points).await;
     let mut differences = Differences::default();
     for _ in 0..count {
         let asked = Asked::random(&mut dice);

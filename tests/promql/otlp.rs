@@ -42,6 +42,8 @@ enum Form {
     UpDown(&'static str),
     Counter(&'static str),
     Classic,
+    /// One bucket of a classic histogram, as if it were a gauge.
+    Bucket,
     Native(&'static str),
 }
 
@@ -65,31 +67,46 @@ enum SentValue {
     End(Vec<f64>),
 }
 
-/// The requests that send a set of series, and how many points they have.
-pub fn requests(data: &DataSet, dice: &mut Dice) -> (Vec<Vec<u8>>, usize) {
+/// The requests that send a set of series.
+pub struct Requests {
+    /// For whoever is asked afterwards.
+    pub bodies: Vec<Vec<u8>>,
+    /// How many points they have.
+    pub points: usize,
+    /// For Prometheus alone: the ends of the buckets that are gone. One that is sent points shows
+    /// such a bucket for five more minutes, where one that scrapes a page ends it at once.
+    pub ends: Vec<u8>,
+}
+
+/// The requests that send a set of series.
+pub fn requests(data: &DataSet, dice: &mut Dice) -> Requests {
     const SLICE: i64 = 20 * 60_000;
-    let series = all(data, dice);
-    let count = series.iter().map(|series| series.points.len()).sum();
-    let mut requests = Vec::new();
+    let (series, ended) = all(data, dice);
+    let points = series.iter().map(|series| series.points.len()).sum();
+    let mut bodies = Vec::new();
     // Each series begins with a request of its own, so that Prometheus has them in this order.
     for one in &series {
-        requests.push(request(std::slice::from_ref(one), |at, _| at == 0));
+        bodies.push(request(std::slice::from_ref(one), |at, _| at == 0));
     }
     let mut from = START - 60_000;
     while from < START + LENGTH + SLICE {
         let within = |point: &SentPoint| (from..from + SLICE).contains(&point.time);
         for late in [false, true] {
-            requests.push(request(&series, |at, point| {
+            bodies.push(request(&series, |at, point| {
                 at > 0 && within(point) && point.late == late
             }));
         }
         from += SLICE;
     }
-    (requests, count)
+    Requests {
+        bodies,
+        points,
+        ends: request(&ended, |_, _| true),
+    }
 }
 
-/// The series of a set that OTLP can send: one kind of point each.
-fn all(data: &DataSet, dice: &mut Dice) -> Vec<SentSeries> {
+/// The series of a set that OTLP can send, one kind of point each, and the ends of buckets.
+fn all(data: &DataSet, dice: &mut Dice) -> (Vec<SentSeries>, Vec<SentSeries>) {
     let mut all = Vec::new();
     let mut classic: BTreeMap<String, Vec<&DataSeries>> = BTreeMap::new();
     for series in &data.0 {
@@ -115,13 +132,18 @@ fn all(data: &DataSet, dice: &mut Dice) -> Vec<SentSeries> {
             points: points(series),
         });
     }
-    all.extend(classic.into_values().map(|series| histogram(&series)));
+    let mut ended = Vec::new();
+    for series in classic.into_values() {
+        let (histogram, end) = histogram(&series);
+        all.push(histogram);
+        ended.extend(end);
+    }
     for series in &mut all {
         for point in series.points.iter_mut().skip(1) {
             point.late = dice.one_in(30);
         }
     }
-    all
+    (all, ended)
 }
 
 fn points(series: &DataSeries) -> Vec<SentPoint> {
@@ -147,8 +169,9 @@ fn points(series: &DataSeries) -> Vec<SentPoint> {
         .collect()
 }
 
-/// One histogram of the series that show it. In the second half of the time it lacks a bound.
-fn histogram(shown: &[&DataSeries]) -> SentSeries {
+/// One histogram of the series that show it, and the end of one of its buckets: in the second half
+/// of the time it lacks a bound.
+fn histogram(shown: &[&DataSeries]) -> (SentSeries, Option<SentSeries>) {
     let of = |end: &str, bound: &str| -> &DataSeries {
         let mut shown = shown.iter();
         shown
@@ -164,18 +187,29 @@ fn histogram(shown: &[&DataSeries]) -> SentSeries {
     let buckets = texts.map(|text| &of("_bucket", text).points.values);
     let sums = of("_sum", "");
     let mut points = Vec::new();
+    let mut end = None;
     let mut changed = false;
     for (at, time) in sums.points.times.iter().enumerate() {
         let sum = sums.points.values[at];
         let fewer = *time > START + LENGTH / 2;
         let mut bounds = bounds.to_vec();
-        // A bucket that disappears ends here at once, as it does when the page is scraped.
-        // Prometheus that is sent the points shows it for five more minutes, unless it is ended.
         let changes = fewer && !std::mem::replace(&mut changed, fewer);
-        if fewer && !changes {
+        let ends = is_stale(sum);
+        if fewer && !(changes && ends) {
             bounds.remove(1);
         }
-        let value = if is_stale(sum) || changes {
+        if changes && !ends {
+            end = Some(SentSeries {
+                labels: of("_bucket", "0.5").labels.clone(),
+                form: Form::Bucket,
+                points: vec![SentPoint {
+                    time: *time,
+                    value: SentValue::End(Vec::new()),
+                    late: false,
+                }],
+            });
+        }
+        let value = if ends {
             SentValue::End(bounds)
         } else {
             let mut below = 0.0;
@@ -201,11 +235,12 @@ fn histogram(shown: &[&DataSeries]) -> SentSeries {
             late: false,
         });
     }
-    SentSeries {
+    let histogram = SentSeries {
         labels: sums.labels.clone(),
         form: Form::Classic,
         points,
-    }
+    };
+    (histogram, end)
 }
 
 /// A request of the points that are wanted, given by their index in the series.
@@ -243,7 +278,12 @@ fn request(series: &[SentSeries], wanted: impl Fn(usize, &SentPoint) -> bool) ->
 
 fn metric(series: &SentSeries, points: &[&SentPoint]) -> Metric {
     let labels = series.labels.iter();
-    let others = labels.filter(|label| !matches!(&*label.name, "__name__" | "job" | "le"));
+    let is_bucket = matches!(series.form, Form::Bucket);
+    let others = labels.filter(|label| match &*label.name {
+        "__name__" | "job" => false,
+        "le" => is_bucket,
+        _ => true,
+    });
     let attributes: Vec<KeyValue> = others
         .map(|label| attribute(&label.name, &label.value))
         .collect();
@@ -262,6 +302,14 @@ fn metric(series: &SentSeries, points: &[&SentPoint]) -> Metric {
         Form::Gauge(name) => {
             let data_points = numbers();
             (name, "", Data::Gauge(Gauge { data_points }))
+        }
+        Form::Bucket => {
+            let data_points = numbers();
+            (
+                "wait_seconds_bucket",
+                "",
+                Data::Gauge(Gauge { data_points }),
+            )
         }
         Form::UpDown(name) => (name, "", sum(false)),
         Form::Counter(name) => (name, "", sum(true)),

@@ -1,6 +1,6 @@
 //! The points of one histogram or summary, a column for each series that it is shown as.
 
-use crate::query::{QueryError, STALE, SeriesPoints, SourceRoom};
+use crate::query::{QueryError, STALE, SeriesPoints, SourceRoom, is_stale};
 use crate::window::{Piece, StoredPoint};
 
 use super::derived::DerivedPart;
@@ -16,6 +16,8 @@ pub(super) struct PartTable {
 struct TableSegment {
     times: Vec<i64>,
     columns: Vec<PartColumn>,
+    /// The parts that the points before had and these lack: their series end with the first.
+    ended: Vec<usize>,
 }
 
 struct PartColumn {
@@ -84,6 +86,12 @@ impl PartTable {
             if let Ok(at) = columns.binary_search_by_key(&part, |column| column.part) {
                 into.times.extend_from_slice(&segment.times);
                 into.values.extend_from_slice(&columns[at].values);
+            } else if let (Ok(_), Some(time)) =
+                (segment.ended.binary_search(&part), segment.times.first())
+            {
+                // A bucket that is no longer there ends as it does for who scrapes the page,
+                // and not only once it is too old.
+                into.push(*time, STALE);
             }
         }
     }
@@ -99,7 +107,10 @@ impl PartTable {
             segment.columns.len() == parts.len() && columns.eq(parts.clone())
         };
         if !self.segments.last().is_some_and(fits) {
-            let size = size_of::<TableSegment>() + parts.len() * size_of::<PartColumn>();
+            let ended = self.ended_without(parts.clone());
+            let size = size_of::<TableSegment>()
+                + parts.len() * size_of::<PartColumn>()
+                + size_of_val(&*ended);
             self.hold(room, size)?;
             let columns = parts.map(|part| PartColumn {
                 part,
@@ -108,10 +119,26 @@ impl PartTable {
             self.segments.push(TableSegment {
                 times: Vec::new(),
                 columns: columns.collect(),
+                ended,
             });
         }
         let last = self.segments.last_mut();
         last.ok_or_else(|| QueryError::internal("a table without segments"))
+    }
+
+    /// The parts that have a value in the last point and aren't among these, which ascend.
+    fn ended_without(&self, parts: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut parts = parts.peekable();
+        let columns = self.segments.last().into_iter();
+        let columns = columns.flat_map(|segment| &segment.columns);
+        columns
+            .filter(|column| column.values.last().is_some_and(|last| !is_stale(*last)))
+            .map(|column| column.part)
+            .filter(|part| {
+                while parts.next_if(|other| other < part).is_some() {}
+                parts.peek() != Some(part)
+            })
+            .collect()
     }
 
     fn hold(&mut self, room: &dyn SourceRoom, bytes: usize) -> Result<(), QueryError> {

@@ -119,7 +119,42 @@ fn the_end_of_a_histogram_is_the_end_of_all_its_series() {
     let found = source.select(&matchers("{le='1.0'}"), 0, 9 * MINUTE, &Unbounded);
     let mut points = SeriesPoints::default();
     found.unwrap()[0].read(0, 9 * MINUTE, &mut points).unwrap();
-    assert_eq!(shown(&points), "0:1 2:stale");
+    assert_eq!(shown(&points), "0:1 1:stale 2:stale");
+}
+
+#[test]
+fn a_bucket_that_is_no_longer_there_has_ended() {
+    let rig = Rig::default();
+    let points = [
+        histogram(&[0.5, 1.5], &[1.0, 1.0, 0.0], Some(1.0)),
+        histogram(&[0.5, 1.5], &[2.0, 1.0, 0.0], Some(1.0)),
+        histogram(&[1.5], &[4.0, 0.0], None),
+        histogram(&[1.5], &[5.0, 0.0], None),
+        histogram(&[0.5, 1.5], &[6.0, 1.0, 0.0], Some(3.0)),
+    ];
+    rig.store("window", ("h", ValueKind::Histogram), &[], 0, &points);
+    for minute in [2, 3] {
+        assert_eq!(
+            rig.ask("h_bucket{le='0.5'} or h_sum", minute),
+            [] as [String; 0]
+        );
+    }
+    assert_eq!(
+        rig.ask("h_bucket{le!='+Inf'}[9m]", 4),
+        [
+            r#"{__name__="h_bucket", le="0.5"} 0:1 1:2 4:6"#,
+            r#"{__name__="h_bucket", le="1.5"} 0:2 1:3 2:4 3:5 4:7"#,
+        ]
+    );
+    let source = rig.source();
+    let read = |part: &str| {
+        let found = source.select(&matchers(part), 0, 9 * MINUTE, &Unbounded);
+        let mut points = SeriesPoints::default();
+        found.unwrap()[0].read(0, 9 * MINUTE, &mut points).unwrap();
+        shown(&points)
+    };
+    assert_eq!(read("{le='0.5'}"), "0:1 1:2 2:stale 4:6");
+    assert_eq!(read("h_sum"), "0:1 1:1 2:stale 4:3");
 }
 
 /// Counts what is held, and refuses more.
