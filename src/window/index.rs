@@ -124,9 +124,12 @@ impl Postings {
         else {
             return Vec::new();
         };
+        // Whether what is looked for has one of the texts of the condition.
+        let in_texts = fulfils != matcher.excludes();
         let mut lists: Vec<&Vec<u32>> = match matcher.texts() {
-            // The values that are known, or else the values that there are.
-            Some(texts) if fulfils => texts
+            // The values that are known, or else the values that there are: under a lock that
+            // many share, a condition on one of very many values mustn't look at all of them.
+            Some(texts) if in_texts => texts
                 .iter()
                 .filter_map(|text| values.get(&symbols.find(text)?))
                 .collect(),
@@ -174,6 +177,9 @@ fn intersect(mine: &[u32], others: &[u32]) -> Vec<u32> {
 }
 
 fn subtract(mine: &mut Vec<u32>, others: &[u32]) {
+    if others.is_empty() {
+        return;
+    }
     let mut rest = others;
     mine.retain(|member| {
         let behind = rest.iter().position(|other| other >= member);

@@ -65,6 +65,9 @@ const LIMIT: usize = 1 << 18;
 /// Bytes of texts that are tried before a reader asks whether to go on.
 const ASK: usize = 4096;
 
+/// Texts that are put in their places one by one; more are sorted together.
+const FEW: usize = 16;
+
 impl Matcher {
     /// A condition.
     ///
@@ -171,20 +174,61 @@ impl Matcher {
         })
     }
 
+    /// Makes one condition of this and another on the same label, if the texts of both are known
+    /// and both ask for theirs, or both exclude them. Whether it did: if not, both are as they
+    /// were. So whoever has many conditions asks a store for few.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        if self.name != other.name || self.negated != other.negated {
+            return false;
+        }
+        let Some(others) = other.texts() else {
+            return false;
+        };
+        let mut mine = match std::mem::replace(&mut self.test, Test::Among(Vec::new())) {
+            Test::Equal(text) => vec![text],
+            Test::Among(texts) => texts,
+            expression @ Test::Regex(_) => {
+                self.test = expression;
+                return false;
+            }
+        };
+        if !self.negated {
+            mine.retain(|text| others.binary_search(text).is_ok());
+        } else if others.len() < FEW {
+            for text in others {
+                if let Err(at) = mine.binary_search(text) {
+                    mine.insert(at, text.clone());
+                }
+            }
+        } else {
+            mine.extend_from_slice(others);
+            mine.sort();
+            mine.dedup();
+        }
+        self.test = Test::Among(mine);
+        self.matches_empty = self.matches("");
+        true
+    }
+
     /// Whether it has to be tried, since it is more than a choice of texts.
     #[must_use]
     pub fn is_expression(&self) -> bool {
         matches!(self.test, Test::Regex(_))
     }
 
-    /// The texts that alone fulfil the condition, if they are known.
+    /// The texts that alone fulfil the condition, or that alone don't where it
+    /// [excludes](Self::excludes) them, if they are known.
     pub(super) fn texts(&self) -> Option<&[String]> {
         match &self.test {
-            _ if self.negated => None,
             Test::Equal(text) => Some(std::slice::from_ref(text)),
             Test::Among(texts) => Some(texts),
             Test::Regex(_) => None,
         }
+    }
+
+    /// Whether it is fulfilled by what isn't of its texts or its expression.
+    pub(super) fn excludes(&self) -> bool {
+        self.negated
     }
 }
 
@@ -276,6 +320,44 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn conditions_that_are_merged_ask_what_they_asked_together() {
+        use MatchOperator::{Equal, NotEqual, NotRegex, Regex};
+        let many = (0..40).map(|i| i.to_string()).collect::<Vec<_>>().join("|");
+        let conditions = [
+            (Equal, "1"),
+            (Equal, ""),
+            (NotEqual, "1"),
+            (NotEqual, ""),
+            (NotEqual, "30"),
+            (Regex, "2|1|"),
+            (Regex, &*many),
+            (NotRegex, "1|7"),
+            (NotRegex, &*many),
+        ]
+        .map(|(operator, text)| Matcher::new(operator, "a", text).unwrap());
+        for one in &conditions {
+            for other in &conditions {
+                let mut both = one.clone();
+                assert_eq!(both.merge(other), one.negated == other.negated);
+                if one.negated != other.negated {
+                    continue;
+                }
+                for text in ["", "1", "2", "7", "30", "50"] {
+                    let expected = one.matches(text) && other.matches(text);
+                    assert_eq!(both.matches(text), expected, "{one:?} {other:?} {text}");
+                }
+                assert_eq!(both.matches_empty(), both.matches(""));
+            }
+        }
+        let tried = Matcher::new(Regex, "a", "1.*").unwrap();
+        let elsewhere = Matcher::new(Equal, "b", "1").unwrap();
+        let mut both = conditions[0].clone();
+        assert!(!both.merge(&tried) && !both.merge(&elsewhere) && both.matches("1"));
+        let mut both = tried;
+        assert!(!both.merge(&conditions[0]) && both.matches("12"));
     }
 
     #[test]

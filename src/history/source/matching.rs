@@ -125,16 +125,18 @@ fn resolved<'m>(
     matchers: impl Iterator<Item = &'m LabelMatcher>,
     room: &dyn SourceRoom,
 ) -> Result<Vec<Matcher>, QueryError> {
-    let mut resolved = Vec::new();
+    let mut resolved: Vec<Matcher> = Vec::new();
     for matcher in matchers {
+        // Each is compared with those before.
+        room.work(resolved.len())?;
         let (name, value) = (matcher.name.as_str(), matcher.value.as_str());
         let (regex, negated) = match &matcher.kind {
             MatchKind::Equal => {
-                resolved.push(known(MatchOperator::Equal, name, value)?);
+                add(known(MatchOperator::Equal, name, value)?, &mut resolved);
                 continue;
             }
             MatchKind::NotEqual => {
-                resolved.push(known(MatchOperator::NotEqual, name, value)?);
+                add(known(MatchOperator::NotEqual, name, value)?, &mut resolved);
                 continue;
             }
             MatchKind::Regex(regex) => (regex, false),
@@ -142,7 +144,7 @@ fn resolved<'m>(
         };
         let compiled = Matcher::compiled(name, value, regex, negated);
         if !compiled.is_expression() {
-            resolved.push(compiled);
+            add(compiled, &mut resolved);
             continue;
         }
         let values = store.lock().label_values(name);
@@ -156,7 +158,7 @@ fn resolved<'m>(
             }
         };
         match compiled.resolve(&values, proceed) {
-            Some(matcher) => resolved.push(matcher),
+            Some(matcher) => add(matcher, &mut resolved),
             None => {
                 let ended = || QueryError::internal("an expression was given up");
                 return Err(failed.unwrap_or_else(ended));
@@ -164,6 +166,14 @@ fn resolved<'m>(
         }
     }
     Ok(resolved)
+}
+
+/// Adds a condition to those on the same label, so that the store is asked no more than twice for
+/// each label, however many conditions a query has: what it looks up it looks up under its lock.
+fn add(matcher: Matcher, to: &mut Vec<Matcher>) {
+    if !to.iter_mut().any(|other| other.merge(&matcher)) {
+        to.push(matcher);
+    }
 }
 
 /// How many points take as long as the texts that are tried in one go.

@@ -3,6 +3,24 @@
 use super::*;
 
 #[test]
+fn a_store_is_asked_for_a_label_once_however_often_a_query_names_it() {
+    let rig = Rig::of_all_kinds();
+    let source = rig.source();
+    let conditions: Vec<String> = (0..100)
+        .map(|i| format!("a!='{i}',a!~'{i}.',a!~'{i}|n'"))
+        .collect();
+    let set = matchers(&format!("{{z='1',{}}}", conditions.join(",")));
+    let questions = matching::StoreQuestion::all(&source.stores[0], &set, &Unbounded).unwrap();
+    assert!(!questions.is_empty());
+    for question in questions {
+        let mut names: Vec<&str> = question.matchers.iter().map(|m| m.name()).collect();
+        names.sort_unstable();
+        names.retain(|name| *name != "__name__");
+        assert_eq!(names, ["a", "z"]);
+    }
+}
+
+#[test]
 fn a_selector_finds_what_is_shown_and_not_what_is_stored() {
     let rig = Rig::of_all_kinds();
     let f = |selector: &str, expected: &[&str]| {
