@@ -43,7 +43,9 @@ impl ApiQuestion {
         queued: Duration,
     ) -> Result<ApiAnswer, ApiRefusal> {
         let asked = Arc::clone(watch);
-        let source = HistorySource::new(windows).until(move || asked.interruption());
+        let source = HistorySource::new(windows)
+            .until(move || asked.interruption())
+            .within(settings.limits.max_memory);
         let answering = Answering {
             settings,
             watch,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::query::{Interruption, LabelMatcher, LabelSet, QueryError, SourceRoom};
+use crate::query::{Interruption, LabelMatcher, LabelSet, QueryError, QueryErrorKind, SourceRoom};
 use crate::window::{SharedWindows, TIMES, ValueKind};
 
 use super::HistorySource;
@@ -24,9 +24,6 @@ pub(in super::super) struct MetricMetadata {
     pub(in super::super) unit: Arc<str>,
 }
 
-/// What lists may take.
-const MAX_BYTES: usize = 64 << 20;
-
 /// Points of work between two questions whether to go on, which takes less than a millisecond.
 const BETWEEN_QUESTIONS: usize = 65_536;
 
@@ -43,16 +40,35 @@ impl HistorySource {
         to: i64,
         limit: usize,
     ) -> Result<(Vec<LabelSet>, bool), QueryError> {
-        let room = ListingRoom::new(&*self.interrupted);
-        let mut found = Vec::new();
+        let room = self.listing_room();
+        // No more than the limit are held at a time, however many there are.
+        let mut found: BTreeSet<LabelSet> = BTreeSet::new();
+        let mut more = false;
+        let mut show = |labels: LabelSet| {
+            let bytes = |labels: &LabelSet| labels.iter().count() * 32 + 128;
+            room.hold(bytes(&labels))?;
+            let again = bytes(&labels);
+            if !found.insert(labels) {
+                room.release(again);
+            } else if found.len() > limit {
+                more = true;
+                room.release(found.pop_last().as_ref().map_or(0, bytes));
+            }
+            Ok(())
+        };
         for set in sets {
-            self.each(set, (from, to), &room, |labels| {
-                found.push(labels);
+            self.each_group(set, (from, to), &room, |group| {
+                if group.parts.is_empty() {
+                    return show(group.labels);
+                }
+                for part in &group.parts {
+                    room.work(64)?;
+                    show(part_labels(&group.labels, *part))?;
+                }
+                Ok(())
             })?;
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(cut(found, limit))
+        Ok((found.into_iter().collect(), more))
     }
 
     /// The names of the labels of those series, sorted, and whether there are more than `limit`.
@@ -67,7 +83,7 @@ impl HistorySource {
         to: i64,
         limit: usize,
     ) -> Result<(Vec<String>, bool), QueryError> {
-        let room = ListingRoom::new(&*self.interrupted);
+        let room = self.listing_room();
         let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
         if sets.is_empty() && is_ever((from, to)) {
             for store in &self.stores {
@@ -93,7 +109,7 @@ impl HistorySource {
             })?;
         }
         for set in sets {
-            for group in groups(&self.stores, set, (from, to), &room)? {
+            self.each_group(set, (from, to), &room, |group| {
                 for label in group.labels.iter() {
                     if !names.contains(&label.name) {
                         names.insert(Arc::clone(&label.name));
@@ -102,7 +118,8 @@ impl HistorySource {
                 let mut parts = group.parts.iter();
                 let label = parts.find_map(|part| part.label());
                 names.extend(label.map(|(name, _)| Arc::from(name)));
-            }
+                Ok(())
+            })?;
         }
         Ok(cut(texts(names), limit))
     }
@@ -120,7 +137,7 @@ impl HistorySource {
         to: i64,
         limit: usize,
     ) -> Result<(Vec<String>, bool), QueryError> {
-        let room = ListingRoom::new(&*self.interrupted);
+        let room = self.listing_room();
         let mut values: BTreeSet<Arc<str>> = BTreeSet::new();
         let divides = [ValueKind::Histogram, ValueKind::Summary]
             .into_iter()
@@ -150,9 +167,9 @@ impl HistorySource {
         } else {
             let all = [Vec::new()];
             for set in if sets.is_empty() { &all } else { sets } {
-                for group in groups(&self.stores, set, (from, to), &room)? {
-                    add_values(name, &group, &room, &mut values)?;
-                }
+                self.each_group(set, (from, to), &room, |group| {
+                    add_values(name, &group, &room, &mut values)
+                })?;
             }
         }
         Ok(cut(texts(values), limit))
@@ -187,26 +204,29 @@ impl HistorySource {
         known.into_values().take(limit).flatten().collect()
     }
 
-    /// Shows the labels of every series that a set wants.
-    fn each(
+    /// Shows every group of series that a set wants, and gives back the room that they took.
+    fn each_group(
         &self,
         set: &[LabelMatcher],
         span: (i64, i64),
         room: &ListingRoom<'_>,
-        mut show: impl FnMut(LabelSet),
+        show: impl FnMut(SeriesGroup) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        for group in groups(&self.stores, set, span, room)? {
-            if group.parts.is_empty() {
-                show(group.labels);
-                continue;
-            }
-            for part in &group.parts {
-                room.work(64)?;
-                room.hold(group.labels.iter().count() * 32 + 128)?;
-                show(part_labels(&group.labels, *part));
-            }
-        }
+        let before = room.bytes.get();
+        let groups = groups(&self.stores, set, span, room)?;
+        let listed = room.bytes.get() - before;
+        groups.into_iter().try_for_each(show)?;
+        room.release(listed);
         Ok(())
+    }
+
+    fn listing_room(&self) -> ListingRoom<'_> {
+        ListingRoom {
+            interrupted: &*self.interrupted,
+            until_question: Cell::new(0),
+            bytes: Cell::new(0),
+            most_bytes: self.most_bytes,
+        }
     }
 }
 
@@ -284,16 +304,7 @@ struct ListingRoom<'i> {
     interrupted: &'i dyn Fn() -> Option<Interruption>,
     until_question: Cell<usize>,
     bytes: Cell<usize>,
-}
-
-impl<'i> ListingRoom<'i> {
-    fn new(interrupted: &'i dyn Fn() -> Option<Interruption>) -> Self {
-        Self {
-            interrupted,
-            until_question: Cell::new(0),
-            bytes: Cell::new(0),
-        }
-    }
+    most_bytes: usize,
 }
 
 impl SourceRoom for ListingRoom<'_> {
@@ -312,10 +323,12 @@ impl SourceRoom for ListingRoom<'_> {
 
     fn hold(&self, bytes: usize) -> Result<(), QueryError> {
         let all = self.bytes.get().saturating_add(bytes);
-        if all > MAX_BYTES {
-            return Err(QueryError::execution(format!(
-                "the series would take more than {MAX_BYTES} bytes of memory"
-            )));
+        if all > self.most_bytes {
+            let most = self.most_bytes;
+            return Err(QueryError {
+                kind: QueryErrorKind::Limit,
+                message: format!("the series would take more than {most} bytes of memory"),
+            });
         }
         self.bytes.set(all);
         Ok(())

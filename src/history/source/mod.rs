@@ -43,6 +43,8 @@ use crate::window::{SharedWindows, Shelf};
 pub(super) struct HistorySource {
     stores: Vec<SharedWindows>,
     interrupted: Box<dyn Fn() -> Option<Interruption>>,
+    /// What a list of series or labels may take.
+    most_bytes: usize,
 }
 
 impl HistorySource {
@@ -52,6 +54,7 @@ impl HistorySource {
         Self {
             stores: stores.collect(),
             interrupted: Box::new(|| None),
+            most_bytes: usize::MAX,
         }
     }
 
@@ -63,6 +66,15 @@ impl HistorySource {
             interrupted: Box::new(interrupted),
             ..self
         }
+    }
+}
+
+impl HistorySource {
+    /// A source whose lists of series and labels take no more than this. Queries bring a bound of
+    /// their own.
+    #[must_use]
+    pub(super) fn within(self, most_bytes: usize) -> Self {
+        Self { most_bytes, ..self }
     }
 }
 

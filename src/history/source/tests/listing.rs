@@ -109,6 +109,36 @@ fn a_list_says_that_it_is_longer_than_its_limit() {
 }
 
 #[test]
+fn a_list_holds_no_more_than_it_shows_and_no_more_than_it_may() {
+    let rig = Rig::default();
+    let bounds: Vec<f64> = (1..100).map(f64::from).collect();
+    let counts = vec![1.0; 100];
+    for a in 0..20 {
+        let a = a.to_string();
+        let labels = [("a", a.as_str())];
+        let point = [histogram(&bounds, &counts, Some(1.0))];
+        rig.store("window", ("h", ValueKind::Histogram), &labels, 0, &point);
+    }
+    let all = [matchers("h_bucket")];
+    let within = |bytes: usize, sets: &[Vec<LabelMatcher>], limit: usize| {
+        let source = rig.source().within(bytes);
+        let found = source.series(sets, 0, MINUTE, limit);
+        found.map(|(found, more)| (found.len(), more))
+    };
+    const ROOM: usize = 300_000;
+    assert_eq!(within(ROOM, &all, 10), Ok((10, true)));
+    let refused = within(ROOM, &all, ALL).unwrap_err();
+    assert_eq!(refused.kind, crate::query::QueryErrorKind::Limit);
+    assert!(refused.message.contains("300000 bytes"), "{refused}");
+    // What one set took another may take, and what comes twice counts once.
+    assert_eq!(within(2 * ROOM, &all, ALL), Ok((2_000, false)));
+    assert_eq!(
+        within(2 * ROOM, &vec![all[0].clone(); 50], ALL),
+        Ok((2_000, false))
+    );
+}
+
+#[test]
 fn metadata_is_that_of_the_page() {
     let rig = Rig::of_all_kinds();
     let store = rig.shelf.open("window", &WindowSettings::default());
