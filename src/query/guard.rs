@@ -7,6 +7,9 @@
 //! within bounds, and raw strings as quoted ones, since the parser takes the backslashes
 //! in them for escapes.
 
+mod numbers;
+
+use self::numbers::plain_number;
 use super::{QueryError, QueryLimits};
 
 /// Text that the parser may see.
@@ -58,7 +61,8 @@ pub(super) fn check(text: &str, limits: &QueryLimits) -> Result<Guarded, QueryEr
 /// What expressions deeper than allowed are answered with.
 pub(super) fn too_deep(limit: usize) -> QueryError {
     QueryError::bad_data(format!(
-        "the query nests expressions more than {limit} deep"
+        "the query nests operators and parentheses more than {limit} deep; in a chain such as \
+         1+1+1 each operator nests"
     ))
 }
 
@@ -139,7 +143,13 @@ impl Scan<'_> {
                 "parse error: duration out of range: {token}"
             )));
         }
-        self.take(end);
+        match plain_number(token).filter(|_| !is_duration) {
+            Some(plain) => {
+                self.out.push_str(&plain);
+                self.rest = self.rest.get(end..).unwrap_or_default();
+            }
+            None => self.take(end),
+        }
         Ok(())
     }
 
@@ -251,7 +261,7 @@ fn requoted(raw: &str) -> String {
     quoted
 }
 
-/// Behind a number or a duration: letters and digits, and a sign in an exponent.
+/// Behind a number or a duration: letters, digits and what parts them, and a sign in an exponent.
 fn end_of_number(text: &str) -> usize {
     let bytes = text.as_bytes();
     let hex = text.starts_with("0x") || text.starts_with("0X");
@@ -261,7 +271,7 @@ fn end_of_number(text: &str) -> usize {
             && matches!(bytes[end - 1], b'e' | b'E')
             && matches!(byte, b'+' | b'-')
             && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
-        if !(byte.is_ascii_alphanumeric() || *byte == b'.' || in_exponent) {
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_') || in_exponent) {
             break;
         }
         end += 1;

@@ -80,6 +80,33 @@ fn raw_strings_are_quoted() {
 }
 
 #[test]
+fn numbers_have_all_forms_of_go() {
+    let f = |text: &str, expected: &str| {
+        let guarded = check(text, &QueryLimits::default()).unwrap();
+        assert_eq!(guarded.text, expected, "{text}");
+    };
+    f("1_000", "1000.0");
+    f("1_0.2_5", "10.25");
+    f("1e1_0", "10000000000.0");
+    f("0e3", "0.0");
+    f("0x_10 + 0XfF", "16 + 255");
+    f("017", "15");
+    f("0_17", "15");
+    f("018", "18.0");
+    f("0", "0");
+    f("0.5", "0.5");
+    f("10", "10");
+    // What is none, or a duration, is left to the parser.
+    f("1__0", "1__0");
+    f("1_", "1_");
+    f("0x", "0x");
+    f("x_1[010]", "x_1[010]");
+    for fine in ["1_000", "0x_10", "1e1_0", "0e3", "017"] {
+        PromQuery::parse(fine, &QueryLimits::default()).unwrap();
+    }
+}
+
+#[test]
 fn regular_expressions_are_bounded_together() {
     let f = |text: &str| {
         let message = refused(text);
