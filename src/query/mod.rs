@@ -27,6 +27,8 @@
 //!   `timestamp`, where Prometheus forgets it or the offset.
 //! - Empty buckets of histograms aren't kept, so that they can't turn a zero bucket into one
 //!   of both sides, make two equal histograms different, or become NaN by multiplication.
+//! - What nests deeper than [`QueryLimits::max_depth`] is refused, a chain of as many operators
+//!   too, and regular expressions that are too large or too many.
 //! - Warnings and infos don't say where in the text they arose.
 //! - What a query may use is bounded, also where Prometheus lets it grow: the expressions of
 //!   `label_replace` count with those of selectors, one is not matched with a text for which

@@ -24,7 +24,10 @@
 //! Parameters, answers, kinds of errors and codes are those of Prometheus 3. A request that finds
 //! no place in time, or takes too long, gets a 503. Answers are compressed for whoever accepts
 //! gzip, and sent piece by piece. Where this differs: a body that isn't a form is refused; NaN is
-//! no time; the message of an error doesn't say where in the text it is.
+//! no time; the message of an error doesn't say where in the text it is; `/query_exemplars` of a
+//! query without selectors is answered with an empty list and not with 204; and `canceled` is a
+//! 503 and not a 499, which no standard knows: it ends a query whose client is gone, or one that
+//! runs while the agent ends.
 //!
 //! Emits:
 //!

@@ -96,8 +96,13 @@ impl ApiQuestion {
             QueryEndpoint::Metadata => Self::Metadata(MetadataQuestion::read(form)?),
             QueryEndpoint::Exemplars => {
                 // Read so that what is wrong is said; there are none at any time.
-                form.time_or("start", -FURTHEST)?;
-                form.time_or("end", FURTHEST)?;
+                let start = form.time_or("start", -FURTHEST)?;
+                let end = form.time_or("end", FURTHEST)?;
+                if end < start {
+                    return Err(ApiRefusal::bad_data(
+                        "end timestamp must not be before start timestamp",
+                    ));
+                }
                 Self::Exemplars(form.value("query").to_owned())
             }
             QueryEndpoint::BuildInfo => Self::BuildInfo,
