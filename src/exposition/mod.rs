@@ -23,7 +23,7 @@ mod tests;
 
 pub use accept::{Accepted, Format};
 pub use encoder::Encoder;
-pub use gathered::families;
+pub use gathered::{GatheredFamily, GatheredSeries, families, gathered};
 pub use model::{
     Bounds, Descriptor, Family, Histogram, Kind, Labels, SampleExemplar, SampleValue, Series,
     Summary,

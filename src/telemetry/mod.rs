@@ -34,8 +34,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
@@ -100,6 +100,7 @@ impl Default for TelemetrySettings {
 #[derive(Clone)]
 pub struct Telemetry {
     provider: SdkMeterProvider,
+    resource: Resource,
     registry: prometheus::Registry,
     /// Series that the next instrument of [`PER_ENDPOINT`] may have.
     room: Arc<AtomicUsize>,
@@ -142,13 +143,15 @@ impl Telemetry {
                 room_for(subjects, instrument)
             }
         };
+        let resource = resource(&settings.resource);
         let provider = SdkMeterProvider::builder()
-            .with_resource(resource(&settings.resource))
+            .with_resource(resource.clone())
             .with_view(view)
             .with_reader(reader)
             .build();
         let telemetry = Self {
             provider,
+            resource,
             registry,
             room,
             retained: Arc::default(),
@@ -159,10 +162,12 @@ impl Telemetry {
 
     /// Instruments that record nothing.
     pub fn off() -> Self {
+        let resource = Resource::builder_empty().build();
         Self {
             provider: SdkMeterProvider::builder()
-                .with_resource(Resource::builder_empty().build())
+                .with_resource(resource.clone())
                 .build(),
+            resource,
             registry: prometheus::Registry::new(),
             room: Arc::default(),
             retained: Arc::default(),
@@ -190,6 +195,12 @@ impl Telemetry {
     /// The meter for a component of the agent.
     pub fn meter(&self, name: &'static str) -> Meter {
         self.provider.meter(name)
+    }
+
+    /// An attribute of the agent's resource, as text.
+    pub fn attribute(&self, key: &'static str) -> Option<String> {
+        let value = self.resource.get(&Key::from_static_str(key))?;
+        Some(value.to_string())
     }
 
     /// The registry from which the agent's own families are gathered.

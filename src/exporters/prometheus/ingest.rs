@@ -285,13 +285,9 @@ impl PageUpdater {
             _ => {}
         }
         let attributes = resource.attributes();
-        let target = TargetLabels::of(&attributes);
-        let known = !target.job.is_empty() && !target.instance.is_empty();
         let settings = Arc::clone(&self.settings);
         let translation = &settings.translation;
-        let most = translation.text_bytes;
-        let known = known && target.job.len() <= 2 * most && target.instance.len() <= most;
-        let at = known.then(|| {
+        let at = translation.target(&attributes).map(|target| {
             let (labels, too_long) = translation.target_labels(&attributes, &target);
             self.conflicts.length += too_long;
             self.show_target(&target, &text_of(&labels), arrived, now)
