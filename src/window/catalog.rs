@@ -33,6 +33,8 @@ pub struct MetricInfo {
 pub(super) struct RingKey {
     pub(super) generation: u32,
     pub(super) live: bool,
+    /// See [`Windows::keep_apart`](super::Windows::keep_apart).
+    pub(super) apart: bool,
     pub(super) kind: ValueKind,
     pub(super) name: Symbol,
     pub(super) labels: Box<[(Symbol, Symbol)]>,
@@ -129,6 +131,7 @@ impl Catalog {
         let identity = RingKey {
             generation: 0,
             live: true,
+            apart: false,
             kind,
             name: symbols.intern(name),
             labels: labels
@@ -246,6 +249,13 @@ impl Catalog {
         self.slots
             .get(id.slot as usize)
             .filter(|identity| identity.live && identity.generation == id.generation)
+    }
+
+    /// Keeps a series apart, if it is there.
+    pub(super) fn keep_apart(&mut self, id: RingId) {
+        if self.identity(id).is_some() {
+            self.slots[id.slot as usize].apart = true;
+        }
     }
 
     /// All series, in the order of their ids.

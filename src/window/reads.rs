@@ -101,6 +101,12 @@ impl Windows {
         self.catalog.identity(id).is_some()
     }
 
+    /// Whether a series is [kept apart](Self::keep_apart).
+    #[must_use]
+    pub fn is_apart(&self, id: RingId) -> bool {
+        self.catalog.identity(id).is_some_and(|key| key.apart)
+    }
+
     /// The points of a series between two times, both included. `None` if the series isn't
     /// there.
     #[must_use]

@@ -162,6 +162,13 @@ impl Windows {
         Ok(id)
     }
 
+    /// Keeps a series apart from those that are aggregated where nobody says which: it says
+    /// something about the others, or about the program itself. A condition on series finds it
+    /// like any other.
+    pub fn keep_apart(&mut self, id: RingId) {
+        self.catalog.keep_apart(id);
+    }
+
     /// Stores a number whose source doesn't say since when it counts.
     ///
     /// # Errors

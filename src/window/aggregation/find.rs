@@ -190,7 +190,13 @@ fn matching(
             let matcher = matcher.resolve(&values, &mut *proceed);
             resolved.push(matcher.ok_or(AggregationStop::GivenUp)?);
         }
-        found.extend(store.lock().find(&resolved));
+        let windows = store.lock();
+        let ids = windows.find(&resolved).into_iter();
+        match matchers.is_empty() {
+            // Where nobody says which, nobody wants those.
+            true => found.extend(ids.filter(|id| !windows.is_apart(*id))),
+            false => found.extend(ids),
+        }
     }
     Ok(found)
 }

@@ -26,6 +26,8 @@
 //! series is reduced first, and the results are combined. Histograms with different bounds have
 //! no common buckets: a group of such has only `rate` and `increase`.
 //!
+//! A plan without conditions leaves out what is [kept apart](super::Windows::keep_apart).
+//!
 //! A series that several stores hold is read from the one that holds more of the window. What
 //! has the labels `stat` and `window` is a result itself, and is not aggregated again.
 //!

@@ -7,7 +7,9 @@ use super::StatChoice;
 /// What is to be aggregated, and how.
 #[derive(Debug, Clone)]
 pub struct AggregationPlan {
-    /// Which series: those that fulfil every condition of one of the lists.
+    /// Which series: those that fulfil every condition of one of the lists. A list without
+    /// conditions has all series but those that are
+    /// [kept apart](super::super::Windows::keep_apart).
     pub series: Vec<Vec<Matcher>>,
     /// The labels whose values make a group; none to keep every series apart.
     pub group_by: Vec<String>,

@@ -317,6 +317,39 @@ fn only_the_series_that_are_wanted_are_read() {
 }
 
 #[test]
+fn what_is_kept_apart_is_aggregated_where_a_condition_finds_it() {
+    let point = vec![(1000, 1.0)];
+    let given: [Given; 2] = [
+        (ValueKind::Gauge, "passing", ["1", ""], point.clone()),
+        (ValueKind::Gauge, "own", ["1", ""], point),
+    ];
+    let f = |series: Vec<Vec<Matcher>>, expected: &[&str]| {
+        let stores = stored(&given, 1);
+        {
+            let mut windows = stores[0].lock();
+            let own = windows.find(&[metrics_like("own").unwrap()]);
+            assert!(!windows.is_apart(own[0]));
+            windows.keep_apart(own[0]);
+            assert!(windows.is_apart(own[0]));
+        }
+        let plan = AggregationPlan {
+            series,
+            ..plan(&[], Across::Points, &[])
+        };
+        let found = results(stores, &plan, (0, 10_000)).unwrap();
+        let found: Vec<&str> = found.keys().map(String::as_str).collect();
+        assert_eq!(found, expected);
+    };
+    let (passing, own) = ("passing{a=1} coverage", "own{a=1} coverage");
+    let like = |glob: &str| vec![metrics_like(glob).unwrap()];
+    f(vec![Vec::new()], &[passing]);
+    f(vec![Vec::new(), like("own")], &[own, passing]);
+    f(vec![like("?*")], &[own, passing]);
+    let labelled = Matcher::new(MatchOperator::Equal, "a", "1").unwrap();
+    f(vec![vec![labelled]], &[own, passing]);
+}
+
+#[test]
 fn coverage_counts_what_should_have_come() {
     let every = |step: i64, count: i64| (1..=count).map(|i| (i * step, 1.0)).collect();
     let given: [Given; 4] = [
