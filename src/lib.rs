@@ -36,6 +36,7 @@
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `exposition`, `pdata` |
+//! | [`recording`] | what goes into a window: values of the page | `exposition`, `window` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `translation`, `window`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
@@ -73,6 +74,7 @@ pub mod pipeline;
 pub mod processors;
 pub mod query;
 pub mod receivers;
+pub mod recording;
 pub mod regexp;
 pub mod resilience;
 pub mod server;

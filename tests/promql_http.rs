@@ -37,11 +37,14 @@ use peer::{Client, Peer};
 use process::Process;
 use random::Dice;
 
+/// Without its own metrics, so that it holds the same points as the other.
 const AGENT: &str = "
 receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}
 processors: {window: {out_of_order_window: 24h}}
 exporters: {prometheus: {}}
-service: {pipelines: {metrics: {receivers: [otlp], processors: [window], exporters: [prometheus]}}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {metrics: {receivers: [otlp], processors: [window], exporters: [prometheus]}}
 ";
 
 /// Looks at whether all points have arrived.

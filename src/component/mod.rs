@@ -6,8 +6,8 @@
 //! and the running thing that the configuration builds. The pipeline owns everything
 //! between them, so that no component knows another.
 //!
-//! **Architecture Invariant:** this module imports only `pdata`, `resilience`, `settings`,
-//! `telemetry`, `translation`, `window` and `yaml`.
+//! **Architecture Invariant:** this module imports only `pdata`, `resilience`,
+//! `settings`, `telemetry`, `translation`, `window` and `yaml`.
 
 mod claims;
 mod factory;
@@ -18,7 +18,8 @@ mod inputs;
 mod intake;
 mod pages;
 
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -61,6 +62,22 @@ impl Now {
             wall: SystemTime::now(),
         }
     }
+
+    /// Milliseconds since the process first asked: the uptime of all windows.
+    pub fn uptime_millis(&self) -> i64 {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        let begun = *BEGUN.get_or_init(|| self.monotonic);
+        millis(self.monotonic.saturating_duration_since(begun))
+    }
+
+    /// Milliseconds since the Unix epoch; 0 before it.
+    pub fn wall_millis(&self) -> i64 {
+        self.wall.duration_since(UNIX_EPOCH).map_or(0, millis)
+    }
+}
+
+fn millis(since: Duration) -> i64 {
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Why something was lost. A closed set, so that the label it becomes is bounded.

@@ -35,6 +35,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("translation", &["exposition", "pdata"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
+    // What goes into a window.
+    ("recording", &["exposition", "window"]),
     ("net", &["descriptors", "lane", "log_capture", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
@@ -129,6 +131,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "log_capture",
     "net",
     "pdata",
+    "recording",
     "resilience",
     "server",
     "settings",

@@ -16,6 +16,8 @@
 //! memory. What doesn't fit is not remembered, and is counted; nothing is dropped from the
 //! pipeline.
 //!
+//! Beside what passes it remembers `target_info` of the resources, which counts for all bounds.
+//!
 //! Metrics:
 //!
 //! - `foghorn_window_series{processor}`: series that are remembered, a histogram being one
@@ -33,12 +35,13 @@
 //!   exponential histogram of a scale below -4, or it is a delta of one)
 
 mod recorder;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod width;
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -119,7 +122,7 @@ struct WindowProcessor {
 
 impl Processor for WindowProcessor {
     fn process(&mut self, batch: Batch, now: Now, out: &mut dyn Output) {
-        self.recorder.take(&batch, wall_millis(now), now.monotonic);
+        self.recorder.take(&batch, now);
         self.next_sweep
             .get_or_insert_with(|| now.monotonic + self.ttl / SWEEPS);
         out.emit(batch);
@@ -130,16 +133,9 @@ impl Processor for WindowProcessor {
     }
 
     fn on_deadline(&mut self, now: Now, _: &mut dyn Output) {
-        let remembers = self
-            .recorder
-            .expire(wall_millis(now), now.monotonic, self.ttl);
+        let remembers = self.recorder.expire(now, self.ttl);
         self.next_sweep = remembers.then(|| now.monotonic + self.ttl / SWEEPS);
     }
-}
-
-fn wall_millis(now: Now) -> i64 {
-    let since = now.wall.duration_since(UNIX_EPOCH);
-    since.map_or(0, millis)
 }
 
 fn millis(duration: Duration) -> i64 {

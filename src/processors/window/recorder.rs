@@ -1,24 +1,26 @@
 //! Puts the points of batches into the store.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
+use super::targets::TargetRecorder;
 use super::totals::DeltaTotals;
 use super::width::is_wider;
-use crate::component::BuildContext;
-use crate::exposition::{Descriptor, SampleValue};
+use crate::component::{BuildContext, Now};
+use crate::exposition::Descriptor;
 use crate::pdata::view::{ExponentialHistogramPoint, Metric, Point, ResourceMetrics, ScopeMetrics};
 use crate::pdata::{Batch, Lookup, SeriesMemo};
+use crate::recording::PointWriter;
 use crate::translation::{
     MetricShape, PointMode, TargetLabels, Texts, TranslatedPoint, Translation, meaning, millis,
 };
 use crate::window::{
-    RingId, SharedWindows, StoreRefusal, StoredExponential, StoredHistogram, StoredPoint,
-    StoredSummary, ValueKind, WindowSettings, Windows,
+    RingId, SharedWindows, StoreRefusal, StoredExponential, StoredPoint, ValueKind, WindowSettings,
+    Windows,
 };
 
 /// The store, and what leads from a point to its series there.
@@ -27,6 +29,7 @@ pub(super) struct SeriesRecorder {
     translation: Arc<Translation>,
     memo: SeriesMemo<Remembered>,
     totals: DeltaTotals,
+    targets: TargetRecorder,
     columns: Columns,
 }
 
@@ -40,8 +43,9 @@ struct Remembered {
 /// Room for the numbers of one point.
 #[derive(Default)]
 struct Columns {
-    first: Vec<f64>,
-    second: Vec<f64>,
+    writer: PointWriter,
+    positive: Vec<f64>,
+    negative: Vec<f64>,
 }
 
 /// Where a point is in its batch, and how it is treated.
@@ -54,6 +58,12 @@ struct PointSite<'a> {
     mode: PointMode,
 }
 
+/// What a point that was taken says of its series at a time.
+enum TakenPoint {
+    Value(i64),
+    End(i64),
+}
+
 impl SeriesRecorder {
     pub(super) fn new(settings: &WindowSettings, context: &BuildContext) -> Self {
         let store = context.windows.open(&context.id.to_string(), settings);
@@ -63,15 +73,19 @@ impl SeriesRecorder {
             translation: Arc::clone(&context.translation),
             memo: SeriesMemo::new(settings.max_series),
             totals: DeltaTotals::default(),
+            targets: TargetRecorder::new(Arc::clone(&context.translation), settings.max_series),
             columns: Columns::default(),
         }
     }
 
-    /// Remembers the points of a batch. `arrived` is in milliseconds since the Unix epoch.
-    pub(super) fn take(&mut self, batch: &Batch, arrived: i64, now: Instant) {
+    /// Remembers the points of a batch.
+    pub(super) fn take(&mut self, batch: &Batch, now: Now) {
+        let (arrived, uptime) = (now.wall_millis(), now.uptime_millis());
+        let now = now.monotonic;
         let store = self.store.clone();
         for resource in batch.resource_metrics() {
             let mut target = None;
+            let mut current = self.targets.begin(&resource, now);
             for scope in resource.scopes() {
                 self.memo.scope(&resource, &scope);
                 for metric in scope.metrics() {
@@ -94,23 +108,35 @@ impl SeriesRecorder {
                     };
                     // A metric at a time, so that a query waits for no whole batch.
                     let mut windows = store.lock();
-                    windows.advance(uptime(now), arrived);
+                    windows.advance(uptime, arrived);
                     for point in data.points() {
                         // The store counts what it refuses.
-                        let _ = self.point(&mut windows, &mut site, &point, arrived, now);
+                        match self.point(&mut windows, &mut site, &point, arrived, now) {
+                            Ok(TakenPoint::End(time)) => {
+                                current.ended = current.ended.max(Some(time));
+                            }
+                            Ok(TakenPoint::Value(time)) if time >= current.due => {
+                                let targets = &mut self.targets;
+                                targets.show(&mut windows, &resource, &mut current, time, now);
+                                current.lives = true;
+                            }
+                            _ => current.lives = true,
+                        }
                     }
                 }
             }
+            self.targets.finish(&store, &current);
         }
     }
 
     /// Forgets the series for which nothing came for their time. Returns whether any is left.
-    pub(super) fn expire(&mut self, arrived: i64, now: Instant, ttl: Duration) -> bool {
-        if let Some(since) = now.checked_sub(ttl) {
+    pub(super) fn expire(&mut self, now: Now, ttl: Duration) -> bool {
+        if let Some(since) = now.monotonic.checked_sub(ttl) {
             self.memo.retain(|_, known| known.seen > since);
+            self.targets.expire(since);
         }
         let mut windows = self.store.lock();
-        windows.advance(uptime(now), arrived);
+        windows.advance(now.uptime_millis(), now.wall_millis());
         windows.expire();
         self.totals.retain(|ring| windows.contains(ring));
         windows.totals().series > 0
@@ -124,7 +150,7 @@ impl SeriesRecorder {
         point: &Point<'_>,
         arrived: i64,
         now: Instant,
-    ) -> Result<(), StoreRefusal> {
+    ) -> Result<TakenPoint, StoreRefusal> {
         let (columns, totals) = (&mut self.columns, &mut self.totals);
         let time = match millis(point.time_unix_nano()) {
             Some(time) => time,
@@ -136,6 +162,11 @@ impl SeriesRecorder {
         match self.memo.series(point.attributes()) {
             Lookup::Known(id, known) => {
                 known.seen = now;
+                let taken = if point.is_tombstone() {
+                    TakenPoint::End(time)
+                } else {
+                    TakenPoint::Value(time)
+                };
                 let done = if point.is_tombstone() {
                     // The series stays known for as long as the store has it: another mark may
                     // come late, for an earlier time.
@@ -146,22 +177,22 @@ impl SeriesRecorder {
                 match done {
                     // The store forgot the series before this memo did.
                     Err(StoreRefusal::UnknownSeries) => self.memo.remove(id),
-                    done => return done,
+                    done => return done.map(|()| taken),
                 };
             }
             // A memo that is full costs a search for each point, and nothing else: the store
             // finds the series by its labels, and what deltas have come to is kept by series.
             Lookup::Full if point.is_tombstone() => {
                 let key = StoreKey::of(&self.translation, site, point).ok();
-                return match key.and_then(|key| key.find(windows)) {
-                    Some(ring) => end(ring, windows, totals, time),
-                    None => Ok(()),
-                };
+                if let Some(ring) = key.and_then(|key| key.find(windows)) {
+                    end(ring, windows, totals, time)?;
+                }
+                return Ok(TakenPoint::End(time));
             }
             Lookup::New(_) | Lookup::Full => {}
         }
         if point.is_tombstone() {
-            return Ok(());
+            return Ok(TakenPoint::End(time));
         }
         let key = StoreKey::of(&self.translation, site, point);
         let ring = key
@@ -171,7 +202,7 @@ impl SeriesRecorder {
         if let Lookup::New(vacant) = self.memo.series(point.attributes()) {
             vacant.insert(Remembered { ring, seen: now });
         }
-        done
+        done.map(|()| TakenPoint::Value(time))
     }
 }
 
@@ -190,7 +221,8 @@ fn push(
     if site.mode == PointMode::Delta {
         let total = totals.add(ring, point, site.shape, nanos(time));
         let total = total.map_err(|refusal| windows.refuse(refusal))?;
-        return store(ring, windows, columns, 0, time, total);
+        columns.writer.write(windows, ring, 0, time, total)?;
+        return Ok(());
     }
     match point {
         Point::Number(point) => {
@@ -207,7 +239,9 @@ fn push(
         Point::Histogram(_) | Point::Summary(_) => {
             let reading = TranslatedPoint::of(point, site.shape, nanos(time), None)
                 .ok_or_else(|| windows.refuse(StoreRefusal::Unsupported))?;
-            store(ring, windows, columns, start, time, &reading.value)?;
+            columns
+                .writer
+                .write(windows, ring, start, time, &reading.value)?;
         }
     }
     Ok(())
@@ -223,47 +257,6 @@ fn end(
 ) -> Result<(), StoreRefusal> {
     totals.end(ring);
     windows.push_stale(ring, time).map(|_| ())
-}
-
-/// Stores a value that isn't exponential.
-fn store(
-    ring: RingId,
-    windows: &mut Windows,
-    columns: &mut Columns,
-    start: i64,
-    time: i64,
-    value: &SampleValue,
-) -> Result<(), StoreRefusal> {
-    let stored = match value {
-        SampleValue::Number(value) => StoredPoint::Number(*value),
-        SampleValue::Histogram(histogram) => {
-            columns.first.clear();
-            let counts = histogram.counts.iter();
-            columns.first.extend(counts.map(|count| *count as f64));
-            StoredPoint::Histogram(StoredHistogram {
-                count: histogram.counts.iter().sum::<u64>() as f64,
-                sum: histogram.sum,
-                bounds: histogram.bounds.values(),
-                buckets: &columns.first,
-            })
-        }
-        SampleValue::Summary(summary) => {
-            columns.first.clear();
-            columns.second.clear();
-            for (quantile, value) in &summary.quantiles {
-                columns.first.push(*quantile);
-                columns.second.push(*value);
-            }
-            StoredPoint::Summary(StoredSummary {
-                count: summary.count as f64,
-                sum: summary.sum,
-                quantiles: &columns.first,
-                values: &columns.second,
-            })
-        }
-    };
-    windows.push_point(ring, start, time, &stored)?;
-    Ok(())
 }
 
 /// What tells the series of a point from others in the store, and what its metric is.
@@ -349,14 +342,14 @@ fn exponential<'a>(
     point: &ExponentialHistogramPoint<'_>,
     columns: &'a mut Columns,
 ) -> StoredExponential<'a> {
-    columns.first.clear();
-    columns.second.clear();
+    columns.positive.clear();
+    columns.negative.clear();
     let (positive, negative) = (point.positive(), point.negative());
     columns
-        .first
+        .positive
         .extend(positive.counts().map(|count| count as f64));
     columns
-        .second
+        .negative
         .extend(negative.counts().map(|count| count as f64));
     StoredExponential {
         count: point.count() as f64,
@@ -364,16 +357,9 @@ fn exponential<'a>(
         scale: point.scale(),
         zero_count: point.zero_count() as f64,
         zero_threshold: point.zero_threshold(),
-        positive: (positive.offset(), &columns.first),
-        negative: (negative.offset(), &columns.second),
+        positive: (positive.offset(), &columns.positive),
+        negative: (negative.offset(), &columns.negative),
     }
-}
-
-/// Milliseconds since the process first asked. Processors that share a store share this clock.
-fn uptime(now: Instant) -> i64 {
-    static BEGUN: OnceLock<Instant> = OnceLock::new();
-    let since = now.saturating_duration_since(*BEGUN.get_or_init(|| now));
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn nanos(millis: i64) -> u64 {

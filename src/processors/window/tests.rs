@@ -1,5 +1,7 @@
 //! From OTLP to what the store holds.
 
+mod targets;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -12,6 +14,9 @@ use crate::window::{Shelf, StoredPoint};
 
 /// A moment in the tests, in milliseconds since the Unix epoch.
 const T: i64 = 1_700_000_000_000;
+
+/// The attributes of a resource.
+const SHOP: &[(&str, &str)] = &[("service.name", "shop"), ("service.instance.id", "a")];
 
 struct Rig {
     windows: Shelf,
@@ -41,23 +46,33 @@ impl Rig {
 
     /// Takes one metric of one resource, written in OTLP's JSON.
     fn take(&mut self, metric: &str) {
-        self.take_of("1", metric);
+        self.take_of(SHOP, metric);
     }
 
-    /// Takes one metric of a resource that differs from others in what is no label.
-    fn take_of(&mut self, pod: &str, metric: &str) {
-        let batch = batch_of(pod, metric);
+    /// The same of a resource that differs from others in what is no label.
+    fn take_from(&mut self, pod: &str, metric: &str) {
+        self.take_of(&[SHOP, &[("k8s.pod.uid", pod)]].concat(), metric);
+    }
+
+    /// The same of a resource that has these attributes.
+    fn take_of(&mut self, resource: &[(&str, &str)], metric: &str) {
+        let batch = batch(resource, metric);
         let items = batch.items();
         self.processor.process(batch, self.now, &mut self.out);
         assert_eq!(self.out.sizes(), [items], "what is taken is passed on");
     }
 
-    /// Every series, as the page would write its head, with its points.
+    /// Every series but `target_info`, as the page would write its head, with its points.
     fn held(&self) -> Vec<String> {
+        self.held_of(|name| name != "target_info")
+    }
+
+    /// The same of the metrics that are wanted.
+    fn held_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut held = Vec::new();
         for (_, store) in self.windows.all() {
             let windows = store.lock();
-            for ring in windows.rings() {
+            for ring in windows.rings().filter(|ring| wanted(&ring.name)) {
                 let snapshot = windows.snapshot(ring.id, i64::MIN, i64::MAX).unwrap();
                 let labels: Vec<String> = snapshot
                     .labels()
@@ -98,18 +113,15 @@ fn build(yaml: &str, context: &BuildContext) -> Box<dyn Processor> {
     config.build(context, Signal::Metrics).unwrap()
 }
 
-fn batch(metric: &str) -> Batch {
-    batch_of("1", metric)
-}
-
-/// A metric of a resource that differs from others in what is no label.
-fn batch_of(pod: &str, metric: &str) -> Batch {
+fn batch(resource: &[(&str, &str)], metric: &str) -> Batch {
+    let attributes = resource
+        .iter()
+        .map(|(key, text)| format!(r#"{{"key":"{key}","value":{{"stringValue":"{text}"}}}}"#));
+    let attributes: Vec<String> = attributes.collect();
     let text = format!(
-        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[
-            {{"key":"service.name","value":{{"stringValue":"shop"}}}},
-            {{"key":"service.instance.id","value":{{"stringValue":"a"}}}},
-            {{"key":"k8s.pod.uid","value":{{"stringValue":"{pod}"}}}}]}},
-            "scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{}]}},
+            "scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#,
+        attributes.join(",")
     );
     json::decode(Signal::Metrics, text.as_bytes())
         .unwrap()
@@ -197,8 +209,8 @@ fn deltas_are_added_up_and_counted_once() {
 
 #[test]
 fn deltas_of_one_series_add_up_whichever_resource_they_come_from() {
-    // What is known of one resource leaves no room for others.
-    for max_series in [1, 20] {
+    // One is for `target_info`. What is known of two resources leaves no room for others.
+    for max_series in [2, 20] {
         let mut rig = Rig::new(&format!("{{max_series: {max_series}}}"));
         for (pod, from) in [
             ("1", 0),
@@ -207,10 +219,10 @@ fn deltas_of_one_series_add_up_whichever_resource_they_come_from() {
             ("1", 3_000),
             ("3", 4_000),
         ] {
-            rig.take_of(pod, &sum(from, from + 1_000, 2.0, 1));
+            rig.take_from(pod, &sum(from, from + 1_000, 2.0, 1));
         }
         // Counted already, as the page has it.
-        rig.take_of("4", &sum(4_000, 5_000, 2.0, 1));
+        rig.take_from("4", &sum(4_000, 5_000, 2.0, 1));
         assert_eq!(
             rig.held(),
             ["http_requests_seconds_total{instance=a,job=shop} \
@@ -351,24 +363,29 @@ fn a_late_tombstone_leaves_a_stale_mark_also_where_the_series_has_ended_since() 
 
 #[test]
 fn a_tombstone_leaves_a_stale_mark_also_where_too_many_resources_were_seen() {
-    let mut rig = Rig::new("{max_series: 1}");
-    rig.take_of("1", &gauge("x", 0, 1.0));
-    rig.take_of("2", &gauge("x", 1_000, 2.0));
+    let mut rig = Rig::new("{max_series: 2}");
+    rig.take_from("1", &gauge("x", 0, 1.0));
+    rig.take_from("2", &gauge("x", 500, 3.0));
+    rig.take_from("3", &gauge("x", 1_000, 2.0));
     let ended = |name: &str| {
         let time = at(2_000);
         format!(
             r#"{{"name":"{name}","gauge":{{"dataPoints":[{{"timeUnixNano":"{time}","flags":1}}]}}}}"#
         )
     };
-    rig.take_of("2", &ended("x"));
-    rig.take_of("2", &ended("y"));
-    assert_eq!(rig.held(), ["x{instance=a,job=shop} 0:1 1000:2 2000:stale"]);
+    rig.take_from("3", &ended("x"));
+    rig.take_from("3", &ended("y"));
+    assert_eq!(
+        rig.held(),
+        ["x{instance=a,job=shop} 0:1 500:3 1000:2 2000:stale"]
+    );
     assert_eq!(rig.refused(), []);
 }
 
 #[test]
 fn a_full_store_drops_nothing_from_the_pipeline() {
-    let mut rig = Rig::new("{max_series: 1}");
+    // One for `target_info`.
+    let mut rig = Rig::new("{max_series: 2}");
     rig.take(&gauge("x", 0, 1.0));
     rig.take(&gauge("y", 0, 1.0));
     rig.take(&gauge("y", 1, 1.0));
@@ -387,7 +404,7 @@ fn a_series_without_points_is_forgotten_and_may_come_back() {
         rig.processor.on_deadline(rig.now, &mut rig.out);
     }
     // An empty store has no deadline, so that it wakes nobody.
-    let (held, passed) = (rig.held(), wall_millis(rig.now) - T);
+    let (held, passed) = (rig.held(), rig.now.wall_millis() - T);
     assert_eq!((held, passed), (vec![], 60_000));
     rig.take(&gauge("x", 70_000, 2.0));
     assert_eq!(rig.held(), ["x{instance=a,job=shop} 70000:2"]);
@@ -400,11 +417,12 @@ fn processors_of_one_name_share_a_store() {
     let mut second = build("{}", &context);
     let mut out = OutputRecorder::default();
     let now = Now::read();
-    first.process(batch(&gauge("x", 0, 1.0)), now, &mut out);
-    second.process(batch(&gauge("y", 0, 1.0)), now, &mut out);
+    first.process(batch(SHOP, &gauge("x", 0, 1.0)), now, &mut out);
+    second.process(batch(SHOP, &gauge("y", 0, 1.0)), now, &mut out);
     let stores = context.windows.all();
     assert_eq!(stores.len(), 1);
-    assert_eq!(stores[0].1.lock().totals().series, 2);
+    // With the one `target_info` of both.
+    assert_eq!(stores[0].1.lock().totals().series, 3);
 }
 
 #[test]

@@ -1,0 +1,13 @@
+//! Writes metrics in Prometheus's terms into the store of a `window`.
+//!
+//! [`PointWriter`] has the form in which the store takes a value of the page.
+//!
+//! **Architecture Invariant:** imports only `exposition` and `window`.
+
+mod points;
+
+pub use points::PointWriter;
+
+/// Milliseconds that lie at least between two points of a series that the agent adds by itself:
+/// the 15 s of the receivers, less the second by which one may be early.
+pub const INTERVAL: i64 = 14_000;
