@@ -16,8 +16,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
+use foghorn::recording::OwnMetrics;
+use foghorn::telemetry::{Telemetry, TelemetrySettings};
 use foghorn::window::stats::{Cadence, Method, Numbers, statistic};
-use foghorn::window::{Excerpt, RingId, ValueKind, WindowSettings, Windows};
+use foghorn::window::{Excerpt, RingId, SharedWindows, ValueKind, WindowSettings, Windows};
+use opentelemetry::KeyValue;
 use rustix::time::{ClockId, clock_gettime};
 
 const STEP: i64 = 15_000;
@@ -36,6 +39,7 @@ fn main() {
     insert();
     read();
     coverage();
+    own();
 }
 
 /// What the values of a series look like.
@@ -351,6 +355,42 @@ fn coverage() {
         let baseline = *baseline.get_or_insert(each);
         row("coverage of a day, a series", how, each, baseline, "us");
     }
+}
+
+/// A sample of the agent's own metrics, as many as the default configuration has.
+fn own() {
+    let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
+    let meter = telemetry.meter("bench");
+    for name in 0..10 {
+        let name = format!("foghorn_bench_{name}_items_total");
+        let counter = meter.u64_counter(name).build();
+        for reason in 0..20 {
+            let reason = KeyValue::new("reason", format!("reason_{reason}"));
+            let labels = [("outcome", "dropped"), ("pipeline", "metrics")];
+            let labels = labels.map(|(key, value)| KeyValue::new(key, value));
+            counter.add(1, &[labels.as_slice(), &[reason]].concat());
+        }
+    }
+    let store = SharedWindows::new(WindowSettings::default());
+    let own = OwnMetrics::default();
+    own.remember(&telemetry, &store);
+    let (mut gathered, mut sampled) = (f64::MAX, f64::MAX);
+    for step in 0..1_000 {
+        gathered = gathered.min(cpu(|| telemetry.gather_now()));
+        let time = step * STEP;
+        sampled = sampled.min(cpu(|| own.sample_here(time, time)));
+    }
+    let (gathered, sampled) = (gathered / 1_000.0, sampled / 1_000.0);
+    row("200 own metrics", "gather", gathered, gathered, "us");
+    row(
+        "200 own metrics",
+        "gather and store",
+        sampled,
+        gathered,
+        "us",
+    );
+    let (bytes, series) = (store.lock().bytes(), store.lock().totals().series);
+    println!("\n{series} own series take {bytes} bytes after 1,000 samples");
 }
 
 fn row(work: &str, how: &str, value: f64, baseline: f64, unit: &str) {

@@ -36,17 +36,17 @@
 //! | [`net`] | connecting and listening: names, TLS, HTTP/2 streams | `descriptors`, `lane`, `yaml` |
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `exposition`, `pdata` |
-//! | [`recording`] | what goes into a window: values of the page | `exposition`, `window` |
-//! | [`component`] | the traits, factories and ids of components | `pdata`, `resilience`, `settings`, `telemetry`, `translation`, `window`, `yaml` |
+//! | [`recording`] | what goes into a window: values of the page, and the agent's own metrics | `exposition`, `telemetry`, `translation`, `window` |
+//! | [`component`] | the traits, factories and ids of components | `pdata`, `recording`, `resilience`, `settings`, `telemetry`, `translation`, `window`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
 //! | [`receivers`] | components through which data enters | all of the above but `config`, never one another |
 //! | [`processors`] | components that change data | the same |
 //! | [`exporters`] | components through which data leaves | the same |
 //! | [`extensions`] | components beside the pipelines | the same |
-//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `resilience`, `settings`, `telemetry` |
+//! | [`pipeline`] | admission, chain, fan-out, delivery, and the ledger | `component`, `config`, `pdata`, `recording`, `resilience`, `settings`, `telemetry` |
 //! | [`breakers`] | metrics, log and HTTP routes of the breakers | `component`, `lane`, `resilience`, `settings`, `telemetry` |
-//! | [`history`] | shows what is remembered | `component`, `exposition`, `lane`, `query`, `telemetry`, `window` |
+//! | [`history`] | shows what is remembered | `component`, `exposition`, `lane`, `query`, `recording`, `telemetry`, `window` |
 //! | [`components`] | the table of all built-in components | the components |
 //! | [`service`] | builds, runs and drains a configuration | everything but `cli` |
 //! | [`cli`] | `run`, `validate`, `components`, `print-config` | everything |

@@ -126,6 +126,7 @@ impl Service {
                 guard: None,
                 inputs: surroundings.inputs.clone(),
                 windows: surroundings.windows.clone(),
+                own_metrics: surroundings.own_metrics.clone(),
                 translation: Arc::default(),
             };
             match extension.build(&context) {
@@ -241,7 +242,9 @@ impl Service {
                 surroundings.routes.register(route);
             }
             let settings = api_settings(&query);
-            for route in history::routes(&surroundings.windows, settings, &telemetry) {
+            let own_metrics = &surroundings.own_metrics;
+            let windows = &surroundings.windows;
+            for route in history::routes(windows, own_metrics, settings, &telemetry) {
                 surroundings.routes.register(route);
             }
         }

@@ -13,6 +13,7 @@ use super::{
     ResourceClaim, Routes, Sink,
 };
 use crate::pdata::Signal;
+use crate::recording::OwnMetrics;
 use crate::resilience::{self, Endpoints, PollConfig};
 use crate::settings::{DeliverySettings, GuardConfig};
 use crate::telemetry::Telemetry;
@@ -274,6 +275,8 @@ pub struct BuildContext {
     pub inputs: ProgramInputs,
     /// Where it keeps history, if it does.
     pub windows: Shelf,
+    /// The agent's own metrics, for whoever keeps history.
+    pub own_metrics: OwnMetrics,
     /// How the pipeline's metrics are shown in Prometheus's terms: as by the first of its exporters
     /// that does so, or as by default.
     pub translation: Arc<Translation>,
@@ -294,6 +297,7 @@ impl BuildContext {
             guard: None,
             inputs: ProgramInputs::default(),
             windows: Shelf::default(),
+            own_metrics: OwnMetrics::default(),
             translation: Arc::default(),
         }
     }

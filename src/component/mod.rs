@@ -6,7 +6,7 @@
 //! and the running thing that the configuration builds. The pipeline owns everything
 //! between them, so that no component knows another.
 //!
-//! **Architecture Invariant:** this module imports only `pdata`, `resilience`,
+//! **Architecture Invariant:** this module imports only `pdata`, `recording`, `resilience`,
 //! `settings`, `telemetry`, `translation`, `window` and `yaml`.
 
 mod claims;

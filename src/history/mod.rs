@@ -21,6 +21,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
 use crate::lane::Lane;
+use crate::recording::OwnMetrics;
 use crate::telemetry::Telemetry;
 use crate::window::Shelf;
 
@@ -28,8 +29,13 @@ use crate::window::Shelf;
 const THREADS: usize = 1;
 
 /// The pages, for the agent's own listener.
-pub fn routes(windows: &Shelf, settings: ApiSettings, telemetry: &Telemetry) -> Vec<Route> {
-    let mut routes = api::routes(windows, settings, telemetry);
+pub fn routes(
+    windows: &Shelf,
+    own_metrics: &OwnMetrics,
+    settings: ApiSettings,
+    telemetry: &Telemetry,
+) -> Vec<Route> {
+    let mut routes = api::routes(windows, own_metrics, settings, telemetry);
     // Without a window the server says that there is none.
     if !windows.all().is_empty() {
         let lane = Lane::new(THREADS);

@@ -29,6 +29,7 @@ use crate::component::{
 };
 use crate::config::{Config, PipelineConfig, Stage};
 use crate::pdata::Signal;
+use crate::recording::OwnMetrics;
 use crate::resilience::{self, Endpoints};
 use crate::telemetry::Telemetry;
 use crate::translation::Translation;
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub inputs: ProgramInputs,
     /// Where they keep history.
     pub windows: Shelf,
+    /// The agent's own metrics, of which one of them keeps a history.
+    pub own_metrics: OwnMetrics,
     /// Cancelled when nothing new is to be admitted and no fetch goes on.
     pub stopping: CancellationToken,
 }
@@ -77,6 +80,7 @@ impl Surroundings {
             endpoints: Arc::new(endpoints),
             inputs: ProgramInputs::default(),
             windows: Shelf::default(),
+            own_metrics: OwnMetrics::default(),
             stopping,
         }
     }
@@ -392,6 +396,7 @@ impl<'a> GraphBuilder<'a> {
             guard: None,
             inputs: self.surroundings.inputs.clone(),
             windows: self.surroundings.windows.clone(),
+            own_metrics: self.surroundings.own_metrics.clone(),
             translation: Arc::default(),
         }
     }

@@ -182,6 +182,12 @@ impl Telemetry {
         self.room.store(series.max(FEW_SERIES), Ordering::Relaxed);
     }
 
+    /// Series for which a family of endpoints has room. One of them has most of all that are
+    /// gathered where there are many endpoints.
+    pub fn room(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
+    }
+
     /// Lets `retain` take series off the `family` whenever it is gathered: instruments that
     /// are recorded and not observed never forget one themselves.
     pub fn retain(

@@ -35,14 +35,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("translation", &["exposition", "pdata"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
-    // What goes into a window.
-    ("recording", &["exposition", "window"]),
+    // What goes into a window, whether or not it passes a pipeline.
+    (
+        "recording",
+        &["exposition", "telemetry", "translation", "window"],
+    ),
     ("net", &["descriptors", "lane", "log_capture", "yaml"]),
     ("settings", &["net", "resilience", "yaml"]),
     (
         "component",
         &[
             "pdata",
+            "recording",
             "resilience",
             "settings",
             "telemetry",
@@ -82,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "log_capture",
             "pdata",
+            "recording",
             "resilience",
             "settings",
             "telemetry",
@@ -97,6 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "exposition",
             "lane",
             "query",
+            "recording",
             "telemetry",
             "window",
         ],

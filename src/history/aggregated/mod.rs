@@ -11,7 +11,7 @@
 //! | parameter | what it says | default |
 //! |---|---|---|
 //! | `window` | how far back; shown as it is written | `5m` |
-//! | `match` | a series selector; may repeat | what the `aggregate` processors are for, else all |
+//! | `match` | a series selector; may repeat | what the `aggregate` processors are for, else all but `target_info` and the agent's own |
 //! | `group_by` | a label whose values make a group; may repeat | theirs, else every series |
 //! | `stat` | a statistic; may repeat | theirs |
 //!

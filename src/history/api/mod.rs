@@ -29,6 +29,8 @@
 //! 503 and not a 499, which no standard knows: it ends a query whose client is gone, or one that
 //! runs while the agent ends.
 //!
+//! A question about series has the agent's own metrics sampled first, if that is due.
+//!
 //! Emits:
 //!
 //! | metric | |
@@ -73,9 +75,10 @@ use self::places::{QueryPlace, QueryPlaces};
 use self::question::ApiQuestion;
 use self::refusal::{ApiRefusal, RefusalKind};
 use super::sending::{self, AnswerMaker as _, SendingEnd};
-use crate::component::{Body, Handler, Response, Route};
+use crate::component::{Body, Handler, Now, Response, Route};
 use crate::exposition::Accepted;
 use crate::query::QueryLimits;
+use crate::recording::OwnMetrics;
 use crate::telemetry::Telemetry;
 use crate::window::Shelf;
 
@@ -91,10 +94,16 @@ pub struct ApiSettings {
 }
 
 /// The routes of the API, for the agent's own listener.
-pub(super) fn routes(windows: &Shelf, settings: ApiSettings, telemetry: &Telemetry) -> Vec<Route> {
+pub(super) fn routes(
+    windows: &Shelf,
+    own_metrics: &OwnMetrics,
+    settings: ApiSettings,
+    telemetry: &Telemetry,
+) -> Vec<Route> {
     let metrics = QueryMetrics::new(telemetry);
     let api = Arc::new(QueryApi {
         windows: windows.clone(),
+        own_metrics: own_metrics.clone(),
         places: QueryPlaces::new(settings.max_concurrent, &metrics),
         settings,
         metrics,
@@ -111,6 +120,7 @@ pub(super) fn routes(windows: &Shelf, settings: ApiSettings, telemetry: &Telemet
 /// What all endpoints share.
 struct QueryApi {
     windows: Shelf,
+    own_metrics: OwnMetrics,
     settings: ApiSettings,
     places: QueryPlaces,
     metrics: QueryMetrics,
@@ -170,7 +180,12 @@ impl QueryApi {
         let place = self.places.take(deadline).await?;
         let queued = begun.elapsed();
         let (windows, settings) = (self.windows.clone(), self.settings.clone());
+        let own_metrics = self.own_metrics.clone();
         let work = move |watch: &Arc<places::QueryWatch>| {
+            if question.needs_points() {
+                let now = Now::read();
+                own_metrics.sample_here(now.uptime_millis(), now.wall_millis());
+            }
             let answer = question.answer(&windows, &settings, watch, queued)?;
             let mut pieces = AnswerPieces::new(answer, gzip);
             let first = pieces.next_piece().unwrap_or_default();

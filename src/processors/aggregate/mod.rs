@@ -17,7 +17,8 @@
 //! It reads every `window` of the configuration, whichever pipeline it is in; without one it
 //! has no effect, which `validate` and the start warn of.
 //!
-//! `*` alone stands for all but `target_info`, which any other pattern finds.
+//! `*` alone stands for all but `target_info` and the agent's own metrics, which any other pattern
+//! finds.
 //!
 //! It says what `GET /metrics/aggregated` shows where a request doesn't. What passes through it
 //! stays as it is. What each statistic is of, by kind of metric, stands in

@@ -16,7 +16,8 @@
 //! memory. What doesn't fit is not remembered, and is counted; nothing is dropped from the
 //! pipeline.
 //!
-//! Beside what passes it remembers `target_info` of the resources, which counts for all bounds.
+//! Beside what passes it remembers `target_info` of the resources, and the first `window` of a
+//! configuration the [agent's own metrics](OwnMetrics). Both count for all bounds.
 //!
 //! Metrics:
 //!
@@ -50,6 +51,7 @@ use crate::component::{
     BuildContext, Now, Output, Processor, ProcessorConfig, ProcessorFactory, WindowsUse,
 };
 use crate::pdata::{Batch, Signal};
+use crate::recording::OwnMetrics;
 use crate::window::WindowSettings;
 use crate::yaml::{ByteSize, FromValue, PlacedNode};
 
@@ -104,6 +106,7 @@ impl ProcessorConfig for Config {
     fn build(&self, context: &BuildContext, _: Signal) -> anyhow::Result<Box<dyn Processor>> {
         Ok(Box::new(WindowProcessor {
             recorder: SeriesRecorder::new(&self.settings, context),
+            own_metrics: context.own_metrics.clone(),
             ttl: self.ttl,
             next_sweep: None,
         }))
@@ -116,6 +119,7 @@ impl ProcessorConfig for Config {
 
 struct WindowProcessor {
     recorder: SeriesRecorder,
+    own_metrics: OwnMetrics,
     ttl: Duration,
     next_sweep: Option<Instant>,
 }
@@ -126,6 +130,8 @@ impl Processor for WindowProcessor {
         self.next_sweep
             .get_or_insert_with(|| now.monotonic + self.ttl / SWEEPS);
         out.emit(batch);
+        self.own_metrics
+            .sample(now.uptime_millis(), now.wall_millis());
     }
 
     fn deadline(&self) -> Option<Instant> {

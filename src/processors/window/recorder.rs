@@ -68,6 +68,7 @@ impl SeriesRecorder {
     pub(super) fn new(settings: &WindowSettings, context: &BuildContext) -> Self {
         let store = context.windows.open(&context.id.to_string(), settings);
         observe(context, &store);
+        context.own_metrics.remember(&context.telemetry, &store);
         Self {
             store,
             translation: Arc::clone(&context.translation),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::query::QueryLimits;
+use crate::recording::OwnMetrics;
 use crate::telemetry::TelemetrySettings;
 use crate::window::{StoredExponential, StoredPoint, ValueKind, WindowSettings};
 
@@ -36,7 +37,7 @@ impl Rig {
     fn with(settings: ApiSettings) -> Self {
         let windows = Shelf::default();
         let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
-        let routes = routes(&windows, settings, &telemetry);
+        let routes = routes(&windows, &OwnMetrics::default(), settings, &telemetry);
         Self {
             windows,
             telemetry,
