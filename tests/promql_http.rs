@@ -72,11 +72,21 @@ async fn random_queries_are_answered_as_prometheus_answers_them_over_http() {
     wait_for(&mut agent, sent.points).await;
     let mut differences = Differences::default();
     for _ in 0..count {
-        let asked = Asked::random(&mut dice);
-        let ours = asked.by_http(|path, form| agent.ask(path, form));
-        let theirs = asked.by_http(|path, form| peer.ask(path, form));
+        let mut asked = Asked::random(&mut dice);
+        // OTLP's series have one kind of point each, and names as pages have them.
+        asked.query = asked.query.replace("mixed", "sizes");
+        asked.query = asked.query.replace("größe.°C", "level");
+        let ours = asked.by_http(|method, path, form| agent.ask(method, path, form));
+        let theirs = asked.by_http(|method, path, form| peer.ask(method, path, form));
         let (ours, theirs) = (compare::theirs(&ours), compare::theirs(&theirs));
-        differences.add(&asked, &ours, &theirs, asked.is_ordered());
+        let (ours, theirs) = match asked.picks_among_equal() {
+            true => (
+                ours.without_signs_of_zeros(),
+                theirs.without_signs_of_zeros(),
+            ),
+            false => (ours, theirs),
+        };
+        differences.add(&asked, &ours, &theirs, asked.order());
     }
     println!("seed {seed}: {}", differences.summary());
     differences.finish(setting("FOGHORN_PROMQL_SHOW", 40) as usize);

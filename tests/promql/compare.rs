@@ -14,10 +14,8 @@ use super::lib::{
     LabelSet, NativeHistogram, PointValue, QueryAnswer, QueryError, QueryValue, SeriesPoints,
 };
 
-/// How far two numbers may lie apart.
+/// How far two numbers may lie apart, measured by themselves.
 const TOLERANCE: f64 = 1e-9;
-/// What is left of a difference of two equal shares of a histogram.
-const LEFT_OF_SHARES: f64 = 1e-15;
 
 /// A value as both sides say it.
 #[derive(Clone, Debug)]
@@ -31,6 +29,7 @@ pub enum Shown {
 /// of an error.
 #[derive(Clone, Debug)]
 pub enum Outcome {
+    /// The type and the text. Texts aren't compared.
     Error(String, String),
     Text(String),
     Values(BTreeMap<String, Vec<(i64, Shown)>>),
@@ -43,6 +42,45 @@ pub struct Said {
     /// The labels of the series in the order of the answer.
     pub order: Vec<String>,
     pub notes: BTreeSet<String>,
+    /// Of HTTP, if it was asked by that.
+    pub status: Option<u16>,
+}
+
+/// What the order of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    Free,
+    /// The values are in an order, and series of equal values in any.
+    OfValues,
+    /// The series are in an order.
+    OfSeries,
+}
+
+impl Said {
+    /// The same with zeros of one sign: of equal values Prometheus takes the one that its sorting,
+    /// which isn't stable, has put in the place.
+    pub fn without_signs_of_zeros(mut self) -> Self {
+        if let Outcome::Values(values) = &mut self.outcome {
+            for (_, shown) in values.values_mut().flatten() {
+                if let Shown::Float(value) = shown
+                    && *value == 0.0
+                {
+                    *value = 0.0;
+                }
+            }
+        }
+        self
+    }
+
+    /// Adds a series. Labels that came before are marked, so that none hides another.
+    fn add(&mut self, to: &mut Values, mut labels: String, points: Vec<(i64, Shown)>) {
+        while to.contains_key(&labels) {
+            labels.push_str(" again");
+        }
+        self.order.push(labels.clone());
+        to.insert(labels, points);
+    }
 }
 
 /// What was found in many answers.
@@ -56,14 +94,14 @@ pub struct Differences {
 
 impl Differences {
     /// Compares both answers to what was asked.
-    pub fn add(&mut self, asked: &impl std::fmt::Debug, ours: &Said, theirs: &Said, ordered: bool) {
+    pub fn add(&mut self, asked: &impl std::fmt::Debug, ours: &Said, theirs: &Said, order: Order) {
         self.count += 1;
         match &theirs.outcome {
             Outcome::Error(..) => self.errors += 1,
             Outcome::Values(values) if values.is_empty() => self.empty += 1,
             Outcome::Values(_) | Outcome::Text(_) => {}
         }
-        if let Some(difference) = difference(ours, theirs, ordered) {
+        if let Some(difference) = difference(ours, theirs, order) {
             self.found.push(format!("{asked:?}\n    {difference}"));
         }
     }
@@ -93,7 +131,16 @@ impl Differences {
 }
 
 /// What differs, if something does.
-fn difference(ours: &Said, theirs: &Said, ordered: bool) -> Option<String> {
+fn difference(ours: &Said, theirs: &Said, order: Order) -> Option<String> {
+    if let (Some(mine), Some(other)) = (ours.status, theirs.status)
+        && mine != other
+    {
+        return Some(format!(
+            "statuses: {mine} {} / {other} {}",
+            brief(&ours.outcome),
+            brief(&theirs.outcome)
+        ));
+    }
     match (&ours.outcome, &theirs.outcome) {
         (Outcome::Error(ours, ours_text), Outcome::Error(theirs, theirs_text)) => {
             (ours != theirs).then(|| format!("errors: {ours} {ours_text} / {theirs} {theirs_text}"))
@@ -103,7 +150,11 @@ fn difference(ours: &Said, theirs: &Said, ordered: bool) -> Option<String> {
         }
         (Outcome::Values(mine), Outcome::Values(other)) => values(mine, other)
             .or_else(|| {
-                let differs = ordered && ours.order != theirs.order;
+                let differs = match order {
+                    Order::Free => false,
+                    Order::OfValues => !same_values(ours, theirs),
+                    Order::OfSeries => ours.order != theirs.order,
+                };
                 differs.then(|| format!("order: {:?} / {:?}", ours.order, theirs.order))
             })
             .or_else(|| notes(&ours.notes, &theirs.notes)),
@@ -177,6 +228,21 @@ fn values(ours: &Values, theirs: &Values) -> Option<String> {
     None
 }
 
+/// Whether the first values of the series are the same, one by one.
+fn same_values(ours: &Said, theirs: &Said) -> bool {
+    let firsts = |said: &Said| -> Vec<Shown> {
+        let Outcome::Values(values) = &said.outcome else {
+            return Vec::new();
+        };
+        let series = said.order.iter().filter_map(|labels| values.get(labels));
+        series
+            .filter_map(|points| Some(points.first()?.1.clone()))
+            .collect()
+    };
+    let (mine, other) = (firsts(ours), firsts(theirs));
+    mine.len() == other.len() && mine.iter().zip(&other).all(|(a, b)| same(a, b))
+}
+
 fn same(a: &Shown, b: &Shown) -> bool {
     match (a, b) {
         (Shown::Float(a), Shown::Float(b)) => close(*a, *b),
@@ -192,14 +258,15 @@ fn same(a: &Shown, b: &Shown) -> bool {
 }
 
 fn close(a: f64, b: f64) -> bool {
-    a == b
-        || (a.is_nan() && b.is_nan())
-        || (a - b).abs() <= LEFT_OF_SHARES
+    if a == b {
+        return a != 0.0 || a.is_sign_negative() == b.is_sign_negative();
+    }
+    (a.is_nan() && b.is_nan())
         || (a.is_finite() && b.is_finite() && (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()))
 }
 
 /// What Prometheus said.
-pub fn theirs(answer: &Value) -> Said {
+pub fn theirs((status, answer): &(u16, Value)) -> Said {
     let list = |key: &str| -> Vec<String> {
         let list = answer[key].as_array().into_iter().flatten();
         list.filter_map(|note| note.as_str().map(plain_note))
@@ -212,6 +279,7 @@ pub fn theirs(answer: &Value) -> Said {
         outcome: Outcome::Values(BTreeMap::new()),
         order: Vec::new(),
         notes: notes.collect(),
+        status: Some(*status),
     };
     if answer["status"] != "success" {
         let text = |key: &str| answer[key].as_str().unwrap_or("").to_owned();
@@ -231,8 +299,7 @@ pub fn theirs(answer: &Value) -> Said {
         _ => {
             for series in result.as_array().into_iter().flatten() {
                 let labels = their_labels(&series["metric"]);
-                said.order.push(labels.clone());
-                values.insert(labels, their_points(series));
+                said.add(&mut values, labels, their_points(series));
             }
         }
     }
@@ -265,7 +332,12 @@ fn rounded(note: &str) -> String {
 fn their_labels(metric: &Value) -> String {
     let labels = metric.as_object().into_iter().flatten();
     let labels: BTreeMap<&str, &str> = labels
-        .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("")))
+        .map(|(name, value)| {
+            let value = value.as_str().unwrap_or("");
+            // A page says `1.0`, and Prometheus that is sent the points `1`.
+            let whole = value.strip_suffix(".0").filter(|_| name == "le");
+            (name.as_str(), whole.unwrap_or(value))
+        })
         .collect();
     format!("{labels:?}")
 }
@@ -326,6 +398,7 @@ pub fn ours(answer: Result<QueryAnswer, QueryError>, at: i64) -> Said {
         outcome: Outcome::Values(BTreeMap::new()),
         order: Vec::new(),
         notes: BTreeSet::new(),
+        status: None,
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -348,15 +421,13 @@ pub fn ours(answer: Result<QueryAnswer, QueryError>, at: i64) -> Said {
         QueryValue::Vector(samples) => {
             for (labels, value) in samples {
                 let labels = our_labels(&labels);
-                said.order.push(labels.clone());
-                values.insert(labels, vec![(at, our_value(&value))]);
+                said.add(&mut values, labels, vec![(at, our_value(&value))]);
             }
         }
         QueryValue::Matrix(matrix) => {
             for series in matrix {
                 let labels = our_labels(&series.labels);
-                said.order.push(labels.clone());
-                values.insert(labels, our_points(&series.points));
+                said.add(&mut values, labels, our_points(&series.points));
             }
         }
     }
@@ -388,4 +459,55 @@ fn our_histogram(histogram: &NativeHistogram) -> Shown {
     let buckets = buckets.filter(|bucket| bucket.count != 0.0 && !bucket.count.is_nan());
     let buckets = buckets.map(|bucket| [bucket.lower, bucket.upper, bucket.count]);
     Shown::Histogram(histogram.count, histogram.sum, buckets.collect())
+}
+
+#[test]
+fn answers_that_only_look_alike_differ() {
+    let answer = |values: &[(&str, &str)]| {
+        let series = values.iter().map(
+            |(labels, value)| serde_json::json!({"metric": {"a": labels}, "value": [0, value]}),
+        );
+        let result: Vec<Value> = series.collect();
+        let data = serde_json::json!({"resultType": "vector", "result": result});
+        (200, serde_json::json!({"status": "success", "data": data}))
+    };
+    let f = |ours: &[(&str, &str)], other: &[(&str, &str)], order: Order, same: bool| {
+        let found = difference(&theirs(&answer(ours)), &theirs(&answer(other)), order);
+        assert_eq!(found.is_none(), same, "{ours:?} {other:?} {found:?}");
+    };
+    f(
+        &[("x", "1")],
+        &[("x", "1.0000000000001")],
+        Order::Free,
+        true,
+    );
+    f(&[("x", "0")], &[("x", "-0")], Order::Free, false);
+    f(&[("x", "1e-300")], &[("x", "0")], Order::Free, false);
+    f(&[("x", "1e-17")], &[("x", "2e-17")], Order::Free, false);
+    f(&[("x", "1"), ("x", "1")], &[("x", "1")], Order::Free, false);
+    let (one, other) = ([("x", "1"), ("y", "2")], [("y", "2"), ("x", "1")]);
+    f(&one, &other, Order::Free, true);
+    f(&one, &other, Order::OfValues, false);
+    f(
+        &[("x", "1"), ("y", "1")],
+        &[("y", "1"), ("x", "1")],
+        Order::OfValues,
+        true,
+    );
+    f(
+        &[("x", "1"), ("y", "1")],
+        &[("y", "1"), ("x", "1")],
+        Order::OfSeries,
+        false,
+    );
+    let refused = |status: u16, kind: &str| {
+        theirs(&(
+            status,
+            serde_json::json!({"status": "error", "errorType": kind}),
+        ))
+    };
+    let differs = |ours, theirs| difference(&ours, &theirs, Order::Free).is_some();
+    assert!(differs(refused(400, "bad_data"), refused(422, "bad_data")));
+    assert!(differs(refused(400, "bad_data"), refused(400, "execution")));
+    assert!(!differs(refused(400, "bad_data"), refused(400, "bad_data")));
 }

@@ -88,10 +88,14 @@ pub fn random(seed: u64) -> DataSet {
             set.add(&mut dice, labels("level"), |dice, last| {
                 gauge(dice, last, 0)
             });
+            set.add(&mut dice, labels("größe.°C"), |dice, last| {
+                gauge(dice, last, 2)
+            });
             set.add(&mut dice, labels("requests_total"), counter);
             set.add(&mut dice, labels("hits"), counter);
             if b == "1" {
                 set.add(&mut dice, labels("odd"), odd);
+                set.add(&mut dice, labels("tiny"), tiny);
                 set.classic(&mut dice, a);
             }
             set.native(&mut dice, labels("latency"), false);
@@ -322,6 +326,12 @@ fn odd(dice: &mut Dice, _: f64) -> f64 {
         return dice.below(9) as f64 - 4.0;
     }
     values[dice.below(values.len())]
+}
+
+/// Zeros of both signs, and numbers next to them. None has fewer digits than others: Go's logarithms
+/// of those are wrong.
+fn tiny(dice: &mut Dice, _: f64) -> f64 {
+    [0.0, -0.0, 0.0, -0.0, 1e-300, -1e-300, 1e-200, 1e-17][dice.below(8)]
 }
 
 /// What a native histogram has observed.

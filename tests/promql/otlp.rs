@@ -52,6 +52,8 @@ struct SentPoint {
     value: SentValue,
     /// Whether it is sent behind points that are later.
     late: bool,
+    /// Whether its number is sent as an integer.
+    whole: bool,
 }
 
 enum SentValue {
@@ -114,6 +116,7 @@ fn all(data: &DataSet, dice: &mut Dice) -> (Vec<SentSeries>, Vec<SentSeries>) {
             "gauge" => Form::Gauge("gauge"),
             "level" => Form::Gauge("level"),
             "odd" => Form::Gauge("odd"),
+            "tiny" => Form::Gauge("tiny"),
             "up" => Form::Gauge("up"),
             "hits" => Form::UpDown("hits"),
             "requests_total" => Form::Counter("requests"),
@@ -141,6 +144,8 @@ fn all(data: &DataSet, dice: &mut Dice) -> (Vec<SentSeries>, Vec<SentSeries>) {
     for series in &mut all {
         for point in series.points.iter_mut().skip(1) {
             point.late = dice.one_in(30);
+            let whole = matches!(&point.value, SentValue::Number(value) if *value == value.round() && value.abs() < 1e15 && (*value != 0.0 || value.is_sign_positive()));
+            point.whole = whole && dice.one_in(3);
         }
     }
     (all, ended)
@@ -164,8 +169,14 @@ fn points(series: &DataSeries) -> Vec<SentPoint> {
     points.sort_by_key(|(time, _)| *time);
     let points = points.into_iter();
     let late = false;
+    let whole = false;
     points
-        .map(|(time, value)| SentPoint { time, value, late })
+        .map(|(time, value)| SentPoint {
+            time,
+            value,
+            late,
+            whole,
+        })
         .collect()
 }
 
@@ -180,9 +191,7 @@ fn histogram(shown: &[&DataSeries]) -> (SentSeries, Option<SentSeries>) {
             })
             .unwrap()
     };
-    // None is a whole number: Prometheus writes those differently when it is sent them and when it
-    // scrapes them, and the page is what it scrapes.
-    let bounds = [0.1, 0.5, 1.25, 2.5];
+    let bounds = [0.1, 0.5, 1.0, 2.5];
     let texts = ["0.1", "0.5", "1", "2.5", "+Inf"];
     let buckets = texts.map(|text| &of("_bucket", text).points.values);
     let sums = of("_sum", "");
@@ -206,6 +215,7 @@ fn histogram(shown: &[&DataSeries]) -> (SentSeries, Option<SentSeries>) {
                     time: *time,
                     value: SentValue::End(Vec::new()),
                     late: false,
+                    whole: false,
                 }],
             });
         }
@@ -233,6 +243,7 @@ fn histogram(shown: &[&DataSeries]) -> (SentSeries, Option<SentSeries>) {
             time: *time,
             value,
             late: false,
+            whole: false,
         });
     }
     let histogram = SentSeries {
@@ -340,6 +351,7 @@ fn metric(series: &SentSeries, points: &[&SentPoint]) -> Metric {
 
 fn number(point: &SentPoint, attributes: &[KeyValue]) -> NumberDataPoint {
     let value = match &point.value {
+        SentValue::Number(value) if point.whole => Some(Value::AsInt(*value as i64)),
         SentValue::Number(value) => Some(Value::AsDouble(*value)),
         _ => None,
     };

@@ -26,6 +26,9 @@ pub struct Peer {
     client: Client,
 }
 
+/// A status and what came with it.
+pub type Answer = (u16, serde_json::Value);
+
 /// What asks a server on this machine, over one connection.
 pub struct Client {
     address: String,
@@ -109,9 +112,9 @@ impl Peer {
             .post(path, "application/x-protobuf", &[], request);
     }
 
-    /// The answer to a form.
-    pub fn ask(&mut self, path: &str, form: &[(&str, &str)]) -> serde_json::Value {
-        self.client.ask(path, form)
+    /// The answer to a form, with its status.
+    pub fn ask(&mut self, method: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.client.ask(method, path, form)
     }
 
     /// What asks it.
@@ -164,26 +167,34 @@ impl Client {
         serde_json::from_str(&self.text(path)).unwrap()
     }
 
-    /// The JSON that answers a form.
-    pub fn ask(&mut self, path: &str, form: &[(&str, &str)]) -> serde_json::Value {
-        serde_json::from_slice(&self.fetch(path, form)).unwrap()
+    /// The answer to a form, with its status.
+    pub fn ask(&mut self, method: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        let (status, body) = self.send(method, path, form);
+        (status, serde_json::from_slice(&body).unwrap())
     }
 
     /// The answer to a form as it comes.
     pub fn fetch(&mut self, path: &str, form: &[(&str, &str)]) -> Vec<u8> {
+        self.send("POST", path, form).1
+    }
+
+    fn send(&mut self, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, Vec<u8>) {
         let fields: Vec<String> = form
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)))
             .collect();
-        let body = fields.join("&");
-        let kind = "application/x-www-form-urlencoded";
-        let answer = self.request("POST", path, kind, &[], body.as_bytes());
+        let form = fields.join("&");
+        let (path, kind, body) = match method {
+            "GET" => (format!("{path}?{form}"), "", String::new()),
+            _ => (path.to_owned(), "application/x-www-form-urlencoded", form),
+        };
+        let answer = self.request(method, &path, kind, &[], body.as_bytes());
         let answer = answer.or_else(|_| {
             // A connection that was idle may have been closed.
             self.connection = None;
-            self.request("POST", path, kind, &[], body.as_bytes())
+            self.request(method, &path, kind, &[], body.as_bytes())
         });
-        answer.unwrap().1
+        answer.unwrap()
     }
 
     fn request(

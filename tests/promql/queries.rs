@@ -8,7 +8,7 @@
 
 use super::random::Dice;
 use super::words::{
-    AGGREGATORS, FLOATS, GROUPINGS, HISTOGRAMS, MATH, NUMBERS, OFFSETS, OVER_TIME, RANGES,
+    AGGREGATORS, FLOATS, GROUPINGS, HISTOGRAMS, MATH, NUMBERS, OFFSETS, OVER_TIME, RANGES, WRONG,
 };
 
 /// A query of a random type.
@@ -25,6 +25,33 @@ pub fn random(dice: &mut Dice) -> String {
         return query.replace("changes(", "resets(");
     }
     query
+}
+
+/// A query of which some characters may be wrong, and sometimes a type.
+pub fn maybe_wrong(dice: &mut Dice) -> String {
+    if dice.one_in(30) {
+        return dice.pick(WRONG).to_owned();
+    }
+    let query = random(dice);
+    if !dice.one_in(20) {
+        return query;
+    }
+    let mut chars: Vec<char> = query.chars().collect();
+    let at = dice.below(chars.len());
+    match dice.below(3) {
+        0 => {
+            chars.remove(at);
+        }
+        1 => chars.insert(
+            at,
+            dice.pick(&["(", ")", "[", "}", "\"", ",", "=", "1"])
+                .chars()
+                .next()
+                .unwrap(),
+        ),
+        _ => chars.truncate(at),
+    }
+    chars.into_iter().collect()
 }
 
 fn of_any_type(dice: &mut Dice) -> String {
@@ -60,7 +87,7 @@ fn raw_range(dice: &mut Dice) -> String {
         1 => format!("{}({range})", dice.pick(OVER_TIME)),
         _ => format!(
             "quantile_over_time({}, {range})",
-            dice.pick(&["0", "0.5", "0.95", "1"])
+            dice.pick(&["0", "0.3", "0.5", "0.95", "1"])
         ),
     }
 }
@@ -92,9 +119,23 @@ fn matchers(dice: &mut Dice) -> String {
         5 => format!("{{a!=\"{}\"}}", dice.pick(&["x", "y", "z"])),
         6 => format!(
             "{{b=~\"{}\"}}",
-            dice.pick(&["1|2", ".*", "[2-9]", ".+", ""])
+            dice.pick(&[
+                "1|2",
+                ".*",
+                "[2-9]",
+                ".+",
+                "",
+                r"\\d",
+                r"[\\d-]{1,63}",
+                r"\\D",
+                r"\\Q1\\E",
+                r"[[1]"
+            ])
         ),
-        7 => format!("{{a!~\"{}\"}}", dice.pick(&["x|y", "z.*", ".", ""])),
+        7 => format!(
+            "{{a!~\"{}\"}}",
+            dice.pick(&["x|y", "z.*", ".", "", r"\\w", "[x-y]", "(?i)X"])
+        ),
         8 => "{job=\"node\"}".to_owned(),
         _ => format!(
             "{{a=\"{}\",b=\"{}\"}}",
@@ -115,7 +156,8 @@ fn selector(dice: &mut Dice) -> String {
         return format!("{{__name__=~\"{name}\"}}");
     }
     if dice.one_in(30) {
-        return "{\"gauge\",a=\"x\"}".to_owned();
+        let name = dice.pick(&["gauge", "gauge", "größe.°C"]);
+        return format!("{{\"{name}\",a=\"x\"}}");
     }
     let names = if dice.one_in(5) { HISTOGRAMS } else { FLOATS };
     format!("{}{}", dice.pick(names), matchers(dice))
