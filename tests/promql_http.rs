@@ -26,6 +26,8 @@ mod process;
 mod queries;
 #[path = "promql/random.rs"]
 mod random;
+#[path = "promql/said.rs"]
+mod said;
 #[path = "promql/words.rs"]
 mod words;
 
@@ -78,7 +80,7 @@ async fn random_queries_are_answered_as_prometheus_answers_them_over_http() {
         asked.query = asked.query.replace("größe.°C", "level");
         let ours = asked.by_http(|method, path, form| agent.ask(method, path, form));
         let theirs = asked.by_http(|method, path, form| peer.ask(method, path, form));
-        let (ours, theirs) = (compare::theirs(&ours), compare::theirs(&theirs));
+        let (ours, theirs) = (said::theirs(&ours), said::theirs(&theirs));
         let (ours, theirs) = match asked.picks_among_equal() {
             true => (
                 ours.without_signs_of_zeros(),

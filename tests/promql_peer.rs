@@ -24,15 +24,18 @@ mod peers;
 mod queries;
 #[path = "promql/random.rs"]
 mod random;
+#[path = "promql/said.rs"]
+mod said;
 #[path = "promql/words.rs"]
 mod words;
 
 use asked::{Asked, setting};
-use compare::{Differences, Said};
+use compare::Differences;
 use data::DataSet;
 use lib::{PromQuery, QueryOptions};
 use peer::Peer;
 use random::Dice;
+use said::Said;
 
 #[test]
 fn random_queries_are_answered_as_prometheus_answers_them() {
@@ -51,7 +54,7 @@ fn random_queries_are_answered_as_prometheus_answers_them() {
         let asked = Asked::random(&mut dice);
         let ours = ours(&asked, &data);
         let theirs = asked.by_http(|method, path, form| peer.ask(method, path, form));
-        let theirs = compare::theirs(&theirs);
+        let theirs = said::theirs(&theirs);
         let (ours, theirs) = match asked.picks_among_equal() {
             true => (
                 ours.without_signs_of_zeros(),
@@ -75,7 +78,7 @@ fn ours(asked: &Asked, data: &DataSet) -> Said {
         None => query.instant(data, asked.start, &options, &|| None),
         Some((end, step)) => query.range(data, (asked.start, end), step, &options, &|| None),
     });
-    compare::ours(answer, asked.start)
+    said::ours(answer, asked.start)
 }
 
 /// Asked as selectors: `label_replace` tells of no reason, and takes an unbalanced `a)|(b`.
