@@ -5,11 +5,11 @@
 //! extensions of chunks, HTTP/2 frames of control. A peer that sends those without end used to
 //! hold the worker for a second at a time. So the task gives way by bytes, too.
 
-use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use super::watched_reads::{ReadWatch, WatchedReads};
 
 /// How many bytes are read before other tasks get their turn. Reading the smallest answers out of
 /// them takes hyper a millisecond; a page of 10 MiB gives way 160 times, which costs nothing.
@@ -17,77 +17,38 @@ pub(super) const TURN: usize = 64 * 1024;
 
 /// A connection that lets other tasks run after every 64 KiB that it has read. A single read may
 /// exceed that by the reader's buffer.
+pub type Fair<S> = WatchedReads<S, Turns>;
+
+/// How many bytes may be read in this turn.
 #[derive(Debug)]
-pub struct Fair<S> {
-    stream: S,
-    /// How many bytes may be read in this turn.
-    left: usize,
-}
+pub struct Turns(usize);
 
 impl<S> Fair<S> {
     /// Wraps a connection. It belongs below TLS, so that a handshake gives way as well.
-    pub fn new(stream: S) -> Self {
-        Self { stream, left: TURN }
+    pub fn fair(stream: S) -> Self {
+        Self::new(stream, Turns(TURN))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Fair<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            self.left = TURN;
-            // Wakes the task once the runtime has looked at the sockets of the others. To wake
-            // it here would put it behind the tasks that are ready, but before those whose
-            // sockets nobody has looked at.
-            if pin!(tokio::task::yield_now()).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+impl ReadWatch for Turns {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0 > 0 {
+            return Poll::Ready(());
         }
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        match polled {
-            Poll::Ready(Ok(())) => {
-                let read = buffer.filled().len() - before;
-                self.left = self.left.saturating_sub(read);
-            }
+        self.0 = TURN;
+        // Wakes the task once the runtime has looked at the sockets of the others. To wake it
+        // here would put it behind the tasks that are ready, but before those whose sockets
+        // nobody has looked at.
+        pin!(tokio::task::yield_now()).poll(cx)
+    }
+
+    fn note(&mut self, read: Option<usize>, _: &mut Context<'_>) -> io::Result<()> {
+        self.0 = match read {
+            Some(read) => self.0.saturating_sub(read),
             // The others have their turn now.
-            Poll::Pending => self.left = TURN,
-            Poll::Ready(Err(_)) => {}
-        }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Fair<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+            None => TURN,
+        };
+        Ok(())
     }
 }
 
@@ -96,7 +57,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncRead, AsyncReadExt as _};
 
     use super::*;
 
@@ -122,6 +83,6 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_never_stops_leaves_a_turn_to_others_every_64_kib() {
         assert_eq!(turns_beside(tokio::io::repeat(b'x')).await, 0, "as it was");
-        assert_eq!(turns_beside(Fair::new(tokio::io::repeat(b'x'))).await, 63);
+        assert_eq!(turns_beside(Fair::fair(tokio::io::repeat(b'x'))).await, 63);
     }
 }

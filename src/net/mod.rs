@@ -11,6 +11,7 @@ mod renewal;
 mod resolver;
 mod streams;
 mod tls;
+mod watched_reads;
 
 pub use client::{
     ClientStream, ConnectError, HttpClient, HttpClientSettings, HttpError, Proxy, ProxyError,
@@ -18,10 +19,11 @@ pub use client::{
 };
 pub use dialer::{DialError, DialFailures, dial};
 pub use fair::Fair;
-pub use quota::{Metered, Quota};
+pub use quota::Quota;
 pub use renewal::{Renewable, RenewalCounts};
 pub use resolver::{LookupError, Resolver};
 pub use streams::{Multiplexed, Streams};
 #[cfg(test)]
 pub(crate) use tls::pki;
 pub use tls::{ClientTls, Identity, Pem, ServerTls};
+pub use watched_reads::{ReadWatch, WatchedReads};

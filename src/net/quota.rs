@@ -7,13 +7,13 @@
 //! lives.
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use super::watched_reads::ReadWatch;
 
 /// How many bytes a peer may send without being asked: the settings at the beginning, and a burst
 /// later.
@@ -25,7 +25,9 @@ const FORGIVEN: u128 = 1024;
 /// The most bytes that a peer may send at any moment, whatever its answers were allowed.
 const MOST: usize = 8 * 1024 * 1024;
 
-/// How many bytes the peer of a connection may still send. Clones share them.
+/// How many bytes the peer of a connection may still send. Clones share them. As the watch of a
+/// connection it lets reads fail once the peer has sent more. It belongs above TLS, whose own
+/// records rustls bounds.
 #[derive(Debug, Clone)]
 pub struct Quota(Arc<Mutex<QuotaState>>);
 
@@ -100,65 +102,13 @@ impl fmt::Display for QuotaExceeded {
 
 impl std::error::Error for QuotaExceeded {}
 
-/// A connection that fails once its peer has exceeded the quota. It belongs above TLS, whose own
-/// records rustls bounds.
-#[derive(Debug)]
-pub struct Metered<S> {
-    stream: S,
-    quota: Quota,
-}
-
-impl<S> Metered<S> {
-    /// Wraps a connection.
-    pub fn new(stream: S, quota: Quota) -> Self {
-        Self { stream, quota }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let read = buffer.filled().len() - before;
-        if self.quota.spend(read, Instant::now) {
-            polled
+impl ReadWatch for Quota {
+    fn note(&mut self, read: Option<usize>, _: &mut Context<'_>) -> io::Result<()> {
+        if self.spend(read.unwrap_or(0), Instant::now) {
+            Ok(())
         } else {
-            Poll::Ready(Err(io::Error::other(QuotaExceeded)))
+            Err(io::Error::other(QuotaExceeded))
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -22,7 +22,7 @@ use super::auth::Credentials;
 use super::deadlines::ConnectionWatch;
 use super::files::listener_path;
 use super::metrics::{ConnectionRejection, Metrics};
-use super::opening::TimedOpening;
+use super::opening::{Opening, TimedOpening};
 use super::{BindError, connection};
 use crate::component::Response;
 use crate::descriptors;
@@ -168,7 +168,12 @@ impl Listening {
         F: Future<Output = ()> + Send + 'static,
     {
         let metrics = self.metrics.clone();
-        let open = move |stream, _| serve(TimedOpening::new(stream, bytes, metrics.clone()));
+        let open = move |stream, _| {
+            serve(TimedOpening::new(
+                stream,
+                Opening::new(bytes, metrics.clone()),
+            ))
+        };
         self.serve(limits, stop, open).await;
     }
 

@@ -5,24 +5,23 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::metrics::{ConnectionRejection, Metrics};
+use crate::net::{ReadWatch, WatchedReads};
 
 /// How long the first bytes may take: as long as the head of an HTTP/1 request.
 const DUE: Duration = Duration::from_secs(10);
 
 /// A connection whose reads fail if its first bytes are late; counted as `slow_head`.
+pub type TimedOpening<S> = WatchedReads<S, Opening>;
+
+/// Waits for the first bytes; for none any more once the client has sent them.
 #[derive(Debug)]
-pub struct TimedOpening<S> {
-    stream: S,
-    /// `None` once the client has sent those bytes.
-    due: Option<Due>,
-}
+pub struct Opening(Option<Due>);
 
 #[derive(Debug)]
 struct Due {
@@ -31,18 +30,14 @@ struct Due {
     metrics: Metrics,
 }
 
-impl<S> TimedOpening<S> {
-    /// A new connection, whose client has to send `bytes` bytes first.
-    pub(super) fn new(stream: S, bytes: usize, metrics: Metrics) -> Self {
-        let timer = Box::pin(sleep(DUE));
-        Self {
-            stream,
-            due: Some(Due {
-                bytes,
-                timer,
-                metrics,
-            }),
-        }
+impl Opening {
+    /// Of a client that has to send `bytes` bytes first, from now on.
+    pub(super) fn new(bytes: usize, metrics: Metrics) -> Self {
+        Self(Some(Due {
+            bytes,
+            timer: Box::pin(sleep(DUE)),
+            metrics,
+        }))
     }
 }
 
@@ -57,54 +52,19 @@ impl Due {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for TimedOpening<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Some(due) = &mut self.due {
-            due.bytes = due.bytes.saturating_sub(buf.filled().len() - before);
-            if due.bytes == 0 {
-                self.due = None;
-            } else if due.is_over(cx) {
-                self.due = None;
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+impl ReadWatch for Opening {
+    fn note(&mut self, read: Option<usize>, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(due) = &mut self.0 else {
+            return Ok(());
+        };
+        due.bytes = due.bytes.saturating_sub(read.unwrap_or(0));
+        if due.bytes == 0 {
+            self.0 = None;
+        } else if due.is_over(cx) {
+            self.0 = None;
+            return Err(io::ErrorKind::TimedOut.into());
         }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedOpening<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Ok(())
     }
 }
 
@@ -117,7 +77,8 @@ mod tests {
     use crate::telemetry::Telemetry;
 
     fn opening<S>(stream: S) -> TimedOpening<S> {
-        TimedOpening::new(stream, 4, Metrics::new(&Telemetry::off(), "test"))
+        let metrics = Metrics::new(&Telemetry::off(), "test");
+        WatchedReads::new(stream, Opening::new(4, metrics))
     }
 
     #[tokio::test(start_paused = true)]

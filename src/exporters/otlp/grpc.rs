@@ -28,7 +28,7 @@ use super::payload::{self, BodyChunks, Compression};
 use super::secrets::Secrets;
 use super::{USER_AGENT as AGENT, partial};
 use crate::component::{Delivered, ExportError, Exporter};
-use crate::net::{Metered, Quota, Streams, share_for_connecting};
+use crate::net::{Quota, Streams, WatchedReads, share_for_connecting};
 use crate::pdata::{Batch, Signal};
 use crate::resilience::{Outcome, Transport};
 
@@ -268,7 +268,7 @@ impl Grpc {
                 .keep_alive_while_idle(keepalive.permit_without_stream);
         }
         let quota = Quota::new(Instant::now());
-        let metered = Metered::new(stream, quota.clone());
+        let metered = WatchedReads::new(stream, quota.clone());
         let (requests, driver) = builder
             .handshake(TokioIo::new(metered))
             .await

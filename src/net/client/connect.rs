@@ -71,7 +71,7 @@ pub async fn connect(
     let socket = dial(resolver, host, port, deadline).await?;
     // A request is one write, so waiting for more data (Nagle) would only delay it.
     let _ = socket.set_nodelay(true);
-    let mut stream: Box<dyn ClientStream> = Box::new(Fair::new(socket));
+    let mut stream: Box<dyn ClientStream> = Box::new(Fair::fair(socket));
     if let Some(proxy) = way.proxy {
         if proxy.tls {
             stream = handshake(tls, server_name(&proxy.host)?, stream, deadline).await?;
