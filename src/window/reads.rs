@@ -171,6 +171,14 @@ impl Windows {
         })
     }
 
+    /// What the values of a series mean, and the name of its metric.
+    #[must_use]
+    pub fn metric_of(&self, id: RingId) -> Option<(ValueKind, Arc<str>)> {
+        let identity = self.catalog.identity(id)?;
+        let name = self.catalog.text(identity.name);
+        Some((identity.kind, Arc::clone(name)))
+    }
+
     /// What a series is, which takes less than all of [`ring`](Self::ring).
     #[must_use]
     pub fn identity(&self, id: RingId) -> Option<RingIdentity> {

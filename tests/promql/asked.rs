@@ -5,7 +5,6 @@
     reason = "a test needs another part of it each"
 )]
 
-use super::compare::Order;
 use super::data::{LENGTH, START};
 use super::queries;
 use super::random::Dice;
@@ -21,6 +20,17 @@ pub struct Asked {
     pub lookback: Option<&'static str>,
     /// How it is asked by HTTP.
     pub method: &'static str,
+}
+
+/// What the order of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    Free,
+    /// The values are in an order, and series of equal values in any.
+    OfValues,
+    /// The series are in an order.
+    OfSeries,
 }
 
 impl Asked {

@@ -10,21 +10,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::asked::{Asked, Order};
 use super::said::{Outcome, Said, Shown, Values, theirs};
 
 /// How far two numbers may lie apart, measured by themselves.
 const TOLERANCE: f64 = 1e-9;
-
-/// What the order of an answer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Nothing.
-    Free,
-    /// The values are in an order, and series of equal values in any.
-    OfValues,
-    /// The series are in an order.
-    OfSeries,
-}
 
 /// What was found in many answers.
 #[derive(Default)]
@@ -37,14 +27,21 @@ pub struct Differences {
 
 impl Differences {
     /// Compares both answers to what was asked.
-    pub fn add(&mut self, asked: &impl std::fmt::Debug, ours: &Said, theirs: &Said, order: Order) {
+    pub fn add(&mut self, asked: &Asked, ours: Said, theirs: Said) {
+        let (ours, theirs) = match asked.picks_among_equal() {
+            true => (
+                ours.without_signs_of_zeros(),
+                theirs.without_signs_of_zeros(),
+            ),
+            false => (ours, theirs),
+        };
         self.count += 1;
         match &theirs.outcome {
             Outcome::Error(..) => self.errors += 1,
             Outcome::Values(values) if values.is_empty() => self.empty += 1,
             Outcome::Values(_) | Outcome::Text(_) => {}
         }
-        if let Some(difference) = difference(ours, theirs, order) {
+        if let Some(difference) = difference(&ours, &theirs, asked.order()) {
             self.found.push(format!("{asked:?}\n    {difference}"));
         }
     }

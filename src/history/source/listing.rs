@@ -46,10 +46,10 @@ impl HistorySource {
         let mut more = false;
         let mut show = |labels: LabelSet| {
             let bytes = |labels: &LabelSet| labels.iter().count() * 32 + 128;
-            room.hold(bytes(&labels))?;
-            let again = bytes(&labels);
+            let taken = bytes(&labels);
+            room.hold(taken)?;
             if !found.insert(labels) {
-                room.release(again);
+                room.release(taken);
             } else if found.len() > limit {
                 more = true;
                 room.release(found.pop_last().as_ref().map_or(0, bytes));

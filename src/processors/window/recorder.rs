@@ -163,17 +163,14 @@ impl SeriesRecorder {
         match self.memo.series(point.attributes()) {
             Lookup::Known(id, known) => {
                 known.seen = now;
-                let taken = if point.is_tombstone() {
-                    TakenPoint::End(time)
-                } else {
-                    TakenPoint::Value(time)
-                };
-                let done = if point.is_tombstone() {
+                let (taken, done) = if point.is_tombstone() {
                     // The series stays known for as long as the store has it: another mark may
                     // come late, for an earlier time.
-                    end(known.ring, windows, totals, time)
+                    let done = end(known.ring, windows, totals, time);
+                    (TakenPoint::End(time), done)
                 } else {
-                    push(known.ring, windows, totals, columns, site, point, time)
+                    let done = push(known.ring, windows, totals, columns, site, point, time);
+                    (TakenPoint::Value(time), done)
                 };
                 match done {
                     // The store forgot the series before this memo did.

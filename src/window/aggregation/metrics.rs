@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::super::id::RingId;
 use super::super::matcher::{MatchOperator, Matcher};
 use super::super::point::ValueKind;
-use super::super::reads::RingExtent;
 use super::super::shared::SharedWindows;
 use super::naming::{RESULT_LABELS, ShownLabels, is_result, result_names};
 use super::{AggregationStop, ResultTypes};
@@ -153,12 +152,13 @@ fn metrics_of(
         if !proceed() {
             return Err(AggregationStop::GivenUp);
         }
-        let rings: Vec<RingExtent> = {
+        // Copied alone under the lock, and sorted after it.
+        let keys: Vec<MetricKey> = {
             let windows = store.lock();
-            let rings = some.iter().filter_map(|id| windows.ring_extent(*id));
-            rings.collect()
+            let keys = some.iter().filter_map(|id| windows.metric_of(*id));
+            keys.collect()
         };
-        metrics.extend(rings.into_iter().map(|ring| (ring.kind, ring.name)));
+        metrics.extend(keys);
     }
     Ok(metrics)
 }
@@ -180,7 +180,7 @@ fn label_names(
         }
         let rings: Vec<_> = {
             let windows = store.lock();
-            let rings = some.iter().filter_map(|id| windows.ring(*id));
+            let rings = some.iter().filter_map(|id| windows.identity(*id));
             rings.collect()
         };
         for ring in rings.iter().filter(|ring| ring.kind == *kind) {
