@@ -10,7 +10,8 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces `${env:NAME}`, `${NAME}`, both with `:-default`, and `$$` in every scalar.
 ///
-/// A `$` before anything else stays, for regular expressions. As in the Collector, a
+/// A `$` before anything else stays, for regular expressions, and so does `${` before a digit:
+/// `${1}` is a group of an expression and can be no variable. As in the Collector, a
 /// default is for a variable that is not set; one that is set to nothing gives nothing.
 pub(super) fn expand(node: &mut Node, environment: Environment<'_>, diagnostics: &Diagnostics) {
     Expander {
@@ -116,7 +117,7 @@ impl Expander<'_> {
             if let Some(after) = after.strip_prefix('$') {
                 expanded.push('$');
                 rest = after;
-            } else if let Some(after) = after.strip_prefix('{') {
+            } else if let Some(after) = opened(after) {
                 let (reference, after) = closed(after).ok_or_else(|| {
                     "`${` is never closed: add the `}`, or write `$${` for the text itself"
                         .to_owned()
@@ -181,6 +182,12 @@ impl Expander<'_> {
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// What follows the brace behind a `$`, if that begins a reference.
+fn opened(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('{')?;
+    (!inner.starts_with(|c: char| c.is_ascii_digit())).then_some(inner)
 }
 
 /// Splits at the brace that closes the reference, with references in its default skipped.
@@ -260,6 +267,11 @@ mod tests {
         f("$$${PORT}", " $$9000");
         f("^a$", " \"^a$$\"");
         f("$HOST", " $$HOST");
+        // Groups of regular expressions.
+        f("'${1}-$2-$${3}'", " \"$${1}-$$2-$${3}\"");
+        f("${1}${HOST}", " \"$${1}db.local\"");
+        f("${NONE:-${1}}", " \"$${1}\"");
+        f("${12", " \"$${12\"");
     }
 
     #[test]
