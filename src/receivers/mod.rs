@@ -12,4 +12,5 @@ pub mod betanet;
 pub mod embedded;
 pub mod node;
 pub mod otlp;
+pub mod prometheus;
 pub mod scrape;

@@ -1,5 +1,5 @@
 //! Regular expressions as Go's package `regexp` reads them, for everything that Prometheus's
-//! users write: in selectors, in `label_replace`, and for the windows.
+//! users write: in selectors, in `label_replace`, in relabelling, and for the windows.
 //!
 //! Go's syntax and that of the crate `regex` look the same and differ in much: `\d`, `\w`,
 //! `\s` and `\b` know ASCII alone in Go, its classes have neither classes nor operators within,
@@ -17,12 +17,15 @@
 //! **Architecture Invariant:** imports nothing of ours.
 
 mod escapes;
+mod template;
 #[cfg(test)]
 mod tests;
 mod translation;
 
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
+
+pub use template::Template;
 
 /// Why an expression can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -186,3 +186,42 @@ fn whatever_is_written_for_the_crate_can_be_read_by_it() {
         );
     }
 }
+
+#[test]
+fn templates_are_filled_in_as_go_fills_them_in() {
+    let f = |go: &str, text: &str, template: &str, expected: &str| {
+        let regex = whole(go, ROOM).unwrap();
+        let mut out = String::new();
+        Template::new(template).expand(&regex.captures(text).unwrap(), &mut out);
+        assert_eq!(out, expected, "{template} of {text} by {go}");
+        if go == "(.*)" {
+            let mut out = String::new();
+            Template::new(template).expand_whole(text, &mut out);
+            assert_eq!(out, expected, "{template} of {text}");
+        }
+    };
+    f("(.*)", "a", "$1", "a");
+    f("(.*)", "a", "x${1}y$0", "xaya");
+    f("(.*)", "a", "$1y", "");
+    f("(.*)", "a", "$1é$1\u{b2}", "a\u{b2}");
+    f("(.*)", "a", "$2${3}", "");
+    f("(.*)", "a", "$01${01}", "");
+    f("(.*)", "a", "$$1$", "$1$");
+    f("(.*)", "a", "${1", "${1");
+    f("(.*)", "a", "${1 }$ 1", "${1 }$ 1");
+    f("(.*)", "a", "${}$", "${}$");
+    f("(.*)", "a", "$99999999999999999999", "");
+    f("(.*)", "a", "", "");
+    f("(?P<one>a)(?P<two_2>b)?", "ab", "$two_2-${one}", "b-a");
+    f("(?P<one>a)(?P<two_2>b)?", "a", "$two_2-$one$one_", "-a");
+    f("(a)|(b)", "b", "$1$2", "b");
+}
+
+#[test]
+fn a_template_says_how_long_it_can_become() {
+    assert_eq!(Template::new("ab$1$name").longest(10), 22);
+    assert_eq!(Template::new("ab").literal(), Some("ab"));
+    assert_eq!(Template::new("$$").literal(), Some("$"));
+    assert_eq!(Template::new("").literal(), Some(""));
+    assert_eq!(Template::new("$1").literal(), None);
+}

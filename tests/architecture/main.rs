@@ -138,6 +138,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "net",
     "pdata",
     "recording",
+    "regexp",
     "resilience",
     "server",
     "settings",

@@ -1,0 +1,4 @@
+//! What a Prometheus server does up to its store: finds targets, scrapes them, and writes their
+//! samples.
+
+pub mod relabel;
