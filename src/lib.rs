@@ -37,6 +37,7 @@
 //! | [`settings`] | the keys that several components share | `net`, `resilience`, `yaml` |
 //! | [`translation`] | OTLP metrics in Prometheus's names, labels, types and values | `exposition`, `pdata` |
 //! | [`recording`] | what goes into a window: values of the page, and the agent's own metrics | `exposition`, `telemetry`, `translation`, `window` |
+//! | [`traffic`] | requests of deployments: rate, errors and latency | `pdata`, `window` |
 //! | [`component`] | the traits, factories and ids of components | `pdata`, `recording`, `resilience`, `settings`, `telemetry`, `translation`, `window`, `yaml` |
 //! | [`server`] | HTTP listeners: the agent's own and those of components | `component`, `descriptors`, `exposition`, `lane`, `net`, `settings`, `telemetry`, `yaml` |
 //! | [`config`] | the user's configuration, loaded and validated | `component`, `pdata`, `resilience`, `settings`, `yaml` |
@@ -82,6 +83,7 @@ pub mod service;
 pub mod settings;
 mod steps;
 pub mod telemetry;
+pub mod traffic;
 pub mod translation;
 pub mod window;
 pub mod yaml;

@@ -33,6 +33,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("yaml", &["steps"]),
     // Metrics in Prometheus's terms, wherever they are shown.
     ("translation", &["exposition", "pdata"]),
+    // Requests of deployments, whichever component counts them.
+    ("traffic", &["pdata", "window"]),
     // What every component is made of.
     ("telemetry", &["exposition"]),
     // What goes into a window, whether or not it passes a pipeline.
@@ -144,6 +146,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "settings",
     "steps",
     "telemetry",
+    "traffic",
     "translation",
     "window",
     "yaml",

@@ -10,9 +10,13 @@ use super::super::point::{StoredExponential, StoredHistogram};
 /// buckets that are half a percent wide.
 const FILLED: usize = 4096;
 
-/// Observations by buckets.
+/// Observations by buckets: how many are in each.
 #[derive(Debug, Clone)]
-pub(super) enum BucketCounts {
+pub struct BucketCounts(pub(super) CountedBuckets);
+
+/// The two kinds of buckets.
+#[derive(Debug, Clone)]
+pub(super) enum CountedBuckets {
     Explicit(ExplicitCounts),
     Exponential(ExponentialCounts),
 }
@@ -37,21 +41,95 @@ pub(super) struct ExponentialCounts {
 }
 
 impl BucketCounts {
+    /// Those of a histogram with explicit bounds, which ascend; there is one count more than there
+    /// are bounds.
+    #[must_use]
+    pub fn explicit(histogram: &StoredHistogram<'_>) -> Self {
+        Self(CountedBuckets::Explicit(ExplicitCounts::of(histogram)))
+    }
+
+    /// Those of a histogram whose buckets have exponential width.
+    #[must_use]
+    pub fn exponential(histogram: &StoredExponential<'_>) -> Self {
+        let counts = ExponentialCounts::of(histogram);
+        Self(CountedBuckets::Exponential(counts))
+    }
+
     /// Takes an earlier reading away. Answers `false`, and leaves something undefined, if the
     /// bounds differ.
-    pub(super) fn subtract(&mut self, earlier: &Self) -> bool {
+    pub fn subtract(&mut self, earlier: &Self) -> bool {
         self.combine(earlier, -1.0)
     }
 
     /// Adds other observations; `false` as above.
-    pub(super) fn add(&mut self, other: &Self) -> bool {
+    pub fn add(&mut self, other: &Self) -> bool {
         self.combine(other, 1.0)
     }
 
-    pub(super) fn has_negative(&self) -> bool {
-        match self {
-            Self::Explicit(explicit) => explicit.counts.iter().any(|count| *count < 0.0),
-            Self::Exponential(exponential) => {
+    /// Adds other observations, each of which counts `weight` times. Explicit bounds may differ:
+    /// then those are kept that both have. `false`, with nothing changed, if the one has explicit
+    /// bounds and the other hasn't, or if they share none.
+    pub fn add_weighted(&mut self, other: &Self, weight: f64) -> bool {
+        if let (CountedBuckets::Explicit(mine), CountedBuckets::Explicit(other)) =
+            (&mut self.0, &other.0)
+            && mine.bounds != other.bounds
+        {
+            let shared = mine.shared_bounds(other);
+            if shared.is_empty() {
+                return false;
+            }
+            mine.keep_bounds(&shared);
+            let mut other = other.clone();
+            other.keep_bounds(&shared);
+            mine.combine(&other, weight);
+            return true;
+        }
+        self.combine(other, weight)
+    }
+
+    /// Lets each observation count `weight` times.
+    pub fn weigh(&mut self, weight: f64) {
+        match &mut self.0 {
+            CountedBuckets::Explicit(explicit) => {
+                explicit
+                    .counts
+                    .iter_mut()
+                    .for_each(|count| *count *= weight);
+            }
+            CountedBuckets::Exponential(exponential) => {
+                let sides = [&mut exponential.positive, &mut exponential.negative];
+                let counts = sides.into_iter().flat_map(BTreeMap::values_mut);
+                for count in counts.chain([&mut exponential.zero]) {
+                    *count *= weight;
+                }
+            }
+        }
+    }
+
+    /// How many observations there are.
+    #[must_use]
+    pub fn observations(&self) -> f64 {
+        match &self.0 {
+            CountedBuckets::Explicit(explicit) => explicit.counts.iter().sum(),
+            CountedBuckets::Exponential(exponential) => exponential.observations(),
+        }
+    }
+
+    /// How many buckets are held.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match &self.0 {
+            CountedBuckets::Explicit(explicit) => explicit.counts.len(),
+            CountedBuckets::Exponential(exponential) => exponential.filled() + 1,
+        }
+    }
+
+    /// Whether a bucket has fewer than no observations, which a difference may have.
+    #[must_use]
+    pub fn has_negative(&self) -> bool {
+        match &self.0 {
+            CountedBuckets::Explicit(explicit) => explicit.counts.iter().any(|count| *count < 0.0),
+            CountedBuckets::Exponential(exponential) => {
                 let mut counts = exponential
                     .positive
                     .values()
@@ -61,26 +139,28 @@ impl BucketCounts {
         }
     }
 
-    pub(super) fn quantile(&self, quantile: f64) -> Option<f64> {
-        match self {
-            Self::Explicit(explicit) => explicit.quantile(quantile),
-            Self::Exponential(exponential) => exponential.quantile(quantile),
+    /// The value below which that share of the observations lies, between 0 and 1, interpolated
+    /// as Prometheus's `histogram_quantile` does. `None` if there are no observations, or no
+    /// bounds.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+        match &self.0 {
+            CountedBuckets::Explicit(explicit) => explicit.quantile(quantile),
+            CountedBuckets::Exponential(exponential) => exponential.quantile(quantile),
         }
     }
 
-    fn combine(&mut self, other: &Self, sign: f64) -> bool {
-        match (self, other) {
-            (Self::Explicit(mine), Self::Explicit(other)) => {
+    fn combine(&mut self, other: &Self, weight: f64) -> bool {
+        match (&mut self.0, &other.0) {
+            (CountedBuckets::Explicit(mine), CountedBuckets::Explicit(other)) => {
                 if mine.bounds != other.bounds || mine.counts.len() != other.counts.len() {
                     return false;
                 }
-                for (mine, other) in mine.counts.iter_mut().zip(&other.counts) {
-                    *mine += sign * other;
-                }
+                mine.combine(other, weight);
                 true
             }
-            (Self::Exponential(mine), Self::Exponential(other)) => {
-                mine.combine(other, sign);
+            (CountedBuckets::Exponential(mine), CountedBuckets::Exponential(other)) => {
+                mine.combine(other, weight);
                 true
             }
             _ => false,
@@ -94,6 +174,40 @@ impl ExplicitCounts {
             bounds: histogram.bounds.into(),
             counts: histogram.buckets.into(),
         }
+    }
+
+    /// Adds `weight` times the other, whose bounds are the same.
+    fn combine(&mut self, other: &Self, weight: f64) {
+        for (mine, other) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += weight * other;
+        }
+    }
+
+    /// The bounds that both have.
+    fn shared_bounds(&self, other: &Self) -> Vec<f64> {
+        let mut others = other.bounds.iter().copied().peekable();
+        let is_shared = |bound: &f64| {
+            while others.next_if(|other| other < bound).is_some() {}
+            others.peek() == Some(bound)
+        };
+        self.bounds.iter().copied().filter(is_shared).collect()
+    }
+
+    /// Joins the buckets between these bounds, which are among its own.
+    fn keep_bounds(&mut self, kept: &[f64]) {
+        let mut counts = vec![0.0; kept.len() + 1];
+        let mut at = 0;
+        for (index, count) in self.counts.iter().enumerate() {
+            if let Some(joined) = counts.get_mut(at) {
+                *joined += count;
+            }
+            let upper = self.bounds.get(index);
+            if upper.is_some() && upper == kept.get(at) {
+                at += 1;
+            }
+        }
+        self.bounds = kept.into();
+        self.counts = counts.into();
     }
 
     fn quantile(&self, quantile: f64) -> Option<f64> {
@@ -141,8 +255,13 @@ impl ExponentialCounts {
         }
     }
 
-    /// Adds `sign` times the other, at the coarser scale and the wider zero bucket of the two.
-    fn combine(&mut self, other: &Self, sign: f64) {
+    fn observations(&self) -> f64 {
+        let sides = self.negative.values().chain(self.positive.values());
+        self.zero + sides.sum::<f64>()
+    }
+
+    /// Adds `weight` times the other, at the coarser scale and the wider zero bucket of the two.
+    fn combine(&mut self, other: &Self, weight: f64) {
         let mut other = other.clone();
         let scale = self.scale.min(other.scale);
         let threshold = self.threshold.max(other.threshold);
@@ -150,13 +269,13 @@ impl ExponentialCounts {
             side.coarsen(scale);
             side.widen(threshold);
         }
-        self.zero += sign * other.zero;
+        self.zero += weight * other.zero;
         for (mine, others) in [
             (&mut self.positive, other.positive),
             (&mut self.negative, other.negative),
         ] {
             for (index, count) in others {
-                *mine.entry(index).or_default() += sign * count;
+                *mine.entry(index).or_default() += weight * count;
             }
             // Where nothing is left, there are no observations to one side of zero.
             mine.retain(|_, count| *count != 0.0);
@@ -203,8 +322,7 @@ impl ExponentialCounts {
     }
 
     fn quantile(&self, quantile: f64) -> Option<f64> {
-        let sides = self.negative.values().chain(self.positive.values());
-        let observations = self.zero + sides.sum::<f64>();
+        let observations = self.observations();
         if observations <= 0.0 {
             return None;
         }
@@ -276,7 +394,7 @@ mod tests {
 
     /// A thousand observations in buckets of their own, from that bucket on.
     fn thousand(offset: i32) -> BucketCounts {
-        BucketCounts::Exponential(ExponentialCounts::of(&StoredExponential {
+        BucketCounts::exponential(&StoredExponential {
             count: 1000.0,
             sum: None,
             scale: 8,
@@ -284,7 +402,7 @@ mod tests {
             zero_threshold: 0.0,
             positive: (offset, &[1.0; 1000]),
             negative: (0, &[]),
-        }))
+        })
     }
 
     #[test]
@@ -294,7 +412,7 @@ mod tests {
             let mut all = thousand(offsets.next().unwrap());
             for offset in offsets {
                 assert!(all.add(&thousand(offset)));
-                let BucketCounts::Exponential(all) = &all else {
+                let CountedBuckets::Exponential(all) = &all.0 else {
                     panic!("explicit bounds");
                 };
                 assert!(all.filled() <= FILLED);

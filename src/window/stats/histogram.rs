@@ -7,7 +7,7 @@
 
 use super::super::excerpt::Excerpt;
 use super::super::point::StoredPoint;
-use super::buckets::{BucketCounts, ExplicitCounts, ExponentialCounts};
+use super::buckets::BucketCounts;
 use super::observations::ObservedTotal;
 
 /// Observations that histograms of one kind made within a window.
@@ -166,12 +166,12 @@ impl HistogramState {
     fn of(point: &StoredPoint<'_>) -> Option<Self> {
         match point {
             StoredPoint::Histogram(histogram) => Some(Self {
-                buckets: BucketCounts::Explicit(ExplicitCounts::of(histogram)),
+                buckets: BucketCounts::explicit(histogram),
                 count: histogram.count,
                 sum: histogram.sum,
             }),
             StoredPoint::Exponential(histogram) => Some(Self {
-                buckets: BucketCounts::Exponential(ExponentialCounts::of(histogram)),
+                buckets: BucketCounts::exponential(histogram),
                 count: histogram.count,
                 sum: histogram.sum,
             }),

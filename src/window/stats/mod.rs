@@ -45,6 +45,7 @@ mod sum;
 mod summary;
 
 pub use avg::Avg;
+pub use buckets::BucketCounts;
 pub use correlation::correlation;
 pub use count::PointCount;
 pub use coverage::{Cadence, Coverage};
