@@ -21,6 +21,7 @@ pub const FACTORIES: Factories = Factories {
         processors::batch::FACTORY,
         processors::cardinality::FACTORY,
         processors::filter::FACTORY,
+        processors::request_metrics::FACTORY,
         processors::resource::FACTORY,
         processors::window::FACTORY,
     ],

@@ -76,6 +76,14 @@ const OVERRIDES: &[(&str, &[&str])] = &[
             "exporters.prometheus.endpoint=127.0.0.1:0",
         ],
     ),
+    (
+        "request-metrics",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+            "receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+        ],
+    ),
 ];
 
 #[test]

@@ -67,6 +67,14 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "request_metrics",
+        &[
+            "{}",
+            "{interval: 1s, match: [host, a, service.name], max_deployments: 2, max_replicas: 1,
+              max_series: 3, metric_expiration: 1s}",
+        ],
+    ),
+    (
         "resource",
         &["{attributes: [{action: upsert, key: a, value: lab}, {action: delete, key: host}]}"],
     ),

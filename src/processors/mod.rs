@@ -12,6 +12,7 @@ mod constant;
 pub mod filter;
 mod matching;
 pub mod memory_limiter;
+pub mod request_metrics;
 pub mod resilience;
 pub mod resource;
 #[cfg(test)]
