@@ -15,6 +15,7 @@
 
 mod pipelines;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,8 +45,15 @@ pub struct Health {
 struct Board {
     started: Instant,
     // Std mutexes: every section is a few loads and stores.
-    lines: Mutex<Vec<Arc<Mutex<HealthLine>>>>,
+    lines: Mutex<HealthLines>,
     life: Mutex<Life>,
+}
+
+/// The lines by number, so in the order in which they were added.
+#[derive(Debug, Default)]
+struct HealthLines {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Mutex<HealthLine>>>,
 }
 
 #[derive(Debug)]
@@ -176,6 +184,7 @@ impl Status {
 #[derive(Debug)]
 pub struct Reporter {
     board: Health,
+    number: u64,
     line: Arc<Mutex<HealthLine>>,
 }
 
@@ -219,9 +228,14 @@ impl Health {
             report,
             guards: Arc::from([]),
         }));
-        lock(&self.board.lines).push(Arc::clone(&line));
+        let mut lines = lock(&self.board.lines);
+        let number = lines.next;
+        lines.next += 1;
+        lines.by_number.insert(number, Arc::clone(&line));
+        drop(lines);
         Reporter {
             board: self.clone(),
+            number,
             line,
         }
     }
@@ -264,7 +278,10 @@ impl Health {
 
     /// Every line as it stands.
     pub fn reports(&self) -> Vec<HealthReport> {
-        let lines = lock(&self.board.lines).clone();
+        let lines: Vec<_> = {
+            let lines = lock(&self.board.lines);
+            lines.by_number.values().cloned().collect()
+        };
         lines
             .iter()
             .map(|line| {
@@ -363,7 +380,8 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        lock(&self.board.board.lines).retain(|line| !Arc::ptr_eq(line, &self.line));
+        let lines = &self.board.board.lines;
+        lock(lines).by_number.remove(&self.number);
     }
 }
 
