@@ -104,14 +104,15 @@ fn guard(
                 if places.hold(key) {
                     let message = format!("{problem} (it guards receiver \"{id}\")");
                     places.tell(diagnostics, key, Severity::Error, message);
-                } else if let Some(mut fields) = receiver.body.fields()
-                    && let Some(value) = ["timeout", "collection_interval"]
-                        .into_iter()
-                        .find(|own| *own == key.as_str())
-                        .and_then(|own| fields.value(own))
-                {
-                    value.error::<()>(format_args!("{problem} (\"{}\" guards it)", block.id));
+                    continue;
                 }
+                let own = ["timeout", "collection_interval"];
+                let own = own.into_iter().find(|own| *own == key.as_str());
+                let fields = receiver.body.fields();
+                let value = fields.and_then(|mut fields| fields.value(own?));
+                // A receiver may write the two elsewhere, such as for each of its jobs.
+                let place = value.as_ref().unwrap_or(receiver.body);
+                place.error::<()>(format_args!("{problem} (\"{}\" guards it)", block.id));
             }
             None
         }
