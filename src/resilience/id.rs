@@ -44,6 +44,13 @@ impl EndpointId {
         self
     }
 
+    /// The same for one of several endpoints that share this URL, such as what a probe probes. The
+    /// name follows the URL as a fragment.
+    pub fn of_instance(mut self, instance: &str) -> Self {
+        self.url = format!("{}#{instance}", self.url).into();
+        self
+    }
+
     /// Which signal it is for, where each is on its own.
     pub fn signal(&self) -> Option<&'static str> {
         self.signal
@@ -73,7 +80,7 @@ impl EndpointId {
     /// Host and port, for what is common to all endpoints of one peer.
     pub fn peer(&self) -> String {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
-        let authority = rest.split('/').next().unwrap_or_default();
+        let authority = rest.split(['/', '#']).next().unwrap_or_default();
         let port = match scheme {
             "https" => "443",
             _ => "80",

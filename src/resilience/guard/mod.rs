@@ -238,13 +238,14 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
     /// endpoint's advice runs out, at once after recovery, and for a tombstone. May lie
     /// in the past.
     pub fn wake_at(&self) -> Option<Instant> {
+        let poll = self.shared.endpoint.breaker().wake_at();
+        [poll, self.expires_at()].into_iter().flatten().min()
+    }
+
+    /// The part of [`Guard::wake_at`] at which series end, with nothing to ask for.
+    pub fn expires_at(&self) -> Option<Instant> {
         let shared = &self.shared;
-        let poll = shared.endpoint.breaker().wake_at();
-        let tombstone = shared.slot().cache.tombstone_at(&shared.settings.cache);
-        match (poll, tombstone) {
-            (Some(poll), Some(tombstone)) => Some(poll.min(tombstone)),
-            (poll, tombstone) => poll.or(tombstone),
-        }
+        shared.slot().cache.tombstone_at(&shared.settings.cache)
     }
 
     /// Takes out an answer that is past its longest staleness: its series end now, with

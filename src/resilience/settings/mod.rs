@@ -22,6 +22,7 @@ mod resolve;
 #[cfg(not(loom))]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::{
@@ -43,9 +44,32 @@ pub struct Settings {
     interval: Duration,
     pub(super) timeout: Duration,
     warnings: Vec<Warning>,
+    written: Arc<Config>,
 }
 
 impl Settings {
+    /// What the same keys mean for an endpoint with another interval and another timeout, such as
+    /// one of several that a receiver polls. Where a written `retry.deadline` or
+    /// `breaker.half_open_timeout` contradicts them, it gives way: a poll ends with its interval.
+    pub fn at_pace(&self, interval: Duration, timeout: Duration) -> Self {
+        let pace = PollConfig {
+            interval: Some(interval),
+            timeout: Some(timeout),
+        };
+        let resolved = self.written.resolve(&pace).or_else(|_| {
+            let mut written = Config::clone(&self.written);
+            written.retry.deadline = None;
+            written.breaker.half_open_timeout = None;
+            written.resolve(&pace)
+        });
+        // Only out of the range of these two keys is there nothing to go by.
+        resolved.unwrap_or_else(|_| Self {
+            interval,
+            timeout,
+            ..self.clone()
+        })
+    }
+
     /// How often the endpoint is polled.
     pub fn interval(&self) -> Duration {
         self.interval

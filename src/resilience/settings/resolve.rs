@@ -4,6 +4,7 @@
 //! is adjusted to it, so that a user can change one key without writing two others. Only two
 //! written keys can contradict each other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Check;
@@ -71,6 +72,7 @@ impl Config {
             interval: pace.interval,
             timeout: pace.timeout,
             warnings,
+            written: Arc::new(self.clone()),
         })
     }
 }
