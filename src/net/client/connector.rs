@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -38,6 +39,21 @@ pub(super) struct ClientConnection {
     stream: Box<dyn ClientStream>,
     /// Whether it leads to a proxy that gets the requests themselves.
     is_proxied: bool,
+    usage: ConnectionUsage,
+}
+
+/// Whether a connection has brought an answer. Clones are about the same connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ConnectionUsage(Arc<AtomicBool>);
+
+impl ConnectionUsage {
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Connector {
@@ -94,13 +110,16 @@ impl ConnectorInner {
         Ok(ClientConnection {
             stream: connect(&self.resolver, &way, self.tls.as_ref(), deadline).await?,
             is_proxied: proxy.is_some() && !secure,
+            usage: ConnectionUsage::default(),
         })
     }
 }
 
 impl Connection for ClientConnection {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.is_proxied)
+        Connected::new()
+            .proxy(self.is_proxied)
+            .extra(self.usage.clone())
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderValue, PROXY_AUTHORIZATION};
+use hyper::http::Extensions;
 use hyper::http::uri::Scheme;
 use hyper::{Request, Response};
 use hyper_util::client::legacy;
@@ -30,7 +31,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
-use self::connector::Connector;
+use self::connector::{ConnectionUsage, Connector};
 use super::fair::TURN;
 use super::resolver::Resolver;
 
@@ -129,7 +130,13 @@ where
         tokio::select! {
             biased;
             () = endless.notified() => Err(HttpError::Interim),
-            answered = self.inner.request(request) => answered.map_err(HttpError::Exchange),
+            answered = self.inner.request(request) => {
+                let response = answered.map_err(HttpError::Exchange)?;
+                if let Some(usage) = response.extensions().get::<ConnectionUsage>() {
+                    usage.note();
+                }
+                Ok(response)
+            }
         }
     }
 
@@ -158,6 +165,20 @@ impl<B> fmt::Debug for HttpClient<B> {
 }
 
 impl HttpError {
+    /// Whether the connection on which it happened had brought an answer before. Then the server
+    /// may have ended it without having seen the request.
+    pub fn is_of_used_connection(&self) -> bool {
+        let Self::Exchange(error) = self else {
+            return false;
+        };
+        let mut extras = Extensions::new();
+        if let Some(connection) = error.connect_info() {
+            connection.get_extras(&mut extras);
+        }
+        let usage = extras.get::<ConnectionUsage>();
+        usage.is_some_and(ConnectionUsage::is_used)
+    }
+
     /// The error of connecting, if that is what failed.
     pub fn connecting(&self) -> Option<&ConnectError> {
         self.source()?.downcast_ref()
