@@ -1,8 +1,9 @@
 //! The components through which data enters the agent: `betanet`, `node` and `otlp`; `embedded` for
 //! a program that the agent is part of.
 //!
-//! A pull receiver implements one [`scrape::Scraper`] per endpoint. The controller in [`scrape`]
-//! does the rest for all of them: it decides when to poll, and writes the series about the polls.
+//! A pull receiver implements one [`scrape::Scraper`] per kind of target, and a
+//! [`scrape::Discovery`] if its targets come and go. The controller in [`scrape`] does the rest for
+//! all of them: it decides when to poll, and writes the series about the polls.
 //!
 //! **Architecture Invariant:** receivers import what `docs/architecture.md` lists for components,
 //! never `config` or `pipeline`. No receiver imports another; what the pull receivers share is in

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::receivers::scrape::FailureReason;
-use crate::receivers::scrape::http::AttemptError;
+use crate::resilience::FetchError;
 use crate::steps;
 
 /// Parses the whole body. The error names line and column and doesn't quote the body.
-pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, AttemptError> {
+pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, FetchError> {
     steps::count(body.len());
     serde_json::from_slice(body).map_err(|error| {
         // serde's own message quotes the value that it found.
@@ -21,8 +21,8 @@ pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, AttemptE
 }
 
 /// An answer that can't be read: a failure with the reason `parse`.
-pub(super) fn garbage(message: impl Into<String>) -> AttemptError {
-    AttemptError::new(FailureReason::Parse, message)
+pub(super) fn garbage(message: impl Into<String>) -> FetchError {
+    FailureReason::Parse.error(message)
 }
 
 /// The elements of a JSON list, each as its own text: an element that can't be read doesn't cost
@@ -35,7 +35,7 @@ pub(super) struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     /// Fails unless the whole body is valid JSON and a list.
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, AttemptError> {
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, FetchError> {
         let IgnoredAny = json(body)?;
         let rest = body.trim_ascii();
         if rest.first() != Some(&b'[') {

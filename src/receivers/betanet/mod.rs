@@ -79,9 +79,11 @@ use self::service_path::ServicePath;
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::pdata::Signal;
 use crate::receivers::scrape::http::{
-    Access, Client, FetchRequest, HttpClientConfig, parse_endpoint,
+    Access, Client, FetchRequest, FetchedPage, HttpClientConfig, parse_endpoint,
 };
-use crate::receivers::scrape::{Controller, PollSettings, Reach, Target};
+use crate::receivers::scrape::{
+    Controller, Nudge, PollPace, PollSettings, Reach, ScrapeSeries, Target, TargetIdentity,
+};
 use crate::resilience::PollConfig;
 use crate::yaml::{FromValue, GoDuration, PlacedNode};
 
@@ -163,17 +165,29 @@ impl Config {
         })
     }
 
-    fn targets(&self, advice: &str, access: &Arc<Access>) -> Vec<Target> {
+    fn targets(&self, context: &BuildContext, pace: PollPace, access: &Arc<Access>) -> Vec<Target> {
+        let advice = format!(
+            "point it elsewhere with receivers::{}::endpoints, or with BETANET_URL in the \
+             default configuration",
+            context.id
+        );
+        let advice: Arc<str> = advice.into();
         let several = self.endpoints.len() > 1;
         let network = Arc::new(Mutex::new(InstanceSums::new(self.endpoints.len())));
         self.endpoints
             .iter()
             .enumerate()
             .map(|(member, endpoint)| Target {
-                endpoint: endpoint.text.clone(),
+                endpoint: endpoint.text.as_str().into(),
+                identity: Arc::new(TargetIdentity::new(
+                    context.id.as_str(),
+                    endpoint.text.as_str(),
+                )),
                 reach: Reach::Remote,
-                resource: Vec::new(),
-                advice: advice.to_owned(),
+                pace,
+                series: ScrapeSeries::Own,
+                advice: Arc::clone(&advice),
+                nudge: Nudge::default(),
                 scraper: Box::new(BetanetScraper::new(
                     endpoint.text.clone(),
                     self.dialect,
@@ -193,7 +207,7 @@ impl Config {
     ) -> Vec<PathSource> {
         let max_mixnodes = self.max_mixnodes;
         let source = |(part, request): (ServicePath, FetchRequest)| {
-            let read = move |body: &[u8]| part.read(body, max_mixnodes);
+            let read = move |page: FetchedPage| part.read(&page.body, max_mixnodes);
             PathSource::new(part, access.document(request, read))
         };
         endpoint.requests(parts).into_iter().map(source).collect()
@@ -216,17 +230,8 @@ impl ReceiverConfig for Config {
         };
         let client = Client::new(&self.http, scrape.timeout, urls)?;
         let access = Access::new(context, Arc::new(client));
-        let advice = format!(
-            "point it elsewhere with receivers::{}::endpoints, or with BETANET_URL in the \
-             default configuration",
-            context.id
-        );
-        Ok(Box::new(Controller::new(
-            context,
-            scrape,
-            intake,
-            self.targets(&advice, &access),
-        )))
+        let targets = self.targets(context, scrape.pace(), &access);
+        Ok(Box::new(Controller::new(context, intake, targets)))
     }
 
     fn polls(&self) -> Option<PollConfig> {
@@ -253,8 +258,7 @@ impl InstanceEndpoint {
         let request = |part: &ServicePath| {
             let mut url = self.url.clone();
             url.set_path(&format!("{base}{}", part.path()));
-            let accept = part.accept();
-            (*part, FetchRequest { url, accept })
+            (*part, FetchRequest::new(url, part.accept()))
         };
         parts.iter().map(request).collect()
     }

@@ -12,9 +12,11 @@ use super::state::Instance;
 use super::{Dialect, write};
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{Document, DocumentAnswer};
-use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper, SetBack};
-use crate::resilience::{Endpoint, Trigger};
+use crate::receivers::scrape::http::{Asked, Document};
+use crate::receivers::scrape::{
+    FailureReason, NextPoll, Poll, PollReason, Scrape, Scraper, SetBack,
+};
+use crate::resilience::Endpoint;
 
 /// Polls one instance for the controller.
 pub(super) struct BetanetScraper {
@@ -37,31 +39,21 @@ pub(super) struct BetanetScraper {
     network: Option<(usize, Arc<Mutex<InstanceSums>>)>,
 }
 
-/// One path of the instance, and how its last request went.
+/// One path of the instance.
 pub(super) struct PathSource {
     part: ServicePath,
     document: Document<InstanceReading>,
-    standing: LastRequest,
     /// The answer whose series haven't been ended.
     last: Option<InstanceReading>,
     /// Whether its breaker was open after the last request.
     given_up: bool,
 }
 
-/// How the last request of a path ended.
-enum LastRequest {
-    Unasked,
-    Answers,
-    Fails(PartFailure),
-}
-
-/// How the requests to the parts of one dialect ended.
+/// What a poll asked the parts of one dialect, and what they answered.
 struct Round {
     dialect: Dialect,
     answers: Vec<(ServicePath, InstanceReading)>,
-    failures: Vec<PartFailure>,
-    earlier: Vec<PartFailure>,
-    asked: usize,
+    scrape: Scrape,
 }
 
 impl BetanetScraper {
@@ -91,16 +83,20 @@ impl BetanetScraper {
     }
 
     /// Requests the parts of the dialect that the instance speaks, and finds out which that is.
-    async fn ask(&mut self, trigger: Trigger, now: Instant) -> Round {
-        let dialect = match (self.dialect, trigger) {
-            (Dialect::Auto, Trigger::Wake) => self.spoken,
-            (Dialect::Auto, Trigger::Tick) => match self.found {
+    async fn ask(&mut self, poll: &Poll) -> Round {
+        let at_tick = Poll {
+            reason: PollReason::Interval,
+            ..*poll
+        };
+        let dialect = match (self.dialect, poll.reason) {
+            (Dialect::Auto, PollReason::Interval) => match self.found {
                 Some(Dialect::Native) if !std::mem::take(&mut self.probes) => Dialect::Native,
                 _ => Dialect::V1,
             },
+            (Dialect::Auto, _) => self.spoken,
             (fixed, _) => fixed,
         };
-        let mut round = self.ask_in(dialect, trigger, now).await;
+        let mut round = self.ask_in(dialect, poll).await;
         if self.dialect == Dialect::Auto {
             match dialect {
                 Dialect::Native if self.native.iter().all(PathSource::is_unknown) => {
@@ -111,14 +107,14 @@ impl BetanetScraper {
                 _ if self.v1.iter().any(PathSource::answers) => self.found = Some(Dialect::V1),
                 _ if speaks_another(&self.v1) => {
                     self.found = Some(Dialect::Native);
-                    round = self.ask_in(Dialect::Native, Trigger::Tick, now).await;
+                    round = self.ask_in(Dialect::Native, &at_tick).await;
                 }
                 // The attempt with v1 gave no decision: repeat it at the next tick, until the
                 // breakers of all v1 paths are open.
                 _ if self.found == Some(Dialect::Native) => {
                     let given_up = |source: &PathSource| source.document.is_given_up();
                     self.probes = !self.v1.iter().all(given_up);
-                    round = self.ask_in(Dialect::Native, trigger, now).await;
+                    round = self.ask_in(Dialect::Native, poll).await;
                 }
                 _ => {}
             }
@@ -129,31 +125,32 @@ impl BetanetScraper {
     }
 
     /// Requests the parts that are due at the same time: it takes as long as the slowest.
-    async fn ask_in(&mut self, dialect: Dialect, trigger: Trigger, now: Instant) -> Round {
+    async fn ask_in(&mut self, dialect: Dialect, poll: &Poll) -> Round {
         let sources = self.sources_mut(dialect);
-        let asked = sources.iter_mut().map(async |source| {
-            let due = source.document.due(trigger, now)?;
-            Some((source.part, source.ask(due).await))
-        });
-        let told: Vec<_> = join_all(asked).await;
-        let mut round = Round {
-            dialect,
-            asked: told.iter().flatten().count(),
-            answers: Vec::new(),
-            failures: Vec::new(),
-            earlier: Vec::new(),
-        };
-        for (source, told) in sources.iter().zip(told) {
-            match (&source.standing, &told) {
-                (LastRequest::Fails(failure), Some(_)) => round.failures.push(failure.clone()),
-                (LastRequest::Fails(failure), None) => round.earlier.push(failure.clone()),
-                _ => {}
+        let asking = sources.iter_mut().map(|source| source.ask(poll));
+        let asked: Vec<_> = join_all(asking).await;
+        let mut answers = Vec::new();
+        let (mut failures, mut earlier) = (Vec::new(), Vec::new());
+        let mut is_idle = true;
+        for (source, asked) in sources.iter().zip(asked) {
+            let failure = source.document.failure().cloned();
+            match asked {
+                Asked::NotDue => earlier.extend(failure),
+                Asked::New(_) | Asked::Same | Asked::Failed => {
+                    is_idle = false;
+                    failures.extend(failure);
+                }
             }
-            if let Some((part, Some(answer))) = told {
-                round.answers.push((part, answer));
+            if let Asked::New(answer) = asked {
+                answers.push((source.part, answer));
             }
         }
-        round
+        let scrape = Scrape::parts(sources.len(), failures).beside(earlier);
+        Round {
+            dialect,
+            answers,
+            scrape: if is_idle { scrape.idle() } else { scrape },
+        }
     }
 
     /// After the requests: if a breaker that was open has closed again, another server may have
@@ -216,14 +213,10 @@ impl Scraper for BetanetScraper {
         }
     }
 
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+        let now = poll.now;
         Box::pin(async move {
-            let round = self.ask(trigger, now.monotonic).await;
+            let round = self.ask(&poll).await;
             let later = Instant::now();
             for source in self.sources_mut(round.dialect) {
                 if source.document.ends(later) {
@@ -250,26 +243,25 @@ impl Scraper for BetanetScraper {
                 let poll = fresh.then_some((&self.state, &reading));
                 lock(network).update(*member, poll, now.wall);
             }
-            let mut scrape = Scrape::parts(self.sources().len(), round.failures);
             if round.dialect == Dialect::Native {
                 let rejected = [
                     (FailureReason::Limit, rejected.limit),
                     (FailureReason::Parse, rejected.parse),
                 ];
-                scrape = scrape.rejecting(rejected);
-            }
-            let scrape = scrape.beside(round.earlier);
-            if round.asked == 0 {
-                scrape.idle()
+                round.scrape.rejecting(rejected)
             } else {
-                scrape
+                round.scrape
             }
         })
     }
 
-    fn wake_at(&self) -> Option<Instant> {
-        let wakes = self.sources().iter();
-        wakes.filter_map(|source| source.document.wake_at()).min()
+    fn end(&mut self, now: Now, out: &mut MetricsWriter) {
+        write::instance(out, now.wall, &self.name, &self.shown, &self.state);
+    }
+
+    fn wish(&self) -> Option<NextPoll> {
+        let sources = self.sources().iter();
+        NextPoll::first(sources.filter_map(|source| source.document.wish()))
     }
 
     fn guards(&self) -> Vec<Arc<Endpoint>> {
@@ -293,44 +285,32 @@ impl PathSource {
         Self {
             part,
             document,
-            standing: LastRequest::Unasked,
             last: None,
             given_up: false,
         }
     }
 
-    /// Requests the path, and returns its answer if that is a new one.
-    async fn ask(&mut self, trigger: Trigger) -> Option<InstanceReading> {
-        let told = self.document.ask(trigger).await;
-        match told {
-            DocumentAnswer::New(answer) => {
-                self.standing = LastRequest::Answers;
-                self.last = Some(answer.clone());
-                Some(answer)
-            }
-            DocumentAnswer::Same => {
-                self.standing = LastRequest::Answers;
-                None
-            }
-            DocumentAnswer::Nothing(failure) => {
-                self.standing = LastRequest::Fails(failure);
-                None
-            }
+    /// Requests the path if it is due.
+    async fn ask(&mut self, poll: &Poll) -> Asked<InstanceReading> {
+        let asked = self.document.ask(poll).await;
+        if let Asked::New(answer) = &asked {
+            self.last = Some(answer.clone());
         }
+        asked
     }
 
     fn answers(&self) -> bool {
-        matches!(self.standing, LastRequest::Answers)
+        self.document.answers()
     }
 
     /// Whether the server answered 404.
     fn is_unknown(&self) -> bool {
-        matches!(&self.standing, LastRequest::Fails(failure) if failure.status == Some(404))
+        let failure = self.document.failure();
+        failure.is_some_and(|failure| failure.status == Some(404))
     }
 
     fn retire(&mut self) {
         self.document.retire();
-        self.standing = LastRequest::Unasked;
         self.last = None;
         self.given_up = false;
     }
@@ -340,11 +320,10 @@ impl PathSource {
 /// connection proves nothing, and neither does a part whose breaker is open.
 fn speaks_another(sources: &[PathSource]) -> bool {
     sources.iter().any(PathSource::is_unknown)
-        && sources.iter().all(|source| match &source.standing {
-            LastRequest::Fails(failure) => {
-                source.is_unknown() || failure.reason == FailureReason::Breaker
-            }
-            LastRequest::Unasked | LastRequest::Answers => false,
+        && sources.iter().all(|source| {
+            let failure = source.document.failure();
+            source.is_unknown()
+                || failure.is_some_and(|failure| failure.reason == FailureReason::Breaker)
         })
 }
 

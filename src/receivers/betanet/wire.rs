@@ -16,7 +16,7 @@ use super::reading::{InstanceReading, Mixnode, Rejected};
 use super::service_path::ServicePath;
 use super::text;
 use crate::receivers::scrape::FailureReason;
-use crate::receivers::scrape::http::AttemptError;
+use crate::resilience::FetchError;
 use crate::steps;
 
 /// The longest id of a mixnode that is used, in bytes.
@@ -29,7 +29,7 @@ impl ServicePath {
         self,
         body: &[u8],
         max_mixnodes: usize,
-    ) -> Result<InstanceReading, AttemptError> {
+    ) -> Result<InstanceReading, FetchError> {
         let reading = match self {
             Self::ApiMetrics => json::<ApiMetrics>(body)?.into(),
             Self::ApiNodes => json::<ApiNodes>(body)?.into(),
@@ -131,12 +131,12 @@ struct ListEntry {
 /// Reads the list of mixnodes. An entry that can't be used is left out and counted: as `parse` if
 /// it can't be read, has no id or that of an earlier entry, as `limit` if its id is too long. A list in
 /// which no entry can be used fails.
-fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, AttemptError> {
+fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, FetchError> {
     let entries = Elements::of(body)?;
     let listed = entries.clone().count();
     if listed > max_mixnodes {
         let message = format!("lists {listed} mixnodes, more than max_mixnodes ({max_mixnodes})");
-        return Err(AttemptError::new(FailureReason::Limit, message));
+        return Err(FailureReason::Limit.error(message));
     }
     let mut rejected = Rejected::default();
     let mut mixnodes = Vec::with_capacity(listed);
@@ -162,10 +162,8 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, Attempt
 
     if mixnodes.is_empty() && listed > 0 {
         return Err(match rejected.parse {
-            0 => AttemptError::new(
-                FailureReason::Limit,
-                format!("no mixnode has an id of {MAX_ID} bytes or less"),
-            ),
+            0 => FailureReason::Limit
+                .error(format!("no mixnode has an id of {MAX_ID} bytes or less")),
             _ => garbage(format!("none of the {listed} mixnodes is as expected")),
         });
     }

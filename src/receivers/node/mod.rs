@@ -78,9 +78,10 @@ use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Access, Client, FetchRequest};
 use crate::receivers::scrape::{
-    Controller, FailureReason, PartFailure, Reach, Scrape, Scraper, SetBack, Target,
+    Controller, FailureReason, Nudge, PartFailure, Poll, PollPace, Reach, Scrape, ScrapeSeries,
+    Scraper, SetBack, Target, TargetIdentity,
 };
-use crate::resilience::{PollConfig, Trigger};
+use crate::resilience::PollConfig;
 use crate::yaml::GoDuration;
 
 /// The factory of `node`.
@@ -113,10 +114,9 @@ impl ReceiverConfig for Config {
             "root_path: {} is no directory: it says where the host's files are",
             root.display()
         );
-        let targets = self.scraped(context, &Access::new(context, Arc::new(client)));
-        Ok(Box::new(Controller::new(
-            context, settings, intake, targets,
-        )))
+        let access = Access::new(context, Arc::new(client));
+        let targets = self.scraped(context, settings.pace(), &access);
+        Ok(Box::new(Controller::new(context, intake, targets)))
     }
 
     fn polls(&self) -> Option<PollConfig> {
@@ -143,27 +143,30 @@ impl Config {
     }
 
     /// One scrape target for this host and one for each other node.
-    fn scraped(&self, context: &BuildContext, access: &Arc<Access>) -> Vec<Target> {
+    fn scraped(&self, context: &BuildContext, pace: PollPace, access: &Arc<Access>) -> Vec<Target> {
         let node_id = self.node_id();
         let mut local = Local::new(self, node_id.clone(), BlockingThreads::shared());
+        let advice = format!(
+            "a node_exporter is expected by receivers::{}::targets",
+            context.id
+        );
+        let advice: Arc<str> = advice.into();
+        let service = context.id.as_str();
         let mut targets = Vec::new();
         for target in &self.targets {
             let answered = Arc::new(AtomicBool::new(false));
             local.others.push(Arc::clone(&answered));
-            let request = FetchRequest {
-                url: target.url.clone(),
-                accept: "text/plain;version=0.0.4",
-            };
+            let request = FetchRequest::new(target.url.clone(), "text/plain;version=0.0.4");
             let (filesystems, networks) = (self.filesystems.clone(), self.networks.clone());
-            let read = move |body: &[u8]| remote::read(body, &filesystems, &networks);
+            let read = move |page| remote::read(&page, &filesystems, &networks);
             targets.push(Target {
-                endpoint: target.text.clone(),
+                endpoint: target.text.as_str().into(),
+                identity: Arc::new(TargetIdentity::new(service, target.text.as_str())),
                 reach: Reach::Remote,
-                resource: Vec::new(),
-                advice: format!(
-                    "a node_exporter is expected by receivers::{}::targets",
-                    context.id
-                ),
+                pace,
+                series: ScrapeSeries::Own,
+                advice: Arc::clone(&advice),
+                nudge: Nudge::default(),
                 scraper: Box::new(Remote::new(
                     target.node_id.clone(),
                     access.document(request, read),
@@ -171,13 +174,20 @@ impl Config {
                 )),
             });
         }
+        let identity = TargetIdentity {
+            resource: vec![("host.name".into(), host_name().into())],
+            ..TargetIdentity::new(service, node_id.as_str())
+        };
         targets.insert(
             0,
             Target {
-                endpoint: node_id,
+                endpoint: node_id.into(),
+                identity: Arc::new(identity),
                 reach: Reach::Local,
-                resource: vec![("host.name", host_name())],
-                advice: "`root_path` says where the host's /proc is".to_owned(),
+                pace,
+                series: ScrapeSeries::Own,
+                advice: "`root_path` says where the host's /proc is".into(),
+                nudge: Nudge::default(),
                 scraper: Box::new(local),
             },
         );
@@ -285,12 +295,8 @@ impl Scraper for Local {
         self.host.clock_set_back(by);
     }
 
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        _trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+        let now = poll.now;
         Box::pin(async move {
             if let Some((then, task)) = &mut self.baseline {
                 let then = *then;

@@ -14,10 +14,10 @@ use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::pdata::writer::MetricsWriter;
-use crate::receivers::scrape::http::{AttemptError, Document, DocumentAnswer};
+use crate::receivers::scrape::http::{Asked, Document, FetchedPage};
 use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};
-use crate::receivers::scrape::{FailureReason, PartFailure, Scrape, Scraper};
-use crate::resilience::{Endpoint, Trigger};
+use crate::receivers::scrape::{FailureReason, NextPoll, Poll, Scrape, Scraper};
+use crate::resilience::{Endpoint, FetchError};
 
 /// Polls one node_exporter.
 pub(super) struct Remote {
@@ -25,8 +25,6 @@ pub(super) struct Remote {
     page: Document<Arc<RemotePage>>,
     /// Whether the last poll succeeded; read by [`super::Local`] to count the nodes.
     answered: Arc<AtomicBool>,
-    /// Why the last poll failed.
-    failure: Option<PartFailure>,
     /// The last page and when it arrived; differences are made from it.
     previous: Option<(Instant, Arc<RemotePage>)>,
     /// The gauges that have points and haven't been ended.
@@ -44,14 +42,13 @@ impl Remote {
             node_id,
             page,
             answered,
-            failure: None,
             previous: None,
             shown: NodeSummary::default(),
         }
     }
 
     /// Ends the gauges that had points and aren't in `shown`.
-    fn end(&mut self, shown: NodeSummary, now: Now, out: &mut MetricsWriter) {
+    fn show(&mut self, shown: NodeSummary, now: Now, out: &mut MetricsWriter) {
         let ended = std::mem::replace(&mut self.shown, shown).minus(&shown);
         if ended != NodeSummary::default() {
             out.ending(true);
@@ -62,45 +59,39 @@ impl Remote {
 }
 
 impl Scraper for Remote {
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
         Box::pin(async move {
             let begun = Instant::now();
-            let due = self.page.due(trigger, now.monotonic);
-            if let Some(trigger) = due {
-                let told = self.page.ask(trigger).await;
-                self.answered.store(
-                    !matches!(told, DocumentAnswer::Nothing(_)),
-                    Ordering::Relaxed,
-                );
-                self.failure = None;
-                match told {
-                    DocumentAnswer::New(page) => {
-                        // Retries may have delayed the answer by most of the interval.
-                        let at = now.monotonic + begun.elapsed();
-                        let summary = page.summary(self.previous.as_ref(), at);
-                        summary.write(&self.node_id, now.wall, out);
-                        self.end(summary, now, out);
-                        self.previous = Some((at, page));
-                    }
-                    DocumentAnswer::Same => {}
-                    DocumentAnswer::Nothing(failure) => self.failure = Some(failure),
-                }
+            let asked = self.page.ask(&poll).await;
+            let is_due = !matches!(asked, Asked::NotDue);
+            self.answered.store(self.page.answers(), Ordering::Relaxed);
+            if let Asked::New(page) = asked {
+                // Retries may have delayed the answer by most of the interval.
+                let at = poll.now.monotonic + begun.elapsed();
+                let summary = page.summary(self.previous.as_ref(), at);
+                summary.write(&self.node_id, poll.now.wall, out);
+                self.show(summary, poll.now, out);
+                self.previous = Some((at, page));
             }
             if self.page.ends(Instant::now()) {
-                self.end(NodeSummary::default(), now, out);
+                self.show(NodeSummary::default(), poll.now, out);
             }
-            let scrape = Scrape::whole(self.failure.clone().map_or(Ok(()), Err));
-            if due.is_none() { scrape.idle() } else { scrape }
+            let failure = self.page.failure().cloned();
+            if is_due {
+                Scrape::whole(failure.map_or(Ok(()), Err))
+            } else {
+                let earlier = failure.into_iter().collect();
+                Scrape::whole(Ok(())).beside(earlier).idle()
+            }
         })
     }
 
-    fn wake_at(&self) -> Option<Instant> {
-        self.page.wake_at()
+    fn end(&mut self, now: Now, out: &mut MetricsWriter) {
+        self.shown.write(&self.node_id, now.wall, out);
+    }
+
+    fn wish(&self) -> Option<NextPoll> {
+        self.page.wish()
     }
 
     fn guards(&self) -> Vec<Arc<Endpoint>> {
@@ -110,15 +101,15 @@ impl Scraper for Remote {
 
 /// Reads the page of a node_exporter.
 pub(super) fn read(
-    body: &[u8],
+    page: &FetchedPage,
     filesystems: &NameFilter,
     networks: &NameFilter,
-) -> Result<Arc<RemotePage>, AttemptError> {
-    let wrong = |message: String| AttemptError::new(FailureReason::Parse, message);
-    let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8".into()))?;
+) -> Result<Arc<RemotePage>, FetchError> {
+    let text = std::str::from_utf8(&page.body);
+    let text = text.map_err(|_| FailureReason::Parse.error("not UTF-8"))?;
     match RemotePage::read(text, filesystems, networks) {
         Ok(page) => Ok(Arc::new(page)),
-        Err(error) => Err(AttemptError::new(error.reason, error.to_string())),
+        Err(error) => Err(error.reason.error(error.to_string())),
     }
 }
 

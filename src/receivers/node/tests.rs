@@ -13,9 +13,9 @@ use super::semconv::Semconv;
 use super::threads::PATIENCE;
 use super::*;
 use crate::pdata::Batch;
-use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::HttpClientConfig;
 use crate::receivers::scrape::testing::{Series, series};
+use crate::receivers::scrape::{PollReason, PollSettings};
 
 mod life;
 mod machine;
@@ -161,7 +161,11 @@ impl Fixture {
         out.resource(&[]);
         out.scope("test", "");
         let threads = Arc::clone(&self.node.threads);
-        let mut scraping = self.node.scrape(self.now, Trigger::Tick, &mut out);
+        let poll = Poll {
+            now: self.now,
+            reason: PollReason::Interval,
+        };
+        let mut scraping = self.node.scrape(poll, &mut out);
         let scrape = loop {
             // Checked before and after looking for an answer: no answer is there, and none will
             // come.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::resilience::{FetchError, Outcome, Transport};
+
 /// The reasons of failures: a closed set, so that the label `reason` has few values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureReason {
@@ -39,6 +41,43 @@ impl FailureReason {
         Self::Limit,
         Self::Breaker,
     ];
+
+    /// The reason of a failed attempt.
+    pub fn of(error: &FetchError) -> Self {
+        if error.status.is_some() {
+            return Self::Status;
+        }
+        match error.outcome {
+            Outcome::Transport(Transport::Refused) => Self::Refused,
+            Outcome::Transport(Transport::Reset | Transport::Other) => Self::Reset,
+            Outcome::Transport(Transport::Dns) => Self::Dns,
+            Outcome::Transport(Transport::Tls) => Self::Tls,
+            // `Cancelled`: the deadline of the poll came before the timeout of the request.
+            Outcome::Timeout | Outcome::Cancelled => Self::Timeout,
+            Outcome::TooLarge | Outcome::Local => Self::Limit,
+            Outcome::Success
+            | Outcome::Unavailable
+            | Outcome::ServerError
+            | Outcome::Throttled
+            | Outcome::ClientError
+            | Outcome::Malformed => Self::Parse,
+        }
+    }
+
+    /// The error of an attempt that fails for this reason, so that [`FailureReason::of`] finds it
+    /// again; without a status.
+    pub fn error(self, message: impl Into<String>) -> FetchError {
+        let outcome = match self {
+            Self::Refused => Outcome::Transport(Transport::Refused),
+            Self::Reset => Outcome::Transport(Transport::Reset),
+            Self::Dns => Outcome::Transport(Transport::Dns),
+            Self::Tls => Outcome::Transport(Transport::Tls),
+            Self::Timeout => Outcome::Timeout,
+            Self::Limit => Outcome::TooLarge,
+            Self::Parse | Self::Status | Self::Breaker => Outcome::Malformed,
+        };
+        FetchError::new(outcome, message)
+    }
 
     /// The value of the `reason` label.
     pub const fn as_str(self) -> &'static str {
@@ -84,6 +123,16 @@ impl PartFailure {
             reason,
             status: None,
             message: message.into(),
+        }
+    }
+
+    /// The failure of a part whose attempt failed.
+    pub fn of_attempt(part: impl Into<String>, error: &FetchError) -> Self {
+        Self {
+            part: part.into(),
+            reason: FailureReason::of(error),
+            status: error.status,
+            message: error.message.clone(),
         }
     }
 }

@@ -1,16 +1,17 @@
-//! What all pull receivers share: when they poll, the series about their polls, and the HTTP
-//! client. A pull receiver itself implements only [`Scraper`].
+//! What all pull receivers share: their targets, when these are polled, the series about the polls,
+//! and the HTTP client. A pull receiver itself implements one [`Scraper`] per kind of target.
 //!
 //! ```yaml
 //! collection_interval: 15s   # 100ms to 24h
-//! initial_delay: 500ms       # default: within 1 s, hashed from the endpoint; 1 s for this host
+//! initial_delay: 500ms       # default: within 1 s, hashed from the target; 1 s for this host
 //! timeout: 5s                # of one request, 1ms to 10m
 //! ```
 //!
-//! The polls of a remote endpoint come at a phase of the interval that is hashed from its name
-//! and the host's, so that neither the endpoints of one agent nor many agents poll at the same
+//! The polls of a remote target come at a phase of the interval that is hashed from its name
+//! and the host's, so that neither the targets of one agent nor many agents poll at the same
 //! moment. Polls of this host come at whole intervals after the first one, which is after 1 s. If
-//! a poll is still running at a tick, that tick is skipped and not made up for.
+//! a poll is still running at a tick, that tick is skipped and not made up for. Each target is
+//! polled by a task of its own, so that a slow one delays no other.
 //!
 //! With `resilience` in a pipeline of the receiver, every URL has a guard ([`http::Document`]): a
 //! breaker, retries and a cache. A poll requests only what the guards allow. A guard may also
@@ -21,8 +22,68 @@
 //! In Prometheus's text format a line may have 128 labels, a name 1,024 bytes and a label's value
 //! 4,096. A text that exceeds these fails its part with the reason `limit`.
 //!
-//! Metrics, for each endpoint, on a resource with `service.name` = the receiver's id and
-//! `service.instance.id` = the endpoint as configured:
+//! # Why a target is polled
+//!
+//! [`schedule`] decides it, in one function. Each poll carries its [`PollReason`].
+//!
+//! # Targets
+//!
+//! A receiver whose targets are written in its configuration hands them to [`Controller::new`].
+//! One that finds them gives the controller a [`Discovery`]: a task that says again and again which
+//! targets each of its groups has. What goes on unchanged isn't disturbed, whatever else changes.
+//!
+//! ```
+//! use futures_util::future::BoxFuture;
+//! use foghorn::receivers::scrape::{Candidate, Discovery, Target, TargetSets};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! /// All that makes a target what it is. Two that are equal are the same target.
+//! #[derive(Hash)]
+//! struct Replica {
+//!     url: String,
+//!     interval_secs: u64,
+//! }
+//!
+//! struct Replicas;
+//!
+//! impl Discovery for Replicas {
+//!     fn run(self: Box<Self>, sets: TargetSets, stop: CancellationToken) -> BoxFuture<'static, ()> {
+//!         Box::pin(async move {
+//!             while !stop.is_cancelled() {
+//!                 let found: Vec<Replica> = ask_the_control_plane().await;
+//!                 let candidates = found.into_iter();
+//!                 let candidates = candidates.map(|r| Candidate::new(r, Replica::target));
+//!                 sets.set("replicas", candidates.collect());
+//! #               return;
+//!             }
+//!         })
+//!     }
+//! }
+//!
+//! impl Replica {
+//!     /// Called once the target is let in: makes its scraper, and its documents with it.
+//!     fn target(&self) -> Target {
+//! #       unimplemented!()
+//!     }
+//! }
+//! # async fn ask_the_control_plane() -> Vec<Replica> { Vec::new() }
+//! ```
+//!
+//! and is built by `Controller::new(context, intake, fixed).discovering(Box::new(Replicas), max)`.
+//!
+//! - A target that is no longer in its group is polled no more. At its next tick its series end with
+//!   a tombstone each, `up` and the other series about its polls included, and its guards leave the
+//!   registry. If it returns before, it goes on as if it had never been away.
+//! - One with the same identity or the same endpoint in its place, such as one with another
+//!   interval, begins when the former has ended, which then doesn't wait for its tick.
+//! - At most `max` targets are polled. Those beyond are left out until others leave, counted as
+//!   `foghorn_scrape_targets_rejected_total{reason="limit"}`, and logged once a minute.
+//! - When the agent stops, no series ends: a restart goes on with them.
+//!
+//! # Metrics
+//!
+//! For each target, on a resource with `service.name` and `service.instance.id` (for configured
+//! targets the receiver's id and the endpoint as configured):
 //!
 //! | name | type | meaning |
 //! |---|---|---|
@@ -33,16 +94,29 @@
 //! | `scrape_failures_total{reason}` | counter | failures so far, from 0 for remote sources |
 //! | `scrape_entries_rejected_total{reason}` | counter | entries that were left out of lists; sources with lists only |
 //!
-//! Own metrics: `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}`. How many
-//! points a failed part would have given is unknown, so each failed part counts as one errored
-//! point.
+//! A target may ask for the series that Prometheus writes instead ([`ScrapeSeries::Prometheus`]):
+//! `up`, `scrape_duration_seconds`, `scrape_samples_scraped`,
+//! `scrape_samples_post_metric_relabeling` and `scrape_series_added`, each with the target's labels.
+//!
+//! Own metrics:
+//!
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}` | counter | how many points a failed part would have given is unknown, so each failed part counts as one errored point |
+//! | `foghorn_scrape_targets{receiver}` | gauge | targets that are polled; receivers with a discovery only |
+//! | `foghorn_scrape_targets_rejected_total{receiver,reason}` | counter | targets that were found and left out |
 
 mod clock;
 mod controller;
+mod discovery;
 mod failure;
 pub mod http;
-mod schedule;
+mod link;
+mod poller;
+mod roster;
+pub mod schedule;
 mod series;
+mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
@@ -50,56 +124,59 @@ pub mod text;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 
 pub use clock::SetBack;
-pub use controller::{Controller, Reach, Target};
+pub use controller::{Controller, DEFAULT_MAX_TARGETS};
+pub use discovery::{Candidate, Discovery, TargetSets};
 pub use failure::{FailureReason, PartFailure};
-pub use schedule::PollSettings;
+pub use link::Nudge;
+pub use schedule::{FirstPoll, NextPoll, Poll, PollPace, PollReason, PollSettings};
+pub use target::{Reach, ScrapeSeries, Target, TargetIdentity};
 
 use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
-use crate::resilience::{Endpoint, Trigger};
+use crate::resilience::Endpoint;
 
-/// Polls one endpoint.
+/// Polls one target.
 pub trait Scraper: Send {
-    /// Called once when the controller starts, before the first poll's delay. A scraper whose
+    /// Called once when the target's task starts, before the first poll's delay. A scraper whose
     /// values are differences reads its first counters here.
     fn start(&mut self, _now: Now) {}
 
-    /// Polls the endpoint once and writes its values to `out` with the time `now`. After a tick
-    /// it requests all parts, after a wake only those that [`Scraper::wake_at`] named.
+    /// Polls the target once and writes its values to `out` with the time of the poll. What it
+    /// requests is decided by each document from the poll ([`http::Document::ask`]).
     ///
-    /// The endpoint's resource and scope have already been written to `out`: an implementation
+    /// The target's resource and scope have already been written to `out`: an implementation
     /// writes metrics only. A part that fails leaves its metrics out. The future applies the
     /// timeout of its requests itself, since each part has its own.
     ///
     /// The controller drops the future when the agent stops, and with it whatever has been
     /// written.
-    /// Dropped when the agent stops; what was written until then is dropped with it.
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape>;
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape>;
+
+    /// Writes a point for each series that has points and hasn't been ended: the target was
+    /// removed, and `out` makes tombstones of all that is written. Only targets that a discovery
+    /// found are ever removed.
+    fn end(&mut self, _now: Now, _out: &mut MetricsWriter) {}
 
     /// Called before a scrape if the wall clock was set back since the last one. The scraper
     /// corrects the start times that it remembers, which would lie in the future.
     fn clock_set_back(&mut self, _by: &SetBack) {}
 
-    /// When it wants to be polled between ticks: a canary is due, the wait that an endpoint
-    /// advised is over, or series must end. May lie in the past.
-    fn wake_at(&self) -> Option<Instant> {
+    /// When it wants to be polled between ticks, and why. May lie in the past. It is asked again
+    /// after every poll, when a breaker of [`Scraper::guards`] changes, and after a
+    /// [`Nudge`] of the target.
+    fn wish(&self) -> Option<NextPoll> {
         None
     }
 
-    /// The guarded endpoints, one for each part that has been requested.
+    /// The guarded endpoints, one for each part that has been requested. They leave the registry
+    /// when the target is removed.
     fn guards(&self) -> Vec<Arc<Endpoint>> {
         Vec::new()
     }
 
-    /// Writes metrics that belong to no single endpoint, after every poll. An implementation
+    /// Writes metrics that belong to no single target, after every poll. An implementation
     /// writes their resource and scope itself.
     fn write_shared(&mut self, _now: Now, _receiver: &ComponentId, _out: &mut MetricsWriter) {}
 }
@@ -116,6 +193,19 @@ pub struct Scrape {
     idle: bool,
     /// Entries that were left out of lists, by reason.
     rejected: Vec<(FailureReason, u64)>,
+    counts: Option<ScrapeCounts>,
+}
+
+/// What Prometheus tells of a scrape beside `up`. A scrape that fails may have counts: those of the
+/// samples that exceeded a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScrapeCounts {
+    /// Samples that the target exposed.
+    pub scraped: u64,
+    /// Those that are left after relabelling.
+    pub kept: u64,
+    /// Series that the last scrape didn't have.
+    pub added: u64,
 }
 
 impl Scrape {
@@ -128,6 +218,7 @@ impl Scrape {
             has_parts: false,
             idle: false,
             rejected: Vec::new(),
+            counts: None,
         }
     }
 
@@ -141,6 +232,7 @@ impl Scrape {
             has_parts: true,
             idle: false,
             rejected: Vec::new(),
+            counts: None,
         }
     }
 
@@ -160,6 +252,14 @@ impl Scrape {
     pub fn rejecting(self, entries: impl IntoIterator<Item = (FailureReason, u64)>) -> Self {
         let rejected = entries.into_iter().collect();
         Self { rejected, ..self }
+    }
+
+    /// Adds how many samples there were. Without it, what was written counts.
+    pub fn counting(self, counts: ScrapeCounts) -> Self {
+        Self {
+            counts: Some(counts),
+            ..self
+        }
     }
 
     /// Whether at least one part gave data.

@@ -1,9 +1,11 @@
-//! The series about the polls of one endpoint.
+//! The series about the polls of one target.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{FailureReason, Scrape, SetBack};
+use super::target::attributes;
+use super::{FailureReason, Scrape, ScrapeCounts, ScrapeSeries, SetBack};
 use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
@@ -49,43 +51,112 @@ impl FailureCounts {
     }
 }
 
-/// Writes the scrape series of a poll at `time`, into the endpoint's resource and scope.
-pub(super) fn write(
-    out: &mut MetricsWriter,
-    time: SystemTime,
-    scrape: &Scrape,
-    took: Duration,
-    samples: u64,
-    failures: &FailureCounts,
-) {
-    let gauges = [
-        (
+/// A poll, as the series about it tell.
+pub(super) struct PollReport<'a> {
+    pub(super) series: ScrapeSeries,
+    /// On each point.
+    pub(super) labels: &'a [(Arc<str>, Arc<str>)],
+    pub(super) time: SystemTime,
+    pub(super) took: Duration,
+    /// Points that the poll wrote.
+    pub(super) samples: u64,
+    pub(super) scrape: &'a Scrape,
+    pub(super) failures: &'a FailureCounts,
+}
+
+impl PollReport<'_> {
+    /// Writes the series into the target's resource and scope.
+    pub(super) fn write(&self, out: &mut MetricsWriter) {
+        match self.series {
+            ScrapeSeries::Own => self.write_own(out),
+            ScrapeSeries::Prometheus => self.write_as_prometheus(out),
+        }
+    }
+
+    fn write_own(&self, out: &mut MetricsWriter) {
+        self.gauge(
+            out,
             "up",
             "whether at least one part of the endpoint gave data",
-            Some(PointNumber::Int(i64::from(scrape.up()))),
-        ),
-        (
+            PointNumber::Int(i64::from(self.scrape.up())),
+        );
+        self.gauge(
+            out,
             "scrape_duration_seconds",
             "how long the poll took",
-            Some(PointNumber::Double(took.as_secs_f64())),
-        ),
-        (
+            PointNumber::Double(self.took.as_secs_f64()),
+        );
+        self.gauge(
+            out,
             "scrape_samples_scraped",
             "data points that the poll gave",
-            Some(int(samples)),
-        ),
-        (
-            "scrape_parts_failed",
-            "parts of the endpoint that gave no data",
-            scrape
-                .has_parts
-                .then(|| int(scrape.failing().count() as u64)),
-        ),
-    ];
-    for (name, description, value) in gauges {
-        if value.is_none() {
-            continue;
+            int(self.counts().scraped),
+        );
+        if self.scrape.has_parts {
+            self.gauge(
+                out,
+                "scrape_parts_failed",
+                "parts of the endpoint that gave no data",
+                int(self.scrape.failing().count() as u64),
+            );
         }
+        let failures = self.failures;
+        let failed = FailureReason::ALL.into_iter().zip(failures.counts);
+        let failed = failed.filter(|(_, count)| failures.from_zero || *count > 0);
+        self.by_reason(
+            out,
+            "scrape_failures_total",
+            "requests and parts of polls that failed",
+            failed,
+        );
+        let rejected = failures.rejected.iter();
+        self.by_reason(
+            out,
+            "scrape_entries_rejected_total",
+            "entries of lists that could not be used",
+            rejected.map(|(reason, count)| (*reason, *count)),
+        );
+    }
+
+    fn write_as_prometheus(&self, out: &mut MetricsWriter) {
+        let counts = self.counts();
+        let up = f64::from(u8::from(self.scrape.up()));
+        for (name, description, value) in [
+            ("up", "The scraping was successful", up),
+            (
+                "scrape_duration_seconds",
+                "Duration of the scrape",
+                self.took.as_secs_f64(),
+            ),
+            (
+                "scrape_samples_scraped",
+                "The number of samples the target exposed",
+                counts.scraped as f64,
+            ),
+            (
+                "scrape_samples_post_metric_relabeling",
+                "The number of samples remaining after metric relabeling was applied",
+                counts.kept as f64,
+            ),
+            (
+                "scrape_series_added",
+                "The approximate number of new series in this scrape",
+                counts.added as f64,
+            ),
+        ] {
+            self.gauge(out, name, description, PointNumber::Double(value));
+        }
+    }
+
+    fn counts(&self) -> ScrapeCounts {
+        self.scrape.counts.unwrap_or(ScrapeCounts {
+            scraped: self.samples,
+            kept: self.samples,
+            added: 0,
+        })
+    }
+
+    fn gauge(&self, out: &mut MetricsWriter, name: &str, description: &str, value: PointNumber) {
         let descriptor = MetricDescriptor {
             name,
             unit: "",
@@ -93,59 +164,41 @@ pub(super) fn write(
         };
         out.metric(MetricKind::Gauge, descriptor);
         out.number(NumberPointData {
-            attributes: &[],
+            attributes: &attributes(self.labels).collect::<Vec<_>>(),
             start: None,
-            time,
-            value,
+            time: self.time,
+            value: Some(value),
         });
     }
-    let failed = FailureReason::ALL.into_iter().zip(failures.counts);
-    let failed = failed.filter(|(_, count)| failures.from_zero || *count > 0);
-    by_reason(
-        out,
-        "scrape_failures_total",
-        "requests and parts of polls that failed",
-        (failures.start, time),
-        failed,
-    );
-    by_reason(
-        out,
-        "scrape_entries_rejected_total",
-        "entries of lists that could not be used",
-        (failures.start, time),
-        failures
-            .rejected
-            .iter()
-            .map(|(reason, count)| (*reason, *count)),
-    );
-}
 
-/// Writes a counter with a series for each reason; nothing if there is no reason.
-fn by_reason(
-    out: &mut MetricsWriter,
-    name: &str,
-    description: &str,
-    (start, time): (SystemTime, SystemTime),
-    counts: impl Iterator<Item = (FailureReason, u64)>,
-) {
-    let mut begun = false;
-    for (reason, count) in counts {
-        if !begun {
-            let descriptor = MetricDescriptor {
-                name,
-                unit: "",
-                description,
-            };
-            out.metric(MetricKind::Counter, descriptor);
-            begun = true;
+    /// Writes a counter with a series for each reason; nothing if there is no reason.
+    fn by_reason(
+        &self,
+        out: &mut MetricsWriter,
+        name: &str,
+        description: &str,
+        counts: impl Iterator<Item = (FailureReason, u64)>,
+    ) {
+        let mut begun = false;
+        for (reason, count) in counts {
+            if !begun {
+                let descriptor = MetricDescriptor {
+                    name,
+                    unit: "",
+                    description,
+                };
+                out.metric(MetricKind::Counter, descriptor);
+                begun = true;
+            }
+            let reason: Attribute<'_> = ("reason", reason.as_str().into());
+            let attributes: Vec<_> = attributes(self.labels).chain([reason]).collect();
+            out.number(NumberPointData {
+                attributes: &attributes,
+                start: Some(self.failures.start),
+                time: self.time,
+                value: Some(int(count)),
+            });
         }
-        let attributes: [Attribute<'_>; 1] = [("reason", reason.as_str().into())];
-        out.number(NumberPointData {
-            attributes: &attributes,
-            start: Some(start),
-            time,
-            value: Some(int(count)),
-        });
     }
 }
 

@@ -3,13 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::{Controller, PollSettings, Target};
-use crate::component::{Admission, Health, Intake, Origin, Refusal};
+use super::{Controller, Target};
+use crate::component::{Admission, BuildContext, Health, Intake, Origin, Refusal};
 use crate::pdata::Batch;
-use crate::resilience::ActiveTasks;
+use crate::telemetry::Telemetry;
 
 #[path = "../../../tests/support/series.rs"]
 mod samples;
@@ -64,23 +62,23 @@ impl Admission for RecordingRoom {
     }
 }
 
+/// The context of a receiver without `resilience`.
+pub(crate) fn context(id: &str) -> BuildContext {
+    BuildContext::standalone(id.parse().unwrap(), Telemetry::off())
+}
+
 /// A controller with a context of its own.
 pub(crate) fn controller(
     id: &str,
-    settings: PollSettings,
     intake: Arc<RecordingIntake>,
     health: Health,
     targets: Vec<Target>,
 ) -> Box<Controller> {
-    Box::new(Controller::assemble(
-        id.parse().unwrap(),
+    let context = BuildContext {
         health,
-        &SdkMeterProvider::default().meter("test"),
-        ActiveTasks::default(),
-        settings,
-        intake,
-        targets,
-    ))
+        ..context(id)
+    };
+    Box::new(Controller::new(&context, intake, targets))
 }
 
 /// Decodes a batch with prost.

@@ -10,9 +10,10 @@ use super::super::Config;
 use super::*;
 use crate::component::BuildContext;
 use crate::pdata::Batch;
-use crate::receivers::scrape::http::{Access, AttemptError, Fetch, FetchRequest};
-use crate::receivers::scrape::testing::{Series, series};
-use crate::telemetry::Telemetry;
+use crate::receivers::scrape::PollSettings;
+use crate::receivers::scrape::http::{Access, Fetch, FetchRequest, FetchedPage, wrong_status};
+use crate::receivers::scrape::testing::{Series, context, series};
+use crate::resilience::FetchError;
 use crate::yaml::{Diagnostics, Node, NodeKind, PlacedNode, SourceSpan};
 
 const MIXNODES: &str = r#"[
@@ -64,7 +65,7 @@ impl Fetch for Script {
     fn fetch<'a>(
         &'a self,
         request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
+    ) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
         let path = request.url.path();
         self.asked.lock().unwrap().push(path.to_owned());
         let answer = self.answers.lock().unwrap().get(path).cloned();
@@ -77,11 +78,9 @@ impl Fetch for Script {
         Box::pin(async move {
             sleep(Duration::from_secs(seconds)).await;
             match answer {
-                Answer::Body(body) => Ok(body.as_bytes().to_vec()),
-                Answer::Status(status) => {
-                    Err(AttemptError::status(status, format!("answered {status}")))
-                }
-                Answer::Fails(reason) => Err(AttemptError::new(reason, reason.as_str())),
+                Answer::Body(body) => Ok(body.as_bytes().to_vec().into()),
+                Answer::Status(status) => Err(wrong_status(status, format!("answered {status}"))),
+                Answer::Fails(reason) => Err(reason.error(reason.as_str())),
             }
         })
     }
@@ -89,7 +88,7 @@ impl Fetch for Script {
 
 /// The context of a receiver without `resilience`.
 fn bare() -> BuildContext {
-    BuildContext::standalone("betanet".parse().unwrap(), Telemetry::off())
+    context("betanet")
 }
 
 fn default_config() -> Config {
@@ -112,7 +111,8 @@ fn scrapers(
 ) -> Vec<Box<dyn Scraper>> {
     let mut config = default_config();
     change(&mut config);
-    let targets = config.targets("", &Access::new(context, Arc::clone(script) as _));
+    let access = Access::new(context, Arc::clone(script) as _);
+    let targets = config.targets(context, PollSettings::default().pace(), &access);
     targets.into_iter().map(|target| target.scraper).collect()
 }
 
@@ -120,18 +120,18 @@ fn scraper(script: &Arc<Script>, change: impl FnOnce(&mut Config)) -> Box<dyn Sc
     scrapers(script, &bare(), change).remove(0)
 }
 
-async fn poll_by(trigger: Trigger, scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
+async fn poll_for(reason: PollReason, scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
     let mut out = MetricsWriter::new();
     let now = Now::read();
     out.resource(&[]);
     out.scope("test", "");
-    let scrape = scraper.scrape(now, trigger, &mut out).await;
+    let scrape = scraper.scrape(Poll { now, reason }, &mut out).await;
     scraper.write_shared(now, &"betanet".parse().unwrap(), &mut out);
     (scrape, out.finish())
 }
 
 async fn poll(scraper: &mut Box<dyn Scraper>) -> (Scrape, Batch) {
-    poll_by(Trigger::Tick, scraper).await
+    poll_for(PollReason::Interval, scraper).await
 }
 
 /// The series that a poll gave, with the instance's label left out.

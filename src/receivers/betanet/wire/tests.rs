@@ -125,7 +125,10 @@ fn latency_is_weighted_by_packets_and_plain_where_there_are_none() {
 fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
     let f = |part: ServicePath, body: &str, reason: FailureReason, message: &str| {
         let error = part.read(body.as_bytes(), 2).unwrap_err();
-        assert_eq!((error.reason, error.message.as_str()), (reason, message));
+        assert_eq!(
+            (FailureReason::of(&error), error.message.as_str()),
+            (reason, message)
+        );
     };
     let no_json = |place: &str| format!("not the expected JSON, at {place}");
     f(

@@ -7,10 +7,10 @@ use url::Url;
 
 use super::*;
 use crate::component::BuildContext;
+use crate::receivers::scrape::PollReason;
 use crate::receivers::scrape::http::{Access, Client, Fetch, FetchRequest, HttpClientConfig};
-use crate::receivers::scrape::testing::{Series, series};
+use crate::receivers::scrape::testing::{Series, context, series};
 use crate::resilience;
-use crate::telemetry::Telemetry;
 
 #[path = "../../../../tests/support/peers.rs"]
 mod peers;
@@ -22,13 +22,13 @@ impl Fetch for Script {
     fn fetch<'a>(
         &'a self,
         _request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
+    ) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
         let text = self.0.lock().unwrap().clone();
         Box::pin(async move {
             if text.is_empty() {
-                return Err(AttemptError::new(FailureReason::Refused, "nothing listens"));
+                return Err(FailureReason::Refused.error("nothing listens"));
             }
-            Ok(text.into_bytes())
+            Ok(text.into_bytes().into())
         })
     }
 }
@@ -46,17 +46,15 @@ impl Node {
     fn with(guard: Option<resilience::Settings>, fetch: Arc<dyn Fetch>, url: &str) -> Self {
         let context = BuildContext {
             guard: guard.map(Arc::new),
-            ..BuildContext::standalone("node".parse().unwrap(), Telemetry::off())
+            ..context("node")
         };
-        let request = FetchRequest {
-            url: Url::parse(url).unwrap(),
-            accept: "text/plain;version=0.0.4",
-        };
+        let accept = "text/plain;version=0.0.4";
+        let request = FetchRequest::new(Url::parse(url).unwrap(), accept);
         Self {
             remote: Remote::new(
                 "n2".to_owned(),
-                Access::new(&context, fetch).document(request, |body| {
-                    read(body, &NameFilter::default(), &NameFilter::default())
+                Access::new(&context, fetch).document(request, |page| {
+                    read(&page, &NameFilter::default(), &NameFilter::default())
                 }),
                 Arc::new(AtomicBool::new(false)),
             ),
@@ -73,7 +71,11 @@ impl Node {
         let mut out = MetricsWriter::new();
         out.resource(&[]);
         out.scope("test", "");
-        let scrape = self.remote.scrape(self.now, Trigger::Tick, &mut out).await;
+        let poll = Poll {
+            now: self.now,
+            reason: PollReason::Interval,
+        };
+        let scrape = self.remote.scrape(poll, &mut out).await;
         (series(&out.finish()), scrape)
     }
 }

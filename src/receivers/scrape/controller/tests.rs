@@ -3,11 +3,19 @@ use std::time::Duration;
 
 use tokio::time::{advance, sleep, timeout};
 
-use super::super::testing::{RecordingIntake, controller};
+use super::super::testing::{RecordingIntake, context, controller};
 use super::*;
-use crate::component::ComponentState;
-use crate::pdata::writer::{MetricDescriptor, MetricKind, NumberPointData, PointNumber};
-use crate::resilience::{EndpointId, Endpoints, Force};
+use crate::component::{ComponentState, Health};
+use crate::pdata::writer::{
+    MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
+};
+use crate::receivers::scrape::{
+    FailureReason, NextPoll, Nudge, PartFailure, Poll, PollReason, PollSettings, Reach, Scrape,
+    ScrapeSeries, Scraper, TargetIdentity,
+};
+use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
+
+mod discovered;
 
 /// A scraper that takes `takes` for each poll, then returns what the script says.
 struct Scripted {
@@ -17,12 +25,8 @@ struct Scripted {
 }
 
 impl Scraper for Scripted {
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        _trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape> {
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+        let now = poll.now;
         Box::pin(async move {
             let poll = {
                 let mut polls = self.polls.lock().unwrap();
@@ -75,20 +79,18 @@ fn rig_with(scraper: impl FnOnce(&Arc<Mutex<Vec<Instant>>>) -> Box<dyn Scraper>)
     let intake = Arc::new(RecordingIntake::default());
     let health = Health::new();
     let target = Target {
-        endpoint: "http://localhost:9000".to_owned(),
+        endpoint: "http://localhost:9000".into(),
+        identity: Arc::new(TargetIdentity::new("scripted", "http://localhost:9000")),
         reach: Reach::Remote,
-        resource: Vec::new(),
-        advice: "set the endpoint".to_owned(),
+        pace: PollSettings::default().pace(),
+        series: ScrapeSeries::Own,
+        advice: "set the endpoint".into(),
+        nudge: Nudge::default(),
         scraper: scraper(&polls),
     };
     let stop = CancellationToken::new();
-    let receiver = controller(
-        "scripted",
-        PollSettings::default(),
-        Arc::clone(&intake),
-        health.clone(),
-        vec![target],
-    );
+    let targets = vec![target];
+    let receiver = controller("scripted", Arc::clone(&intake), health.clone(), targets);
     Rig {
         polls,
         intake,
@@ -219,17 +221,16 @@ struct Guarded {
 }
 
 impl Scraper for Guarded {
-    fn scrape<'a>(
-        &'a mut self,
-        now: Now,
-        trigger: Trigger,
-        out: &'a mut MetricsWriter,
-    ) -> BoxFuture<'a, Scrape> {
-        self.inner.scrape(now, trigger, out)
+    fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+        self.inner.scrape(poll, out)
     }
 
-    fn wake_at(&self) -> Option<Instant> {
-        self.endpoint.breaker().wake_at()
+    fn wish(&self) -> Option<NextPoll> {
+        let at = self.endpoint.breaker().wake_at()?;
+        Some(NextPoll {
+            at,
+            reason: PollReason::Breaker,
+        })
     }
 
     fn guards(&self) -> Vec<Arc<Endpoint>> {

@@ -9,8 +9,9 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_ENCODING;
 use tokio::task::yield_now;
 
-use super::{AttemptError, classify};
+use super::classify;
 use crate::receivers::scrape::FailureReason;
+use crate::resilience::FetchError;
 use crate::yaml::ByteSize;
 
 /// How many bytes are inflated at a time. They become a megabyte at most, which takes a
@@ -32,7 +33,7 @@ const TURN: usize = 256 * 1024;
 pub(super) async fn read(
     response: Response<Incoming>,
     longest: u64,
-) -> Result<Vec<u8>, AttemptError> {
+) -> Result<Vec<u8>, FetchError> {
     // Of a chunked body `Content-Length` says nothing, and some exporters write the length before
     // compression there; so hyper is asked and not the header.
     let stated = response.body().size_hint().exact();
@@ -44,7 +45,7 @@ pub(super) async fn read(
     let is = |name: &&str| coding.eq_ignore_ascii_case(name.as_bytes());
     if let Some(name) = UNASKED.iter().find(|name| is(name)) {
         let message = format!("the answer is compressed as {name}, which wasn't asked for");
-        return Err(AttemptError::new(FailureReason::Parse, message));
+        return Err(FailureReason::Parse.error(message));
     }
     let is_gzip = ["gzip", "x-gzip"].iter().any(is);
     let mut text = Text::new(is_gzip, longest);
@@ -58,9 +59,9 @@ pub(super) async fn read(
     text.finish()
 }
 
-fn too_large(longest: u64) -> AttemptError {
+fn too_large(longest: u64) -> FetchError {
     let message = format!("the body is larger than {}", ByteSize(longest));
-    AttemptError::new(FailureReason::Limit, message)
+    FailureReason::Limit.error(message)
 }
 
 /// What has been read of a body.
@@ -97,10 +98,10 @@ impl Write for Bounded {
 }
 
 impl Bounded {
-    fn failed(&self, error: &io::Error) -> AttemptError {
+    fn failed(&self, error: &io::Error) -> FetchError {
         match self.is_exceeded {
             true => too_large(self.longest),
-            false => AttemptError::new(FailureReason::Parse, error.to_string()),
+            false => FailureReason::Parse.error(error.to_string()),
         }
     }
 }
@@ -124,7 +125,7 @@ impl Text {
 
     /// Adds a piece of the body. A compressed one may become a thousand times as long, so the
     /// other tasks get their turns in between.
-    async fn take(&mut self, data: &[u8]) -> Result<(), AttemptError> {
+    async fn take(&mut self, data: &[u8]) -> Result<(), FetchError> {
         match self {
             Self::Plain(text) => {
                 let written = text.write_all(data);
@@ -150,7 +151,7 @@ impl Text {
         }
     }
 
-    fn finish(self) -> Result<Vec<u8>, AttemptError> {
+    fn finish(self) -> Result<Vec<u8>, FetchError> {
         match self {
             Self::Plain(text) => Ok(text.bytes),
             // An empty page may be labelled as compressed, too.
@@ -177,7 +178,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    async fn inflated(body: &[u8], longest: u64) -> Result<Vec<u8>, AttemptError> {
+    async fn inflated(body: &[u8], longest: u64) -> Result<Vec<u8>, FetchError> {
         let mut text = Text::new(true, longest);
         for piece in body.chunks(700) {
             text.take(piece).await?;
@@ -192,16 +193,16 @@ mod tests {
         assert_eq!(inflated(&both, 100).await.unwrap(), b"a 1\nb 2\n");
         assert_eq!(inflated(b"", 100).await.unwrap(), b"");
         let cut = inflated(&first[..first.len() - 3], 100).await;
-        assert_eq!(cut.unwrap_err().reason, FailureReason::Parse);
+        assert_eq!(FailureReason::of(&cut.unwrap_err()), FailureReason::Parse);
         let wrong = inflated(b"a 1\nb 2\nc 3\n", 100).await;
-        assert_eq!(wrong.unwrap_err().reason, FailureReason::Parse);
+        assert_eq!(FailureReason::of(&wrong.unwrap_err()), FailureReason::Parse);
     }
 
     #[tokio::test]
     async fn a_bomb_is_noticed_at_the_limit() {
         let bomb = gzip(&vec![0; 1 << 20]);
         let error = inflated(&bomb, 1000).await.unwrap_err();
-        assert_eq!(error.reason, FailureReason::Limit);
+        assert_eq!(FailureReason::of(&error), FailureReason::Limit);
         assert_eq!(inflated(&bomb, 1 << 20).await.unwrap().len(), 1 << 20);
     }
 

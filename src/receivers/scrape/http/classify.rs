@@ -5,24 +5,24 @@ use std::io;
 
 use tokio_rustls::rustls;
 
-use super::AttemptError;
 use crate::descriptors;
 use crate::net::{ConnectError, DialError, DialFailures, HttpError, LookupError};
 use crate::receivers::scrape::FailureReason;
+use crate::resilience::{FetchError, Outcome};
 
 /// Classifies a request that got no answer.
-pub(super) fn unanswered(error: &HttpError) -> AttemptError {
+pub(super) fn unanswered(error: &HttpError) -> FetchError {
     match error.connecting() {
         Some(connecting) => unconnected(connecting),
         None if matches!(error, HttpError::Interim) => {
-            AttemptError::new(FailureReason::Limit, error.to_string())
+            FailureReason::Limit.error(error.to_string())
         }
         None => broken(error),
     }
 }
 
 /// Classifies an error of a connection by itself and its causes, outermost first.
-pub(super) fn broken(error: &(dyn Error + 'static)) -> AttemptError {
+pub(super) fn broken(error: &(dyn Error + 'static)) -> FetchError {
     let mut cause = Some(error);
     let mut innermost: &dyn Error = error;
     while let Some(error_now) = cause {
@@ -34,7 +34,7 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> AttemptError {
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
         if let Some(tls) = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()) {
-            return AttemptError::new(FailureReason::Tls, format!("TLS failed: {tls}"));
+            return FailureReason::Tls.error(format!("TLS failed: {tls}"));
         }
         if let Some(io) = error_now.downcast_ref::<io::Error>()
             && let Some(found) = by_kind(io)
@@ -47,53 +47,48 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> AttemptError {
             }
             if hyper.is_parse_too_large() {
                 let message = format!("no answer that the agent takes: {hyper}");
-                return AttemptError::new(FailureReason::Limit, message);
+                return FailureReason::Limit.error(message);
             }
             if hyper.is_parse() {
-                return AttemptError::new(FailureReason::Parse, format!("no HTTP answer: {hyper}"));
+                return FailureReason::Parse.error(format!("no HTTP answer: {hyper}"));
             }
         }
         cause = error_now.source();
     }
     // What is left are bodies that aren't framed as HTTP says.
-    AttemptError::new(FailureReason::Parse, innermost.to_string())
+    FailureReason::Parse.error(innermost.to_string())
 }
 
-fn unconnected(error: &ConnectError) -> AttemptError {
+fn unconnected(error: &ConnectError) -> FetchError {
     match error {
         ConnectError::Dial(DialError::Lookup(lookup)) => unresolved(lookup),
         ConnectError::Dial(DialError::Connect(tried)) => unreachable_host(tried),
-        ConnectError::Tls(_) => AttemptError::new(FailureReason::Tls, error.to_string()),
-        ConnectError::Late { .. } => AttemptError::new(FailureReason::Timeout, error.to_string()),
-        // No request of a receiver goes through a proxy.
-        ConnectError::Proxy(_) => AttemptError::new(FailureReason::Refused, error.to_string()),
+        ConnectError::Tls(_) => FailureReason::Tls.error(error.to_string()),
+        ConnectError::Late { .. } => FailureReason::Timeout.error(error.to_string()),
+        ConnectError::Proxy(_) => FailureReason::Refused.error(error.to_string()),
     }
 }
 
-fn unresolved(error: &LookupError) -> AttemptError {
-    let local = matches!(error, LookupError::Refused { local: true, .. });
-    let reason = if local {
-        FailureReason::Limit
-    } else {
-        FailureReason::Dns
-    };
-    AttemptError {
-        local,
-        ..AttemptError::new(reason, error.to_string())
+fn unresolved(error: &LookupError) -> FetchError {
+    match error {
+        LookupError::Refused { local: true, .. } => {
+            FetchError::new(Outcome::Local, error.to_string())
+        }
+        _ => FailureReason::Dns.error(error.to_string()),
     }
 }
 
 /// The addresses are named where they failed in different ways.
-fn unreachable_host(tried: &DialFailures) -> AttemptError {
+fn unreachable_host(tried: &DialFailures) -> FetchError {
     let first = tried.attempts().first().map(|(_, error)| error);
     let found = first.and_then(by_kind);
-    let found = found.unwrap_or_else(|| AttemptError::new(FailureReason::Refused, ""));
+    let found = found.unwrap_or_else(|| FailureReason::Refused.error(""));
     let kind = first.map(io::Error::kind);
     let mut others = tried.attempts().iter().map(|(_, error)| Some(error.kind()));
     let is_told_by_kind = others.all(|other| other == kind) && !tried.is_silent();
     match is_told_by_kind && !found.message.is_empty() {
         true => found,
-        false => AttemptError {
+        false => FetchError {
             message: tried.to_string(),
             ..found
         },
@@ -101,15 +96,12 @@ fn unreachable_host(tried: &DialFailures) -> AttemptError {
 }
 
 /// Classifies an error of the system; `None` if its kind says nothing about the reason.
-fn by_kind(error: &io::Error) -> Option<AttemptError> {
+fn by_kind(error: &io::Error) -> Option<FetchError> {
     use io::ErrorKind as Kind;
     // This machine's fault and not the endpoint's.
     if descriptors::are_exhausted(error) {
         let message = "too many open files in this process or on this machine";
-        return Some(AttemptError {
-            local: true,
-            ..AttemptError::new(FailureReason::Limit, message)
-        });
+        return Some(FetchError::new(Outcome::Local, message));
     }
     let reason = match error.kind() {
         Kind::ConnectionRefused
@@ -126,10 +118,10 @@ fn by_kind(error: &io::Error) -> Option<AttemptError> {
         | Kind::UnexpectedEof => return Some(cut_short()),
         _ => return None,
     };
-    Some(AttemptError::new(reason, error.kind().to_string()))
+    Some(reason.error(error.kind().to_string()))
 }
 
-fn cut_short() -> AttemptError {
+fn cut_short() -> FetchError {
     let message = "the connection ended before the answer did";
-    AttemptError::new(FailureReason::Reset, message)
+    FailureReason::Reset.error(message)
 }

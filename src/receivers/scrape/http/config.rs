@@ -1,14 +1,17 @@
 //! The keys of [`super::Client`].
 
+use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
+use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use crate::net::{ClientTls, Renewable};
@@ -16,6 +19,9 @@ use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, Secret};
 
 /// The range of `max_body_size`.
 const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize(1 << 10)..=ByteSize(1 << 30);
+
+/// What the client calls itself.
+const USER_AGENT: &str = concat!("foghorn/", env!("CARGO_PKG_VERSION"));
 
 /// The configuration of a [`super::Client`].
 #[derive(Debug, Clone)]
@@ -28,6 +34,31 @@ pub struct HttpClientConfig {
     pub redirects: Redirects,
     /// `max_body_size`: the largest body after decompression, in bytes.
     pub max_body: u64,
+    /// Through which proxy the requests go.
+    pub proxy: ClientProxy,
+    /// Whether a connection is kept for the next request to the same server.
+    pub keeps_connections: bool,
+    /// Whether answers may be compressed.
+    pub compresses: bool,
+    /// The value of `User-Agent`.
+    pub user_agent: HeaderValue,
+}
+
+/// Through which proxy requests go. Its password is never shown.
+#[derive(Clone, Default)]
+pub enum ClientProxy {
+    /// None, whatever the environment says.
+    #[default]
+    None,
+    /// What the environment names.
+    Environment,
+    /// This one.
+    Url {
+        /// Its URL, which may have a user and a password.
+        url: Secret,
+        /// The hosts that are asked without it, as `NO_PROXY` lists them.
+        except: String,
+    },
 }
 
 /// Whether redirects are followed.
@@ -37,17 +68,25 @@ pub enum Redirects {
     None,
     /// Up to five redirects are followed, if scheme, host and port stay the same.
     SameOrigin,
+    /// Up to ten redirects are followed wherever they lead, credentials only to the same scheme,
+    /// host and port: as Prometheus does.
+    Any,
 }
 
 /// How the client authenticates itself.
 #[derive(Debug, Clone)]
 pub enum ClientAuthConfig {
-    /// `Authorization: Bearer`.
-    Bearer(Credential),
+    /// `Authorization:` with a token.
+    Token {
+        /// The scheme, such as `Bearer`.
+        scheme: String,
+        /// The token.
+        token: Credential,
+    },
     /// `Authorization: Basic`.
     Basic {
         /// The user's name.
-        username: String,
+        username: Credential,
         /// The user's password.
         password: Credential,
     },
@@ -58,7 +97,8 @@ pub enum ClientAuthConfig {
 pub enum Credential {
     /// The secret, written in the configuration.
     Inline(Secret),
-    /// The key of a file with the secret, and its path; white space around the secret is ignored.
+    /// The path of the key that names a file with the secret, and the file's path; white space
+    /// around the secret is ignored.
     File(&'static str, PathBuf),
 }
 
@@ -73,6 +113,50 @@ impl HttpClientConfig {
             max_body: fields
                 .within("max_body_size", ByteSize(default.max_body), BODY_SIZES)
                 .0,
+            ..default
+        }
+    }
+}
+
+impl ClientProxy {
+    pub(super) fn matcher(&self) -> Option<Arc<Matcher>> {
+        match self {
+            Self::None => None,
+            Self::Environment => Some(Arc::new(Matcher::from_env())),
+            Self::Url { url, except } => {
+                let matcher = Matcher::builder().all(url.expose()).no(except.clone());
+                Some(Arc::new(matcher.build()))
+            }
+        }
+    }
+
+    /// Whether a connection to the proxy itself may use TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Environment => true,
+            Self::Url { url, .. } => url.expose().starts_with("https"),
+        }
+    }
+}
+
+impl fmt::Debug for ClientProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Environment => "Environment",
+            Self::Url { .. } => "Url",
+        })
+    }
+}
+
+impl Redirects {
+    /// The most that one request follows.
+    pub(super) fn most(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::SameOrigin => 5,
+            Self::Any => 10,
         }
     }
 }
@@ -84,6 +168,10 @@ impl Default for HttpClientConfig {
             tls: ClientTls::default(),
             redirects: Redirects::None,
             max_body: 10 << 20,
+            proxy: ClientProxy::None,
+            keeps_connections: false,
+            compresses: true,
+            user_agent: HeaderValue::from_static(USER_AGENT),
         }
     }
 }
@@ -97,24 +185,26 @@ impl ClientAuthConfig {
     ///
     /// When the file can't be read at the start, or its text can't stand in a header.
     pub(super) fn authorization(&self) -> anyhow::Result<Renewable<HeaderValue>> {
-        let (Self::Bearer(credential)
-        | Self::Basic {
-            password: credential,
-            ..
-        }) = self;
-        let files = match credential {
-            Credential::Inline(_) => Vec::new(),
-            Credential::File(_, path) => vec![path.clone()],
+        let credentials = match self {
+            Self::Token { token, .. } => [Some(token), None],
+            Self::Basic { username, password } => [Some(username), Some(password)],
         };
+        let files = credentials
+            .into_iter()
+            .flatten()
+            .filter_map(Credential::path);
         let config = self.clone();
-        Renewable::new(files, Some(Duration::ZERO), move || config.header())
+        Renewable::new(files.collect(), Some(Duration::ZERO), move || {
+            config.header()
+        })
     }
 
     fn header(&self) -> anyhow::Result<HeaderValue> {
         let text = match self {
-            Self::Bearer(token) => format!("Bearer {}", token.read()?.expose()),
+            Self::Token { scheme, token } => format!("{scheme} {}", token.read()?.expose()),
             Self::Basic { username, password } => {
-                let pair = format!("{username}:{}", password.read()?.expose());
+                let (username, password) = (username.read()?, password.read()?);
+                let pair = format!("{}:{}", username.expose(), password.expose());
                 format!("Basic {}", STANDARD.encode(pair))
             }
         };
@@ -131,15 +221,21 @@ impl Credential {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::File(key, path) => {
                 let text = fs::read_to_string(path)
-                    .with_context(|| format!("auth::{key}: {}", path.display()))?;
+                    .with_context(|| format!("{key}: {}", path.display()))?;
                 Ok(Secret::new(text.trim()))
             }
         }
     }
 
-    /// Reads `key` or the key of a file, whose path below `auth` is `file_key`; both at once are
-    /// an error.
-    fn from_fields(
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Inline(_) => None,
+            Self::File(_, path) => Some(path.clone()),
+        }
+    }
+
+    /// Reads `key` or the key of a file, whose path is `file_key`; both at once are an error.
+    pub(super) fn from_fields(
         fields: &mut Fields<'_>,
         key: &'static str,
         file_key: &'static str,
@@ -193,7 +289,8 @@ impl FromValue for Redirects {
 impl FromValue for ClientAuthConfig {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
-        let bearer = Credential::from_fields(&mut fields, "bearer_token", "bearer_token_file");
+        let bearer =
+            Credential::from_fields(&mut fields, "bearer_token", "auth::bearer_token_file");
         let basic = fields.value("basic").filter(|value| !value.is_null());
         fields.finish();
         let basic = match basic {
@@ -202,8 +299,14 @@ impl FromValue for ClientAuthConfig {
             None => None,
         };
         match (bearer, basic) {
-            (Some(token), None) => Some(Self::Bearer(token)),
-            (None, Some(BasicAuth(username, password))) => Some(Self::Basic { username, password }),
+            (Some(token), None) => Some(Self::Token {
+                scheme: "Bearer".to_owned(),
+                token,
+            }),
+            (None, Some(BasicAuth(username, password))) => Some(Self::Basic {
+                username: Credential::Inline(Secret::new(username)),
+                password,
+            }),
             (Some(_), Some(_)) => value.error("both a bearer token and basic are set: keep one"),
             (None, None) => {
                 value.error("set bearer_token, bearer_token_file or basic: {username, password}")
@@ -218,7 +321,8 @@ impl FromValue for BasicAuth {
     fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
         let mut fields = value.fields()?;
         let username: Option<String> = fields.required("username");
-        let password = Credential::from_fields(&mut fields, "password", "basic::password_file");
+        let password =
+            Credential::from_fields(&mut fields, "password", "auth::basic::password_file");
         fields.finish();
         let Some(password) = password else {
             return value.error("`password` or `password_file` is missing");

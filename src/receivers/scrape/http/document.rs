@@ -2,23 +2,29 @@
 //!
 //! All requests of all pull receivers are attempts of a [`Document`]. Reading the answer is part
 //! of the attempt, since an answer that can't be read is a failure.
+//!
+//! The result of a request is told in three types: `Result<T, FetchError>` is that of one attempt,
+//! [`Asked`] that of asking a document in a poll, and [`Scrape`](crate::receivers::scrape::Scrape)
+//! that of the poll.
 
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{AttemptError, Fetch, FetchRequest};
+use super::{Fetch, FetchRequest, FetchedPage};
 use crate::component::{BuildContext, ComponentId};
 use crate::lane::Lane;
-use crate::receivers::scrape::{FailureReason, PartFailure};
+use crate::receivers::scrape::{FailureReason, NextPoll, PartFailure, Poll, PollPace, PollReason};
 use crate::resilience::{
-    self, Endpoint, EndpointId, Endpoints, Guard, Outcome, Served, Transport, Trigger,
+    self, Endpoint, EndpointId, Endpoints, FetchError, Guard, Served, Trigger,
 };
+use crate::telemetry::Throttle;
 
-/// What the documents of one receiver share: the client, the threads, and the settings of the
-/// guard.
+/// What the documents of one receiver share, or those of a part of its targets: the client, the
+/// threads, and the settings of the guard.
 pub struct Access {
     fetch: Arc<dyn Fetch>,
     /// Runs the reading of large answers.
@@ -27,10 +33,13 @@ pub struct Access {
 }
 
 /// What is needed to make a guard.
+#[derive(Clone)]
 struct GuardParts {
     component: ComponentId,
     endpoints: Arc<Endpoints>,
     settings: Arc<resilience::Settings>,
+    /// The log lines about endpoints that have none.
+    unguarded: Arc<Throttle>,
 }
 
 /// One URL and its last answer. Its endpoint is registered at the first request, so that
@@ -38,15 +47,20 @@ struct GuardParts {
 pub struct Document<T> {
     access: Arc<Access>,
     request: Arc<FetchRequest>,
-    read: Arc<BodyReader<T>>,
+    attempt: Arc<AttemptMaker<T>>,
     /// `None` before the first request.
     watch: Option<RequestMode<T>>,
+    /// How the last request ended; `None` before the first.
+    last: Option<Result<(), PartFailure>>,
     /// The error of the last failed attempt; added to the message when the breaker rejects, which
     /// by itself doesn't say why.
     cause: Option<String>,
 }
 
-type BodyReader<T> = dyn Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync;
+/// Makes one attempt.
+type AttemptMaker<T> = dyn Fn(Arc<Access>, Arc<FetchRequest>) -> BoxFuture<'static, Result<T, FetchError>>
+    + Send
+    + Sync;
 
 /// How requests are made: with a guard or without.
 enum RequestMode<T> {
@@ -60,15 +74,17 @@ enum RequestMode<T> {
     },
 }
 
-/// The result of asking for a document.
+/// The result of asking for a document in a poll.
 #[derive(Debug)]
-pub enum DocumentAnswer<T> {
+pub enum Asked<T> {
     /// A new answer, to be sent on.
     New(T),
     /// The last answer is still fresh enough. Nothing is to be sent: its points have been.
     Same,
-    /// No answer.
-    Nothing(PartFailure),
+    /// No answer: [`Document::failure`] says why.
+    Failed,
+    /// It wasn't the document's turn.
+    NotDue,
 }
 
 impl Access {
@@ -78,6 +94,7 @@ impl Access {
             component: context.id.clone(),
             endpoints: Arc::clone(&context.endpoints),
             settings: Arc::clone(settings),
+            unguarded: Arc::default(),
         });
         Arc::new(Self {
             fetch,
@@ -86,19 +103,69 @@ impl Access {
         })
     }
 
+    /// The same for targets of another pace than the receiver's own, with `fetch` as their client.
+    /// The guards go by the same keys, see [`resilience::Settings::at_pace`].
+    pub fn at_pace(&self, pace: &PollPace, fetch: Arc<dyn Fetch>) -> Arc<Self> {
+        let guarding = self.guarding.as_ref().map(|guarding| GuardParts {
+            settings: Arc::new(guarding.settings.at_pace(pace.interval, pace.timeout)),
+            ..guarding.clone()
+        });
+        Arc::new(Self {
+            fetch,
+            lane: self.lane.clone(),
+            guarding,
+        })
+    }
+
     /// A document whose answers `read` reads.
     pub fn document<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
         request: FetchRequest,
-        read: impl Fn(&[u8]) -> Result<T, AttemptError> + Send + Sync + 'static,
+        read: impl Fn(FetchedPage) -> Result<T, FetchError> + Send + Sync + 'static,
+    ) -> Document<T> {
+        let read = Arc::new(read);
+        self.composed(request, move |access, request| {
+            let read = Arc::clone(&read);
+            Box::pin(async move { access.get(&request, move |page| read(page)).await })
+        })
+    }
+
+    /// A document that takes several requests, such as a list of several pages: `attempt` makes
+    /// all of them, by [`Access::get`], and together they are one attempt for the guard. `request`
+    /// names the document.
+    pub fn composed<T: Clone + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        request: FetchRequest,
+        attempt: impl Fn(Arc<Self>, Arc<FetchRequest>) -> BoxFuture<'static, Result<T, FetchError>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Document<T> {
         Document {
             access: Arc::clone(self),
             request: Arc::new(request),
-            read: Arc::new(read),
+            attempt: Arc::new(attempt),
             watch: None,
+            last: None,
             cause: None,
         }
+    }
+
+    /// Makes one request and reads its answer: a large one on a thread that may block. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client and of `read`.
+    pub async fn get<T: Send + 'static>(
+        &self,
+        request: &FetchRequest,
+        read: impl FnOnce(FetchedPage) -> Result<T, FetchError> + Send + 'static,
+    ) -> Result<T, FetchError> {
+        let page = self.fetch.fetch(request).await?;
+        if page.body.len() <= LARGE {
+            return read(page);
+        }
+        self.lane.run(move || read(page)).await
     }
 
     fn watch<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> RequestMode<T> {
@@ -115,7 +182,9 @@ impl Access {
             Ok(guard) => RequestMode::Guarded(guard),
             Err(error) => {
                 // The registry counts it. Requests without a guard are better than none.
-                warn!("{error}: it is asked without a guard");
+                if let Some(endpoints) = guarding.unguarded.pass(1, Instant::now()) {
+                    warn!(endpoints, "{error}: it is asked without a guard");
+                }
                 bare
             }
         }
@@ -124,85 +193,110 @@ impl Access {
 
 impl GuardParts {
     fn endpoint(&self, request: &FetchRequest) -> EndpointId {
-        EndpointId::new(self.component.as_str(), request.url.as_str())
+        let id = EndpointId::new(self.component.as_str(), request.url.as_str());
+        match &request.instance {
+            Some(instance) => id.of_instance(instance),
+            None => id,
+        }
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> Document<T> {
-    /// Requests the document, if the guard allows it.
+    /// Requests the document if that is due, and if its guard allows it.
+    ///
+    /// It is due at every tick, and in any poll once its breaker admits an attempt beyond those:
+    /// then it is asked whatever its cache holds.
     ///
     /// Cancel safe, as [`Guard::poll`] is. Once the guards have been told to stop, it never
     /// returns.
-    pub async fn ask(&mut self, trigger: Trigger) -> DocumentAnswer<T> {
+    pub async fn ask(&mut self, poll: &Poll) -> Asked<T> {
+        let Some(trigger) = self.due(poll) else {
+            return Asked::NotDue;
+        };
+        let (asked, ended) = self.request(trigger).await;
+        self.last = Some(ended);
+        asked
+    }
+
+    fn due(&self, poll: &Poll) -> Option<Trigger> {
+        if self.attempt_at().is_some_and(|at| at <= poll.now.monotonic) {
+            return Some(Trigger::Wake);
+        }
+        (poll.reason == PollReason::Interval).then_some(Trigger::Tick)
+    }
+
+    async fn request(&mut self, trigger: Trigger) -> (Asked<T>, Result<(), PartFailure>) {
         let watch = self
             .watch
             .get_or_insert_with(|| self.access.watch(&self.request));
-        let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
-        let read = Arc::clone(&self.read);
+        let attempt = {
+            let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
+            let attempt = Arc::clone(&self.attempt);
+            move || attempt(Arc::clone(&access), Arc::clone(&request))
+        };
         let guard = match watch {
             RequestMode::Guarded(guard) => guard,
             RequestMode::Bare { last, failed } => {
-                let answer = attempt(&access, &request, read).await;
+                let answer = attempt().await;
                 *failed = answer.is_err();
                 return match answer {
                     Ok(answer) => {
                         *last = Some(answer.clone());
-                        DocumentAnswer::New(answer)
+                        (Asked::New(answer), Ok(()))
                     }
-                    Err(error) => DocumentAnswer::Nothing(PartFailure {
-                        part: request.url.path().to_owned(),
-                        reason: error.reason,
-                        status: error.status,
-                        message: error.message,
-                    }),
+                    Err(error) => {
+                        let failure = PartFailure::of_attempt(self.request.url.path(), &error);
+                        (Asked::Failed, Err(failure))
+                    }
                 };
             }
         };
-        let attempt = move |_| {
-            let (access, request) = (Arc::clone(&access), Arc::clone(&request));
-            let read = Arc::clone(&read);
-            async move {
-                let answer = attempt(&access, &request, read).await;
-                answer.map_err(AttemptError::into_guarded)
-            }
-        };
-        match guard.poll(trigger, attempt).await {
+        match guard.poll(trigger, move |_| attempt()).await {
             Served::New(answer) => {
                 self.cause = None;
-                DocumentAnswer::New(answer)
+                (Asked::New(answer), Ok(()))
             }
-            Served::Fresh { .. } => DocumentAnswer::Same,
+            Served::Fresh { .. } => (Asked::Same, Ok(())),
             // The guards stop a moment before the pollers do. This says nothing about the
             // endpoint, so wait until the poller is dropped.
             served if matches!(served.failure(), Some(resilience::Failure::Shutdown)) => {
                 std::future::pending().await
             }
             Served::Stale { failure, .. } | Served::Failed(failure) => {
-                DocumentAnswer::Nothing(self.failure(failure))
+                (Asked::Failed, Err(self.failed(failure)))
             }
         }
     }
 
-    /// Whether a poll should request the document now, and with which trigger; `trigger` is the
-    /// poll's own.
-    pub fn due(&self, trigger: Trigger, now: Instant) -> Option<Trigger> {
+    /// When it should be requested between ticks, or its series must end.
+    pub fn wish(&self) -> Option<NextPoll> {
         let Some(RequestMode::Guarded(guard)) = &self.watch else {
-            return (trigger == Trigger::Tick).then_some(trigger);
+            return None;
         };
-        let wakes = guard.endpoint().breaker().wake_at();
-        match trigger {
-            _ if wakes.is_some_and(|at| at <= now) => Some(Trigger::Wake),
-            Trigger::Tick => Some(Trigger::Tick),
-            Trigger::Wake => None,
-        }
+        let attempt = self.attempt_at().map(|at| NextPoll {
+            at,
+            reason: PollReason::Breaker,
+        });
+        let expiry = guard.expires_at().map(|at| NextPoll {
+            at,
+            reason: PollReason::Expiry,
+        });
+        NextPoll::first(attempt.into_iter().chain(expiry))
     }
 
-    /// When it should be requested between ticks, or its series must end.
-    pub fn wake_at(&self) -> Option<Instant> {
-        match &self.watch {
-            Some(RequestMode::Guarded(guard)) => guard.wake_at(),
-            Some(RequestMode::Bare { .. }) | None => None,
-        }
+    /// When its breaker admits an attempt beyond the ticks.
+    fn attempt_at(&self) -> Option<Instant> {
+        self.endpoint()?.breaker().wake_at()
+    }
+
+    /// Whether its last request was answered.
+    pub fn answers(&self) -> bool {
+        matches!(self.last, Some(Ok(())))
+    }
+
+    /// Why its last request failed, if it did.
+    pub fn failure(&self) -> Option<&PartFailure> {
+        self.last.as_ref()?.as_ref().err()
     }
 
     /// The guarded endpoint, once the document has been requested.
@@ -224,13 +318,12 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
 
     /// Whether its breaker is open or half-open.
     pub fn is_given_up(&self) -> bool {
-        match &self.watch {
-            Some(RequestMode::Guarded(guard)) => matches!(
-                guard.endpoint().breaker().state(),
+        self.endpoint().is_some_and(|endpoint| {
+            matches!(
+                endpoint.breaker().state(),
                 resilience::BreakerState::CoolingDown | resilience::BreakerState::HalfOpen
-            ),
-            Some(RequestMode::Bare { .. }) | None => false,
-        }
+            )
+        })
     }
 
     /// Removes its endpoint from the registry: it won't be requested again, or only much later.
@@ -240,20 +333,15 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         {
             guarding.endpoints.remove(guard.endpoint().id());
         }
-        self.cause = None;
+        (self.last, self.cause) = (None, None);
     }
 
-    fn failure(&mut self, failure: resilience::Failure) -> PartFailure {
+    fn failed(&mut self, failure: resilience::Failure) -> PartFailure {
         let part = self.request.url.path();
         match failure {
             resilience::Failure::Attempt(error) => {
                 self.cause = Some(error.message.clone());
-                PartFailure {
-                    part: part.to_owned(),
-                    reason: reason(&error),
-                    status: error.status,
-                    message: error.message,
-                }
+                PartFailure::of_attempt(part, &error)
             }
             resilience::Failure::Rejected(rejection) => {
                 let message = match &self.cause {
@@ -277,67 +365,8 @@ impl<T> fmt::Debug for Document<T> {
     }
 }
 
-impl AttemptError {
-    /// Translates the failure for the guard.
-    fn into_guarded(self) -> resilience::FetchError {
-        let outcome = match (self.status, self.reason) {
-            (Some(status), _) => Outcome::of_http_status(status),
-            _ if self.local => Outcome::Local,
-            (None, FailureReason::Refused) => Outcome::Transport(Transport::Refused),
-            (None, FailureReason::Reset) => Outcome::Transport(Transport::Reset),
-            (None, FailureReason::Dns) => Outcome::Transport(Transport::Dns),
-            (None, FailureReason::Tls) => Outcome::Transport(Transport::Tls),
-            (None, FailureReason::Timeout) => Outcome::Timeout,
-            (None, FailureReason::Limit) => Outcome::TooLarge,
-            (None, FailureReason::Parse | FailureReason::Status | FailureReason::Breaker) => {
-                Outcome::Malformed
-            }
-        };
-        resilience::FetchError {
-            outcome,
-            status: self.status,
-            retry_after: self.retry_after,
-            message: self.message,
-        }
-    }
-}
-
 /// The largest answer that is read on the worker, in bytes: that takes up to a millisecond.
 const LARGE: usize = 64 * 1024;
-
-async fn attempt<T: Send + 'static>(
-    access: &Access,
-    request: &FetchRequest,
-    read: Arc<BodyReader<T>>,
-) -> Result<T, AttemptError> {
-    let body = access.fetch.fetch(request).await?;
-    if body.len() <= LARGE {
-        return read(&body);
-    }
-    access.lane.run(move || read(&body)).await
-}
-
-/// Translates a guard's failure back into the reason of the scrape series.
-fn reason(error: &resilience::FetchError) -> FailureReason {
-    if error.status.is_some() {
-        return FailureReason::Status;
-    }
-    match error.outcome {
-        Outcome::Transport(Transport::Refused) => FailureReason::Refused,
-        Outcome::Transport(Transport::Reset | Transport::Other) => FailureReason::Reset,
-        Outcome::Transport(Transport::Dns) => FailureReason::Dns,
-        Outcome::Transport(Transport::Tls) => FailureReason::Tls,
-        // `Cancelled`: the deadline of the poll came before the timeout of the request.
-        Outcome::Timeout | Outcome::Cancelled => FailureReason::Timeout,
-        Outcome::TooLarge | Outcome::Local => FailureReason::Limit,
-        Outcome::Success
-        | Outcome::Unavailable
-        | Outcome::ServerError
-        | Outcome::Throttled
-        | Outcome::ClientError
-        | Outcome::Malformed => FailureReason::Parse,
-    }
-}
 
 #[cfg(test)]
 mod tests;

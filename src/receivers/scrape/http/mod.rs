@@ -13,38 +13,47 @@
 //! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
 //! ```
 //!
-//! Each request uses a new connection. Some servers answer one request, close without saying so,
-//! and hang if the next request comes at the wrong moment; a client that keeps connections needs
-//! a second request to find out whether the connection or the server failed. At one poll every
-//! few seconds a new connection costs little. Proxies named by the environment are not used.
+//! By default each request uses a new connection. Some servers answer one request, close without
+//! saying so, and hang if the next request comes at the wrong moment; a client that keeps
+//! connections needs a second request to find out whether the connection or the server failed. At
+//! one poll every few seconds a new connection costs little. Proxies named by the environment are
+//! not used. A receiver may choose otherwise ([`HttpClientConfig`]).
 
 mod body;
 mod classify;
 mod config;
 mod document;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, DATE, HeaderValue, LOCATION, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, HeaderName,
+    HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use url::Url;
 
-pub use config::{ClientAuthConfig, Credential, HttpClientConfig, Redirects, parse_endpoint};
-pub use document::{Access, Document, DocumentAnswer};
+pub use config::{
+    ClientAuthConfig, ClientProxy, Credential, HttpClientConfig, Redirects, parse_endpoint,
+};
+pub use document::{Access, Asked, Document};
 
 use super::FailureReason;
-use crate::net::{HttpClient, HttpClientSettings, Renewable, Resolver, share_for_connecting};
-use crate::resilience::retry_after;
+use crate::net::{
+    ClientTls, HttpClient, HttpClientSettings, Renewable, Resolver, share_for_connecting,
+};
+use crate::resilience::{FetchError, Outcome, retry_after};
 use crate::yaml::GoDuration;
 
-/// The most redirects that one request follows.
-const MAX_REDIRECTS: usize = 5;
+/// How often a request is sent again because the connection that was kept for it had ended.
+const SENT_AGAIN: usize = 2;
 
 /// Requests a URL and returns its decompressed body.
 pub trait Fetch: Send + Sync {
@@ -53,11 +62,12 @@ pub trait Fetch: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When no answer with status 2xx and a body within the limit arrives in time.
+    /// When no answer with status 2xx and a body within the limit arrives in time. The message has
+    /// no URL, credentials or body.
     fn fetch<'a>(
         &'a self,
         request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>>;
+    ) -> BoxFuture<'a, Result<FetchedPage, FetchError>>;
 }
 
 /// What is requested. Breaker, budget and cache belong to the URL.
@@ -65,61 +75,104 @@ pub trait Fetch: Send + Sync {
 pub struct FetchRequest {
     /// The URL, without credentials.
     pub url: Url,
-    /// The value of `Accept`: the media types that can be read.
-    pub accept: &'static str,
+    /// Headers beside those that the client sends by itself; `Accept` is among these.
+    pub headers: Arc<[(HeaderName, HeaderValue)]>,
+    /// Tells the endpoint from others that this receiver asks with the same URL or with one that
+    /// differs only in its query, such as those of a probe. Each has a guard of its own.
+    pub instance: Option<Arc<str>>,
+    /// How long the request may take, if not as long as the client's.
+    pub timeout: Option<Duration>,
+    /// The longest decoded body in bytes, if not the client's.
+    pub max_body: Option<u64>,
 }
 
-/// Why a request gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct AttemptError {
-    /// The kind of failure.
-    pub reason: FailureReason,
-    /// The HTTP status, if it wasn't 2xx.
-    pub status: Option<u16>,
-    /// How long to wait before the next request, if the endpoint said so.
-    pub retry_after: Option<Duration>,
-    /// Whether the cause is on this machine, so that it says nothing about the endpoint.
-    pub local: bool,
-    /// What happened, in words; without URL, credentials and body.
-    pub message: String,
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedPage {
+    /// The decompressed body.
+    pub body: Vec<u8>,
+    /// `Content-Type`, if there is one and it is ASCII.
+    pub content_type: Option<Box<str>>,
 }
 
-impl AttemptError {
-    /// A failure without a status.
-    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            status: None,
-            retry_after: None,
-            local: false,
-            message: message.into(),
-        }
+impl FetchRequest {
+    /// Requests `url`, and says that these media types can be read.
+    pub fn new(url: Url, accept: &'static str) -> Self {
+        Self::with(url, Arc::new([(ACCEPT, HeaderValue::from_static(accept))]))
     }
 
-    /// The failure of an answer whose status isn't 2xx.
-    pub fn status(status: u16, message: impl Into<String>) -> Self {
+    /// Requests `url` with these headers, which many requests may share.
+    pub fn with(url: Url, headers: Arc<[(HeaderName, HeaderValue)]>) -> Self {
         Self {
-            status: Some(status),
-            ..Self::new(FailureReason::Status, message)
+            url,
+            headers,
+            instance: None,
+            timeout: None,
+            max_body: None,
         }
     }
 }
 
-/// The HTTP client of one receiver.
-#[derive(Debug)]
+/// The header by which Prometheus tells a target how long it waits.
+pub fn scrape_timeout(timeout: Duration) -> (HeaderName, HeaderValue) {
+    let name = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+    let seconds = HeaderValue::try_from(timeout.as_secs_f64().to_string());
+    // Digits and a point can stand in a header.
+    (
+        name,
+        seconds.unwrap_or_else(|_| HeaderValue::from_static("0")),
+    )
+}
+
+impl From<Vec<u8>> for FetchedPage {
+    fn from(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            content_type: None,
+        }
+    }
+}
+
+/// The failure of an answer whose status isn't 2xx.
+pub fn wrong_status(status: u16, message: impl Into<String>) -> FetchError {
+    FetchError {
+        message: message.into(),
+        ..FetchError::http_status(status, None, None)
+    }
+}
+
+/// Gives the value of `Authorization` for each request: for credentials that are neither written
+/// in the configuration nor in a file, such as those of OAuth 2.
+pub trait Authorize: Send + Sync {
+    /// The value, or why there is none, which is then the failure of the request. Cancel safe.
+    fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, FetchError>>;
+}
+
+/// The HTTP client of one receiver, or of a part of its targets.
 pub struct Client {
-    inner: Renewable<HttpClient<Empty<Bytes>>>,
-    authorization: Option<Renewable<HeaderValue>>,
+    plain: HttpClient<Full<Bytes>>,
+    /// Made when the first `https` URL is there: trusted roots take a megabyte or more.
+    secure: OnceCell<Renewable<HttpClient<Full<Bytes>>>>,
+    settings: HttpClientSettings,
+    tls: ClientTls,
+    authorization: Authorization,
     redirects: Redirects,
+    keeps_connections: bool,
+    compresses: bool,
+    user_agent: HeaderValue,
     timeout: Duration,
     max_body: u64,
 }
 
+enum Authorization {
+    None,
+    Written(Renewable<HeaderValue>),
+    By(Arc<dyn Authorize>),
+}
+
 impl Client {
-    /// Makes a client for these URLs. Trusted roots take a megabyte or more, so they are loaded
-    /// only if one of the URLs is `https`. `timeout` is that of one request, from the name lookup
-    /// to the end of the body.
+    /// Makes a client for these URLs. For an `https` URL among them, the files of `tls` are read
+    /// at once. `timeout` is that of one request, from the name lookup to the end of the body.
     ///
     /// # Errors
     ///
@@ -138,91 +191,225 @@ impl Client {
         timeout: Duration,
         urls: impl IntoIterator<Item = &'u Url>,
     ) -> anyhow::Result<Self> {
-        let secure = urls.into_iter().any(|url| url.scheme() == "https");
         let settings = HttpClientSettings {
             resolver,
             connect_timeout: share_for_connecting(timeout),
-            proxies: None,
-            max_idle: Some(0),
+            proxies: config.proxy.matcher(),
+            // One for each target, which is asked by one request at a time.
+            max_idle: Some(usize::from(config.keeps_connections)),
             idle_timeout: None,
         };
-        let inner = if secure {
-            let tls = &config.tls;
-            tls.renewable(move |tls| Ok(HttpClient::new(&settings, Some(tls))))?
-        } else {
-            // Without an `https` URL, don't load the trusted roots.
-            let client = HttpClient::new(&settings, None);
-            Renewable::new(Vec::new(), None, move || Ok(client.clone()))?
-        };
         let authorization = config.auth.as_ref().map(ClientAuthConfig::authorization);
-        Ok(Self {
-            inner,
-            authorization: authorization.transpose()?,
+        let client = Self {
+            plain: HttpClient::new(&settings, None),
+            secure: OnceCell::new(),
+            settings,
+            tls: config.tls.clone(),
+            authorization: match authorization.transpose()? {
+                Some(written) => Authorization::Written(written),
+                None => Authorization::None,
+            },
             redirects: config.redirects,
+            keeps_connections: config.keeps_connections,
+            compresses: config.compresses,
+            user_agent: config.user_agent.clone(),
             timeout,
             max_body: config.max_body,
-        })
+        };
+        let is_secure = urls.into_iter().any(|url| url.scheme() == "https");
+        // Keys that are written are checked whether or not a URL needs them already.
+        let has_files = config.tls.ca.is_some() || config.tls.identity.is_some();
+        if is_secure || config.proxy.is_secure() || has_files {
+            let secure = secure_client(&client.tls, &client.settings)?;
+            return Ok(Self {
+                secure: OnceCell::new_with(Some(secure)),
+                ..client
+            });
+        }
+        Ok(client)
     }
 
-    async fn attempt(&self, request: &FetchRequest) -> Result<Vec<u8>, AttemptError> {
-        let client = self.inner.current().await;
+    /// The same client, whose credentials come from `source`.
+    pub fn authorized_by(self, source: Arc<dyn Authorize>) -> Self {
+        Self {
+            authorization: Authorization::By(source),
+            ..self
+        }
+    }
+
+    /// Makes a request whose answer has no end, such as a watch. The time limit is that of the
+    /// answer's head. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When no answer with status 2xx arrives in time.
+    pub async fn open(&self, request: &FetchRequest) -> Result<OpenAnswer, FetchError> {
+        let response = self.in_time(request, self.send(request, false)).await?;
+        Ok(OpenAnswer(response.into_body()))
+    }
+
+    /// Sends `body` with POST, such as a form for a token; the request's headers say what it is.
+    /// Redirects aren't followed. Cancel safe, though the server may then have got it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fetch::fetch`].
+    pub async fn post(
+        &self,
+        request: &FetchRequest,
+        body: Bytes,
+    ) -> Result<FetchedPage, FetchError> {
+        let answer = async {
+            let mut next = self.request(&request.url, request, self.compresses).await?;
+            *next.method_mut() = Method::POST;
+            *next.body_mut() = Full::new(body);
+            let response = self.client(&request.url).await?.send(next).await;
+            let response = response.map_err(|error| classify::unanswered(&error))?;
+            self.page(request, successful(response)?).await
+        };
+        self.in_time(request, answer).await
+    }
+
+    async fn get(&self, request: &FetchRequest) -> Result<FetchedPage, FetchError> {
+        let response = self.send(request, self.compresses).await?;
+        self.page(request, response).await
+    }
+
+    async fn page(
+        &self,
+        request: &FetchRequest,
+        response: Response<Incoming>,
+    ) -> Result<FetchedPage, FetchError> {
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let content_type = content_type.map(Box::from);
+        let max_body = request.max_body.unwrap_or(self.max_body);
+        let body = body::read(response, max_body).await?;
+        Ok(FetchedPage { body, content_type })
+    }
+
+    async fn in_time<T>(
+        &self,
+        request: &FetchRequest,
+        answer: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let limit = request.timeout.unwrap_or(self.timeout);
+        let late = |_| {
+            let message = format!("no answer within {}", GoDuration(limit));
+            FailureReason::Timeout.error(message)
+        };
+        timeout(limit, answer).await.map_err(late)?
+    }
+
+    /// Sends the request and those that redirects lead to, until there is an answer with the
+    /// status 2xx.
+    async fn send(
+        &self,
+        request: &FetchRequest,
+        compressed: bool,
+    ) -> Result<Response<Incoming>, FetchError> {
         let mut url = request.url.clone();
         let mut followed = 0;
         let response = loop {
-            let sent = client.send(self.request(&url, request.accept).await?).await;
-            let response = sent.map_err(|error| classify::unanswered(&error))?;
+            let response = self.exchange(&url, request, compressed).await?;
             match self.redirect(&url, &response) {
-                Some(next) if followed < MAX_REDIRECTS => url = next,
+                Some(next) if followed < self.redirects.most() => url = next,
                 _ => break response,
             }
             followed += 1;
         };
-        // Checked before the body is read, which may be endless.
-        let status = response.status();
-        if !status.is_success() {
-            return Err(AttemptError {
-                retry_after: advice(&response),
-                ..AttemptError::status(status.as_u16(), describe_status(status, &response))
-            });
+        successful(response)
+    }
+
+    /// Makes one exchange. If a connection that was kept turns out to have ended, the request is
+    /// sent on another one: the server hasn't seen it.
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: &FetchRequest,
+        compressed: bool,
+    ) -> Result<Response<Incoming>, FetchError> {
+        let client = self.client(url).await?;
+        let mut sent_again = 0;
+        loop {
+            let next = self.request(url, request, compressed).await?;
+            let error = match client.send(next).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let failure = classify::unanswered(&error);
+            let is_stale = error.is_of_used_connection()
+                && FailureReason::of(&failure) == FailureReason::Reset;
+            if !is_stale || sent_again == SENT_AGAIN {
+                return Err(failure);
+            }
+            sent_again += 1;
         }
-        body::read(response, self.max_body).await
+    }
+
+    async fn client(&self, url: &Url) -> Result<HttpClient<Full<Bytes>>, FetchError> {
+        if url.scheme() != "https" && !self.secure.initialized() {
+            return Ok(self.plain.clone());
+        }
+        let made = self.secure.get_or_try_init(async || {
+            let (tls, settings) = (self.tls.clone(), self.settings.clone());
+            let made = spawn_blocking(move || secure_client(&tls, &settings)).await;
+            let unusable = |error: anyhow::Error| {
+                FetchError::new(Outcome::Local, format!("TLS can't be used: {error:#}"))
+            };
+            made.map_err(|error| unusable(error.into()))?
+                .map_err(unusable)
+        });
+        Ok(made.await?.current().await)
     }
 
     async fn request(
         &self,
         url: &Url,
-        accept: &'static str,
-    ) -> Result<Request<Empty<Bytes>>, AttemptError> {
-        let uri = url.as_str().parse::<Uri>().map_err(|error| AttemptError {
-            local: true,
-            ..AttemptError::new(FailureReason::Parse, format!("the URL: {error}"))
-        })?;
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        for (name, value) in [
-            (ACCEPT, accept),
-            (ACCEPT_ENCODING, "gzip"),
-            (CONNECTION, "close"),
-            (USER_AGENT, concat!("foghorn/", env!("CARGO_PKG_VERSION"))),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
+        request: &FetchRequest,
+        compressed: bool,
+    ) -> Result<Request<Full<Bytes>>, FetchError> {
+        let uri = url.as_str().parse::<Uri>();
+        let uri =
+            uri.map_err(|error| FetchError::new(Outcome::Local, format!("the URL: {error}")))?;
+        let mut next = Request::new(Full::default());
+        *next.uri_mut() = uri;
+        let headers = next.headers_mut();
+        let encoding = if compressed { "gzip" } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        if !self.keeps_connections {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.current().await);
+        for (name, value) in &*request.headers {
+            headers.insert(name, value.clone());
         }
-        Ok(request)
+        // Credentials are for whom they were configured, and not for where that one sends us.
+        let authorization = match &self.authorization {
+            _ if url.origin() != request.url.origin() => None,
+            Authorization::None => None,
+            Authorization::Written(value) => Some(value.current().await),
+            Authorization::By(source) => Some(source.authorization().await?),
+        };
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        Ok(next)
     }
 
-    /// Where a redirect leads to, if it is followed: only with the same scheme, host and port.
+    /// Where a redirect leads to, if it is followed.
     fn redirect(&self, url: &Url, response: &Response<Incoming>) -> Option<Url> {
-        let is_followed = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        if self.redirects == Redirects::None || !is_followed {
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return None;
         }
         let location = response.headers().get(LOCATION)?.to_str().ok()?;
         let next = url.join(location).ok()?;
-        (next.origin() == url.origin()).then_some(next)
+        let is_allowed = match self.redirects {
+            Redirects::None => false,
+            Redirects::SameOrigin => next.origin() == url.origin(),
+            Redirects::Any => matches!(next.scheme(), "http" | "https"),
+        };
+        is_allowed.then_some(next)
     }
 }
 
@@ -230,17 +417,57 @@ impl Fetch for Client {
     fn fetch<'a>(
         &'a self,
         request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
-        Box::pin(async move {
-            match tokio::time::timeout(self.timeout, self.attempt(request)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(AttemptError::new(
-                    FailureReason::Timeout,
-                    format!("no answer within {}", GoDuration(self.timeout)),
-                )),
-            }
-        })
+    ) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
+        Box::pin(self.in_time(request, self.get(request)))
     }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// An answer whose body comes piece by piece.
+#[derive(Debug)]
+pub struct OpenAnswer(Incoming);
+
+impl OpenAnswer {
+    /// The next piece; `None` at the end of the body. The caller bounds the time and what it
+    /// keeps. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the connection ends before the body does.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        while let Some(frame) = self.0.frame().await {
+            let frame = frame.map_err(|error| classify::broken(&error))?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn secure_client(
+    tls: &ClientTls,
+    settings: &HttpClientSettings,
+) -> anyhow::Result<Renewable<HttpClient<Full<Bytes>>>> {
+    let settings = settings.clone();
+    tls.renewable(move |tls| Ok(HttpClient::new(&settings, Some(tls))))
+}
+
+/// The answer, if its status is 2xx. Checked before the body is read, which may be endless.
+fn successful(response: Response<Incoming>) -> Result<Response<Incoming>, FetchError> {
+    let status = response.status();
+    if !status.is_success() {
+        return Err(FetchError {
+            retry_after: advice(&response),
+            ..wrong_status(status.as_u16(), describe_status(status, &response))
+        });
+    }
+    Ok(response)
 }
 
 /// The wait that the endpoint asks for in `Retry-After`.

@@ -10,7 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::yaml::Secret;
 
+mod targets;
 mod tls;
 
 /// Listens on loopback and hands each connection to `answer` once the head of the request has
@@ -48,23 +50,24 @@ async fn send(mut stream: TcpStream, head: &str, body: &[u8]) {
     let _ = stream.write_all(body).await;
 }
 
-async fn ask_as(config: HttpClientConfig, url: &Url) -> Result<Vec<u8>, AttemptError> {
+async fn ask_as(config: HttpClientConfig, url: &Url) -> Result<Vec<u8>, FetchError> {
     let client = Client::new(&config, Duration::from_millis(500), [url]).unwrap();
-    let request = FetchRequest {
-        url: url.clone(),
-        accept: "*/*",
-    };
-    client.fetch(&request).await
+    fetched(&client, url).await
 }
 
-async fn ask(url: &Url) -> Result<Vec<u8>, AttemptError> {
+async fn fetched(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
+    let request = FetchRequest::new(url.clone(), "*/*");
+    Ok(client.fetch(&request).await?.body)
+}
+
+async fn ask(url: &Url) -> Result<Vec<u8>, FetchError> {
     ask_as(HttpClientConfig::default(), url).await
 }
 
 #[track_caller]
-fn failed(outcome: Result<Vec<u8>, AttemptError>, reason: FailureReason) -> String {
+fn failed(outcome: Result<Vec<u8>, FetchError>, reason: FailureReason) -> String {
     let error = outcome.unwrap_err();
-    assert_eq!(error.reason, reason, "{error}");
+    assert_eq!(FailureReason::of(&error), reason, "{error}");
     error.message
 }
 
@@ -210,8 +213,7 @@ async fn a_body_over_the_limit_is_stopped_in_every_framing() {
             [&url],
         )
         .unwrap();
-        let request = FetchRequest { url, accept: "*/*" };
-        let outcome = client.fetch(&request).await;
+        let outcome = fetched(&client, &url).await;
         assert_eq!(
             failed(outcome, FailureReason::Limit),
             "the body is larger than 10MiB"
@@ -283,9 +285,8 @@ async fn a_server_that_closes_after_each_answer_without_saying_so_is_no_error() 
     })
     .await;
     let client = Client::new(&HttpClientConfig::default(), Duration::from_secs(5), [&url]).unwrap();
-    let request = FetchRequest { url, accept: "*/*" };
     for _ in 0..50 {
-        assert_eq!(client.fetch(&request).await.unwrap(), b"ok");
+        assert_eq!(fetched(&client, &url).await.unwrap(), b"ok");
     }
 }
 
@@ -335,16 +336,16 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "first\n").unwrap();
     let config = HttpClientConfig {
-        auth: Some(ClientAuthConfig::Bearer(Credential::File(
-            "bearer_token_file",
-            file.path().to_owned(),
-        ))),
+        auth: Some(ClientAuthConfig::Token {
+            scheme: "Bearer".to_owned(),
+            token: Credential::File("auth::bearer_token_file", file.path().to_owned()),
+        }),
         ..HttpClientConfig::default()
     };
     let basic = HttpClientConfig {
         auth: Some(ClientAuthConfig::Basic {
-            username: "u".to_owned(),
-            password: Credential::File("basic::password_file", file.path().to_owned()),
+            username: Credential::Inline(Secret::new("u")),
+            password: Credential::File("auth::basic::password_file", file.path().to_owned()),
         }),
         ..HttpClientConfig::default()
     };
@@ -357,8 +358,7 @@ async fn credentials_are_sent_and_a_rotated_token_is_read_again() {
         .as_bytes()
     );
     let client = Client::new(&config, Duration::from_secs(5), [&url]).unwrap();
-    let request = FetchRequest { url, accept: "*/*" };
-    let sent = async || String::from_utf8(client.fetch(&request).await.unwrap()).unwrap();
+    let sent = async || String::from_utf8(fetched(&client, &url).await.unwrap()).unwrap();
     assert_eq!(sent().await, "authorization: bearer first");
     std::fs::write(file.path(), "second").unwrap();
     assert_eq!(sent().await, "authorization: bearer second");
@@ -381,10 +381,9 @@ async fn a_silent_name_server_is_a_failure_of_the_name_before_the_time_is_over()
     let url = Url::parse("http://source.example:9000/x").unwrap();
     let (config, timeout) = (HttpClientConfig::default(), Duration::from_secs(5));
     let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
-    let request = FetchRequest { url, accept: "*/*" };
     let begun = tokio::time::Instant::now();
-    let error = client.fetch(&request).await.unwrap_err();
-    assert_eq!(error.reason, FailureReason::Dns);
+    let error = fetched(&client, &url).await.unwrap_err();
+    assert_eq!(FailureReason::of(&error), FailureReason::Dns);
     assert_eq!(error.message, "the name server hasn't answered within 4.5s");
     assert!(
         begun.elapsed() < timeout,
@@ -400,8 +399,7 @@ async fn the_next_address_of_a_name_is_asked_where_the_first_refuses() {
     url.set_host(Some("source.example")).unwrap();
     let (config, timeout) = (HttpClientConfig::default(), Duration::from_secs(60));
     let client = Client::resolving_by(resolver, &config, timeout, [&url]).unwrap();
-    let request = FetchRequest { url, accept: "*/*" };
-    assert_eq!(client.fetch(&request).await.unwrap(), b"x");
+    assert_eq!(fetched(&client, &url).await.unwrap(), b"x");
 }
 
 const OK_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n";

@@ -38,15 +38,10 @@ impl Rig {
         };
         let mut config = default_config();
         change(&mut config);
-        let targets = config.targets("", &Access::new(&context, Arc::clone(&script) as _));
+        let access = Access::new(&context, Arc::clone(&script) as _);
+        let targets = config.targets(&context, PollSettings::default().pace(), &access);
         let (intake, health) = (Arc::new(RecordingIntake::default()), Health::new());
-        let receiver = controller(
-            "betanet",
-            PollSettings::default(),
-            Arc::clone(&intake),
-            health.clone(),
-            targets,
-        );
+        let receiver = controller("betanet", Arc::clone(&intake), health.clone(), targets);
         let stop = CancellationToken::new();
         Self {
             script,

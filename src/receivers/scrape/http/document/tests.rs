@@ -4,21 +4,23 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{advance, sleep};
 
+use super::super::wrong_status;
 use super::*;
-use crate::resilience::{Config, PollConfig, RetryConfig};
-use crate::telemetry::Telemetry;
+use crate::component::Now;
+use crate::receivers::scrape::testing::context;
+use crate::resilience::{Config, Outcome, PollConfig, RetryConfig, Transport};
 
 const URL: &str = "http://user-less:9000/part";
 
 /// A client that gives the answer that the test has set.
-struct Script(Mutex<Result<&'static str, AttemptError>>);
+struct Script(Mutex<Result<&'static str, FetchError>>);
 
 impl Fetch for Script {
-    fn fetch<'a>(&'a self, _: &'a FetchRequest) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
+    fn fetch<'a>(&'a self, _: &'a FetchRequest) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
         let answer = self.0.lock().unwrap().clone();
         Box::pin(async move {
             sleep(Duration::from_millis(5)).await;
-            answer.map(|text| text.as_bytes().to_vec())
+            answer.map(|text| text.as_bytes().to_vec().into())
         })
     }
 }
@@ -35,15 +37,12 @@ impl Rig {
         let context = BuildContext {
             guard: settings.map(Arc::new),
             endpoints: Arc::new(endpoints),
-            ..BuildContext::standalone("test".parse().unwrap(), Telemetry::off())
+            ..context("test")
         };
         let script = Arc::new(Script(Mutex::new(Ok("hello"))));
-        let request = FetchRequest {
-            url: URL.parse().unwrap(),
-            accept: "*/*",
-        };
-        let read = |body: &[u8]| match body {
-            b"garbage" => Err(AttemptError::new(FailureReason::Parse, "garbage")),
+        let request = FetchRequest::new(URL.parse().unwrap(), "*/*");
+        let read = |page: FetchedPage| match &page.body[..] {
+            b"garbage" => Err(FailureReason::Parse.error("garbage")),
             text => Ok(String::from_utf8(text.to_vec()).unwrap()),
         };
         let document = Access::new(&context, Arc::clone(&script) as _).document(request, read);
@@ -65,18 +64,23 @@ impl Rig {
         Self::new(Some(config), Endpoints::new(10, Default::default()))
     }
 
-    async fn ask(&mut self, answer: Result<&'static str, AttemptError>) -> DocumentAnswer<String> {
+    async fn ask(&mut self, answer: Result<&'static str, FetchError>) -> Asked<String> {
         *self.script.0.lock().unwrap() = answer;
         // Longer than the ttl of the last answer.
         advance(Duration::from_secs(11)).await;
-        self.document.ask(Trigger::Tick).await
+        self.ask_for(PollReason::Interval).await
     }
 
-    async fn failure(&mut self, answer: Result<&'static str, AttemptError>) -> PartFailure {
-        match self.ask(answer).await {
-            DocumentAnswer::Nothing(failure) => failure,
-            told => panic!("{told:?}"),
-        }
+    async fn ask_for(&mut self, reason: PollReason) -> Asked<String> {
+        let now = Now::read();
+        self.document.ask(&Poll { now, reason }).await
+    }
+
+    async fn failure(&mut self, answer: Result<&'static str, FetchError>) -> PartFailure {
+        let asked = self.ask(answer).await;
+        assert!(matches!(asked, Asked::Failed), "{asked:?}");
+        assert!(!self.document.answers());
+        self.document.failure().unwrap().clone()
     }
 
     fn endpoint(&self) -> Option<Arc<resilience::Endpoint>> {
@@ -87,82 +91,71 @@ impl Rig {
 #[tokio::test(start_paused = true)]
 async fn every_failure_means_the_right_thing_to_the_guard_and_to_the_series() {
     let transport = Outcome::Transport(Transport::Other);
-    let cases: [(AttemptError, Outcome, FailureReason); 15] = [
+    let cases: [(FetchError, Outcome, FailureReason); 15] = [
         (
-            AttemptError::new(FailureReason::Refused, "x"),
+            FailureReason::Refused.error("x"),
             transport,
             FailureReason::Refused,
         ),
         (
-            AttemptError::new(FailureReason::Reset, "x"),
+            FailureReason::Reset.error("x"),
             transport,
             FailureReason::Reset,
         ),
+        (FailureReason::Dns.error("x"), transport, FailureReason::Dns),
+        (FailureReason::Tls.error("x"), transport, FailureReason::Tls),
         (
-            AttemptError::new(FailureReason::Dns, "x"),
-            transport,
-            FailureReason::Dns,
-        ),
-        (
-            AttemptError::new(FailureReason::Tls, "x"),
-            transport,
-            FailureReason::Tls,
-        ),
-        (
-            AttemptError::new(FailureReason::Timeout, "x"),
+            FailureReason::Timeout.error("x"),
             Outcome::Timeout,
             FailureReason::Timeout,
         ),
         (
-            AttemptError::new(FailureReason::Parse, "x"),
+            FailureReason::Parse.error("x"),
             Outcome::Malformed,
             FailureReason::Parse,
         ),
         (
-            AttemptError::new(FailureReason::Limit, "x"),
+            FailureReason::Limit.error("x"),
             Outcome::TooLarge,
             FailureReason::Limit,
         ),
         (
-            AttemptError::status(408, "x"),
+            wrong_status(408, "x"),
             Outcome::Timeout,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(429, "x"),
+            wrong_status(429, "x"),
             Outcome::Throttled,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(404, "x"),
+            wrong_status(404, "x"),
             Outcome::ClientError,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(302, "x"),
+            wrong_status(302, "x"),
             Outcome::ClientError,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(500, "x"),
+            wrong_status(500, "x"),
             Outcome::ServerError,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(502, "x"),
+            wrong_status(502, "x"),
             Outcome::Unavailable,
             FailureReason::Status,
         ),
         (
-            AttemptError::status(504, "x"),
+            wrong_status(504, "x"),
             Outcome::Unavailable,
             FailureReason::Status,
         ),
         (
-            AttemptError {
-                local: true,
-                ..AttemptError::new(FailureReason::Limit, "x")
-            },
+            FetchError::new(Outcome::Local, "x"),
             Outcome::Local,
             FailureReason::Limit,
         ),
@@ -200,19 +193,19 @@ async fn what_cannot_be_read_is_a_failure_of_the_attempt() {
         rig.failure(Ok("garbage")).await.reason,
         FailureReason::Parse
     );
-    assert!(matches!(rig.ask(Ok("text")).await, DocumentAnswer::New(text) if text == "text"));
+    assert!(matches!(rig.ask(Ok("text")).await, Asked::New(text) if text == "text"));
     assert!(matches!(
-        rig.document.ask(Trigger::Tick).await,
-        DocumentAnswer::Same
+        rig.ask_for(PollReason::Interval).await,
+        Asked::Same
     ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn advice_keeps_everybody_away_and_a_rejection_says_what_came_before() {
     let mut rig = Rig::guarded();
-    let throttled = AttemptError {
+    let throttled = FetchError {
         retry_after: Some(Duration::from_secs(60)),
-        ..AttemptError::status(429, "answered 429")
+        ..wrong_status(429, "answered 429")
     };
     rig.failure(Err(throttled)).await;
     let rejected = rig.failure(Ok("hello")).await;
@@ -221,19 +214,25 @@ async fn advice_keeps_everybody_away_and_a_rejection_says_what_came_before() {
         rejected.message,
         "rejected by the circuit breaker (retry_after) after: answered 429"
     );
-    let wake = rig.document.wake_at().unwrap() - Instant::now();
+    let wish = rig.document.wish().unwrap();
+    assert_eq!(wish.reason, PollReason::Breaker);
+    let wake = wish.at - Instant::now();
     assert!(
         (Duration::from_secs(45)..Duration::from_secs(60)).contains(&wake),
         "{wake:?}"
     );
-    assert_eq!(rig.document.due(Trigger::Wake, Instant::now()), None);
+    for reason in [PollReason::Breaker, PollReason::Expiry, PollReason::Demand] {
+        let asked = rig.ask_for(reason).await;
+        assert!(matches!(asked, Asked::NotDue), "too early: {asked:?}");
+    }
+    assert_eq!(rig.document.failure(), Some(&rejected), "as before");
     advance(wake).await;
-    assert_eq!(
-        rig.document.due(Trigger::Tick, Instant::now()),
-        Some(Trigger::Wake)
-    );
-    assert!(matches!(rig.ask(Ok("hello")).await, DocumentAnswer::New(_)));
-    assert_eq!(rig.document.wake_at(), None, "nothing is left to wait for");
+    // Whatever else the poll is for.
+    assert!(matches!(
+        rig.ask_for(PollReason::Expiry).await,
+        Asked::New(_)
+    ));
+    assert_eq!(rig.document.wish(), None, "nothing is left to wait for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +242,7 @@ async fn an_endpoint_is_registered_while_somebody_asks_for_it() {
     rig.ask(Ok("hello")).await;
     assert!(rig.endpoint().is_some());
     assert_eq!(
-        rig.document.wake_at(),
+        rig.document.wish(),
         None,
         "an idle agent has its ticks and no timer more"
     );
@@ -260,11 +259,9 @@ async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
         Some(Config::default()),
         Endpoints::new(0, Default::default()),
     );
-    assert!(matches!(rig.ask(Ok("hello")).await, DocumentAnswer::New(_)));
+    assert!(matches!(rig.ask(Ok("hello")).await, Asked::New(_)));
     for _ in 0..10 {
-        let failure = rig
-            .failure(Err(AttemptError::new(FailureReason::Refused, "x")))
-            .await;
+        let failure = rig.failure(Err(FailureReason::Refused.error("x"))).await;
         assert_eq!(
             failure.reason,
             FailureReason::Refused,
@@ -280,7 +277,7 @@ async fn beyond_max_endpoints_it_is_asked_without_a_guard() {
 
 #[tokio::test(start_paused = true)]
 async fn series_end_once_at_once_without_a_guard_and_past_the_staleness_with_one() {
-    let refused = || Err(AttemptError::new(FailureReason::Refused, "x"));
+    let refused = || Err(FailureReason::Refused.error("x"));
     let mut bare = Rig::new(None, Endpoints::new(10, Default::default()));
     let mut guarded = Rig::guarded();
     for rig in [&mut bare, &mut guarded] {
@@ -294,11 +291,13 @@ async fn series_end_once_at_once_without_a_guard_and_past_the_staleness_with_one
     assert!(bare.endpoint().is_none());
 
     assert!(!guarded.document.ends(fetched + Duration::from_secs(299)));
-    let due = guarded.document.wake_at().unwrap();
+    let wish = guarded.document.wish().unwrap();
+    assert_eq!(wish.reason, PollReason::Expiry);
+    let due = wish.at;
     assert!(due <= fetched + Duration::from_secs(301));
     assert!(guarded.document.ends(due));
     assert!(!guarded.document.ends(due), "once");
-    assert_eq!(guarded.document.wake_at(), None);
+    assert_eq!(guarded.document.wish(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,21 +318,112 @@ async fn a_large_answer_is_read_where_it_holds_no_worker() {
         fn fetch<'a>(
             &'a self,
             _: &'a FetchRequest,
-        ) -> BoxFuture<'a, Result<Vec<u8>, AttemptError>> {
-            Box::pin(async { Ok(vec![b'x'; self.0]) })
+        ) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
+            Box::pin(async { Ok(vec![b'x'; self.0].into()) })
         }
     }
-    let context = BuildContext::standalone("test".parse().unwrap(), Telemetry::off());
+    let context = context("test");
     for (size, elsewhere) in [(LARGE, false), (LARGE + 1, true)] {
-        let request = FetchRequest {
-            url: URL.parse().unwrap(),
-            accept: "*/*",
-        };
-        let read = |_: &[u8]| Ok(std::thread::current().id());
+        let request = FetchRequest::new(URL.parse().unwrap(), "*/*");
+        let read = |_: FetchedPage| Ok(std::thread::current().id());
         let mut document = Access::new(&context, Arc::new(Size(size))).document(request, read);
-        let DocumentAnswer::New(reader) = document.ask(Trigger::Tick).await else {
+        let poll = Poll {
+            now: Now::read(),
+            reason: PollReason::Interval,
+        };
+        let Asked::New(reader) = document.ask(&poll).await else {
             panic!("no answer")
         };
         assert_eq!(reader != std::thread::current().id(), elsewhere, "{size}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_of_one_url_are_told_apart_by_what_they_ask_about() {
+    let rig = Rig::guarded();
+    let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
+    let mut documents: Vec<_> = ["a", "b"]
+        .into_iter()
+        .map(|instance| {
+            let url = format!("http://probe:9115/probe?target={instance}");
+            let request = FetchRequest {
+                instance: Some(instance.into()),
+                ..FetchRequest::new(url.parse().unwrap(), "*/*")
+            };
+            access.document(request, |_| Ok(()))
+        })
+        .collect();
+    for document in &mut documents {
+        let poll = Poll {
+            now: Now::read(),
+            reason: PollReason::Interval,
+        };
+        assert!(matches!(document.ask(&poll).await, Asked::New(())));
+    }
+    let names = rig.context.endpoints.all();
+    let names: Vec<&str> = names.iter().map(|endpoint| endpoint.id().url()).collect();
+    assert_eq!(
+        names,
+        ["http://probe:9115/probe#a", "http://probe:9115/probe#b"]
+    );
+    assert_eq!(rig.context.endpoints.registration_failures(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_of_several_pages_is_one_attempt() {
+    let rig = Rig::guarded();
+    let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
+    let request = FetchRequest::new(URL.parse().unwrap(), "*/*");
+    let mut list = access.composed(request, |access, request| {
+        Box::pin(async move {
+            let mut lengths = Vec::new();
+            for page in ["1", "2", "3"] {
+                let mut request = FetchRequest::clone(&request);
+                request.url.set_query(Some(page));
+                lengths.push(access.get(&request, |page| Ok(page.body.len())).await?);
+            }
+            Ok(lengths)
+        })
+    });
+    let poll = Poll {
+        now: Now::read(),
+        reason: PollReason::Interval,
+    };
+    let asked = list.ask(&poll).await;
+    assert!(
+        matches!(&asked, Asked::New(lengths) if lengths == &[5, 5, 5]),
+        "{asked:?}"
+    );
+    let snapshot = rig.endpoint().unwrap().breaker().snapshot(Instant::now());
+    assert_eq!(snapshot.outcomes.iter().sum::<u64>(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_of_another_pace_are_guarded_by_the_same_keys_at_that_pace() {
+    let config = Config {
+        retry: RetryConfig {
+            deadline: Some(Duration::from_secs(14)),
+            ..RetryConfig::default()
+        },
+        ..Config::default()
+    };
+    let rig = Rig::new(Some(config), Endpoints::new(10, Default::default()));
+    let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
+    let f = |interval: u64, timeout: u64, deadline: f64| {
+        let pace = PollPace {
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_secs(timeout),
+            first: crate::receivers::scrape::FirstPoll::AtPhase,
+        };
+        let paced = access.at_pace(&pace, Arc::clone(&rig.script) as _);
+        let settings = &paced.guarding.as_ref().unwrap().settings;
+        assert_eq!(settings.interval(), pace.interval);
+        assert_eq!(settings.timeout(), pace.timeout);
+        assert_eq!(settings.deadline(), Duration::from_secs_f64(deadline));
+    };
+    f(60, 10, 14.0);
+    f(15, 5, 14.0);
+    // A poll ends with its interval, whatever is written.
+    f(3, 2, 2.8);
+    f(60, 30, 30.0);
 }

@@ -44,7 +44,7 @@ async fn serve(tls: ServerTls) -> (Url, JoinSet<()>) {
 
 /// Requests a server that has the keys `server` with a client that has the keys `client`. `{dir}`
 /// stands for the directory of the certificates.
-async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, AttemptError> {
+async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, FetchError> {
     let dir = pki.dir().display().to_string();
     let (url, _tasks) = serve(read(&server.replace("{dir}", &dir))).await;
     let config = HttpClientConfig {
@@ -52,8 +52,7 @@ async fn ask(pki: &Pki, server: &str, client: &str) -> Result<Vec<u8>, AttemptEr
         ..HttpClientConfig::default()
     };
     let client = Client::new(&config, Duration::from_secs(10), [&url]).unwrap();
-    let request = FetchRequest { url, accept: "*/*" };
-    client.fetch(&request).await
+    fetched(&client, &url).await
 }
 
 const SERVER: &str = "{cert_file: '{dir}/server.pem', key_file: '{dir}/server.key'}";

@@ -1,0 +1,271 @@
+//! What Prometheus targets need beside what the others do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+/// Answers with the head of the request as the body.
+async fn echo() -> (Url, JoinSet<()>) {
+    server(|stream, head| async move {
+        let length = head.len();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        send(stream, &answer, head.as_bytes()).await;
+    })
+    .await
+}
+
+fn text(page: FetchedPage) -> String {
+    String::from_utf8(page.body).unwrap().to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_request_has_the_headers_of_its_target_and_the_answer_says_its_type() {
+    let (url, _tasks) = echo().await;
+    let config = HttpClientConfig {
+        user_agent: HeaderValue::from_static("Prometheus/3.0.0"),
+        compresses: false,
+        ..HttpClientConfig::default()
+    };
+    let client = Client::new(&config, Duration::from_secs(60), [&url]).unwrap();
+    let accept = HeaderValue::from_static("application/openmetrics-text");
+    let headers = [
+        (ACCEPT, accept),
+        scrape_timeout(Duration::from_millis(1500)),
+    ];
+    let request = FetchRequest {
+        max_body: Some(1000),
+        ..FetchRequest::with(url, Arc::new(headers))
+    };
+    let page = client.fetch(&request).await.unwrap();
+    assert_eq!(
+        page.content_type.as_deref(),
+        Some("text/plain; version=0.0.4")
+    );
+    let head = text(page);
+    for line in [
+        "accept: application/openmetrics-text\r\n",
+        "accept-encoding: identity\r\n",
+        "x-prometheus-scrape-timeout-seconds: 1.5\r\n",
+        "user-agent: prometheus/3.0.0\r\n",
+        "connection: close\r\n",
+    ] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    let short = FetchRequest {
+        max_body: Some(10),
+        ..request
+    };
+    let outcome = client.fetch(&short).await;
+    let message = failed(outcome.map(|page| page.body), FailureReason::Limit);
+    assert_eq!(message, "the body is larger than 10B");
+}
+
+#[tokio::test]
+async fn the_timeout_is_that_of_the_request() {
+    let (url, _tasks) = server(|stream, _| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let client = Client::new(
+        &HttpClientConfig::default(),
+        Duration::from_secs(60),
+        [&url],
+    )
+    .unwrap();
+    let request = FetchRequest {
+        timeout: Some(Duration::from_millis(20)),
+        ..FetchRequest::new(url, "*/*")
+    };
+    let outcome = client.fetch(&request).await;
+    let message = failed(outcome.map(|page| page.body), FailureReason::Timeout);
+    assert_eq!(message, "no answer within 20ms");
+}
+
+#[tokio::test]
+async fn a_redirect_leads_anywhere_and_takes_credentials_only_within_the_origin() {
+    let (url, _a) = server(|mut stream, head| async move {
+        // To the port that the query names, or within this one.
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let to = match path.split_once("?to=") {
+            Some((_, port)) => format!("http://localhost:{port}/there"),
+            None if path == "/x" => "/echo".to_owned(),
+            None => {
+                let length = head.len();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                return send(stream, &answer, head.as_bytes()).await;
+            }
+        };
+        let answer = format!("HTTP/1.1 307 x\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let (elsewhere, _b) = echo().await;
+    let config = HttpClientConfig {
+        auth: Some(ClientAuthConfig::Token {
+            scheme: "Custom".to_owned(),
+            token: Credential::Inline(Secret::new("token")),
+        }),
+        redirects: Redirects::Any,
+        ..HttpClientConfig::default()
+    };
+    let client = Client::new(&config, Duration::from_secs(60), [&url]).unwrap();
+    let seen = async |url: &Url| {
+        let request = FetchRequest::new(url.clone(), "*/*");
+        text(client.fetch(&request).await.unwrap())
+    };
+    let within = seen(&url).await;
+    assert!(within.starts_with("get /echo ") && within.contains("authorization: custom token"));
+    let mut away = url.clone();
+    away.set_query(Some(&format!("to={}", elsewhere.port().unwrap())));
+    let away = seen(&away).await;
+    assert!(away.starts_with("get /there "), "{away}");
+    assert!(!away.contains("authorization"), "{away}");
+}
+
+#[tokio::test]
+async fn a_redirect_without_end_is_given_up() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let (url, _tasks) = server(|stream, _| async move {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        let answer = "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n";
+        send(stream, answer, b"").await;
+    })
+    .await;
+    let config = HttpClientConfig {
+        redirects: Redirects::Any,
+        ..HttpClientConfig::default()
+    };
+    failed(ask_as(config, &url).await, FailureReason::Status);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 11);
+}
+
+/// The connections to a server that answers `each` requests on one and then closes it without
+/// having said so.
+async fn connections(config: &HttpClientConfig, each: fn() -> usize, requests: usize) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    let _server = JoinSet::from_iter([async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                for _ in 0..each() {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = stream.read_u8().await else {
+                            return;
+                        };
+                        head.push(byte);
+                    }
+                    stream.write_all(OK_HEAD.as_bytes()).await.unwrap();
+                    stream.write_all(b"x").await.unwrap();
+                }
+            });
+        }
+    }]);
+    let client = Client::new(config, Duration::from_secs(60), [&url]).unwrap();
+    for _ in 0..requests {
+        assert_eq!(fetched(&client, &url).await.unwrap(), b"x");
+    }
+    accepted.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn connections_are_kept_where_that_is_set_and_one_that_has_ended_costs_no_poll() {
+    let kept = HttpClientConfig {
+        keeps_connections: true,
+        ..HttpClientConfig::default()
+    };
+    let never = HttpClientConfig::default();
+    assert_eq!(connections(&kept, || usize::MAX, 20).await, 1);
+    assert_eq!(connections(&never, || usize::MAX, 20).await, 20);
+    assert_eq!(connections(&kept, || 1, 50).await, 50);
+}
+
+#[tokio::test]
+async fn a_new_connection_that_ends_without_an_answer_is_a_failure() {
+    let (url, _tasks) = server(|_, _| std::future::ready(())).await;
+    let config = HttpClientConfig {
+        keeps_connections: true,
+        ..HttpClientConfig::default()
+    };
+    failed(ask_as(config, &url).await, FailureReason::Reset);
+}
+
+#[tokio::test]
+async fn requests_go_through_the_proxy_that_is_configured_but_for_those_excepted() {
+    let (proxy, _tasks) = echo().await;
+    let url = Url::parse("http://target.example:9100/metrics").unwrap();
+    let config = |except: &str| HttpClientConfig {
+        proxy: ClientProxy::Url {
+            url: Secret::new(format!("http://u:p@127.0.0.1:{}", proxy.port().unwrap())),
+            except: except.to_owned(),
+        },
+        ..HttpClientConfig::default()
+    };
+    let head = String::from_utf8(ask_as(config(""), &url).await.unwrap()).unwrap();
+    assert!(
+        head.starts_with("GET http://target.example:9100/metrics HTTP/1.1"),
+        "{head}"
+    );
+    assert!(head.contains("proxy-authorization: Basic dTpw"), "{head}");
+    let direct = Url::parse("http://127.0.0.1:1/").unwrap();
+    failed(
+        ask_as(config("127.0.0.1"), &direct).await,
+        FailureReason::Refused,
+    );
+    assert!(!format!("{:?}", config("")).contains("u:p@"));
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_read_piece_by_piece() {
+    let (url, _tasks) = server(|mut stream, _| async move {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"3\r\none\r\n").await.unwrap();
+        let _ = stream.read_u8().await;
+    })
+    .await;
+    let client = Client::new(
+        &HttpClientConfig::default(),
+        Duration::from_secs(60),
+        [&url],
+    )
+    .unwrap();
+    let mut answer = client.open(&FetchRequest::new(url, "*/*")).await.unwrap();
+    assert_eq!(&answer.next().await.unwrap().unwrap()[..], b"one");
+    let next = tokio::time::timeout(Duration::from_millis(20), answer.next()).await;
+    assert!(next.is_err(), "it waits");
+}
+
+#[tokio::test]
+async fn credentials_may_come_from_elsewhere_and_be_missing() {
+    struct Source(Option<&'static str>);
+    impl Authorize for Source {
+        fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, FetchError>> {
+            let value = self.0.map(HeaderValue::from_static);
+            let missing = || FailureReason::Refused.error("no token");
+            Box::pin(std::future::ready(value.ok_or_else(missing)))
+        }
+    }
+    let (url, _tasks) = echo().await;
+    let ask = async |source| {
+        let client = Client::new(
+            &HttpClientConfig::default(),
+            Duration::from_secs(60),
+            [&url],
+        );
+        let client = client.unwrap().authorized_by(Arc::new(Source(source)));
+        fetched(&client, &url).await
+    };
+    let head = String::from_utf8(ask(Some("Bearer t")).await.unwrap()).unwrap();
+    assert!(head.contains("authorization: Bearer t"), "{head}");
+    assert_eq!(failed(ask(None).await, FailureReason::Refused), "no token");
+}
