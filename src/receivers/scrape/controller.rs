@@ -121,7 +121,7 @@ struct Pollers {
 impl Pollers {
     fn begin(&mut self, key: Option<TargetKey>, target: Target, link: Arc<Link>) {
         let endpoint = Arc::clone(&target.endpoint);
-        let poller = Poller::new(&self.context, target, link, Now::read());
+        let poller = Box::new(Poller::new(&self.context, target, link, Now::read()));
         // A poller that panics is no reason for the others to end. Nothing of it is used after.
         let running = AssertUnwindSafe(poller.run(self.stop.clone())).catch_unwind();
         self.tasks.spawn(async move {

@@ -82,8 +82,8 @@ pub(super) struct Poller {
     polled: Now,
     /// The parts that failed in the last poll.
     failing: BTreeSet<String>,
-    /// The scrape that the series about polls last told of.
-    told: Option<Scrape>,
+    /// Whether the series about polls have been written, and then whether that of parts has.
+    told_parts: Option<bool>,
     /// Bytes that the next poll will be admitted with: those of the last one.
     expected: u64,
     /// Counts this poller among the running ones while it lives.
@@ -113,7 +113,7 @@ impl Poller {
             tally: FailureCounts::new(now.wall, target.reach == Reach::Remote),
             polled: now,
             failing: BTreeSet::new(),
-            told: None,
+            told_parts: None,
             expected: FIRST_GUESS,
             _polling: context.endpoints.pollers().enter(),
             context: Arc::clone(context),
@@ -123,7 +123,8 @@ impl Poller {
     }
 
     /// Polls until the agent stops, or until the target was removed and its series have ended.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    // In a box, since futures that pass it on would each have room for a copy.
+    pub(super) async fn run(mut self: Box<Self>, stop: CancellationToken) {
         self.target.scraper.start(self.polled);
         loop {
             let guards = self.target.scraper.guards();
@@ -180,15 +181,13 @@ impl Poller {
         self.tally.reject(&scrape.rejected);
         if !scrape.idle {
             self.report_series(&scrape, now, took, samples, &mut out);
+            self.told_parts = Some(scrape.has_parts);
         }
         let id = &self.context.id;
         self.target.scraper.write_shared(now, id, &mut out);
         let batch = self.finish(out);
         self.report(&scrape);
         let failures = scrape.failures().len() as u64;
-        if !scrape.idle {
-            self.told = Some(scrape);
-        }
         if batch.items() == 0 {
             return;
         }
@@ -214,7 +213,7 @@ impl Poller {
     }
 
     /// Ends all series of a target that was removed, and takes its guards off the registry.
-    async fn end(mut self, stop: &CancellationToken) {
+    async fn end(mut self: Box<Self>, stop: &CancellationToken) {
         for guard in self.target.scraper.guards() {
             self.context.endpoints.remove(guard.id());
         }
@@ -226,7 +225,12 @@ impl Poller {
         let mut out = self.begin();
         out.ending(true);
         self.target.scraper.end(now, &mut out);
-        if let Some(scrape) = self.told.take() {
+        if let Some(has_parts) = self.told_parts {
+            // The values don't matter: these are tombstones.
+            let scrape = match has_parts {
+                true => Scrape::parts(1, Vec::new()),
+                false => Scrape::whole(Ok(())),
+            };
             self.report_series(&scrape, now, Duration::ZERO, 0, &mut out);
         }
         let batch = self.finish(out);
