@@ -26,6 +26,7 @@
 //! | `steps` | counts, in tests, the work of reading foreign bytes | nothing of ours |
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
 //! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
+//! | `host` | readings of this host: files under `/proc`, filesystems | nothing of ours |
 //! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
 //! | [`regexp`] | regular expressions as Go reads them | nothing of ours |
@@ -66,6 +67,7 @@ pub mod exporters;
 pub mod exposition;
 pub mod extensions;
 pub mod history;
+mod host;
 pub mod lane;
 #[cfg(test)]
 mod log_capture;

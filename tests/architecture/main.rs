@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The ground: pure, usable alone, tested without anything else.
     ("descriptors", &[]),
     ("exposition", &[]),
+    ("host", &[]),
     ("lane", &[]),
     // What a test logs.
     ("log_capture", &[]),
@@ -135,6 +136,7 @@ const COMPONENTS_IMPORT: &[&str] = &[
     "component",
     "descriptors",
     "exposition",
+    "host",
     "lane",
     "log_capture",
     "net",

@@ -10,13 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::epochs::{Boot, Epochs};
-use super::proc::{CPU_MODES, Interface, Mount, busy, passed};
-use super::reading::HostReading;
 use super::semconv::{HostWriter, Semconv};
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
+use crate::host::proc::{CPU_MODES, Interface, Mount, busy, passed};
+use crate::host::{Boot, Epochs, HostReading};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::SetBack;
 
@@ -94,9 +93,9 @@ impl Host {
             .into_iter()
             .flatten()
             .for_each(|start| by.correct(start));
-        self.cpus.clock_set_back(by);
-        self.disks.clock_set_back(by);
-        self.interfaces.clock_set_back(by);
+        self.cpus.correct_starts(|start| by.correct(start));
+        self.disks.correct_starts(|start| by.correct(start));
+        self.interfaces.correct_starts(|start| by.correct(start));
     }
 
     /// Takes the counters that the first reading's differences are made from.

@@ -45,41 +45,32 @@
 
 mod config;
 mod emit;
-mod epochs;
-mod proc;
-mod reader;
-mod reading;
 mod remote;
+mod selection;
 mod semconv;
 mod summary;
-mod threads;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tracing::info;
 
 use self::config::Config;
 use self::emit::{Host, Scale};
-use self::proc::Mount;
-use self::reader::{HostRead, HostReader, PARTS, ReadingBuilder, ReadingUpdate};
-use self::reading::HostReading;
 use self::remote::Remote;
 use self::summary::NodeSummary;
-use self::threads::{BlockingThreads, Outstanding, ReadBatch, ReadOutcome};
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
+use crate::host::{BlockingThreads, HostAnswer, HostPoller, HostReader, HostReading};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Access, Client, FetchRequest};
 use crate::receivers::scrape::{
-    Controller, FailureReason, Nudge, PartFailure, Poll, PollPace, Reach, Scrape, ScrapeSeries,
-    Scraper, SetBack, Target, TargetIdentity,
+    Controller, Nudge, PartFailure, Poll, PollPace, Reach, Scrape, ScrapeSeries, Scraper, SetBack,
+    Target, TargetIdentity,
 };
 use crate::resilience::PollConfig;
 use crate::yaml::GoDuration;
@@ -206,10 +197,7 @@ const BASELINE: Duration = Duration::from_millis(500);
 
 /// Reads this host.
 struct Local {
-    reader: HostReader,
-    threads: Arc<BlockingThreads>,
-    /// The files and filesystems whose last read hasn't ended.
-    outstanding: Outstanding,
+    poller: HostPoller,
     host: Host,
     node_id: String,
     /// The gauges that have points and haven't been ended.
@@ -219,66 +207,21 @@ struct Local {
     others: Vec<Arc<AtomicBool>>,
     /// The task that reads the first counters, and when it began.
     baseline: Option<(Now, JoinHandle<HostReading>)>,
-    /// The filesystems that have been logged as not permitted.
-    denied: BTreeSet<Mount>,
 }
 
 impl Local {
     fn new(config: &Config, node_id: String, threads: Arc<BlockingThreads>) -> Self {
+        let reader = HostReader::new(&config.root_path, config.selection());
         Self {
-            reader: HostReader::new(config),
-            threads,
-            outstanding: Outstanding::default(),
+            poller: HostPoller::new(reader, threads),
             host: Host::new(config.semconv, Scale::of_this_machine()),
             node_id,
             shown: NodeSummary::default(),
             timeout: config.settings.timeout,
             others: Vec::new(),
             baseline: None,
-            denied: BTreeSet::new(),
         }
     }
-
-    fn request(&self, reads: Vec<HostRead>, deadline: Instant) -> ReadBatch<ReadingUpdate> {
-        ReadBatch::new(&self.threads, &self.outstanding, deadline, reads)
-    }
-
-    /// Logs once for each filesystem that the agent may not query it.
-    fn tell_denied(&mut self, denied: Vec<Mount>, listed: Option<&[Mount]>) {
-        if let Some(listed) = listed {
-            let listed: BTreeSet<&Mount> = listed.iter().collect();
-            self.denied.retain(|mount| listed.contains(mount));
-        }
-        for mount in denied {
-            let place = mount.mount_point.clone();
-            if self.denied.insert(mount) {
-                info!("the filesystem at {place} is left out: permission to ask it is denied");
-            }
-        }
-    }
-}
-
-/// Waits until all reads have ended or the deadline is over.
-async fn gather(mut batch: ReadBatch<ReadingUpdate>) -> ReadingBuilder {
-    let mut gathering = ReadingBuilder::default();
-    let mut failed = Vec::new();
-    while let Some((part, outcome)) = batch.next().await {
-        match outcome {
-            ReadOutcome::Told(update) => update(&mut gathering),
-            ReadOutcome::Late => failed.push((part, FailureReason::Timeout, "does not answer")),
-            ReadOutcome::NotBegun => {
-                failed.push((
-                    part,
-                    FailureReason::Limit,
-                    "not read, since too much else hangs",
-                ));
-            }
-        }
-    }
-    for (part, reason, message) in failed {
-        gathering.fail(PartFailure::new(part, reason, message));
-    }
-    gathering
 }
 
 impl Scraper for Local {
@@ -286,8 +229,7 @@ impl Scraper for Local {
         // On a task of its own, and the controller doesn't wait for it: a file that hangs must
         // not delay other receivers or the start of the agent.
         let deadline = now.monotonic + BASELINE.min(self.timeout);
-        let batch = self.request(self.reader.counters(), deadline);
-        let task = tokio::spawn(async move { gather(batch).await.finish().0 });
+        let task = tokio::spawn(self.poller.counters(deadline));
         self.baseline = Some((now, task));
     }
 
@@ -306,12 +248,12 @@ impl Scraper for Local {
                 }
                 self.baseline = None;
             }
-            let batch = self.request(self.reader.all(), now.monotonic + self.timeout);
-            let mut gathering = gather(batch).await;
-            let queried = gathering.queried;
-            let denied = std::mem::take(&mut gathering.denied);
-            let (reading, failures) = gathering.finish();
-            self.tell_denied(denied, reading.mounts.as_deref());
+            let HostAnswer {
+                reading,
+                failures,
+                parts,
+            } = self.poller.poll(now.monotonic + self.timeout).await;
+            let failures: Vec<PartFailure> = failures.into_iter().map(Into::into).collect();
             if reading.is_empty() {
                 // Every part failed, or there is no part at all.
                 return Scrape::parts(failures.len(), failures);
@@ -336,7 +278,7 @@ impl Scraper for Local {
                 out.ending(false);
             }
             self.shown = summary.or(self.shown.minus(&ended));
-            Scrape::parts(PARTS + queried, failures)
+            Scrape::parts(parts, failures)
         })
     }
 }

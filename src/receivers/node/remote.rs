@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::config::NameFilter;
-use super::epochs::Boot;
-use super::proc::Mount;
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
+use crate::host::Boot;
+use crate::host::proc::Mount;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Asked, Document, FetchedPage};
 use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};

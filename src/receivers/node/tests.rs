@@ -7,15 +7,16 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
 use prost::Message as _;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::config::NameFilter;
 use super::semconv::Semconv;
-use super::threads::PATIENCE;
 use super::*;
+use crate::host::PATIENCE;
 use crate::pdata::Batch;
 use crate::receivers::scrape::http::HttpClientConfig;
 use crate::receivers::scrape::testing::{Series, series};
-use crate::receivers::scrape::{PollReason, PollSettings};
+use crate::receivers::scrape::{FailureReason, PollReason, PollSettings};
 
 mod life;
 mod machine;
@@ -136,9 +137,18 @@ impl Fixture {
             baseline.is_none_or(|(_, task)| task.is_finished())
         };
         while !done(&self.node) {
-            let quiet = self.node.threads.only(|what| hanging.contains(&what));
+            let quiet = self
+                .node
+                .poller
+                .threads
+                .only(|what| hanging.contains(&what));
             tokio::task::yield_now().await;
-            let quiet = quiet && self.node.threads.only(|what| hanging.contains(&what));
+            let quiet = quiet
+                && self
+                    .node
+                    .poller
+                    .threads
+                    .only(|what| hanging.contains(&what));
             if quiet && !hanging.is_empty() && !done(&self.node) {
                 tokio::time::advance(PATIENCE).await;
             }
@@ -160,7 +170,7 @@ impl Fixture {
         let mut out = MetricsWriter::new();
         out.resource(&[]);
         out.scope("test", "");
-        let threads = Arc::clone(&self.node.threads);
+        let threads = Arc::clone(&self.node.poller.threads);
         let poll = Poll {
             now: self.now,
             reason: PollReason::Interval,

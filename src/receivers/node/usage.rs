@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::proc::Mount;
 use super::summary::percent;
+use crate::host::proc::Mount;
 
 /// Adds up the sizes of filesystems. Bind mounts report the same filesystem again. The datasets
 /// of a ZFS pool share the pool's free space: their used space is added up, and the free space

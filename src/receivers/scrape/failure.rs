@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::host::{UnreadPart, UnreadReason};
 use crate::resilience::{FetchError, Outcome, Transport};
 
 /// The reasons of failures: a closed set, so that the label `reason` has few values.
@@ -134,5 +135,17 @@ impl PartFailure {
             status: error.status,
             message: error.message.clone(),
         }
+    }
+}
+
+impl From<UnreadPart> for PartFailure {
+    fn from(unread: UnreadPart) -> Self {
+        let reason = match unread.reason {
+            UnreadReason::Refused => FailureReason::Refused,
+            UnreadReason::Timeout => FailureReason::Timeout,
+            UnreadReason::Parse => FailureReason::Parse,
+            UnreadReason::Limit => FailureReason::Limit,
+        };
+        Self::new(unread.part, reason, unread.message)
     }
 }

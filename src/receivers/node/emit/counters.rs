@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::super::epochs::Counted;
-use super::super::proc::{CPU_MODES, Cpus, passed, total};
-use super::super::reading::HostReading;
 use super::super::semconv::{HostMetric, HostWriter, Row, int};
 use super::{Host, before};
 use crate::component::Now;
+use crate::host::proc::{CPU_MODES, Cpus, passed, total};
+use crate::host::{Counted, HostReading};
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
 use crate::pdata::writer::{AttributeValue, PointNumber};
 

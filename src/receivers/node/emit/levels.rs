@@ -1,8 +1,8 @@
 //! Metrics of momentary values: memory, filesystems, sockets and load.
 
-use super::super::proc::{Mount, TCP_STATES};
-use super::super::reading::HostReading;
 use super::super::semconv::{HostMetric, HostWriter, Row, int};
+use crate::host::HostReading;
+use crate::host::proc::{Mount, TCP_STATES};
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
 use crate::pdata::writer::PointNumber;
 

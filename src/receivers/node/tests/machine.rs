@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::*;
-use crate::receivers::node::proc::Cpus;
+use crate::host::proc::Cpus;
 
 /// Percent of the time that wasn't idle between two texts of `/proc/stat`.
 fn independent_cpu(before: &str, after: &str) -> f64 {

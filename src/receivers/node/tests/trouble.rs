@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::*;
-use crate::receivers::node::reading::FilesystemSize;
+use crate::host::FilesystemSize;
 
 /// The failures of a poll in which everything else is read.
 fn late(scrape: &Scrape) -> Vec<(&str, FailureReason)> {
@@ -44,7 +44,7 @@ async fn a_file_that_hangs_holds_up_neither_start_nor_the_other_parts() {
         if file != "stat" {
             fixture.set("stat", "cpu 200 0 100 700 100 0 0 0 0 0\nbtime 1000\n");
         }
-        let threads = Arc::clone(&fixture.node.threads);
+        let threads = Arc::clone(&fixture.node.poller.threads);
         for poll in 0..4 {
             let begun = Instant::now();
             let (batch, scrape) = fixture.poll_beside(&[file]).await;
@@ -93,7 +93,7 @@ async fn a_host_of_which_everything_hangs_is_down_and_holds_few_threads() {
                 .iter()
                 .all(|(_, reason)| reasons.contains(reason))
         );
-        assert!(fixture.node.threads.count() <= 12);
+        assert!(fixture.node.poller.threads.count() <= 12);
     }
 }
 
@@ -116,7 +116,7 @@ fn rooms(
         let answer = answers.get(&[b"/", place].concat()).copied();
         answer.unwrap_or(Err(Errno::NOENT)).map(Some)
     };
-    fixture.node.reader = fixture.node.reader.clone().asking(Arc::new(ask));
+    fixture.node.poller.reader = fixture.node.poller.reader.clone().asking(Arc::new(ask));
 }
 
 fn with_used(used: u64) -> Result<FilesystemSize, Errno> {
@@ -191,7 +191,7 @@ async fn a_filesystem_that_hangs_is_late_and_its_old_value_ends() {
         }
         with_used(100).map(Some)
     };
-    fixture.node.reader = fixture.node.reader.clone().asking(Arc::new(ask));
+    fixture.node.poller.reader = fixture.node.poller.reader.clone().asking(Arc::new(ask));
     let hanging = ["filesystem /b"];
     for poll in 0..3 {
         let (batch, scrape) = fixture.poll_beside(&hanging).await;
@@ -200,10 +200,10 @@ async fn a_filesystem_that_hangs_is_late_and_its_old_value_ends() {
         let ended = used(&found).iter().any(|(_, value)| value.is_nan());
         assert_eq!(ended, poll == 0, "{found:?}");
         assert_eq!(used(&found)[0], ("/", 100.0));
-        assert!(fixture.node.threads.count() <= 2);
+        assert!(fixture.node.poller.threads.count() <= 2);
     }
     drop(release);
-    while fixture.node.threads.count() > 1 {
+    while fixture.node.poller.threads.count() > 1 {
         tokio::task::yield_now().await;
     }
     assert_eq!(used(&fixture.series().await), [("/", 100.0), ("/b", 100.0)]);
@@ -221,7 +221,7 @@ async fn one_that_may_not_be_asked_is_absent_and_no_failure() {
     fixture.start().await;
     for _ in 0..2 {
         assert_eq!(used(&fixture.series().await), [("/", 100.0)]);
-        assert_eq!(fixture.node.denied.len(), 1, "which was said");
+        assert_eq!(fixture.node.poller.denied.len(), 1, "which was said");
     }
     rooms(
         &mut fixture,
@@ -230,7 +230,7 @@ async fn one_that_may_not_be_asked_is_absent_and_no_failure() {
     );
     fixture.series().await;
     assert!(
-        fixture.node.denied.is_empty(),
+        fixture.node.poller.denied.is_empty(),
         "and is said anew when it is mounted anew"
     );
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 /// A mounted filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in super::super) struct Mount {
+pub(crate) struct Mount {
     /// What is mounted, such as `/dev/vda`.
-    pub(in super::super) device: String,
+    pub(crate) device: String,
     /// For display: bytes that aren't UTF-8 are replaced by U+FFFD.
-    pub(in super::super) mount_point: String,
+    pub(crate) mount_point: String,
     /// The mount point's bytes.
-    pub(in super::super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
     /// Its type, such as `ext4`.
-    pub(in super::super) kind: String,
-    pub(in super::super) read_only: bool,
+    pub(crate) kind: String,
+    pub(crate) read_only: bool,
 }
 
 /// Types of filesystems that have no blocks of their own, or whose blocks are memory or belong to
@@ -79,14 +79,14 @@ const NETWORK: [&str; 17] = [
 impl Mount {
     /// Whether it takes no space on a disk of its own. An overlay at `/` counts as a disk: it is
     /// the root of a container, and the only filesystem that the container sees.
-    pub(in super::super) fn is_virtual(&self) -> bool {
+    pub(crate) fn is_virtual(&self) -> bool {
         VIRTUAL.contains(&self.kind.as_str())
             && !(self.kind == "overlay" && self.mount_point == "/")
     }
 
     /// Whether querying it may block for ever. FUSE filesystems are served by a program;
     /// `fuseblk` is one too, but has a disk behind it, and counts as one.
-    pub(in super::super) fn may_hang(&self) -> bool {
+    pub(crate) fn may_hang(&self) -> bool {
         NETWORK.contains(&self.kind.as_str())
             || self.kind == "fuse"
             || self.kind.starts_with("fuse.")
@@ -96,7 +96,7 @@ impl Mount {
 /// Parses `/proc/mounts`. Lines that can't be parsed are left out, and so are mounts that a later
 /// one hides, at the same point or above it. A later mount at `/` hides only the one at `/`: the
 /// mounts of an initial root filesystem are moved into the root that follows it.
-pub(in super::super) fn mounts(text: &[u8]) -> Vec<Mount> {
+pub(crate) fn mounts(text: &[u8]) -> Vec<Mount> {
     let mut seen: BTreeMap<Vec<u8>, (usize, Mount)> = BTreeMap::new();
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let mut fields = line

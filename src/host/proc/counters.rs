@@ -4,7 +4,7 @@ use super::numbers;
 
 /// The modes of a processor in the order of `/proc/stat`: the name in the semantic
 /// conventions, and the older name.
-pub(in super::super) const CPU_MODES: [(&str, &str); 8] = [
+pub(crate) const CPU_MODES: [(&str, &str); 8] = [
     ("user", "user"),
     ("nice", "nice"),
     ("system", "system"),
@@ -19,22 +19,22 @@ const IOWAIT: usize = 4;
 
 /// Ticks that a processor spent in each of [`CPU_MODES`]. `user` and `nice` already include the
 /// time of guests.
-pub(in super::super) type Ticks = [u64; CPU_MODES.len()];
+pub(crate) type Ticks = [u64; CPU_MODES.len()];
 
 /// The contents of `/proc/stat`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Cpus {
+pub(crate) struct Cpus {
     /// All processors together.
-    pub(in super::super) total: Option<Ticks>,
+    pub(crate) total: Option<Ticks>,
     /// By processor number.
-    pub(in super::super) each: Vec<(u32, Ticks)>,
+    pub(crate) each: Vec<(u32, Ticks)>,
     /// When the host started, in seconds since the Unix epoch.
-    pub(in super::super) boot: Option<u64>,
+    pub(crate) boot: Option<u64>,
 }
 
 impl Cpus {
     /// `None` if the text has no line for a processor.
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut cpus = Self::default();
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
@@ -55,7 +55,7 @@ impl Cpus {
 }
 
 /// The ticks that passed in each mode; `None` if a counter fell or no tick passed.
-pub(in super::super) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
+pub(crate) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
     let mut passed = Ticks::default();
     for (mode, passed) in passed.iter_mut().enumerate() {
         *passed = match after[mode].checked_sub(before[mode]) {
@@ -69,30 +69,30 @@ pub(in super::super) fn passed(before: &Ticks, after: &Ticks) -> Option<Ticks> {
 }
 
 /// The share of the ticks that wasn't idle, from 0 to 1.
-pub(in super::super) fn busy(passed: &Ticks) -> f64 {
+pub(crate) fn busy(passed: &Ticks) -> f64 {
     let idle = passed[IDLE].saturating_add(passed[IOWAIT]);
     let total = total(passed);
     total.saturating_sub(idle) as f64 / total as f64
 }
 
 /// Ticks in all modes.
-pub(in super::super) fn total(ticks: &Ticks) -> u64 {
+pub(crate) fn total(ticks: &Ticks) -> u64 {
     ticks.iter().fold(0, |sum, mode| sum.saturating_add(*mode))
 }
 
 /// One line of `/proc/diskstats`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Disk {
-    pub(in super::super) name: String,
+pub(crate) struct Disk {
+    pub(crate) name: String,
     /// Operations, merged operations, sectors of 512 bytes, milliseconds: read, then
     /// written.
-    pub(in super::super) directions: [[u64; 4]; 2],
+    pub(crate) directions: [[u64; 4]; 2],
     /// Milliseconds in which the disk was busy.
-    pub(in super::super) busy_ms: u64,
+    pub(crate) busy_ms: u64,
 }
 
 /// Parses `/proc/diskstats`; lines that can't be parsed are left out.
-pub(in super::super) fn disks(text: &str) -> Vec<Disk> {
+pub(crate) fn disks(text: &str) -> Vec<Disk> {
     text.lines()
         .filter_map(|line| {
             let mut fields = line.split_ascii_whitespace().skip(2);
@@ -110,14 +110,14 @@ pub(in super::super) fn disks(text: &str) -> Vec<Disk> {
 
 /// One line of `/proc/net/dev`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Interface {
-    pub(in super::super) name: String,
+pub(crate) struct Interface {
+    pub(crate) name: String,
     /// Bytes, packets, errors, dropped packets: received, then transmitted.
-    pub(in super::super) directions: [[u64; 4]; 2],
+    pub(crate) directions: [[u64; 4]; 2],
 }
 
 /// Parses `/proc/net/dev`; the headings and lines that can't be parsed are left out.
-pub(in super::super) fn interfaces(text: &str) -> Vec<Interface> {
+pub(crate) fn interfaces(text: &str) -> Vec<Interface> {
     text.lines()
         .filter_map(|line| {
             // The last colon ends the name: the name of an alias contains one.

@@ -13,32 +13,32 @@ use tokio::time::{Instant, timeout_at};
 use super::{BlockingThreads, Job, PATIENCE, ReadKind, lock};
 
 /// One read, which may never end.
-pub(in crate::receivers::node) struct BlockingRead<T> {
-    pub(in crate::receivers::node) kind: ReadKind,
+pub(crate) struct BlockingRead<T> {
+    pub(crate) kind: ReadKind,
     /// What is read; unique among the reads of a receiver.
-    pub(in crate::receivers::node) what: String,
+    pub(crate) what: String,
     /// The part of a poll that fails with this read.
-    pub(in crate::receivers::node) part: String,
+    pub(crate) part: String,
     /// Reads. What is to be read next because of it is requested by the thread itself, which
     /// saves waking the receiver in between.
-    pub(in crate::receivers::node) read: Box<ReadCall<T>>,
+    pub(crate) read: Box<ReadCall<T>>,
 }
 
 /// Returns what was read, and further reads.
-pub(in crate::receivers::node) type ReadCall<T> = dyn FnOnce() -> (T, Vec<BlockingRead<T>>) + Send;
+pub(crate) type ReadCall<T> = dyn FnOnce() -> (T, Vec<BlockingRead<T>>) + Send;
 
 /// The reads of one receiver that haven't ended, by name: none is started twice.
-pub(in crate::receivers::node) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
+pub(crate) type Outstanding = Arc<Mutex<BTreeSet<Arc<str>>>>;
 
 /// Reads that were requested together and share a deadline.
-pub(in crate::receivers::node) struct ReadBatch<T> {
+pub(crate) struct ReadBatch<T> {
     shared: Arc<SharedBatch<T>>,
     deadline: Instant,
 }
 
 /// How a read ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::receivers::node) enum ReadOutcome<T> {
+pub(crate) enum ReadOutcome<T> {
     /// It returned this.
     Told(T),
     /// It has not ended by the deadline, still hangs from an earlier batch, or panicked.
@@ -69,7 +69,7 @@ struct BatchState<T> {
 
 impl<T: Send + 'static> ReadBatch<T> {
     /// Requests these reads, except those that still hang from an earlier batch.
-    pub(in crate::receivers::node) fn new(
+    pub(crate) fn new(
         threads: &Arc<BlockingThreads>,
         outstanding: &Outstanding,
         deadline: Instant,
@@ -94,7 +94,7 @@ impl<T: Send + 'static> ReadBatch<T> {
     /// Waits until the deadline at most.
     ///
     /// Cancel safe: what has ended stays until a later call takes it.
-    pub(in crate::receivers::node) async fn next(&mut self) -> Option<(String, ReadOutcome<T>)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, ReadOutcome<T>)> {
         loop {
             let now = Instant::now();
             {
@@ -121,7 +121,7 @@ impl<T: Send + 'static> ReadBatch<T> {
 
 #[cfg(test)]
 impl<T> ReadBatch<T> {
-    pub(super) fn threads(&self) -> Arc<BlockingThreads> {
+    pub(crate) fn threads(&self) -> Arc<BlockingThreads> {
         Arc::clone(&self.shared.threads)
     }
 }

@@ -4,21 +4,21 @@ use super::numbers;
 
 /// Resources that the process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Process {
+pub(crate) struct Process {
     /// Ticks in user and in system mode.
-    pub(in super::super) ticks: [u64; 2],
-    pub(in super::super) threads: u64,
+    pub(crate) ticks: [u64; 2],
+    pub(crate) threads: u64,
     /// When it started, in ticks after the start of the host.
-    pub(in super::super) started: u64,
+    pub(crate) started: u64,
     /// Address space in bytes.
-    pub(in super::super) virtual_bytes: u64,
+    pub(crate) virtual_bytes: u64,
     /// Memory in use, in pages.
-    pub(in super::super) resident_pages: u64,
+    pub(crate) resident_pages: u64,
 }
 
 impl Process {
     /// Parses `/proc/self/stat`.
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // The name stands in parentheses and may hold blanks and parentheses.
         let (_, fields) = text.rsplit_once(')')?;
         let mut fields = fields.split_ascii_whitespace().skip(11);

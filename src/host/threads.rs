@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(super) use batch::{BlockingRead, Outstanding, ReadBatch, ReadOutcome};
+pub(crate) use batch::{BlockingRead, Outstanding, ReadBatch, ReadOutcome};
 
 /// How long one read may delay those behind it before another thread starts.
-pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How many reads of each [`ReadKind`] may run at once. Each kind has its own limit, so that
 /// servers which hang don't keep the host's files from being read. lxcfs alone serves five of the
@@ -25,7 +25,7 @@ const LIMITS: [usize; 3] = [6, 2, 4];
 
 /// What a read reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadKind {
+pub(crate) enum ReadKind {
     /// A file under `/proc`.
     File,
     /// The size of a filesystem on a disk.
@@ -36,7 +36,7 @@ pub(super) enum ReadKind {
 
 /// The threads that do the reads, and their queue.
 #[derive(Debug, Default)]
-pub(super) struct BlockingThreads {
+pub(crate) struct BlockingThreads {
     state: Mutex<ThreadsState>,
     work: Condvar,
 }
@@ -86,7 +86,7 @@ impl ThreadsState {
 
 impl BlockingThreads {
     /// The threads that all receivers of the process share.
-    pub(super) fn shared() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         static SHARED: LazyLock<Arc<BlockingThreads>> = LazyLock::new(Arc::default);
         Arc::clone(&SHARED)
     }
@@ -189,14 +189,14 @@ impl BlockingThreads {
 
     /// Whether every running read is one that `hangs` names.
     #[cfg(test)]
-    pub(super) fn only(&self, hangs: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn only(&self, hangs: impl Fn(&str) -> bool) -> bool {
         let state = lock(&self.state);
         let mut running = state.running.iter().flatten();
         state.threads == state.running() + state.idle && running.all(|what| hangs(what))
     }
 
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         lock(&self.state).threads
     }
 }

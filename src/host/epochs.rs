@@ -10,23 +10,21 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::receivers::scrape::SetBack;
-
 /// By how many seconds a host's uptime may have grown less than the time between two readings
 /// without being taken for a restart: readings come late, and clocks drift.
 const SLACK: f64 = 60.0;
 
 /// The start times of groups of `N` counters, by their owner (a processor, a disk, an interface).
 #[derive(Debug)]
-pub(super) struct Epochs<K, const N: usize> {
+pub(crate) struct Epochs<K, const N: usize> {
     groups: BTreeMap<K, CounterGroup<N>>,
 }
 
 /// The values and start times that are written for a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counted<const N: usize> {
-    pub(super) values: [u64; N],
-    pub(super) starts: [SystemTime; N],
+pub(crate) struct Counted<const N: usize> {
+    pub(crate) values: [u64; N],
+    pub(crate) starts: [SystemTime; N],
 }
 
 #[derive(Debug)]
@@ -37,7 +35,7 @@ struct CounterGroup<const N: usize> {
 }
 
 impl<K: Ord, const N: usize> Epochs<K, N> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             groups: BTreeMap::new(),
         }
@@ -45,7 +43,7 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
 
     /// Takes the counters of a group as read. A counter that is new or began anew gets the start
     /// `since`: the host's start at the first reading, the time of the last reading later.
-    pub(super) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
+    pub(crate) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
         let group = self.groups.entry(owner).or_insert_with(|| CounterGroup {
             counted: Counted {
                 values: read,
@@ -68,18 +66,15 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
         group.counted
     }
 
-    pub(super) fn clock_set_back(&mut self, by: &SetBack) {
+    /// Hands every start time to `correct`: the wall clock was set back.
+    pub(crate) fn correct_starts(&mut self, correct: impl Fn(&mut SystemTime)) {
         for group in self.groups.values_mut() {
-            group
-                .counted
-                .starts
-                .iter_mut()
-                .for_each(|start| by.correct(start));
+            group.counted.starts.iter_mut().for_each(&correct);
         }
     }
 
     /// Resets every counter to 0, starting at `since`: the host restarted.
-    pub(super) fn restart(&mut self, since: SystemTime) {
+    pub(crate) fn restart(&mut self, since: SystemTime) {
         for group in self.groups.values_mut() {
             group.counted = Counted {
                 values: [0; N],
@@ -90,7 +85,7 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
 
     /// Takes out the groups that the current reading didn't have, with their start times, so that
     /// their series can end. A group that comes back later is a new one.
-    pub(super) fn take_gone(&mut self) -> Vec<(K, [SystemTime; N])> {
+    pub(crate) fn take_gone(&mut self) -> Vec<(K, [SystemTime; N])> {
         self.groups
             .extract_if(.., |_, group| !std::mem::take(&mut group.seen))
             .map(|(owner, group)| (owner, group.counted.starts))
@@ -100,17 +95,17 @@ impl<K: Ord, const N: usize> Epochs<K, N> {
 
 /// What a host reports about its own start.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Boot {
+pub(crate) struct Boot {
     /// The boot time in seconds since the Unix epoch, by the host's clock, which may be set.
-    pub(super) time: Option<f64>,
+    pub(crate) time: Option<f64>,
     /// The uptime in seconds.
-    pub(super) uptime: Option<f64>,
+    pub(crate) uptime: Option<f64>,
 }
 
 impl Boot {
     /// Whether the host restarted between two readings. A changed boot time alone is no proof: it
     /// also moves when the clock is set.
-    pub(super) fn is_after(&self, last: &Self, between: Duration) -> bool {
+    pub(crate) fn is_after(&self, last: &Self, between: Duration) -> bool {
         match (last.uptime, self.uptime) {
             (Some(last), Some(now)) if now > last => now + SLACK < last + between.as_secs_f64(),
             (Some(last), Some(now)) if now < last => true,

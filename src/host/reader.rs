@@ -1,7 +1,7 @@
 //! Reads the host's files and filesystems.
 //!
 //! A read may block for ever, so each is a [`HostRead`], which a thread of [`super::threads`] does.
-//! [`super::emit`] interprets the results.
+//! What a reading means is up to the receivers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,62 +9,69 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::config::{Config, NameFilter};
+use super::failure::{UnreadPart, UnreadReason};
 use super::proc::{self, Cpus, Memory, Mount, Process, ReadError, Root, SocketCounts};
 use super::reading::{Filesystem, FilesystemSize, HostReading};
 use super::threads::{BlockingRead, ReadKind};
-use crate::receivers::scrape::{FailureReason, PartFailure};
 
 /// The most disks, interfaces and filesystems that are read, each. More are left out, and the
 /// part fails with the reason `limit`.
-pub(super) const MAX_PARTS: usize = 512;
+pub(crate) const MAX_PARTS: usize = 512;
 
 /// What is read of the host, and where its files are.
 #[derive(Clone)]
-pub(super) struct HostReader {
+pub(crate) struct HostReader {
     root: Root,
-    filesystems: NameFilter,
-    disks: NameFilter,
-    networks: NameFilter,
+    selection: HostSelection,
     ask_room: Arc<QueryFilesystem>,
 }
 
+/// Which filesystems, disks and interfaces are read.
+#[derive(Clone)]
+pub(crate) struct HostSelection {
+    pub(crate) filesystems: Arc<dyn Fn(&Mount) -> bool + Send + Sync>,
+    /// By the disk's name.
+    pub(crate) disks: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// By the interface's name.
+    pub(crate) networks: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
 /// Queries the size of the filesystem at a path; `None` if it has no blocks.
-pub(super) type QueryFilesystem =
+pub(crate) type QueryFilesystem =
     dyn Fn(&Path) -> Result<Option<FilesystemSize>, Errno> + Send + Sync;
 
 /// How many parts of a reading fail on their own, not counting filesystems.
-pub(super) const PARTS: usize = 9;
+pub(crate) const PARTS: usize = 9;
 
 /// One read of a file or filesystem, which may never end.
-pub(super) type HostRead = BlockingRead<ReadingUpdate>;
+pub(crate) type HostRead = BlockingRead<ReadingUpdate>;
 
 /// Puts what was read into the reading.
-pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
+pub(crate) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 
 /// A reading that is being put together.
 #[derive(Debug, Default)]
-pub(super) struct ReadingBuilder {
-    pub(super) reading: HostReading,
-    pub(super) failures: Vec<PartFailure>,
+pub(crate) struct ReadingBuilder {
+    pub(crate) reading: HostReading,
+    pub(crate) failures: Vec<UnreadPart>,
     /// How many filesystems are queried for their size.
-    pub(super) queried: usize,
+    pub(crate) queried: usize,
     /// The filesystems that the agent has no permission to query.
-    pub(super) denied: Vec<Mount>,
+    pub(crate) denied: Vec<Mount>,
     connections: SocketCounts,
     connections_known: bool,
 }
 
 impl ReadingBuilder {
     /// Records that a part failed; only the first failure of a part counts.
-    pub(super) fn fail(&mut self, failure: PartFailure) {
+    pub(crate) fn fail(&mut self, failure: UnreadPart) {
         if self.failures.iter().all(|other| other.part != failure.part) {
             self.failures.push(failure);
         }
     }
 
     /// The reading, and the parts that failed.
-    pub(super) fn finish(mut self) -> (HostReading, Vec<PartFailure>) {
+    pub(crate) fn finish(mut self) -> (HostReading, Vec<UnreadPart>) {
         // If one of the socket files failed, the sum over them is unknown.
         let failed = self
             .failures
@@ -81,7 +88,7 @@ impl ReadingBuilder {
         if self.reading.is_empty() && self.failures.is_empty() {
             let message = "nothing of the host can be read";
             self.failures
-                .push(PartFailure::new("proc", FailureReason::Refused, message));
+                .push(UnreadPart::new("proc", UnreadReason::Refused, message));
         }
         (self.reading, self.failures)
     }
@@ -90,37 +97,33 @@ impl ReadingBuilder {
 const CONNECTIONS: &str = "connections";
 
 impl HostReader {
-    pub(super) fn new(config: &Config) -> Self {
+    /// Reads the host whose files are below `root`.
+    pub(crate) fn new(root: &Path, selection: HostSelection) -> Self {
         Self {
-            root: Root::new(&config.root_path),
-            filesystems: config.filesystems.clone(),
-            disks: config.disks.clone(),
-            networks: config.networks.clone(),
+            root: Root::new(root),
+            selection,
             ask_room: Arc::new(room),
         }
     }
 
     /// The same reader with another function to query filesystems.
     #[cfg(test)]
-    pub(super) fn asking(self, ask_room: Arc<QueryFilesystem>) -> Self {
+    pub(crate) fn asking(self, ask_room: Arc<QueryFilesystem>) -> Self {
         Self { ask_room, ..self }
     }
 
     /// Reads the counters that differences are made from.
-    pub(super) fn counters(&self) -> Vec<HostRead> {
+    pub(crate) fn counters(&self) -> Vec<HostRead> {
         let Self {
-            root,
-            disks,
-            networks,
-            ..
+            root, selection, ..
         } = self;
         let cpus = text_file(root, "stat", "cpu", Root::read, Cpus::parse, |to, cpus| {
             to.reading.cpus = Some(cpus);
         });
-        let filter = disks.clone();
+        let is_selected = Arc::clone(&selection.disks);
         let parse = move |text: &str| {
             let mut disks = proc::disks(text);
-            disks.retain(|disk| filter.admits(&disk.name, is_whole_disk(&disk.name)));
+            disks.retain(|disk| is_selected(&disk.name));
             Some(disks)
         };
         let disks = text_file(
@@ -133,10 +136,10 @@ impl HostReader {
                 to.reading.disks = Some(limited("disks", disks, to));
             },
         );
-        let filter = networks.clone();
+        let is_selected = Arc::clone(&selection.networks);
         let parse = move |text: &str| {
             let mut interfaces = proc::interfaces(text);
-            interfaces.retain(|interface| filter.admits(&interface.name, interface.name != "lo"));
+            interfaces.retain(|interface| is_selected(&interface.name));
             Some(interfaces)
         };
         let read = Root::read_namespaced;
@@ -154,11 +157,11 @@ impl HostReader {
     }
 
     /// Reads everything; the filesystems that the list of mounts names are read after it.
-    pub(super) fn all(&self) -> Vec<HostRead> {
+    pub(crate) fn all(&self) -> Vec<HostRead> {
         let root = &self.root;
         let own = Root::new("/");
         let mut reads = self.counters();
-        let filter = self.filesystems.clone();
+        let is_selected = Arc::clone(&self.selection.filesystems);
         // First, since the filesystems are queried after it.
         let asking = self.clone();
         reads.insert(
@@ -170,10 +173,7 @@ impl HostReader {
                 Root::read_namespaced,
                 move |bytes| {
                     let mut mounts = proc::mounts(&bytes);
-                    mounts.retain(|mount| {
-                        let by_default = !mount.is_virtual() && !mount.may_hang();
-                        filter.admits(&mount.mount_point, by_default)
-                    });
+                    mounts.retain(|mount| is_selected(mount));
                     Some(mounts)
                 },
                 move |mounts| {
@@ -268,7 +268,7 @@ impl HostReader {
 
     /// Queries the size of a filesystem. It is absent if its path doesn't exist here, it has no
     /// blocks, or permission is denied; the last is recorded in [`ReadingBuilder::denied`].
-    pub(super) fn room(&self, mount: Mount) -> HostRead {
+    pub(crate) fn room(&self, mount: Mount) -> HostRead {
         let path = self.root.host_path(&mount.path);
         let ask_room = Arc::clone(&self.ask_room);
         let part = format!("filesystem {}", mount.mount_point);
@@ -285,9 +285,9 @@ impl HostReader {
                     Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
                     Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
-                    Err(error) => to.fail(PartFailure::new(
+                    Err(error) => to.fail(UnreadPart::new(
                         part,
-                        FailureReason::Refused,
+                        UnreadReason::Refused,
                         error.to_string(),
                     )),
                 };
@@ -317,15 +317,15 @@ fn file<T: Send + 'static>(
                     let update = |to: &mut ReadingBuilder| put(to, value);
                     return (Box::new(update), further);
                 }
-                None => (FailureReason::Parse, "not in the kernel's form".to_owned()),
+                None => (UnreadReason::Parse, "not in the kernel's form".to_owned()),
             },
             Err(ReadError::Absent) => return (Box::new(|_| {}), Vec::new()),
-            Err(error @ ReadError::TooLarge) => (FailureReason::Limit, error.to_string()),
+            Err(error @ ReadError::TooLarge) => (UnreadReason::Limit, error.to_string()),
             Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
-                (FailureReason::Refused, error.to_string())
+                (UnreadReason::Refused, error.to_string())
             }
         };
-        let failure = PartFailure::new(part, reason, message);
+        let failure = UnreadPart::new(part, reason, message);
         let update = |to: &mut ReadingBuilder| to.fail(failure);
         (Box::new(update), Vec::new())
     };
@@ -354,7 +354,7 @@ fn text_file<T: Send + 'static>(
 fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut ReadingBuilder) -> Vec<T> {
     if items.len() > MAX_PARTS {
         let message = format!("{} found, {MAX_PARTS} read", items.len());
-        to.fail(PartFailure::new(part, FailureReason::Limit, message));
+        to.fail(UnreadPart::new(part, UnreadReason::Limit, message));
         items.truncate(MAX_PARTS);
     }
     items
@@ -374,49 +374,4 @@ fn room(path: &Path) -> Result<Option<FilesystemSize>, Errno> {
         reserved: bytes(stat.f_bfree.saturating_sub(stat.f_bavail)),
     };
     Ok((room.total > 0).then_some(room))
-}
-
-/// Whether it is a disk, and neither a partition (whose I/O its disk counts too) nor a loop
-/// device, a RAM disk or a drive for removable media.
-fn is_whole_disk(name: &str) -> bool {
-    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if letters == name {
-        return true;
-    }
-    let numbered_partition = letters
-        .strip_suffix('p')
-        .is_some_and(|disk| disk.ends_with(|c: char| c.is_ascii_digit()));
-    let lettered_partition = ["sd", "hd", "vd", "xvd"].iter().any(|prefix| {
-        letters
-            .strip_prefix(prefix)
-            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_lowercase()))
-    });
-    !numbered_partition
-        && !lettered_partition
-        && !matches!(letters, "loop" | "ram" | "zram" | "fd" | "sr")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_and_stand_ins_are_no_whole_disks() {
-        let f = |names: &[&str], expected: bool| {
-            for name in names {
-                assert_eq!(is_whole_disk(name), expected, "{name}");
-            }
-        };
-        f(
-            &[
-                "sda", "vda", "xvda", "nvme0n1", "mmcblk0", "md0", "dm-3", "sdaa",
-            ],
-            true,
-        );
-        f(
-            &["sda1", "vda15", "xvda2", "nvme0n1p1", "mmcblk0p2", "sdaa1"],
-            false,
-        );
-        f(&["loop0", "ram1", "zram0", "sr0", "fd0"], false);
-    }
 }

@@ -2,19 +2,19 @@
 
 /// In bytes; a line that the file lacks is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Memory {
-    pub(in super::super) total: Option<u64>,
-    pub(in super::super) free: Option<u64>,
-    pub(in super::super) available: Option<u64>,
-    pub(in super::super) buffers: Option<u64>,
-    pub(in super::super) cached: Option<u64>,
-    pub(in super::super) slab_reclaimable: Option<u64>,
-    pub(in super::super) slab_unreclaimable: Option<u64>,
+pub(crate) struct Memory {
+    pub(crate) total: Option<u64>,
+    pub(crate) free: Option<u64>,
+    pub(crate) available: Option<u64>,
+    pub(crate) buffers: Option<u64>,
+    pub(crate) cached: Option<u64>,
+    pub(crate) slab_reclaimable: Option<u64>,
+    pub(crate) slab_unreclaimable: Option<u64>,
 }
 
 impl Memory {
     /// `None` if the file has none of these lines.
-    pub(in super::super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut memory = Self::default();
         for line in text.lines() {
             let Some((key, rest)) = line.split_once(':') else {
@@ -37,7 +37,7 @@ impl Memory {
 
     /// Memory that isn't available to new applications. Kernels before 3.14 don't report what is;
     /// there it is the memory that is neither free nor cache.
-    pub(in super::super) fn used(&self) -> Option<u64> {
+    pub(crate) fn used(&self) -> Option<u64> {
         let total = self.total?;
         if let Some(available) = self.available {
             return total.checked_sub(available);

@@ -2,7 +2,7 @@
 
 /// The states of TCP in the order of the kernel's numbers, from 1: the name in the
 /// semantic conventions, and the older name.
-pub(in super::super) const TCP_STATES: [(&str, &str); 11] = [
+pub(crate) const TCP_STATES: [(&str, &str); 11] = [
     ("established", "ESTABLISHED"),
     ("syn_sent", "SYN_SENT"),
     ("syn_received", "SYN_RECV"),
@@ -18,15 +18,15 @@ pub(in super::super) const TCP_STATES: [(&str, &str); 11] = [
 
 /// Sockets by transport and state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct SocketCounts {
+pub(crate) struct SocketCounts {
     /// In the order of [`TCP_STATES`].
-    pub(in super::super) tcp: [u64; TCP_STATES.len()],
-    pub(in super::super) udp: u64,
+    pub(crate) tcp: [u64; TCP_STATES.len()],
+    pub(crate) udp: u64,
 }
 
 impl SocketCounts {
     /// Adds the sockets of `/proc/net/tcp` or `tcp6`.
-    pub(in super::super) fn add_tcp(&mut self, text: &str) {
+    pub(crate) fn add_tcp(&mut self, text: &str) {
         for state in states(text) {
             let count = usize::from(state)
                 .checked_sub(1)
@@ -38,7 +38,7 @@ impl SocketCounts {
     }
 
     /// Adds the counts of another file.
-    pub(in super::super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         for (count, more) in self.tcp.iter_mut().zip(other.tcp) {
             *count += more;
         }
@@ -46,7 +46,7 @@ impl SocketCounts {
     }
 
     /// Adds the sockets of `/proc/net/udp` or `udp6`.
-    pub(in super::super) fn add_udp(&mut self, text: &str) {
+    pub(crate) fn add_udp(&mut self, text: &str) {
         self.udp += states(text).count() as u64;
     }
 }

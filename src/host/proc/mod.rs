@@ -16,24 +16,24 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-pub(super) use connections::{SocketCounts, TCP_STATES};
-pub(super) use counters::{
+pub(crate) use connections::{SocketCounts, TCP_STATES};
+pub(crate) use counters::{
     CPU_MODES, Cpus, Disk, Interface, busy, disks, interfaces, passed, total,
 };
-pub(super) use memory::Memory;
-pub(super) use mounts::{Mount, mounts};
-pub(super) use own::Process;
+pub(crate) use memory::Memory;
+pub(crate) use mounts::{Mount, mounts};
+pub(crate) use own::Process;
 
 /// The largest file that is read, in bytes: enough for some 100,000 sockets.
 const MAX_FILE: u64 = 16 << 20;
 
 /// The directory of the host's files: `/`, or where a container mounts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 /// Why a file couldn't be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// It doesn't exist, or permission is denied; both are normal in containers.
     #[error("not there")]
     Absent,
@@ -49,19 +49,19 @@ pub(super) enum ReadError {
 }
 
 impl Root {
-    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
     /// Where a path of the host, such as a mount point, is found by the agent.
-    pub(super) fn host_path(&self, path: &[u8]) -> PathBuf {
+    pub(crate) fn host_path(&self, path: &[u8]) -> PathBuf {
         let start = path.iter().position(|byte| *byte != b'/');
         let relative = start.map_or(&[][..], |start| &path[start..]);
         self.0.join(OsStr::from_bytes(relative))
     }
 
     /// Reads a file under `/proc`.
-    pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         read(&self.0.join("proc").join(file)).map_err(|error| match error.kind() {
             kind if is_absent(kind) => ReadError::Absent,
             ErrorKind::FileTooLarge => ReadError::TooLarge,
@@ -71,7 +71,7 @@ impl Root {
 
     /// Reads a file that depends on the namespace of the reader. If the host's `/proc` is mounted
     /// elsewhere, it reads that of the host's process 1, and never its own.
-    pub(super) fn read_namespaced(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read_namespaced(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         if self.0 == Path::new("/") {
             return self.read(file);
         }
@@ -107,13 +107,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Parses `/proc/loadavg`: the load over 1, 5 and 15 minutes.
-pub(super) fn load(text: &str) -> Option<[f64; 3]> {
+pub(crate) fn load(text: &str) -> Option<[f64; 3]> {
     let mut fields = text.split_ascii_whitespace().map(finite);
     Some([fields.next()??, fields.next()??, fields.next()??])
 }
 
 /// Parses `/proc/uptime`: seconds since the host started.
-pub(super) fn uptime(text: &str) -> Option<f64> {
+pub(crate) fn uptime(text: &str) -> Option<f64> {
     finite(text.split_ascii_whitespace().next()?)
 }
 

@@ -1,0 +1,26 @@
+//! Readings of the host, for the components that show them in one form or another.
+//!
+//! [`HostPoller`] reads the files under `/proc` and asks filesystems for their size, on threads of
+//! their own, since any of these may hang. What it returns is a [`HostReading`]: numbers in the
+//! kernel's units. [`Epochs`] says when each of the host's counters began.
+//!
+//! **Architecture Invariant:** this module imports nothing else of the crate.
+
+mod epochs;
+mod failure;
+mod poller;
+pub(crate) mod proc;
+mod reader;
+mod reading;
+mod threads;
+
+pub(crate) use epochs::{Boot, Counted, Epochs};
+pub(crate) use failure::{UnreadPart, UnreadReason};
+pub(crate) use poller::{HostAnswer, HostPoller};
+pub(crate) use reader::{HostReader, HostSelection};
+#[cfg(test)]
+pub(crate) use reading::FilesystemSize;
+pub(crate) use reading::HostReading;
+pub(crate) use threads::BlockingThreads;
+#[cfg(test)]
+pub(crate) use threads::PATIENCE;
