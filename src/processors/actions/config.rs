@@ -3,8 +3,8 @@
 use regex::{Regex, RegexBuilder};
 
 use super::super::constant::Constant;
-use super::super::matching::plain;
 use super::{ActionTarget, AttributeAction, ValueSource, When};
+use crate::settings::plain;
 use crate::yaml::{FromValue, PlacedNode};
 
 /// One pattern, compiled, may take so many bytes.

@@ -1,7 +1,8 @@
 //! Reads the blocks of the signals.
 
-use super::super::matching::{MatchType, Patterns, Properties, Selection, WantedAttributes};
+use super::super::matching::{Properties, Selection, WantedAttributes};
 use super::metrics::MetricFilter;
+use crate::settings::{MatchType, Patterns};
 use crate::yaml::{Fields, FromValue, PlacedNode};
 
 #[derive(Debug, Clone, Default)]

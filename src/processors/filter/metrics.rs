@@ -1,9 +1,10 @@
 //! Which metrics and data points stay.
 
-use super::super::matching::{MatchType, Patterns, WantedAttributes};
+use super::super::matching::WantedAttributes;
 use super::keep_if;
 use crate::pdata::view::{Metric, Point, Resource};
 use crate::pdata::{Action, At, Edit, Replacement};
+use crate::settings::{MatchType, Patterns};
 use crate::yaml::{Fields, FromValue, PlacedNode};
 
 /// The `metrics` block, and where the edit stands.

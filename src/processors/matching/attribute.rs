@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::super::constant::Constant;
-use super::pattern::{MatchType, Patterns};
 use crate::pdata::view::{Attributes, Value as Attribute};
+use crate::settings::{MatchType, Patterns};
 use crate::yaml::{Fields, PlacedNode};
 
 /// Attributes that must all be there, some with a value that matches.

@@ -22,19 +22,18 @@
 //! Regular expressions match anywhere in the text, globs the whole.
 
 mod attribute;
-mod pattern;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 pub(super) use attribute::WantedAttributes;
-pub(super) use pattern::{MatchType, Patterns, plain};
 
 use crate::pdata::Signal;
 use crate::pdata::view::{
     Attributes, LogRecord, Metric, Resource, Scope, Span, Value as Attribute,
 };
+use crate::settings::{MatchType, Patterns};
 use crate::yaml::{Fields, FromValue, NodeKind, PlacedNode};
 
 /// Spans, log records and metrics that a processor applies to.

@@ -9,7 +9,7 @@ const MAX_COMPILED: usize = 1 << 20;
 
 /// How the texts of a block are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MatchType {
+pub enum MatchType {
     /// Equal.
     Strict,
     /// A regular expression that matches somewhere in the text.
@@ -21,7 +21,7 @@ pub(crate) enum MatchType {
 impl MatchType {
     /// Reads `match_type`, and `regexp` with its cache, which has no effect: one automaton
     /// for all patterns is faster than the Collector's cache.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+    pub fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         if let Some(regexp) = fields.value("regexp")
             && let Some(mut fields) = regexp.fields()
         {
@@ -48,7 +48,7 @@ impl FromValue for MatchType {
 
 /// Texts of which one must match.
 #[derive(Debug, Clone)]
-pub(crate) enum Patterns {
+pub enum Patterns {
     /// One is equal.
     Strict(Vec<String>),
     /// One is found.
@@ -57,7 +57,7 @@ pub(crate) enum Patterns {
 
 impl Patterns {
     /// Reads a list of texts; none where it isn't written or is empty.
-    pub(crate) fn optional(
+    pub fn optional(
         fields: &mut Fields<'_>,
         key: &'static str,
         match_type: MatchType,
@@ -75,7 +75,7 @@ impl Patterns {
     }
 
     /// Reads one text.
-    pub(crate) fn one(value: &PlacedNode<'_>, match_type: MatchType) -> Option<Self> {
+    pub fn one(value: &PlacedNode<'_>, match_type: MatchType) -> Option<Self> {
         let text: String = value.read()?;
         Self::compile(match_type, &[(value, text)])
     }
@@ -108,7 +108,7 @@ impl Patterns {
     }
 
     /// Whether one of them matches.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Strict(texts) => texts.iter().any(|own| own == text),
             Self::Set(set) => set.is_match(text),
@@ -136,7 +136,7 @@ fn from_glob(glob: &str) -> String {
 }
 
 /// The last line of the error: those before it draw the pattern.
-pub(crate) fn plain(error: &regex::Error) -> String {
+pub fn plain(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()
@@ -144,8 +144,24 @@ pub(crate) fn plain(error: &regex::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::read;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::yaml::{Diagnostics, parse};
+
+    /// The value, or what is wrong with the text.
+    fn read<T: FromValue>(text: &str) -> Result<T, Vec<String>> {
+        let diagnostics = Diagnostics::new();
+        let node = parse(text, &Arc::from("test"), &diagnostics).unwrap();
+        let value = T::from_value(&PlacedNode::root(&node, &diagnostics));
+        let problems = diagnostics.problems();
+        let text =
+            |problem: &crate::yaml::Problem| format!("{}: {}", problem.path, problem.message);
+        match problems.is_empty() {
+            true => Ok(value.unwrap()),
+            false => Err(problems.iter().map(text).collect()),
+        }
+    }
 
     struct Names(Patterns);
 
