@@ -28,6 +28,17 @@ impl MessageEncoder {
         self.open.len()
     }
 
+    /// Bytes written so far.
+    pub(super) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was written after so many bytes. No message may be open that began
+    /// after them.
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        self.out.truncate(bytes);
+    }
+
     /// Begins a nested message.
     pub(super) fn begin(&mut self, field: u32) {
         self.key(field, LEN);

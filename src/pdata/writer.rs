@@ -3,7 +3,8 @@
 //! The calls follow the shape of the protocol: a resource, scopes in it, metrics in
 //! those, points in those. Starting a message ends what is open beneath its parent, so
 //! there is nothing to close by hand. A resource, scope or metric that gets no point is
-//! still written, because OTLP allows it; callers that don't want it don't start it.
+//! still written, because OTLP allows it; callers that don't want it don't start it. But a resource
+//! that another follows before any metric is left out.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -114,6 +115,8 @@ pub struct MetricsWriter {
     items: u64,
     tombstones: u64,
     ending: bool,
+    /// Where the current resource begins, while it has no metric.
+    bare: Option<usize>,
 }
 
 impl MetricsWriter {
@@ -141,8 +144,22 @@ impl MetricsWriter {
     /// Starts a resource with these attributes.
     pub fn resource(&mut self, attributes: &[Attribute<'_>]) {
         self.close_to(RESOURCE_METRICS);
+        if let Some(begun) = self.bare {
+            self.out.truncate(begun);
+        }
+        self.bare = Some(self.out.len());
         self.out.begin(1);
         self.out.message(1, |w| write_attributes(w, 1, attributes));
+    }
+
+    /// Names the schema that the current resource and what is in it follow, before its first scope.
+    ///
+    /// # Panics
+    ///
+    /// Without a resource, or after a scope: that is a mistake in the calling code.
+    pub fn schema_url(&mut self, url: &str) {
+        assert_eq!(self.out.depth(), SCOPE_METRICS, "a schema needs a resource");
+        write_text(&mut self.out, 3, url);
     }
 
     /// Starts a scope (the instrumentation library) in the current resource.
@@ -168,6 +185,7 @@ impl MetricsWriter {
     pub fn metric(&mut self, kind: MetricKind, descriptor: MetricDescriptor<'_>) {
         self.close_to(METRIC);
         assert_eq!(self.out.depth(), METRIC, "a metric needs a scope");
+        self.bare = None;
         self.out.begin(2);
         write_text(&mut self.out, 1, descriptor.name);
         write_text(&mut self.out, 2, descriptor.description);

@@ -235,3 +235,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_resource_that_another_follows_before_any_metric_is_left_out() {
+    let mut writer = MetricsWriter::new();
+    let gauge = MetricDescriptor {
+        name: "g",
+        unit: "",
+        description: "",
+    };
+    for (resource, metrics) in [("a", 0), ("b", 1), ("c", 0), ("d", 1), ("e", 0)] {
+        writer.resource(&[("name", resource.into())]);
+        writer.schema_url("https://opentelemetry.io/schemas/1.9.0");
+        writer.scope("scope", "1");
+        for _ in 0..metrics {
+            writer.metric(MetricKind::Gauge, gauge);
+            writer.number(NumberPointData {
+                attributes: &[],
+                start: None,
+                time: at(7),
+                value: Some(PointNumber::Int(1)),
+            });
+        }
+    }
+    let batch = writer.finish();
+    let bytes = batch.parts()[0].bytes().clone();
+    let request = ExportMetricsServiceRequest::decode(bytes).unwrap();
+    let names: Vec<_> = request
+        .resource_metrics
+        .iter()
+        .map(|resource| {
+            resource.resource.clone().unwrap().attributes[0]
+                .value
+                .clone()
+        })
+        .map(|value| format!("{:?}", value.unwrap().value.unwrap()))
+        .collect();
+    let shown = |name: &str| format!("StringValue({name:?})");
+    assert_eq!(names, ["b", "d", "e"].map(shown));
+    assert!(
+        request
+            .resource_metrics
+            .iter()
+            .all(|resource| resource.schema_url == "https://opentelemetry.io/schemas/1.9.0")
+    );
+}
