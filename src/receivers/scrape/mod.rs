@@ -103,6 +103,7 @@
 //! | name | type | meaning |
 //! |---|---|---|
 //! | `otelcol_scraper_{scraped,errored}_metric_points{receiver,scraper}` | counter | how many points a failed part would have given is unknown, so each failed part counts as one errored point |
+//! | `foghorn_scrape_failures_total{receiver,reason}` | counter | parts that failed, of all targets |
 //! | `foghorn_scrape_targets{receiver}` | gauge | targets that are polled; receivers with a discovery only |
 //! | `foghorn_scrape_targets_rejected_total{receiver,reason}` | counter | targets that were found and left out |
 

@@ -48,6 +48,7 @@ pub(super) struct PollerContext {
 pub(super) struct Instruments {
     scraped: Counter<u64>,
     errored: Counter<u64>,
+    failed: Counter<u64>,
     attributes: [KeyValue; 2],
 }
 
@@ -62,11 +63,23 @@ impl Instruments {
                 .u64_counter("otelcol_scraper_errored_metric_points")
                 .with_description("parts of scrapes that gave no data")
                 .build(),
+            failed: meter
+                .u64_counter("foghorn_scrape_failures_total")
+                .with_description("Parts of scrapes that failed, of all targets")
+                .build(),
             attributes: [
                 KeyValue::new("receiver", id.to_string()),
                 KeyValue::new("scraper", id.kind().to_owned()),
             ],
         }
+    }
+}
+
+impl Instruments {
+    fn failed(&self, reason: FailureReason) {
+        let [receiver, _] = &self.attributes;
+        let reason = KeyValue::new("reason", reason.as_str());
+        self.failed.add(1, &[receiver.clone(), reason]);
     }
 }
 
@@ -177,6 +190,7 @@ impl Poller {
         let samples = out.items() - out.tombstones();
         for failure in scrape.failures() {
             self.tally.count(failure.reason);
+            self.context.instruments.failed(failure.reason);
         }
         self.tally.reject(&scrape.rejected);
         if !scrape.idle {
@@ -196,6 +210,7 @@ impl Poller {
             scraped,
             errored,
             attributes,
+            ..
         } = &self.context.instruments;
         scraped.add(samples, attributes);
         errored.add(failures, attributes);
@@ -313,6 +328,7 @@ impl Poller {
         self.tally.count(FailureReason::Limit);
         let instruments = &self.context.instruments;
         instruments.errored.add(1, &instruments.attributes);
+        instruments.failed(FailureReason::Limit);
         self.report(&Scrape::whole(Err(failure)));
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::{advance, sleep, timeout};
 
-use super::super::testing::{RecordingIntake, context, controller};
+use super::super::testing::{RecordingIntake, controller};
 use super::*;
 use crate::component::{ComponentState, Health};
 use crate::pdata::writer::{

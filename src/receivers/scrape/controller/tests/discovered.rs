@@ -12,6 +12,7 @@ use crate::receivers::scrape::http::{Access, Asked, Document, Fetch, FetchReques
 use crate::receivers::scrape::testing::{Series, series};
 use crate::receivers::scrape::{Candidate, Discovery, PollPace, Reach, TargetSets};
 use crate::resilience::{self, FetchError};
+use crate::telemetry::{Telemetry, TelemetrySettings};
 
 /// Seconds.
 fn seconds(seconds: u64) -> Duration {
@@ -126,9 +127,19 @@ struct Found {
 
 impl Found {
     fn new(max: usize) -> Self {
+        let telemetry = Telemetry::new(&TelemetrySettings::default()).unwrap();
+        // Every poll asks, however little after the last one it comes.
+        let keys = resilience::Config {
+            cache: resilience::CacheConfig {
+                ttl: Some(Duration::ZERO),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let settings = keys.resolve(&Default::default()).unwrap();
         let context = BuildContext {
-            guard: Some(Arc::new(resilience::Settings::default())),
-            ..context("finder")
+            guard: Some(Arc::new(settings)),
+            ..BuildContext::standalone("finder".parse().unwrap(), telemetry)
         };
         let intake = Arc::new(RecordingIntake::default());
         let (tell, told) = mpsc::unbounded_channel();
@@ -179,6 +190,18 @@ impl Found {
         new
     }
 
+    /// The agent's own metric of this receiver, with this reason if there is one.
+    fn own(&self, name: &str, reason: Option<&str>) -> Option<f64> {
+        let families = self.context.telemetry.gather_now();
+        let family = families.iter().find(|family| family.name() == name)?;
+        let metric = family.get_metric().iter().find(|metric| {
+            let mut labels = metric.get_label().iter();
+            reason.is_none_or(|reason| labels.any(|label| label.value() == reason))
+        })?;
+        let counter = metric.get_counter().get_value();
+        Some(counter + metric.get_gauge().get_value())
+    }
+
     fn guarded(&self) -> Vec<String> {
         let endpoints = self.context.endpoints.all();
         let names = endpoints
@@ -214,7 +237,10 @@ fn target((instance, interval): Spec, polls: &Polls, access: &Arc<Access>) -> Ta
         identity: Arc::new(identity),
         reach: Reach::Remote,
         pace,
-        series: ScrapeSeries::Prometheus,
+        series: match instance {
+            "own" => ScrapeSeries::Own,
+            _ => ScrapeSeries::Prometheus,
+        },
         advice: "".into(),
         nudge: Nudge::default(),
         scraper: Box::new(Gauge {
@@ -282,6 +308,20 @@ async fn a_target_that_leaves_ends_all_its_series_once_at_its_next_tick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_series_about_polls_end_with_a_target_whichever_they_are() {
+    let mut rig = Found::new(10);
+    rig.find(&[("own", 10)]);
+    rig.polled(seconds(60)).await;
+    let last = rig.batches().pop().unwrap();
+    assert!(last.contains_key("scrape_failures_total{zone=\"z\",reason=\"dns\"}"));
+    rig.find(&[]);
+    sleep(seconds(15)).await;
+    let ended = rig.batches().pop().unwrap();
+    assert!(ended.values().all(|value| value.is_nan()));
+    assert!(ended.keys().eq(last.keys()), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_returns_before_its_next_tick_goes_on_as_if_it_had_never_been_away() {
     let mut rig = Found::new(10);
     rig.find(&[("a", 60)]);
@@ -326,6 +366,8 @@ async fn a_slow_target_delays_no_other() {
     let polled = rig.polled(seconds(100)).await;
     assert!((9..=11).contains(&polled["a"]), "{polled:?}");
     assert!(polled["hangs"] >= 5, "it has its timeouts: {polled:?}");
+    let failures = "foghorn_scrape_failures_total";
+    assert!(rig.own(failures, Some("timeout")).unwrap() >= 1.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,6 +398,9 @@ async fn beyond_the_bound_targets_are_left_out_and_told_until_there_is_room() {
     assert_eq!(polled.keys().copied().collect::<Vec<_>>(), ["a", "b"]);
     let message = "more targets were found than may be polled: the rest is left out";
     assert_eq!(log.count(message), 1, "{:?}", log.lines());
+    let left_out = "foghorn_scrape_targets_rejected_total";
+    assert_eq!(rig.own(left_out, Some("limit")), Some(2.0));
+    assert_eq!(rig.own("foghorn_scrape_targets", None), Some(2.0));
     // The other group isn't told again: it is remembered.
     rig.find_in("g", &[("a", 10)]);
     sleep(seconds(15)).await;
@@ -393,6 +438,16 @@ async fn stopping_ends_no_series() {
     (&mut rig.task).await.unwrap();
     assert_eq!(Instant::now(), begun, "at once");
     assert_eq!(rig.batches(), Vec::<Series>::new());
+}
+
+#[tokio::test]
+async fn what_waits_for_a_poll_is_small() {
+    let rig = Found::new(10);
+    let controller = Controller::new(&rig.context, Arc::clone(&rig.intake) as _, Vec::new());
+    let target = target(("a", 10), &rig.polls, &rig.access);
+    let poller = Poller::new(&controller.context, target, Arc::default(), Now::read());
+    let waiting = Box::new(poller).run(CancellationToken::new());
+    assert!(size_of_val(&waiting) <= 1024, "{}", size_of_val(&waiting));
 }
 
 /// Wishes for a poll when it is told to.
