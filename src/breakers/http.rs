@@ -223,7 +223,11 @@ fn parse_id(id: &str) -> Option<EndpointId> {
         Some((url, signal)) => (url, Some(signal)),
         None => (rest, None),
     };
-    let id = EndpointId::new(&decode(component)?, &decode(url)?);
+    let (component, url) = (decode(component)?, decode(url)?);
+    let id = match url.split_once('#') {
+        Some((url, instance)) => EndpointId::new(&component, url).of_instance(instance),
+        None => EndpointId::new(&component, &url),
+    };
     let Some(signal) = signal else {
         return Some(id);
     };

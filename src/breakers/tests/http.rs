@@ -211,3 +211,22 @@ async fn commands_need_a_token_and_loopback_and_say_so() {
     f("[::1]:9200", true, None).await;
     f("[::ffff:127.0.0.1]:9200", true, None).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_endpoints_of_a_url_is_commanded_by_its_instance() {
+    let scene = Scene::new(&Config::default());
+    let id = EndpointId::new("prometheus", "http://probe:9115/probe?target=x");
+    let id = id.of_instance("https://x/#y?z");
+    let probe = scene
+        .endpoints
+        .breaker(id, BreakerSettings::default())
+        .unwrap();
+    let list = scene.list().await;
+    let line = &list["breakers"][1];
+    assert_eq!(line["endpoint"], "http://probe:9115/probe#https://x/#y?z");
+    let (status, _) = scene
+        .command(line["id"].as_str().unwrap(), "force_open")
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(probe.breaker().state(), BreakerState::CoolingDown);
+}

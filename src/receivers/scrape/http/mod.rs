@@ -3,7 +3,7 @@
 //! ```yaml
 //! auth:                          # one of
 //!   bearer_token: ${env:TOKEN}
-//!   bearer_token_file: /run/token        # read again for every request
+//!   bearer_token_file: /run/token        # read again for every request, and after a 401
 //!   basic: {username: u, password: p}    # or password_file
 //! tls:
 //!   ca_file: ca.pem              # instead of the system's roots
@@ -146,6 +146,10 @@ pub fn wrong_status(status: u16, message: impl Into<String>) -> FetchError {
 pub trait Authorize: Send + Sync {
     /// The value, or why there is none, which is then the failure of the request. Cancel safe.
     fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, FetchError>>;
+
+    /// The server answered 401 to this value. If the next one is another, the request is sent once
+    /// more with that.
+    fn refused(&self, _value: &HeaderValue) {}
 }
 
 /// The HTTP client of one receiver, or of a part of its targets.
@@ -260,7 +264,9 @@ impl Client {
         body: Bytes,
     ) -> Result<FetchedPage, FetchError> {
         let answer = async {
-            let mut next = self.request(&request.url, request, self.compresses).await?;
+            let authorization = self.authorization(&request.url, request).await?;
+            let authorization = authorization.as_ref();
+            let mut next = self.request(&request.url, request, authorization, self.compresses)?;
             *next.method_mut() = Method::POST;
             *next.body_mut() = Full::new(body);
             let response = self.client(&request.url).await?.send(next).await;
@@ -309,13 +315,30 @@ impl Client {
         compressed: bool,
     ) -> Result<Response<Incoming>, FetchError> {
         let mut url = request.url.clone();
-        let mut followed = 0;
+        let mut authorization = self.authorization(&url, request).await?;
+        let (mut followed, mut is_renewed) = (0, false);
         let response = loop {
-            let response = self.exchange(&url, request, compressed).await?;
+            let sent = authorization.as_ref();
+            let response = self.exchange(&url, request, sent, compressed).await?;
+            if response.status() == StatusCode::UNAUTHORIZED
+                && let Some(refused) = sent.filter(|_| !is_renewed)
+            {
+                is_renewed = true;
+                if let Authorization::By(source) = &self.authorization {
+                    source.refused(refused);
+                }
+                // A file may have been written meanwhile.
+                let newer = self.authorization(&url, request).await?;
+                if newer.as_ref() != Some(refused) {
+                    authorization = newer;
+                    continue;
+                }
+            }
             match self.redirect(&url, &response) {
                 Some(next) if followed < self.redirects.most() => url = next,
                 _ => break response,
             }
+            authorization = self.authorization(&url, request).await?;
             followed += 1;
         };
         successful(response)
@@ -327,12 +350,13 @@ impl Client {
         &self,
         url: &Url,
         request: &FetchRequest,
+        authorization: Option<&HeaderValue>,
         compressed: bool,
     ) -> Result<Response<Incoming>, FetchError> {
         let client = self.client(url).await?;
         let mut sent_again = 0;
         loop {
-            let next = self.request(url, request, compressed).await?;
+            let next = self.request(url, request, authorization, compressed)?;
             let error = match client.send(next).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
@@ -363,10 +387,26 @@ impl Client {
         Ok(made.await?.current().await)
     }
 
-    async fn request(
+    /// What a request to `url` is sent with.
+    async fn authorization(
         &self,
         url: &Url,
         request: &FetchRequest,
+    ) -> Result<Option<HeaderValue>, FetchError> {
+        Ok(match &self.authorization {
+            // Credentials are for whom they were configured, and not for where that one sends us.
+            _ if url.origin() != request.url.origin() => None,
+            Authorization::None => None,
+            Authorization::Written(value) => Some(value.current().await),
+            Authorization::By(source) => Some(source.authorization().await?),
+        })
+    }
+
+    fn request(
+        &self,
+        url: &Url,
+        request: &FetchRequest,
+        authorization: Option<&HeaderValue>,
         compressed: bool,
     ) -> Result<Request<Full<Bytes>>, FetchError> {
         let uri = url.as_str().parse::<Uri>();
@@ -384,15 +424,8 @@ impl Client {
         for (name, value) in &*request.headers {
             headers.insert(name, value.clone());
         }
-        // Credentials are for whom they were configured, and not for where that one sends us.
-        let authorization = match &self.authorization {
-            _ if url.origin() != request.url.origin() => None,
-            Authorization::None => None,
-            Authorization::Written(value) => Some(value.current().await),
-            Authorization::By(source) => Some(source.authorization().await?),
-        };
         if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization);
+            headers.insert(AUTHORIZATION, authorization.clone());
         }
         Ok(next)
     }

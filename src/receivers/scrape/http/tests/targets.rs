@@ -269,3 +269,82 @@ async fn credentials_may_come_from_elsewhere_and_be_missing() {
     assert!(head.contains("authorization: Bearer t"), "{head}");
     assert_eq!(failed(ask(None).await, FailureReason::Refused), "no token");
 }
+
+#[tokio::test]
+async fn after_a_401_other_credentials_are_tried_once_and_the_same_ones_never() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    /// Gives the next value when one was refused.
+    struct Rotated(&'static [&'static str], AtomicUsize);
+    impl Authorize for Rotated {
+        fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, FetchError>> {
+            let index = self.1.load(Ordering::Relaxed).min(self.0.len() - 1);
+            let value = HeaderValue::from_static(self.0[index]);
+            Box::pin(std::future::ready(Ok(value)))
+        }
+
+        fn refused(&self, value: &HeaderValue) {
+            assert!(self.0.contains(&value.to_str().unwrap()));
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (url, _tasks) = server(|stream, head| async move {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        let answer = match head.contains("authorization: right") {
+            true => OK_HEAD,
+            false => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 1\r\n\r\n",
+        };
+        send(stream, answer, b"x").await;
+    })
+    .await;
+    let f = async |values, requests, is_right: bool| {
+        ASKED.store(0, Ordering::Relaxed);
+        let client = Client::new(
+            &HttpClientConfig::default(),
+            Duration::from_secs(60),
+            [&url],
+        );
+        let source = Rotated(values, AtomicUsize::new(0));
+        let client = client.unwrap().authorized_by(Arc::new(source));
+        let outcome = fetched(&client, &url).await;
+        assert_eq!(outcome.is_ok(), is_right, "{outcome:?}");
+        assert_eq!(ASKED.load(Ordering::Relaxed), requests);
+    };
+    f(&["right"], 1, true).await;
+    f(&["wrong", "right"], 2, true).await;
+    f(&["wrong"], 1, false).await;
+    f(&["wrong", "wrong too", "right"], 2, false).await;
+}
+
+#[tokio::test]
+async fn a_form_is_posted_with_its_type_and_credentials() {
+    let (url, _tasks) = server(|mut stream, head| async move {
+        let mut body = [0; 7];
+        stream.read_exact(&mut body).await.unwrap();
+        let text = format!("{head}{}", String::from_utf8_lossy(&body));
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
+        send(stream, &answer, text.as_bytes()).await;
+    })
+    .await;
+    let config = HttpClientConfig {
+        auth: Some(ClientAuthConfig::Basic {
+            username: Credential::Inline(Secret::new("u")),
+            password: Credential::Inline(Secret::new("p")),
+        }),
+        ..HttpClientConfig::default()
+    };
+    let client = Client::new(&config, Duration::from_secs(60), [&url]).unwrap();
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let request = FetchRequest::with(url, Arc::new([(CONTENT_TYPE, form)]));
+    let page = client
+        .post(&request, Bytes::from_static(b"a=1&b=2"))
+        .await
+        .unwrap();
+    let seen = text(page);
+    assert!(
+        seen.starts_with("post /x http/1.1\r\n") && seen.ends_with("a=1&b=2"),
+        "{seen}"
+    );
+    assert!(seen.contains("content-length: 7\r\n"), "{seen}");
+    assert!(seen.contains("content-type: application/x-www-form-urlencoded\r\n"));
+    assert!(seen.contains("authorization: basic dtpw\r\n"), "{seen}");
+}
