@@ -27,7 +27,7 @@
 //! | [`yaml`] | configuration text as a tree with positions, and its readers | `steps` |
 //! | [`descriptors`] | the limit of file descriptors, and the error when there are none left | nothing of ours |
 //! | `host` | readings of this host: files under `/proc`, filesystems | nothing of ours |
-//! | [`exposition`] | metrics as text that Prometheus reads | nothing of ours |
+//! | [`exposition`] | pages of metrics, written and read | `steps` |
 //! | [`pdata`] | encoded batches of metrics, traces and logs | `steps` |
 //! | [`regexp`] | regular expressions as Go reads them | nothing of ours |
 //! | [`query`] | PromQL over the points of a store | `regexp` |

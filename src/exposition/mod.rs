@@ -9,7 +9,9 @@
 //! OpenMetrics forbids (a counter that is NaN or negative) are left out there. That whole
 //! pages are valid, with no name twice, is up to [`FamilyNames`], which owners of families ask.
 //!
-//! **Architecture Invariant:** this module imports nothing else of the crate.
+//! The other way round, [`read`] reads the pages of others.
+//!
+//! **Architecture Invariant:** this module imports nothing else of the crate but `steps`.
 
 mod accept;
 mod encoder;
@@ -18,6 +20,7 @@ mod model;
 mod names;
 mod number;
 mod page;
+pub mod read;
 #[cfg(test)]
 mod tests;
 

@@ -48,7 +48,7 @@ pub fn canonical(number: f64) -> String {
     } else if number.trunc() == number {
         format!("{number:.1}")
     } else {
-        number.to_string()
+        positional(&mantissa, exponent)
     }
 }
 
@@ -59,10 +59,49 @@ pub fn exponential(number: f64) -> String {
     with_exponent(&mantissa, exponent)
 }
 
+/// Mantissa and exponent. The shortest digits that read back the same; of two that are equally
+/// close, those that end evenly, as in Go. Rust's own formatting takes the others.
 fn scientific(number: f64) -> (String, i32) {
-    let written = format!("{number:e}");
-    let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
-    (mantissa.to_owned(), exponent.parse().unwrap_or(0))
+    let mut buffer = zmij::Buffer::new();
+    let written = buffer.format_finite(number);
+    let (sign, written) = match written.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", written),
+    };
+    let (digits, exponent) = written.split_once('e').unwrap_or((written, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    let zeros = all.len() - significant.len();
+    let significant = significant.trim_end_matches('0');
+    let Some((first, rest)) = significant.split_at_checked(1) else {
+        return (format!("{sign}0"), 0);
+    };
+    let exponent = exponent + whole.len() as i32 - 1 - zeros as i32;
+    let point = if rest.is_empty() { "" } else { "." };
+    (format!("{sign}{first}{point}{rest}"), exponent)
+}
+
+/// The same number without an exponent, which is small.
+fn positional(mantissa: &str, exponent: i32) -> String {
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits = mantissa.replace('.', "");
+    match usize::try_from(exponent) {
+        Ok(exponent) => {
+            let (whole, fraction) = digits
+                .split_at_checked(exponent + 1)
+                .unwrap_or((&digits, ""));
+            format!("{sign}{whole}.{fraction}")
+        }
+        Err(_) => {
+            let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+            format!("{sign}0.{zeros}{digits}")
+        }
+    }
 }
 
 fn with_exponent(mantissa: &str, exponent: i32) -> String {
@@ -129,6 +168,14 @@ mod tests {
         f(0.000_01, "1e-05");
         f(1e100, "1e+100");
         f(f64::INFINITY, "+Inf");
+        f(-0.000_123_4, "-0.0001234");
+        f(99_999.5, "99999.5");
+        f(-12.5, "-12.5");
+        f(1.234_567_89e8, "1.23456789e+08");
+        // Two shortest forms are equally close.
+        f(100_000.061_767_578_12, "100000.06176757812");
+        f(5e-324, "5e-324");
+        f(-1.797_693_134_862_315_7e308, "-1.7976931348623157e+308");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod labels;
 mod naming;
 mod reading;
+pub mod scraped;
 mod succession;
 mod target;
 mod texts;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::PageSettings;
-use super::limits::PageLimits;
+use super::limits::StoreLimits;
 use crate::component::Listener;
 use crate::settings::collector::page_keys;
 use crate::settings::{ListenerConfig, local_queue};
@@ -77,7 +77,7 @@ impl Config {
 }
 
 /// Reads the limits of the page, and `max_text_bytes`.
-fn limits(fields: &mut Fields<'_>) -> (PageLimits, usize) {
+fn limits(fields: &mut Fields<'_>) -> (StoreLimits, usize) {
     let mut bytes = |key, default, least, most| {
         let bounds = ByteSize(least)..=ByteSize(most);
         let ByteSize(bytes) = fields.within(key, ByteSize(default), bounds);
@@ -86,7 +86,7 @@ fn limits(fields: &mut Fields<'_>) -> (PageLimits, usize) {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     let text_bytes = bytes("max_text_bytes", 4 * KIB, 64, MIB);
-    let limits = PageLimits {
+    let limits = StoreLimits {
         series_bytes: bytes("max_series_bytes", 64 * KIB, 256, 64 * MIB),
         page_bytes: bytes("max_page_bytes", 64 * MIB, 64 * KIB, 16 * KIB * MIB),
         lines: fields.within("max_series", 200_000, 1..=10_000_000),

@@ -10,7 +10,7 @@ use crate::exposition::{Descriptor, SampleValue};
 
 /// The values of `max_series`, `max_series_bytes` and `max_page_bytes`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PageLimits {
+pub(super) struct StoreLimits {
     /// The most lines of the page.
     pub(super) lines: usize,
     /// The most bytes that one series writes.

@@ -67,7 +67,7 @@ use tokio::time::Instant;
 
 use self::config::Config;
 use self::ingest::PageUpdater;
-use self::limits::PageLimits;
+use self::limits::StoreLimits;
 use self::page::PageHandler;
 use crate::component::{
     BuildContext, BuiltExporter, Claimed, Discards, ExporterConfig, ExporterFactory, Listener, Now,
@@ -103,7 +103,7 @@ struct PageSettings {
     openmetrics: bool,
     created_samples: bool,
     expiration: Duration,
-    limits: PageLimits,
+    limits: StoreLimits,
 }
 
 /// The page, shared by the sink and the requests that read it.

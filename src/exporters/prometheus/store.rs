@@ -9,7 +9,7 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::family::{StoreSlot, StoredFamily, key};
-use super::limits::{PageLimits, family_bytes, series_bytes};
+use super::limits::{StoreLimits, family_bytes, series_bytes};
 use super::series::{SeriesState, lines};
 use super::slots::Slots;
 use crate::component::DropReason;
@@ -53,7 +53,7 @@ pub(super) struct Store {
     families: Slots<StoredFamily>,
     by_name: BTreeMap<Arc<str>, usize>,
     names: FamilyNames,
-    limits: PageLimits,
+    limits: StoreLimits,
     lines: usize,
     /// The bytes of everything on the page, by [`series_bytes`] and [`family_bytes`].
     bytes: usize,
@@ -78,7 +78,7 @@ pub(super) struct NewSeries<'a> {
 
 impl Store {
     /// An empty page with these limits.
-    pub(super) fn new(limits: PageLimits) -> Self {
+    pub(super) fn new(limits: StoreLimits) -> Self {
         Self {
             families: Slots::default(),
             by_name: BTreeMap::new(),

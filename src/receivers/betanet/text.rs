@@ -3,7 +3,7 @@
 //! skipped.
 
 use super::reading::InstanceReading;
-use crate::receivers::scrape::text::{Line, Sample, lines};
+use crate::exposition::read::{PageEntry, PageFormat, PageLimits, PageReader};
 
 const COUNT_NAMES: [&str; 5] = [
     "betanet_nodes_total",
@@ -16,21 +16,25 @@ const AMOUNT_NAMES: [&str; 2] = ["betanet_avg_latency_ms", "betanet_uptime_secon
 
 /// Reads the text. The error says what is wrong, and in which line.
 pub(super) fn read(body: &[u8]) -> Result<InstanceReading, String> {
-    let text = std::str::from_utf8(body).map_err(|_| "not UTF-8".to_owned())?;
     let mut counts = [None; COUNT_NAMES.len()];
     let mut amounts = [None; AMOUNT_NAMES.len()];
-    for line in lines(text) {
-        let Line::Sample(sample) = line.map_err(|error| error.to_string())? else {
+    let mut reader = PageReader::new(body, PageFormat::Text, PageLimits::default());
+    while let Some(entry) = reader.next(b"").map_err(|error| error.to_string())? {
+        let PageEntry::Series(series) = entry else {
             continue;
         };
-        let Sample { name, value, .. } = sample;
+        let Some(value) = series.number() else {
+            continue;
+        };
+        let name = series.full_name();
+        let name = name.as_ref();
         let count = slot(&COUNT_NAMES, &mut counts, name);
         let amount = slot(&AMOUNT_NAMES, &mut amounts, name);
         if count.is_none() && amount.is_none() {
             continue;
         }
         let fault = |what: &str| format!("{name}: {what}");
-        if !sample.labels.is_empty() {
+        if !series.labels.is_empty() {
             return Err(fault("expected no labels"));
         }
         if !(value.is_finite() && value >= 0.0) {
@@ -79,7 +83,7 @@ mod tests {
         let text = b"# HELP betanet_nodes_total Nodes.\n# TYPE betanet_nodes_total gauge\n\
             betanet_nodes_total 7\nbetanet_nodes_active 5 1763000000000\n\n\
             betanet_packets_processed_total\t5e3\nbetanet_packets_forwarded_total 4\n\
-            betanet_packets_dropped_total 10\r\nbetanet_avg_latency_ms 1.25\n\
+            betanet_packets_dropped_total 10\nbetanet_avg_latency_ms 1.25\n\
             betanet_uptime_seconds 12.5\nother{a=\"b } 1\"} NaN\n";
         let expected = InstanceReading {
             peers: Some(7),
@@ -97,12 +101,12 @@ mod tests {
         let f = |text: &[u8], expected: &str| {
             assert_eq!(read(text).unwrap_err(), expected);
         };
-        f(b"\xff", "not UTF-8");
+        f(b"\xff", "line 1: expected a metric name");
         f(b"<html>", "line 1: expected a metric name");
         f(b"\n9x 1", "line 2: expected a metric name");
         f(
             b"betanet_nodes_total 1 2 3",
-            "line 1: something stands after the value",
+            "line 1: something stands after the timestamp",
         );
         f(b"other 1\nother{ 1", "line 2: expected a label name");
         f(

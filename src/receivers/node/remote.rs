@@ -11,11 +11,13 @@ use super::config::NameFilter;
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
+use crate::exposition::read::{
+    PageEntry, PageError, PageFormat, PageLimits, PageReader, PageSeries,
+};
 use crate::host::Boot;
 use crate::host::proc::Mount;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Asked, Document, FetchedPage};
-use crate::receivers::scrape::text::{Line, MalformedText, Sample, lines};
 use crate::receivers::scrape::{FailureReason, NextPoll, Poll, Scrape, Scraper};
 use crate::resilience::{Endpoint, FetchError};
 
@@ -105,11 +107,15 @@ pub(super) fn read(
     filesystems: &NameFilter,
     networks: &NameFilter,
 ) -> Result<Arc<RemotePage>, FetchError> {
-    let text = std::str::from_utf8(&page.body);
-    let text = text.map_err(|_| FailureReason::Parse.error("not UTF-8"))?;
-    match RemotePage::read(text, filesystems, networks) {
+    match RemotePage::read(&page.body, filesystems, networks) {
         Ok(page) => Ok(Arc::new(page)),
-        Err(error) => Err(error.reason.error(error.to_string())),
+        Err(error) => {
+            let reason = match error.is_limit {
+                true => FailureReason::Limit,
+                false => FailureReason::Parse,
+            };
+            Err(reason.error(error.to_string()))
+        }
     }
 }
 
@@ -136,61 +142,79 @@ pub(super) struct RemotePage {
 
 impl RemotePage {
     fn read(
-        text: &str,
+        text: &[u8],
         filesystems: &NameFilter,
         networks: &NameFilter,
-    ) -> Result<Self, MalformedText> {
+    ) -> Result<Self, PageError> {
         let mut page = Self::default();
-        for line in lines(text) {
-            let Line::Sample(sample) = line? else {
+        let mut reader = PageReader::new(text, PageFormat::Text, PageLimits::default());
+        while let Some(entry) = reader.next(b"")? {
+            let PageEntry::Series(series) = entry else {
                 continue;
             };
             // All values that are used are counts or sizes, so neither negative nor infinite.
-            if !(sample.value.is_finite() && sample.value >= 0.0) {
+            let number = series.number().filter(|number| number.is_finite());
+            let Some(value) = number.filter(|number| *number >= 0.0) else {
                 continue;
-            }
-            match sample.name {
+            };
+            match series.full_name().as_ref() {
                 "node_cpu_seconds_total" => {
                     let key = (
-                        sample.label("cpu").to_owned(),
-                        sample.label("mode").to_owned(),
+                        series.label("cpu").into_owned(),
+                        series.label("mode").into_owned(),
                     );
-                    page.counters.cpu.insert(key, sample.value);
+                    page.counters.cpu.insert(key, value);
                 }
-                "node_memory_MemTotal_bytes" => page.memory_total = Some(sample.value),
-                "node_memory_MemAvailable_bytes" => page.memory_available = Some(sample.value),
-                "node_time_seconds" => page.time = Some(sample.value),
-                "node_boot_time_seconds" => page.boot_time = Some(sample.value),
-                "node_filesystem_size_bytes" => page.filesystem(&sample, filesystems, 0),
-                "node_filesystem_free_bytes" => page.filesystem(&sample, filesystems, 1),
-                "node_filesystem_avail_bytes" => page.filesystem(&sample, filesystems, 2),
-                "node_network_receive_bytes_total" => page.interface(&sample, networks, 0),
-                "node_network_transmit_bytes_total" => page.interface(&sample, networks, 1),
+                "node_memory_MemTotal_bytes" => page.memory_total = Some(value),
+                "node_memory_MemAvailable_bytes" => page.memory_available = Some(value),
+                "node_time_seconds" => page.time = Some(value),
+                "node_boot_time_seconds" => page.boot_time = Some(value),
+                "node_filesystem_size_bytes" => page.filesystem(&series, value, filesystems, 0),
+                "node_filesystem_free_bytes" => page.filesystem(&series, value, filesystems, 1),
+                "node_filesystem_avail_bytes" => page.filesystem(&series, value, filesystems, 2),
+                "node_network_receive_bytes_total" => page.interface(&series, value, networks, 0),
+                "node_network_transmit_bytes_total" => page.interface(&series, value, networks, 1),
                 _ => {}
             }
         }
         Ok(page)
     }
 
-    fn filesystem(&mut self, sample: &Sample<'_>, filter: &NameFilter, place: usize) {
+    fn filesystem(
+        &mut self,
+        series: &PageSeries<'_, '_>,
+        value: f64,
+        filter: &NameFilter,
+        place: usize,
+    ) {
         let mount = Mount {
-            device: sample.label("device").to_owned(),
-            mount_point: sample.label("mountpoint").to_owned(),
+            device: series.label("device").into_owned(),
+            mount_point: series.label("mountpoint").into_owned(),
             path: Vec::new(),
-            kind: sample.label("fstype").to_owned(),
+            kind: series.label("fstype").into_owned(),
             read_only: false,
         };
         let by_default = !mount.is_virtual() && !mount.may_hang();
         if filter.admits(&mount.mount_point, by_default) {
-            self.filesystems.entry(mount).or_default()[place] = Some(sample.value);
+            self.filesystems.entry(mount).or_default()[place] = Some(value);
         }
     }
 
-    fn interface(&mut self, sample: &Sample<'_>, filter: &NameFilter, place: usize) {
-        let device = sample.label("device");
-        if filter.admits(device, device != "lo") {
-            let bytes = self.counters.network.entry(device.to_owned()).or_default();
-            bytes[place] = Some(sample.value);
+    fn interface(
+        &mut self,
+        series: &PageSeries<'_, '_>,
+        value: f64,
+        filter: &NameFilter,
+        place: usize,
+    ) {
+        let device = series.label("device");
+        if filter.admits(&device, device != "lo") {
+            let bytes = self
+                .counters
+                .network
+                .entry(device.into_owned())
+                .or_default();
+            bytes[place] = Some(value);
         }
     }
 

@@ -19,8 +19,8 @@
 //! are sent; its series keep their last points, and end with a tombstone each once
 //! `max_staleness` is over. Without a guard they end at once.
 //!
-//! In Prometheus's text format a line may have 128 labels, a name 1,024 bytes and a label's value
-//! 4,096. A text that exceeds these fails its part with the reason `limit`.
+//! In Prometheus's text format a line may have 256 labels, a name 1,024 bytes and a label's value
+//! 65,536. A text that exceeds these fails its part with the reason `limit`.
 //!
 //! # Why a target is polled
 //!
@@ -120,7 +120,6 @@ mod series;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod text;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::work_at_most_doubles;
-use crate::receivers::scrape::text::lines;
+use crate::exposition::read::{PageEntry, PageFormat, PageLimits, PageReader};
 use crate::yaml::{Diagnostics, MAX_BYTES, parse};
 
 /// A text of a beginning, so many of a unit, and an end.
@@ -25,40 +25,120 @@ fn text((_, begin, unit, end): &Text, size: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Twice as long a page is at most twice the work, in both text formats. The limits on labels and
+/// lengths are lifted: what is linear without them is linear with them.
 #[test]
 fn exposition_text_is_read_with_at_most_twice_the_work_for_twice_the_bytes() {
     let labels = |line: usize| {
         let labels: String = (0..128).map(|n| format!("l{n}=\"\",")).collect();
         format!("a{line}{{{labels}}} 1\n")
     };
-    let texts: [Text; 9] = [
+    let texts: [Text; 14] = [
         ("labels of one line", "a{", |n| format!("l{n}=\"\","), "} 1"),
-        ("lines with as many labels as may be", "", labels, "a 1"),
+        ("lines with many labels", "", labels, ""),
         ("one name", "a", |_| "aaaaaaaa".to_owned(), " 1"),
+        ("one name in quotes", "{\"", |_| "\\\"é".to_owned(), "\"} 1"),
         ("one value", "a{b=\"", |_| "\\n\\n".to_owned(), "\"} 1"),
+        (
+            "one value without end",
+            "a{b=\"",
+            |_| "cccccc".to_owned(),
+            "",
+        ),
         (
             "values with escapes",
             "",
             |_| "a{b=\"\\n\\n\"} 1\n".to_owned(),
-            "a 1",
+            "",
         ),
-        ("short lines", "", |_| "a 1\n".to_owned(), "a 1"),
-        ("lines in error", "", |_| "abc\n".to_owned(), "a 1"),
-        ("blanks", "abcdefghijklmnopqr", |_| "    ".to_owned(), "1"),
-        ("comments", "", |_| "# HELP a b\n".to_owned(), "a 1"),
+        (
+            "one family",
+            "# TYPE a gauge\n",
+            |n| format!("a{{b=\"{n}\"}} 1\n"),
+            "",
+        ),
+        ("short lines", "", |_| "a 1\n".to_owned(), ""),
+        ("digits", "a ", |_| "00000000".to_owned(), "1"),
+        ("help", "", |_| "# HELP a b\n".to_owned(), ""),
+        ("types", "", |n| format!("# TYPE a{n} gauge\n"), ""),
+        (
+            "exemplars",
+            "",
+            |n| format!("a 1 # {{b=\"{n}\"}} 1 2\n"),
+            "",
+        ),
+        (
+            "labels of one exemplar",
+            "a 1 # {",
+            |n| format!("l{n}=\"\","),
+            "} 1\n",
+        ),
     ];
     for page in texts {
+        for (format, end) in [
+            (PageFormat::Text, "\n"),
+            (PageFormat::OpenMetrics, "\n# EOF\n"),
+        ] {
+            if format == PageFormat::Text && page.0.contains("exemplar") {
+                continue;
+            }
+            work_at_most_doubles(
+                page.0,
+                |size| [text(&page, size).as_slice(), end.as_bytes()].concat(),
+                |bytes| read_page(bytes, format),
+            );
+        }
+    }
+    let only_text: [Text; 4] = [
+        ("comments", "", |_| "# a comment\n".to_owned(), ""),
+        ("empty lines", "a 1", |_| "\n".to_owned(), ""),
+        ("blanks", "abcdefghijklmnopqr", |_| "    ".to_owned(), "1"),
+        ("blanks in braces", "a{", |_| "    ".to_owned(), "} 1"),
+    ];
+    for page in only_text {
         work_at_most_doubles(
             page.0,
             |size| text(&page, size),
-            |bytes| {
-                let text = std::str::from_utf8(bytes).unwrap();
-                // Who is strict stops at the first error; this one goes on.
-                for line in lines(text) {
-                    drop(line);
-                }
-            },
+            |bytes| read_page(bytes, PageFormat::Text),
         );
+    }
+}
+
+#[test]
+fn series_that_are_expected_are_compared_with_at_most_twice_the_work_for_twice_the_bytes() {
+    // Each line begins as was expected and goes on otherwise.
+    let long = "x".repeat(200);
+    work_at_most_doubles(
+        "nearly what was expected",
+        |size| {
+            format!("a{{b=\"{long}\",c=\"d\"}} 1\n")
+                .repeat(size / 200)
+                .into_bytes()
+        },
+        |bytes| {
+            let expected = format!("a{{b=\"{long}\",c=\"e\"}}");
+            let mut reader = PageReader::new(bytes, PageFormat::Text, LIFTED);
+            while let Some(entry) = reader.next(expected.as_bytes()).unwrap() {
+                assert!(matches!(entry, PageEntry::Series(_)));
+            }
+        },
+    );
+}
+
+const LIFTED: PageLimits = PageLimits {
+    labels: usize::MAX,
+    name_bytes: usize::MAX,
+    value_bytes: usize::MAX,
+    buckets: usize::MAX,
+};
+
+fn read_page(page: &[u8], format: PageFormat) {
+    let mut reader = PageReader::new(page, format, LIFTED);
+    // A page in error costs what was read of it.
+    while let Ok(Some(entry)) = reader.next(b"") {
+        if let PageEntry::Series(series) = entry {
+            series.labels().for_each(drop);
+        }
     }
 }
 

@@ -1,0 +1,411 @@
+//! Prometheus text 0.0.4, which with names in quotes is also 1.0.0.
+//!
+//! Prometheus's lexer is more permissive than the format's description: a value may follow a name
+//! at once, commas between labels may be missing, a label value may have newlines, and one
+//! character, whichever it is, separates a family's name from its type. So is this one.
+
+use super::cursor::{
+    Source, begins_label, begins_metric, continues_metric, label_end, line_end, line_of,
+    metric_end, quoted,
+};
+use super::labels::{Escapes, PageLabel, PageText};
+use super::{
+    FamilyType, Measured, PageEntry, PageError, PageFault, PageLimits, PageMetadata, PageSeries,
+    PageValue, float,
+};
+use crate::steps;
+
+/// Reads a page line by line.
+#[derive(Debug)]
+pub(super) struct TextReader<'p> {
+    page: Source<'p>,
+    limits: PageLimits,
+    at: usize,
+    kind: FamilyType,
+    /// The labels of the current line.
+    labels: Vec<PageLabel<'p>>,
+}
+
+impl<'p> TextReader<'p> {
+    pub(super) fn new(page: &'p [u8], limits: PageLimits) -> Self {
+        Self {
+            page: Source::new(page),
+            limits,
+            at: 0,
+            kind: FamilyType::Unknown,
+            labels: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn next<'r>(
+        &'r mut self,
+        expected: &[u8],
+    ) -> Result<Option<PageEntry<'p, 'r>>, PageError> {
+        let begin = self.at;
+        match self.read(expected) {
+            Ok(None) => Ok(None),
+            Ok(Some(PageLine::Again { value, timestamp })) => {
+                Ok(Some(PageEntry::Again(reading(value, timestamp))))
+            }
+            Ok(Some(PageLine::Series {
+                identity,
+                name,
+                value,
+                timestamp,
+            })) => Ok(Some(PageEntry::Series(PageSeries {
+                identity,
+                name,
+                suffix: "",
+                labels: &self.labels,
+                part: None,
+                kind: self.kind,
+                reading: reading(value, timestamp),
+            }))),
+            Ok(Some(PageLine::Metadata(entry))) => Ok(Some(PageEntry::Metadata(entry))),
+            Err(fault) => Err(self.error(begin, fault)),
+        }
+    }
+
+    #[cold]
+    fn error(&self, begin: usize, fault: PageFault) -> PageError {
+        // Empty lines and comments before the line at fault were read with it.
+        let at = self.at.max(begin);
+        PageError {
+            unit: "line",
+            number: line_of(self.page.bytes, at),
+            what: fault.what,
+            is_limit: fault.is_limit,
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, expected: &[u8]) -> Result<Option<PageLine<'p>>, PageFault> {
+        loop {
+            // A line begins at `at`.
+            if !expected.is_empty()
+                && self.page.has(self.at, expected)
+                && let Some(from) = self.ends_identity(self.at + expected.len())
+            {
+                steps::count(expected.len());
+                let (value, timestamp) = self.rest_of_line(from)?;
+                return Ok(Some(PageLine::Again { value, timestamp }));
+            }
+            let start = self.blanks(self.at);
+            match self.page.byte(start) {
+                None => {
+                    self.at = start;
+                    return Ok(None);
+                }
+                Some(b'\n') => {
+                    steps::count(1);
+                    self.at = start + 1;
+                }
+                Some(b'#') => {
+                    if let Some(entry) = self.comment(start + 1)? {
+                        return Ok(Some(PageLine::Metadata(entry)));
+                    }
+                }
+                Some(_) => return self.series(start).map(Some),
+            }
+        }
+    }
+
+    /// Where the value of a line begins whose series ends at `at`, unless the series goes on.
+    #[inline]
+    fn ends_identity(&self, at: usize) -> Option<usize> {
+        if self.page.byte(at.checked_sub(1)?) == Some(b'}') {
+            return Some(at);
+        }
+        let next = self.page.byte(at)?;
+        let from = self.blanks(at);
+        (!continues_metric(next) && self.page.byte(from) != Some(b'{')).then_some(from)
+    }
+
+    #[inline]
+    fn blanks(&self, mut at: usize) -> usize {
+        let from = at;
+        while matches!(self.page.byte(at), Some(b' ' | b'\t')) {
+            at += 1;
+        }
+        steps::count(at - from);
+        at
+    }
+
+    fn series(&mut self, start: usize) -> Result<PageLine<'p>, PageFault> {
+        self.labels.clear();
+        let mut name = None;
+        let mut at = start;
+        let mut end = start;
+        if self.page.byte(start).is_some_and(begins_metric) {
+            at = metric_end(self.page.bytes, start);
+            end = at;
+            let text = self.page.text(start, end).unwrap_or_default();
+            if text.len() > self.limits.name_bytes {
+                return Err(PageFault::beyond("a name is too long"));
+            }
+            name = Some(PageText::plain(text));
+            at = self.blanks(at);
+        } else if self.page.byte(start) != Some(b'{') {
+            return Err("expected a metric name".into());
+        }
+        if self.page.byte(at) == Some(b'{') {
+            end = self.labels(at + 1, &mut name)?;
+            at = end;
+        }
+        let Some(name) = name else {
+            return Err("expected a metric name in the braces".into());
+        };
+        let identity = self.page.piece(start, end);
+        let (value, timestamp) = self.rest_of_line(at)?;
+        Ok(PageLine::Series {
+            identity,
+            name,
+            value,
+            timestamp,
+        })
+    }
+
+    /// Reads the labels after an opening brace, and a name in quotes if there is one. Returns
+    /// where the closing brace ends.
+    fn labels(
+        &mut self,
+        mut at: usize,
+        metric: &mut Option<PageText<'p>>,
+    ) -> Result<usize, PageFault> {
+        at = self.blanks(at);
+        loop {
+            let name = match self.page.byte(at) {
+                Some(b'}') => return Ok(at + 1),
+                Some(b'"') => {
+                    let (name, after) = name_in_quotes(&self.page, &self.limits, at + 1, true)?;
+                    let name = name.ok_or(NO_NAME)?;
+                    at = self.blanks(after);
+                    if let Some(next @ (b',' | b'}')) = self.page.byte(at) {
+                        if metric.replace(name).is_some() {
+                            return Err("the metric has two names".into());
+                        }
+                        at += 1;
+                        if next == b'}' {
+                            return Ok(at);
+                        }
+                        at = self.blanks(at);
+                        continue;
+                    }
+                    name
+                }
+                Some(byte) if begins_label(byte) => {
+                    let end = label_end(self.page.bytes, at);
+                    let name = self.page.text(at, end).unwrap_or_default();
+                    if name.len() > self.limits.name_bytes {
+                        return Err(PageFault::beyond("a name is too long"));
+                    }
+                    at = self.blanks(end);
+                    PageText::plain(name)
+                }
+                _ => return Err("expected a label name".into()),
+            };
+            if self.page.byte(at) != Some(b'=') {
+                return Err("expected = after a label name".into());
+            }
+            at = self.blanks(at + 1);
+            if self.page.byte(at) != Some(b'"') {
+                return Err("expected a label value in quotes".into());
+            }
+            let (value, after) = value_in_quotes(&self.page, &self.limits, at + 1, true)?;
+            if self.labels.len() == self.limits.labels {
+                return Err(PageFault::beyond("a line has too many labels"));
+            }
+            steps::count(1);
+            self.labels.push(PageLabel { name, value });
+            at = self.blanks(after);
+            // Prometheus doesn't insist on the comma.
+            if self.page.byte(at) == Some(b',') {
+                at = self.blanks(at + 1);
+            }
+        }
+    }
+
+    /// Reads value and timestamp, and moves to the next line.
+    #[inline]
+    fn rest_of_line(&mut self, at: usize) -> Result<(f64, Option<i64>), PageFault> {
+        let from = self.blanks(at);
+        let rest = self.page.bytes.get(from..).unwrap_or_default();
+        let length = rest
+            .iter()
+            .position(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'{' | 0))
+            .unwrap_or(rest.len());
+        steps::count(length);
+        let digits = rest.get(..length).unwrap_or_default();
+        if digits.is_empty() {
+            return Err("expected a value".into());
+        }
+        let value = float::value(digits).ok_or("the value is no number")?;
+        let mut at = from + length;
+        if self.page.byte(at) == Some(b'\n') {
+            self.at = at + 1;
+            return Ok((value, None));
+        }
+        at = self.blanks(at);
+        let mut timestamp = None;
+        if self.page.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
+            let (millis, end) = whole_number(self.page.bytes, at)
+                .ok_or("the timestamp is no whole number of 64 bits")?;
+            timestamp = Some(millis);
+            at = self.blanks(end);
+        }
+        match self.page.byte(at) {
+            Some(b'\n') => self.at = at + 1,
+            None => self.at = at,
+            Some(_) if timestamp.is_some() => {
+                return Err("something stands after the timestamp".into());
+            }
+            Some(_) => return Err("expected a timestamp or the end of the line".into()),
+        }
+        Ok((value, timestamp))
+    }
+
+    /// Reads what follows a `#`, and moves to the next line.
+    fn comment(&mut self, from: usize) -> Result<Option<PageMetadata<'p>>, PageFault> {
+        let at = self.blanks(from);
+        let is_type = self.page.has(at, b"TYPE");
+        let is_metadata = at > from
+            && (is_type || self.page.has(at, b"HELP"))
+            && matches!(self.page.byte(at + 4), Some(b' ' | b'\t'));
+        if !is_metadata {
+            self.at = line_end(self.page.bytes, at) + 1;
+            return Ok(None);
+        }
+        let at = self.blanks(at + 4);
+        let (name, at) = family_name(&self.page, &self.limits, at)?;
+        let end = line_end(self.page.bytes, at);
+        // One character separates, unless there are only blanks.
+        let blank = self.blanks(at) >= end;
+        let text = if blank || end - at == 1 {
+            Some("")
+        } else {
+            self.page.text(at + 1, end)
+        };
+        let entry = if is_type {
+            let kind = match text {
+                Some("counter") => FamilyType::Counter,
+                Some("gauge") => FamilyType::Gauge,
+                Some("histogram") => FamilyType::Histogram,
+                Some("summary") => FamilyType::Summary,
+                Some("untyped") => FamilyType::Unknown,
+                _ => return Err("no metric type".into()),
+            };
+            self.kind = kind;
+            name.map(|name| PageMetadata::Type { name, kind })
+        } else {
+            let text = text.ok_or("the help text is not UTF-8")?;
+            let text = PageText::escaped(text, Escapes::Help, text.contains('\\'));
+            name.map(|name| PageMetadata::Help { name, text })
+        };
+        self.at = end + 1;
+        Ok(entry)
+    }
+}
+
+/// What is wrong with a name in quotes that nothing can have.
+pub(super) const NO_NAME: &str = "a name is empty, has a NUL or is not UTF-8";
+
+/// What a line has.
+pub(super) enum PageLine<'p> {
+    Again {
+        value: f64,
+        timestamp: Option<i64>,
+    },
+    Series {
+        identity: &'p [u8],
+        name: PageText<'p>,
+        value: f64,
+        timestamp: Option<i64>,
+    },
+    Metadata(PageMetadata<'p>),
+}
+
+fn reading<'p, 'r>(value: f64, timestamp: Option<i64>) -> PageValue<'p, 'r> {
+    PageValue {
+        value: Measured::Number(value),
+        timestamp,
+        created: None,
+        exemplars: &[],
+    }
+}
+
+/// A name in quotes whose content begins at `from`, and where it ends. `None` for one that nothing
+/// can have.
+pub(super) fn name_in_quotes<'p>(
+    page: &Source<'p>,
+    limits: &PageLimits,
+    from: usize,
+    newlines: bool,
+) -> Result<(Option<PageText<'p>>, usize), PageFault> {
+    let found =
+        quoted(page.bytes, from, limits.name_bytes, newlines).map_err(|fault| fault.of_name())?;
+    let name = page.text(from, found.end);
+    let name = name.filter(|name| !name.is_empty() && !name.contains('\0'));
+    let name = name.map(|name| PageText::escaped(name, Escapes::Quoted, found.has_backslash));
+    Ok((name, found.end + 1))
+}
+
+/// A label's value whose content begins at `from`, and where it ends.
+#[inline]
+pub(super) fn value_in_quotes<'p>(
+    page: &Source<'p>,
+    limits: &PageLimits,
+    from: usize,
+    newlines: bool,
+) -> Result<(PageText<'p>, usize), PageFault> {
+    let found =
+        quoted(page.bytes, from, limits.value_bytes, newlines).map_err(|fault| fault.of_value())?;
+    let value = page
+        .text(from, found.end)
+        .ok_or("a label value is not UTF-8")?;
+    let value = PageText::escaped(value, Escapes::Quoted, found.has_backslash);
+    Ok((value, found.end + 1))
+}
+
+/// The name of a family that metadata is about, and where it ends. `None` for one that no series
+/// can have: Prometheus accepts such metadata.
+pub(super) fn family_name<'p>(
+    page: &Source<'p>,
+    limits: &PageLimits,
+    at: usize,
+) -> Result<(Option<PageText<'p>>, usize), PageFault> {
+    match page.byte(at) {
+        Some(b'"') => {
+            let found = quoted(page.bytes, at + 1, limits.name_bytes, true)
+                .map_err(|fault| fault.of_name())?;
+            let name = page
+                .text(at + 1, found.end)
+                .filter(|name| !name.is_empty())
+                .map(|name| PageText::escaped(name, Escapes::Quoted, found.has_backslash));
+            Ok((name, found.end + 1))
+        }
+        Some(byte) if begins_metric(byte) => {
+            let end = metric_end(page.bytes, at);
+            let name = page.text(at, end).unwrap_or_default();
+            if name.len() > limits.name_bytes {
+                return Err(PageFault::beyond("a name is too long"));
+            }
+            Ok((Some(PageText::plain(name)), end))
+        }
+        _ => Err("expected the name of a metric family".into()),
+    }
+}
+
+/// Digits that begin at `at` as a number, and where they end.
+fn whole_number(page: &[u8], at: usize) -> Option<(i64, usize)> {
+    let mut number: i64 = 0;
+    let mut end = at;
+    while let Some(byte @ b'0'..=b'9') = page.get(end) {
+        number = number
+            .checked_mul(10)?
+            .checked_add(i64::from(byte - b'0'))?;
+        end += 1;
+    }
+    steps::count(end - at);
+    Some((number, end))
+}
