@@ -6,7 +6,14 @@
 //! still written, because OTLP allows it; callers that don't want it don't start it. But a resource
 //! that another follows before any metric is left out.
 
+mod points;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use points::{
+    EncodedAttributes, ExemplarData, ExponentialBuckets, ExponentialHistogramData, HistogramData,
+    PointHead, SummaryData,
+};
 
 use super::encode::MessageEncoder;
 use super::{Batch, Part, Signal};
@@ -55,6 +62,10 @@ pub enum MetricKind {
     UpDownCounter,
     /// A cumulative histogram with explicit bounds.
     Histogram,
+    /// A cumulative histogram with exponential buckets.
+    ExponentialHistogram,
+    /// Quantiles that somebody else has computed.
+    Summary,
 }
 
 /// A point's value.
@@ -117,6 +128,8 @@ pub struct MetricsWriter {
     ending: bool,
     /// Where the current resource begins, while it has no metric.
     bare: Option<usize>,
+    /// What the current metric says beside its points, encoded: it comes after them.
+    metadata: Vec<u8>,
 }
 
 impl MetricsWriter {
@@ -183,6 +196,21 @@ impl MetricsWriter {
     ///
     /// Without a scope: that is a mistake in the calling code.
     pub fn metric(&mut self, kind: MetricKind, descriptor: MetricDescriptor<'_>) {
+        self.metric_with(kind, descriptor, &[]);
+    }
+
+    /// Starts a metric in the current scope, with metadata for who translates it, such as
+    /// `prometheus.type`.
+    ///
+    /// # Panics
+    ///
+    /// Without a scope: that is a mistake in the calling code.
+    pub fn metric_with(
+        &mut self,
+        kind: MetricKind,
+        descriptor: MetricDescriptor<'_>,
+        metadata: &[Attribute<'_>],
+    ) {
         self.close_to(METRIC);
         assert_eq!(self.out.depth(), METRIC, "a metric needs a scope");
         self.bare = None;
@@ -194,8 +222,15 @@ impl MetricsWriter {
             MetricKind::Gauge => 5,
             MetricKind::Counter | MetricKind::UpDownCounter => 7,
             MetricKind::Histogram => 9,
+            MetricKind::ExponentialHistogram => 10,
+            MetricKind::Summary => 11,
         });
         self.kind = Some(kind);
+        if !metadata.is_empty() {
+            let mut encoded = MessageEncoder::default();
+            write_attributes(&mut encoded, 12, metadata);
+            self.metadata = encoded.finish();
+        }
     }
 
     /// Adds a point to the current gauge, counter or up-down counter.
@@ -285,12 +320,15 @@ impl MetricsWriter {
         if self.out.depth() > METRIC
             && let Some(kind) = self.kind.take()
         {
-            if kind != MetricKind::Gauge {
+            if !matches!(kind, MetricKind::Gauge | MetricKind::Summary) {
                 self.out.uint(2, CUMULATIVE);
             }
             if kind == MetricKind::Counter {
                 self.out.uint(3, 1);
             }
+            self.out.end();
+            self.out.raw(&self.metadata);
+            self.metadata.clear();
         }
         while self.out.depth() > depth {
             self.out.end();

@@ -2,6 +2,7 @@
 
 use super::histogram::{ExponentialHistogramPoint, HistogramPoint};
 use super::point::{CommonFields, NumberPoint, SummaryPoint, common_accessors};
+use super::value::Attributes;
 use super::{Repeated, View, text};
 use crate::pdata::wire::{self, WireFields};
 
@@ -35,6 +36,11 @@ impl<'a> Metric<'a> {
     /// A UCUM unit, or empty.
     pub fn unit(&self) -> &'a str {
         text(self.unit)
+    }
+
+    /// What is said for who translates it, such as `prometheus.type`.
+    pub fn metadata(&self) -> Attributes<'a> {
+        Attributes::within(self.raw, 12)
     }
 
     /// Its kind, with the points.

@@ -280,3 +280,5 @@ fn a_resource_that_another_follows_before_any_metric_is_left_out() {
             .all(|resource| resource.schema_url == "https://opentelemetry.io/schemas/1.9.0")
     );
 }
+
+mod points;
