@@ -22,7 +22,7 @@ pub use target::TargetLabels;
 pub use texts::Texts;
 
 use crate::exposition::{Descriptor, Kind};
-use crate::pdata::view::Metric;
+use crate::pdata::view::{Metric, Value};
 
 /// How metrics are translated.
 #[derive(Debug, Clone)]
@@ -55,11 +55,19 @@ impl Default for Translation {
 }
 
 impl Translation {
-    /// The family of a metric; `None` if nothing usable is left of its name.
+    /// The family of a metric; `None` if nothing usable is left of its name. A scraped metric has
+    /// the name that it was scraped with: `prometheus.type` in its metadata tells that it has one.
     pub fn family(&self, metric: &Metric<'_>, shape: MetricShape) -> Option<Descriptor> {
+        let said = metric.metadata().get("prometheus.type");
+        let unknown = matches!(said, Some(Value::Str("unknown")));
+        let name = match said {
+            Some(_) => self.namer.scraped(metric.name()),
+            None => self.namer.metric(metric.name(), metric.unit(), shape),
+        };
         Some(Descriptor {
-            name: self.namer.metric(metric.name(), metric.unit(), shape)?,
+            name: name?,
             kind: match shape {
+                MetricShape::Gauge if unknown => Kind::Unknown,
                 MetricShape::Gauge | MetricShape::UpDownCounter => Kind::Gauge,
                 MetricShape::Counter => Kind::Counter,
                 MetricShape::Histogram => Kind::Histogram,

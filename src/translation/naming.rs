@@ -105,6 +105,25 @@ impl Namer {
         (usable && !translated.is_empty() && translated != "_total").then_some(translated)
     }
 
+    /// A name that is Prometheus's already, of a scraped metric: it stays as it is, but for the
+    /// namespace and the characters that the strategy escapes. `None` if it is empty.
+    pub fn scraped(&self, name: &str) -> Option<String> {
+        if name.is_empty() {
+            return None;
+        }
+        if !self.strategy.escapes() {
+            return Some(self.prefixed(without_nul(name)));
+        }
+        let kept = |char: char| {
+            if is_metric_char(char) || char == '_' {
+                char
+            } else {
+                '_'
+            }
+        };
+        Some(self.prefixed(name.chars().map(kept).collect()))
+    }
+
     /// A translated name as it was before the namespace was put there: what is translated again
     /// gets it again.
     pub fn without_namespace<'a>(&self, name: &'a str) -> &'a str {
@@ -375,6 +394,24 @@ mod tests {
             Namer::new(none, "").metric("a\0", "", Gauge).unwrap(),
             "a\u{fffd}"
         );
+    }
+
+    #[test]
+    fn names_of_scraped_metrics_stay() {
+        let f = |strategy, namespace: &str, name: &str, expected: &str| {
+            let scraped = Namer::new(strategy, namespace).scraped(name);
+            assert_eq!(scraped.unwrap_or_default(), expected, "{name}");
+        };
+        let [with, without, utf8, none] = Strategy::ALL.map(|(_, strategy)| strategy);
+        for strategy in [with, without, utf8, none] {
+            f(strategy, "", "total_requests_total", "total_requests_total");
+            f(strategy, "", "_a__b:c_", "_a__b:c_");
+            f(strategy, "n", "a", "n_a");
+            f(strategy, "", "", "");
+        }
+        f(with, "", "a.b/é", "a_b__");
+        f(with, "", "1.b", "_1_b");
+        f(none, "", "a.b/é", "a.b/é");
     }
 
     #[test]

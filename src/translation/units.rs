@@ -55,3 +55,36 @@ pub(super) fn words(unit: &str) -> (String, String) {
     });
     (main, per)
 }
+
+/// A unit in Prometheus's words as UCUM has it, where that is known; itself where it isn't.
+pub(super) fn ucum(word: &str) -> &str {
+    match word {
+        "days" => "d",
+        "hours" => "h",
+        "minutes" => "min",
+        "seconds" => "s",
+        "milliseconds" => "ms",
+        "microseconds" => "us",
+        "nanoseconds" => "ns",
+        "bytes" => "By",
+        "kibibytes" => "KiBy",
+        "mebibytes" => "MiBy",
+        "gibibytes" => "GiBy",
+        "tibibytes" => "TiBy",
+        "kilobytes" => "KBy",
+        "megabytes" => "MBy",
+        "gigabytes" => "GBy",
+        "terabytes" => "TBy",
+        "meters" => "m",
+        "volts" => "V",
+        "amperes" => "A",
+        "joules" => "J",
+        "watts" => "W",
+        "grams" => "g",
+        "celsius" => "Cel",
+        "hertz" => "Hz",
+        "ratio" => "1",
+        "percent" => "%",
+        other => other,
+    }
+}

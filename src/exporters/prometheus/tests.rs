@@ -6,6 +6,7 @@ mod life;
 mod limits;
 mod making;
 mod names;
+mod scraped;
 mod values;
 
 use std::time::UNIX_EPOCH;

@@ -1,0 +1,292 @@
+//! The OTLP series that a target's series make up: resources, metrics in them, points in those.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+use crate::exposition::read::FamilyType;
+use crate::pdata::writer::{EncodedAttributes, MetricKind};
+
+use super::families::{PointPart, SeriesMeaning};
+use super::labels::{METRIC_NAME, ScrapedLabels};
+
+/// What `job` and `instance` of the series say.
+#[derive(Debug)]
+pub(super) struct ScrapedResource {
+    pub(super) job: String,
+    pub(super) instance: String,
+    /// The labels of its `target_info`.
+    pub(super) info: Vec<(String, String)>,
+    /// Its metrics, and the series that describe it.
+    holds: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct ScrapedMetric {
+    pub(super) resource: usize,
+    pub(super) name: Box<str>,
+    pub(super) kind: MetricKind,
+    pub(super) said: FamilyType,
+    /// The family with help and unit.
+    pub(super) family: Option<u32>,
+    points: usize,
+}
+
+/// One OTLP series.
+#[derive(Debug)]
+pub(super) struct ScrapedPoint {
+    pub(super) metric: usize,
+    pub(super) attributes: EncodedAttributes,
+    /// The page that showed a part of it last.
+    pub(super) page: u32,
+    /// Whether it must end with a tombstone when it isn't shown any more.
+    pub(super) live: bool,
+    /// The parts that are written one by one, since together they are nothing that OTLP has. Once
+    /// that was so, it stays so.
+    pub(super) apart: Vec<PointPart>,
+    /// When the counting began, in milliseconds since the Unix epoch, with the page that says so.
+    pub(super) created: (u32, i64),
+    /// Where the current page collects its parts, with the page.
+    pub(super) pending: (u32, usize),
+    series: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ScrapedPoints {
+    hasher: foldhash::quality::RandomState,
+    resources: Slab<ScrapedResource>,
+    resource_index: HashTable<usize>,
+    metrics: Slab<ScrapedMetric>,
+    metric_index: HashTable<usize>,
+    points: Slab<ScrapedPoint>,
+    point_index: HashTable<usize>,
+    /// Points that have no series any more and may have to be ended.
+    orphans: Vec<usize>,
+}
+
+impl ScrapedPoints {
+    pub(super) fn resources(&self) -> usize {
+        self.resources.len()
+    }
+
+    pub(super) fn resource(&self, id: usize) -> Option<&ScrapedResource> {
+        self.resources.get(id)
+    }
+
+    pub(super) fn resource_mut(&mut self, id: usize) -> Option<&mut ScrapedResource> {
+        self.resources.get_mut(id)
+    }
+
+    /// The resource of these names, if there is one.
+    pub(super) fn find_resource(&self, job: &str, instance: &str) -> Option<&ScrapedResource> {
+        let resources = &self.resources;
+        let same = |id: &usize| {
+            let found = resources.get(*id);
+            found.is_some_and(|found| found.job == job && found.instance == instance)
+        };
+        let hash = self.hasher.hash_one((job, instance));
+        let id = self.resource_index.find(hash, same)?;
+        resources.get(*id)
+    }
+
+    pub(super) fn metric(&self, id: usize) -> Option<&ScrapedMetric> {
+        self.metrics.get(id)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: usize) -> Option<&ScrapedPoint> {
+        self.points.get(id)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: usize) -> Option<&mut ScrapedPoint> {
+        self.points.get_mut(id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut ScrapedPoint)> {
+        self.points.iter_mut()
+    }
+
+    /// The resource of these names, made if there is none.
+    pub(super) fn resource_of(&mut self, job: &str, instance: &str) -> usize {
+        let (hasher, resources) = (&self.hasher, &self.resources);
+        let hash = hasher.hash_one((job, instance));
+        let same = |id: &usize| {
+            let found = resources.get(*id);
+            found.is_some_and(|found| found.job == job && found.instance == instance)
+        };
+        if let Some(id) = self.resource_index.find(hash, same) {
+            return *id;
+        }
+        let id = self.resources.insert(ScrapedResource {
+            job: job.to_owned(),
+            instance: instance.to_owned(),
+            info: Vec::new(),
+            holds: 0,
+        });
+        let (hasher, resources) = (&self.hasher, &self.resources);
+        self.resource_index.insert_unique(hash, id, |id| {
+            let found = resources.get(*id);
+            hasher.hash_one(found.map_or(("", ""), |found| (&found.job, &found.instance)))
+        });
+        id
+    }
+
+    /// The point that a series with this meaning belongs to, made if there is none. The series is
+    /// counted as one of its own.
+    pub(super) fn point_of(
+        &mut self,
+        resource: usize,
+        meaning: &SeriesMeaning,
+        labels: &ScrapedLabels<'_>,
+    ) -> usize {
+        let metric = self.metric_of(resource, meaning);
+        let part_label = match meaning.kind {
+            MetricKind::Histogram => "le",
+            MetricKind::Summary => "quantile",
+            _ => "",
+        };
+        let own = labels.iter().filter(|(name, _)| {
+            !matches!(*name, METRIC_NAME | "job" | "instance") && *name != part_label
+        });
+        let attributes = EncodedAttributes::new(meaning.kind, own);
+        let (hasher, points) = (&self.hasher, &self.points);
+        let hash = hasher.hash_one((metric, attributes.as_bytes()));
+        let same = |id: &usize| {
+            let found = points.get(*id);
+            found.is_some_and(|found| found.metric == metric && found.attributes == attributes)
+        };
+        let id = match self.point_index.find(hash, same) {
+            Some(id) => *id,
+            None => {
+                let id = self.points.insert(ScrapedPoint {
+                    metric,
+                    attributes,
+                    page: 0,
+                    live: false,
+                    apart: Vec::new(),
+                    created: (0, 0),
+                    pending: (0, 0),
+                    series: 0,
+                });
+                let (hasher, points) = (&self.hasher, &self.points);
+                self.point_index.insert_unique(hash, id, |id| {
+                    let found = points.get(*id);
+                    found.map_or(0, |found| {
+                        hasher.hash_one((found.metric, found.attributes.as_bytes()))
+                    })
+                });
+                if let Some(metric) = self.metrics.get_mut(metric) {
+                    metric.points += 1;
+                }
+                id
+            }
+        };
+        if let Some(point) = self.points.get_mut(id) {
+            point.series += 1;
+        }
+        id
+    }
+
+    fn metric_of(&mut self, resource: usize, meaning: &SeriesMeaning) -> usize {
+        let (hasher, metrics) = (&self.hasher, &self.metrics);
+        let hash = hasher.hash_one((resource, &*meaning.metric));
+        let same = |id: &usize| {
+            metrics.get(*id).is_some_and(|found| {
+                *found.name == *meaning.metric
+                    && found.resource == resource
+                    && found.kind == meaning.kind
+                    && found.said == meaning.said
+                    && found.family == meaning.family
+            })
+        };
+        if let Some(id) = self.metric_index.find(hash, same) {
+            return *id;
+        }
+        let id = self.metrics.insert(ScrapedMetric {
+            resource,
+            name: meaning.metric.as_str().into(),
+            kind: meaning.kind,
+            said: meaning.said,
+            family: meaning.family,
+            points: 0,
+        });
+        let (hasher, metrics) = (&self.hasher, &self.metrics);
+        self.metric_index.insert_unique(hash, id, |id| {
+            let found = metrics.get(*id);
+            found.map_or(0, |found| hasher.hash_one((found.resource, &*found.name)))
+        });
+        self.hold(resource);
+        id
+    }
+
+    /// Keeps a resource.
+    pub(super) fn hold(&mut self, resource: usize) {
+        if let Some(resource) = self.resources.get_mut(resource) {
+            resource.holds += 1;
+        }
+    }
+
+    /// Keeps a resource no longer; it goes with the last that keeps it.
+    pub(super) fn let_go(&mut self, resource: usize) {
+        let Some(found) = self.resources.get_mut(resource) else {
+            return;
+        };
+        found.holds = found.holds.saturating_sub(1);
+        if found.holds == 0 {
+            let hash = self
+                .hasher
+                .hash_one((found.job.as_str(), found.instance.as_str()));
+            remove(&mut self.resource_index, hash, resource);
+            self.resources.try_remove(resource);
+        }
+    }
+
+    /// One of the series of a point is gone. If it was the last, the point is an orphan.
+    pub(super) fn release(&mut self, id: usize) {
+        if let Some(point) = self.points.get_mut(id) {
+            point.series = point.series.saturating_sub(1);
+            if point.series == 0 {
+                self.orphans.push(id);
+            }
+        }
+    }
+
+    /// Takes the points that have no series any more, each once.
+    pub(super) fn take_orphans(&mut self) -> Vec<usize> {
+        let mut orphans = std::mem::take(&mut self.orphans);
+        orphans.sort_unstable();
+        orphans.dedup();
+        orphans.retain(|id| self.points.get(*id).is_some_and(|point| point.series == 0));
+        orphans
+    }
+
+    /// Removes a point, with its metric and its resource if these have nothing else.
+    pub(super) fn remove(&mut self, id: usize) {
+        let Some(point) = self.points.try_remove(id) else {
+            return;
+        };
+        let metric = point.metric;
+        let hash = self.hasher.hash_one((metric, point.attributes.as_bytes()));
+        remove(&mut self.point_index, hash, id);
+        let Some(found) = self.metrics.get_mut(metric) else {
+            return;
+        };
+        found.points = found.points.saturating_sub(1);
+        if found.points > 0 {
+            return;
+        }
+        let hash = self.hasher.hash_one((found.resource, &*found.name));
+        let resource = found.resource;
+        remove(&mut self.metric_index, hash, metric);
+        self.metrics.try_remove(metric);
+        self.let_go(resource);
+    }
+}
+
+fn remove(index: &mut HashTable<usize>, hash: u64, id: usize) {
+    if let Ok(entry) = index.find_entry(hash, |found| *found == id) {
+        entry.remove();
+    }
+}

@@ -1,0 +1,132 @@
+use super::*;
+
+#[test]
+fn parts_of_a_histogram_become_one_point() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\",x=\"y\"} 2\nh_bucket{x=\"y\",le=\"2.5\"} 2\n\
+        h_bucket{x=\"y\",le=\"+Inf\"} 5\nh_sum{x=\"y\"} 7\nh_count{x=\"y\"} 5\nh_bucket{le=\"1\"} 1\n\
+        h_count 1\n";
+    let expected = [
+        "histogram h(histogram){x=y} [1.0, 2.5] [2, 0, 3] 5 Some(7.0) #0",
+        "histogram h(histogram){} [1.0] [1, 0] 1 None #0",
+    ];
+    for _ in 0..3 {
+        assert_eq!(scrape(&mut target, page, 1), expected);
+    }
+}
+
+#[test]
+fn parts_may_be_mixed_and_in_any_order() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"+Inf\",x=\"a\"} 5\nh_bucket{le=\"+Inf\",x=\"b\"} 3\n\
+        h_bucket{le=\"1\",x=\"b\"} 2\n# TYPE g gauge\ng 1\nh_bucket{le=\"1\",x=\"a\"} 4\nh_sum{x=\"a\"} 9\n\
+        h_bucket{le=\"1.0\",x=\"a\"} 3\n";
+    for _ in 0..2 {
+        let mut out = MetricsWriter::new();
+        let (counts, _) = target.page(page.as_bytes(), PageFormat::Text, at(1), &mut (), &mut out);
+        assert_eq!(counts.duplicates, 1);
+        assert_eq!(
+            shown(out),
+            [
+                "gauge g(gauge){} 1 @1000",
+                "histogram h(histogram){x=a} [1.0] [4, 1] 5 Some(9.0) #0",
+                "histogram h(histogram){x=b} [1.0] [2, 1] 3 None #0",
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_is_no_histogram_stays_as_it_is() {
+    let f = |lines: &str, expected: &[&str]| {
+        let mut target = target(ScrapedSettings::default());
+        let page = format!("# TYPE h histogram\n{lines}");
+        for _ in 0..2 {
+            assert_eq!(scrape(&mut target, &page, 1), expected, "{lines}");
+        }
+        // Its ends are those of its parts.
+        let ended: Vec<String> = expected
+            .iter()
+            .map(|line| {
+                format!(
+                    "{} ended @2000",
+                    line.rsplit_once("} ").unwrap().0.to_owned() + "}"
+                )
+            })
+            .collect();
+        assert_eq!(scrape(&mut target, "# TYPE h histogram\n", 2), ended);
+    };
+    // Neither a count nor an infinite bucket.
+    f(
+        "h_bucket{le=\"1\"} 2\nh_sum 3\n",
+        &[
+            "gauge h_sum(unknown){} 3 @1000",
+            "gauge h_bucket(unknown){le=1.0} 2 @1000",
+        ],
+    );
+    // Counts that fall, aren't whole, or contradict each other.
+    f(
+        "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 2\nh_count 3\n",
+        &[
+            "gauge h_count(unknown){} 3 @1000",
+            "gauge h_bucket(unknown){le=1.0} 3 @1000",
+            "gauge h_bucket(unknown){le=2.0} 2 @1000",
+        ],
+    );
+    f("h_count 2.5\n", &["gauge h_count(unknown){} 2.5 @1000"]);
+    f("h_count NaN\n", &["gauge h_count(unknown){} NaN @1000"]);
+    f(
+        "h_bucket{le=\"+Inf\"} 4\nh_count 3\n",
+        &[
+            "gauge h_count(unknown){} 3 @1000",
+            "gauge h_bucket(unknown){le=+Inf} 4 @1000",
+        ],
+    );
+    // Names that don't belong to it.
+    f("h 1\n", &["gauge h(unknown){} 1 @1000"]);
+    f("h_bucket 1\n", &["gauge h_bucket(unknown){} 1 @1000"]);
+}
+
+#[test]
+fn quantiles_become_a_summary() {
+    let mut target = target(ScrapedSettings::default());
+    let page =
+        "# TYPE s summary\ns{quantile=\"0.5\"} 2\ns{quantile=\"0.99\"} NaN\ns_sum 7\ns_count 5\n";
+    assert_eq!(
+        scrape(&mut target, page, 1),
+        ["summary s(summary){} 0.5:2,0.99:NaN 5 7"]
+    );
+    assert_eq!(scrape(&mut target, "", 1), ["summary s(summary){} ended"]);
+    let page = "# TYPE s summary\ns{quantile=\"0.5\"} 2\n";
+    assert_eq!(
+        scrape(&mut target, page, 1),
+        ["gauge s(unknown){quantile=0.5} 2 @1000"]
+    );
+}
+
+#[test]
+fn distributions_have_start_times_and_exemplars() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 2 # {a=\"b\"} 0.5\nh_bucket{le=\"+Inf\"} 3 # {} 2 1\n\
+        h_count 3\nh_sum 4\nh_created 1.5\n# TYPE s summary\ns_count 1\ns_sum 2\ns_created 2.5\n# EOF\n";
+    assert_eq!(
+        scrape_as(&mut target, page, PageFormat::OpenMetrics, 3),
+        [
+            "histogram h(histogram){} [1.0] [2, 1] 3 Some(4.0) #2 since 1500",
+            "summary s(summary){}  1 2 since 2500",
+        ]
+    );
+}
+
+#[test]
+fn values_of_different_times_are_different_points() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3 1000\nh_bucket{le=\"+Inf\"} 4 2000\n";
+    assert_eq!(
+        scrape(&mut target, page, 3),
+        [
+            "histogram h(histogram){} [] [3] 3 None #0",
+            "histogram h(histogram){} [] [4] 4 None #0",
+        ]
+    );
+}

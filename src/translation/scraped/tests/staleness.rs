@@ -1,0 +1,145 @@
+use super::*;
+
+#[test]
+fn a_series_that_is_gone_ends_once() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "a 1\nb{c=\"d\"} 2\n", 1);
+    assert_eq!(
+        scrape(&mut target, "a 3\n", 2),
+        [
+            "gauge a(unknown){} 3 @2000",
+            "gauge b(unknown){c=d} ended @2000"
+        ]
+    );
+    assert_eq!(
+        scrape(&mut target, "a 4\n", 3),
+        ["gauge a(unknown){} 4 @3000"]
+    );
+    assert_eq!(target.series(), 1);
+    // It may come back.
+    assert_eq!(scrape(&mut target, "a 4\nb{c=\"d\"} 5\n", 4).len(), 2);
+}
+
+#[test]
+fn a_histogram_ends_with_its_last_part() {
+    let mut target = target(ScrapedSettings::default());
+    let head = "# TYPE h histogram\n";
+    scrape(
+        &mut target,
+        &format!("{head}h_bucket{{le=\"1\"}} 1\nh_count 1\nh_sum 2\n"),
+        1,
+    );
+    assert_eq!(
+        scrape(&mut target, &format!("{head}h_count 1\n"), 2),
+        ["histogram h(histogram){} [] [1] 1 None #0"]
+    );
+    assert_eq!(
+        scrape(&mut target, head, 3),
+        ["histogram h(histogram){} ended"]
+    );
+}
+
+#[test]
+fn all_series_end_with_a_scrape_that_fails() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_count 1\na 1\n# TYPE s summary\ns_count 1\ns_sum 1\n";
+    scrape(&mut target, page, 1);
+    let mut out = MetricsWriter::new();
+    assert_eq!(target.end(at(2), &mut out), 3);
+    let mut ended = shown(out);
+    ended.sort();
+    assert_eq!(
+        ended,
+        [
+            "gauge a(unknown){} ended @2000",
+            "histogram h(histogram){} ended",
+            "summary s(summary){} ended",
+        ]
+    );
+    let mut out = MetricsWriter::new();
+    assert_eq!(target.end(at(3), &mut out), 0);
+    // They are remembered, and what doesn't come back isn't ended again.
+    assert_eq!(
+        scrape(&mut target, "a 1\n", 4),
+        ["gauge a(unknown){} 1 @4000"]
+    );
+}
+
+#[test]
+fn series_with_times_of_their_own_end_only_if_asked_for() {
+    let page = "a 1 500\n";
+    let mut plain = target(ScrapedSettings::default());
+    scrape(&mut plain, page, 1);
+    assert_eq!(scrape(&mut plain, "", 2), [""; 0]);
+    let mut tracked = target(ScrapedSettings {
+        track_timestamps_staleness: true,
+        ..ScrapedSettings::default()
+    });
+    scrape(&mut tracked, page, 1);
+    assert_eq!(
+        scrape(&mut tracked, "", 2),
+        ["gauge a(unknown){} ended @2000"]
+    );
+    let mut ignored = target(ScrapedSettings {
+        honor_timestamps: false,
+        ..ScrapedSettings::default()
+    });
+    assert_eq!(
+        scrape(&mut ignored, page, 1),
+        ["gauge a(unknown){} 1 @1000"]
+    );
+    assert_eq!(
+        scrape(&mut ignored, "", 2),
+        ["gauge a(unknown){} ended @2000"]
+    );
+}
+
+#[test]
+fn a_series_whose_type_changes_ends_as_what_it_was() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "# TYPE a gauge\na 1\n", 1);
+    assert_eq!(
+        scrape(&mut target, "# TYPE a counter\na 2\n", 2),
+        [
+            "counter a(counter){} 2 @2000",
+            "gauge a(gauge){} ended @2000"
+        ]
+    );
+    // Metadata that comes after its series is known from the next page on.
+    let mut late = super::target(ScrapedSettings::default());
+    let page = "a 1\n# TYPE a counter\n";
+    assert_eq!(scrape(&mut late, page, 1), ["gauge a(unknown){} 1 @1000"]);
+    assert_eq!(
+        scrape(&mut late, page, 2)[0],
+        "counter a(counter){} 1 @2000"
+    );
+}
+
+#[test]
+fn a_target_is_forgotten_series_by_series() {
+    let mut target = target(ScrapedSettings {
+        honor_labels: true,
+        ..ScrapedSettings::default()
+    });
+    for round in 0..50 {
+        let page: String = (0..20)
+            .map(|n| format!("# TYPE m{round} gauge\nm{round}{{job=\"j{round}\",n=\"{n}\"}} 1\n"))
+            .collect();
+        let lines = scrape(&mut target, &page, round);
+        assert_eq!(lines.len(), if round == 0 { 20 } else { 40 });
+    }
+    assert_eq!(target.series(), 20);
+    assert_eq!(target.points.resources(), 1);
+    scrape(&mut target, "", 50);
+    assert_eq!((target.series(), target.points.resources()), (0, 0));
+    // Pages that fail leave nothing behind.
+    for round in 0..50 {
+        let mut out = MetricsWriter::new();
+        let page = format!("a{round} 1\nfails");
+        let (_, result) = target.page(page.as_bytes(), PageFormat::Text, at(60), &mut (), &mut out);
+        assert!(result.is_err());
+    }
+    assert_eq!(target.series(), 0);
+    scrape(&mut target, "", 61);
+    assert_eq!(target.points.resources(), 0);
+}
