@@ -1,6 +1,8 @@
 //! The labels of a series, sorted by name.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::QueryError;
@@ -35,25 +37,54 @@ impl LabelPair {
 
 /// The labels of a series, sorted by name, the name of the metric among them. Cheap to
 /// clone. The order of two sets is the order of Prometheus's results.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LabelSet(Arc<[LabelPair]>);
+#[derive(Clone, Default)]
+pub struct LabelSet {
+    labels: Arc<[LabelPair]>,
+    /// How many of the first are none of its labels. The name of the metric is nearly always the
+    /// first one, so that a set without it can share the others with the set that it comes from.
+    left_out: usize,
+}
 
 impl LabelSet {
     /// Sorts the labels, and leaves out empty ones. Of two with one name the first stays.
-    pub fn new(mut labels: Vec<LabelPair>) -> Self {
-        labels.retain(|label| !label.value.is_empty());
-        // As those of stored series are.
-        let are_sorted = labels.windows(2).all(|two| two[0].name < two[1].name);
-        if !are_sorted {
-            labels.sort_by(|a, b| a.name.cmp(&b.name));
-            labels.dedup_by(|a, b| a.name == b.name);
+    pub fn new(labels: Vec<LabelPair>) -> Self {
+        if are_a_set(&labels) {
+            Self::of_all(labels.into())
+        } else {
+            Self::put_in_order(labels)
         }
-        Self(labels.into())
+    }
+
+    /// Takes labels that are sorted, of different names and not empty, as those of stored series
+    /// are, in one allocation. Others are put in order, as by [`LabelSet::new`].
+    pub fn in_order(labels: impl Iterator<Item = LabelPair>) -> Self {
+        let labels: Arc<[LabelPair]> = labels.collect();
+        if are_a_set(&labels) {
+            Self::of_all(labels)
+        } else {
+            Self::put_in_order(labels.to_vec())
+        }
+    }
+
+    fn put_in_order(mut labels: Vec<LabelPair>) -> Self {
+        labels.retain(|label| !label.value.is_empty());
+        labels.sort_by(|a, b| a.name.cmp(&b.name));
+        labels.dedup_by(|a, b| a.name == b.name);
+        Self::of_all(labels.into())
+    }
+
+    fn of_all(labels: Arc<[LabelPair]>) -> Self {
+        let left_out = 0;
+        Self { labels, left_out }
     }
 
     /// The labels in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = &LabelPair> {
-        self.0.iter()
+    pub fn iter(&self) -> std::slice::Iter<'_, LabelPair> {
+        self.as_slice().iter()
+    }
+
+    fn as_slice(&self) -> &[LabelPair] {
+        &self.labels[self.left_out..]
     }
 
     /// The value of a label, empty where there is none.
@@ -64,7 +95,7 @@ impl LabelSet {
     /// How many bytes the set takes by itself. Its texts are those of the store, or counted
     /// where they were made (see [`MadeText`]).
     pub(super) fn bytes(&self) -> usize {
-        16 + self.0.len() * size_of::<LabelPair>()
+        16 + self.labels.len() * size_of::<LabelPair>()
     }
 
     /// How many points take as long to look at as these labels.
@@ -72,7 +103,7 @@ impl LabelSet {
         let texts = self
             .iter()
             .map(|label| label.name.len() + label.value.len());
-        self.0.len() + texts.sum::<usize>() / 16
+        self.as_slice().len() + texts.sum::<usize>() / 16
     }
 
     /// The name of the metric, empty where there is none.
@@ -89,24 +120,26 @@ impl LabelSet {
     pub(super) fn without_metadata(&self) -> Self {
         let drops =
             |label: &LabelPair| label.name.starts_with("__") && METADATA.contains(&&*label.name);
-        match self.0.split_first() {
-            // Nearly always it is the name alone, and that is the first.
-            Some((first, rest)) if drops(first) && !rest.iter().any(drops) => Self(rest.into()),
-            _ if !self.iter().any(drops) => self.clone(),
-            _ => Self(self.iter().filter(|label| !drops(label)).cloned().collect()),
+        let before = self.iter().take_while(|label| drops(label)).count();
+        if self.iter().skip(before).any(drops) {
+            return self.iter().filter(|label| !drops(label)).cloned().collect();
+        }
+        Self {
+            labels: Arc::clone(&self.labels),
+            left_out: self.left_out + before,
         }
     }
 
     /// Only the labels of these names.
     pub(super) fn only(&self, names: &LabelNames) -> Self {
         let named = |label: &&LabelPair| names.contains(&label.name);
-        Self(self.iter().filter(named).cloned().collect())
+        self.iter().filter(named).cloned().collect()
     }
 
     /// All but the labels of these names.
     pub(super) fn without(&self, names: &LabelNames) -> Self {
         let named = |label: &&LabelPair| !names.contains(&label.name);
-        Self(self.iter().filter(named).cloned().collect())
+        self.iter().filter(named).cloned().collect()
     }
 
     /// With one label set, or removed where the text is empty.
@@ -128,8 +161,54 @@ impl LabelSet {
     }
 
     fn find(&self, name: &str) -> Option<&LabelPair> {
-        let found = self.0.binary_search_by(|label| (*label.name).cmp(name));
-        found.ok().map(|at| &self.0[at])
+        let labels = self.as_slice();
+        let found = labels.binary_search_by(|label| (*label.name).cmp(name));
+        found.ok().map(|at| &labels[at])
+    }
+}
+
+/// Whether the labels are sorted, of different names and not empty.
+fn are_a_set(labels: &[LabelPair]) -> bool {
+    let are_sorted = labels.windows(2).all(|two| two[0].name < two[1].name);
+    are_sorted && labels.iter().all(|label| !label.value.is_empty())
+}
+
+/// Labels of another set, in its order.
+impl FromIterator<LabelPair> for LabelSet {
+    fn from_iter<T: IntoIterator<Item = LabelPair>>(labels: T) -> Self {
+        Self::of_all(labels.into_iter().collect())
+    }
+}
+
+impl PartialEq for LabelSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for LabelSet {}
+
+impl PartialOrd for LabelSet {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LabelSet {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for LabelSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+impl fmt::Debug for LabelSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
     }
 }
 
@@ -214,5 +293,54 @@ impl LabelNames {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(texts: &[(&str, &str)]) -> Vec<LabelPair> {
+        let pair = |(name, value): &(&str, &str)| LabelPair::new(*name, *value);
+        texts.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn labels_in_any_order_are_one_set_whichever_way_it_is_made() {
+        let expected = [("A", "1"), ("__name__", "x"), ("b", "2")];
+        for texts in [
+            [("A", "1"), ("__name__", "x"), ("b", "2"), ("c", "")],
+            [("__name__", "x"), ("A", "1"), ("b", "2"), ("b", "3")],
+        ] {
+            for set in [
+                LabelSet::new(pairs(&texts)),
+                LabelSet::in_order(pairs(&texts).into_iter()),
+            ] {
+                let found: Vec<_> = set.iter().map(|pair| (&*pair.name, &*pair.value)).collect();
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_without_its_name_is_the_set_that_never_had_one() {
+        let hash = |set: &LabelSet| {
+            use std::hash::BuildHasher as _;
+            std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(set)
+        };
+        for others in [
+            &[("b", "2"), ("c", "3")][..],
+            &[("A", "1"), ("b", "2")],
+            &[],
+        ] {
+            let named = [&[("__name__", "x"), ("__type__", "gauge")], others].concat();
+            let nameless = LabelSet::new(pairs(&named)).without_metadata();
+            let other = LabelSet::new(pairs(others));
+            assert_eq!(nameless, other);
+            assert_eq!(hash(&nameless), hash(&other));
+            assert_eq!(nameless.value("b"), other.value("b"));
+            assert_eq!(nameless.metric(), "");
+            assert!(nameless.cmp(&other).is_eq());
+        }
     }
 }

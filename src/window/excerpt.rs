@@ -32,10 +32,19 @@ impl Excerpt {
         (self.from, self.to) = (from, to);
         // From the newest, which is what is asked for most.
         let newer = ring.chunks.iter().rev();
-        let after = newer.clone().take_while(|chunk| chunk.first > to).count();
+        let after = newer.take_while(|chunk| chunk.first > to).count();
         let until = ring.chunks.len() - after;
-        let inside = newer.skip(after).take_while(|chunk| chunk.last >= from);
-        let before = until - inside.count();
+        let mut before = until;
+        for chunk in ring.chunks.range(..until).rev() {
+            if chunk.last < from {
+                break;
+            }
+            before -= 1;
+            // To look at the one before it would fetch it from memory for nothing.
+            if chunk.first <= from {
+                break;
+            }
+        }
         let range = before..until;
         self.chunks.extend(ring.chunks.range(range).cloned());
         self.skip = if before == 0 { ring.skip as usize } else { 0 };

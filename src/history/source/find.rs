@@ -197,11 +197,10 @@ fn parts(
 
 /// The labels of a series, its name among them.
 fn labels(name: &Arc<str>, ring: RingIdentity) -> LabelSet {
-    let mut labels = Vec::with_capacity(ring.labels.len() + 1);
-    labels.push(LabelPair::new(Arc::clone(name), ring.name));
+    let first = LabelPair::new(Arc::clone(name), ring.name);
     let others = ring.labels.into_iter();
-    labels.extend(others.map(|(name, value)| LabelPair { name, value }));
-    LabelSet::new(labels)
+    let others = others.map(|(name, value)| LabelPair { name, value });
+    LabelSet::in_order(std::iter::once(first).chain(others))
 }
 
 impl SeriesGroup {
