@@ -4,6 +4,7 @@
 //! slow readers can't pile up answers in memory. Whoever takes longer than the deadline allows is
 //! cut off, however steadily it reads: its place belongs to others.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::component::{Body, full_body};
 use crate::lane::Lane;
+
+/// Bytes that are made at once, before the first is sent: most answers are no longer, and to make
+/// each piece when there is room for it costs a thread's turn.
+const AT_ONCE: usize = 256 << 10;
 
 /// What an answer is made of, piece by piece.
 pub(super) trait AnswerMaker: Send + Sync + 'static {
@@ -35,23 +40,51 @@ pub(super) enum SendingEnd {
     CutOff,
 }
 
-/// A body that begins with a piece that has been made. The others are made on the lane, each
+/// An answer of which the first pieces are made.
+pub(super) struct BegunAnswer<M> {
+    made: VecDeque<Bytes>,
+    maker: M,
+}
+
+impl<M: AnswerMaker> BegunAnswer<M> {
+    /// Makes the first pieces, which may take long.
+    pub(super) fn new(maker: M) -> Self {
+        let mut begun = Self {
+            made: VecDeque::new(),
+            maker,
+        };
+        let mut bytes = 0;
+        while bytes < AT_ONCE
+            && let Some(piece) = begun.maker.next_piece()
+        {
+            bytes += piece.len();
+            begun.made.push_back(piece);
+        }
+        begun
+    }
+
+    fn is_sent(&self) -> bool {
+        self.made.is_empty() && self.maker.is_done()
+    }
+}
+
+/// A body that begins with the pieces that are made. The others are made on the lane, each
 /// when the client has room for it. `place` is dropped with what the answer is made of: after
 /// the last piece, at the deadline, or when the body is dropped. `ended` is told how it ended,
 /// once at most.
 pub(super) fn body<M: AnswerMaker, P: Send + Sync + 'static>(
-    first: Bytes,
-    (maker, place): (M, P),
+    mut answer: BegunAnswer<M>,
+    place: P,
     lane: &Lane,
     deadline: Instant,
     ended: impl Fn(SendingEnd) + Send + Sync + 'static,
 ) -> Body {
-    if maker.is_done() {
+    if answer.made.len() <= 1 && answer.maker.is_done() {
         ended(SendingEnd::Whole);
-        return full_body(first);
+        return full_body(answer.made.pop_front().unwrap_or_default());
     }
     let ended: Arc<dyn Fn(SendingEnd) + Send + Sync> = Arc::new(ended);
-    let slot = Arc::new(Slot::new((maker, place)));
+    let slot = Arc::new(Slot::new((answer, place)));
     // A client that reads nothing asks for no piece, so something else has to look at the clock.
     let reaper = {
         let (slot, ended) = (Arc::clone(&slot), Arc::clone(&ended));
@@ -63,7 +96,6 @@ pub(super) fn body<M: AnswerMaker, P: Send + Sync + 'static>(
         })
     };
     let answer = SentAnswer {
-        first: Some(first),
         slot,
         done: false,
         lane: lane.clone(),
@@ -80,8 +112,7 @@ pub(super) fn body<M: AnswerMaker, P: Send + Sync + 'static>(
 }
 
 struct SentAnswer<M, P> {
-    first: Option<Bytes>,
-    slot: Arc<Slot<(M, P)>>,
+    slot: Arc<Slot<(BegunAnswer<M>, P)>>,
     done: bool,
     lane: Lane,
     ended: Arc<dyn Fn(SendingEnd) + Send + Sync>,
@@ -90,23 +121,23 @@ struct SentAnswer<M, P> {
 
 impl<M: AnswerMaker, P: Send + Sync + 'static> SentAnswer<M, P> {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
-        }
         if self.done {
             return None;
         }
-        let Some((mut maker, place)) = self.slot.take() else {
+        let Some((mut answer, mut place)) = self.slot.take() else {
             let cut_off = "the answer was not taken in time";
             return Some(Err(io::Error::new(io::ErrorKind::TimedOut, cut_off)));
         };
-        let work = move || (maker.next_piece(), maker, place);
-        let (piece, maker, place) = self.lane.run(work).await;
-        if maker.is_done() {
+        let mut piece = answer.made.pop_front();
+        if piece.is_none() {
+            let work = move || (answer.maker.next_piece(), answer, place);
+            (piece, answer, place) = self.lane.run(work).await;
+        }
+        if answer.is_sent() {
             // The next look finds the end, and no place is held for it.
             self.done = true;
             (self.ended)(SendingEnd::Whole);
-        } else if !self.slot.put_back((maker, place)) {
+        } else if !self.slot.put_back((answer, place)) {
             (self.ended)(SendingEnd::CutOff);
         }
         piece.map(Ok)

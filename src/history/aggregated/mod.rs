@@ -50,7 +50,7 @@ use tokio::time::{Instant, timeout};
 
 use self::page::{AggregatedPage, collect};
 use self::parameters::{AggregatedParameters, WrongParameter};
-use super::sending::{self, AnswerMaker as _, SendingEnd};
+use super::sending::{self, BegunAnswer, SendingEnd};
 use crate::component::{AgentPage, Handler, Response, Route, full_body, handler};
 use crate::exposition::Accepted;
 use crate::lane::Lane;
@@ -77,7 +77,7 @@ fn page_of(shelf: &Shelf, telemetry: &Telemetry) -> Arc<dyn Handler> {
     let answers = Arc::new(Answers {
         shelf: shelf.clone(),
         places: Arc::new(Semaphore::new(PLACES)),
-        computing: Lane::new(THREADS),
+        computing: Lane::in_background(THREADS),
         sending: Lane::new(THREADS),
         requests: telemetry
             .meter("foghorn.history")
@@ -122,7 +122,7 @@ impl Answers {
         };
         let computed = timeout(PATIENCE, self.compute(parameters, accepted)).await;
         match computed {
-            Ok(Ok((page, first))) => self.send(page, first, accepted, place),
+            Ok(Ok(page)) => self.send(page, accepted, place),
             Ok(Err(PageRefusal::Wrong(wrong))) => self.refuse(&wrong),
             Ok(Err(PageRefusal::Stopped(AggregationStop::GivenUp))) | Err(_) => {
                 self.count("timeout");
@@ -136,12 +136,12 @@ impl Answers {
         }
     }
 
-    /// Computes the page and its first piece. Dropping the future ends the work.
+    /// Computes the page and its first pieces. Dropping the future ends the work.
     async fn compute(
         &self,
         parameters: AggregatedParameters,
         accepted: Accepted,
-    ) -> Result<(AggregatedPage, Bytes), PageRefusal> {
+    ) -> Result<BegunAnswer<AggregatedPage>, PageRefusal> {
         let shelf = self.shelf.clone();
         let work = move |proceed: &mut dyn FnMut() -> bool| {
             let series = parameters.series().map_err(PageRefusal::Wrong)?;
@@ -149,9 +149,8 @@ impl Answers {
             let to = i64::try_from(to.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
             let families = collect(&shelf, (&parameters, &series), to, proceed)
                 .map_err(PageRefusal::Stopped)?;
-            let mut page = AggregatedPage::new(families, parameters.window, accepted);
-            let first = page.next_piece().unwrap_or_default();
-            Ok((page, first))
+            let page = AggregatedPage::new(families, parameters.window, accepted);
+            Ok(BegunAnswer::new(page))
         };
         self.computing.run_while_awaited(work).await
     }
@@ -160,8 +159,7 @@ impl Answers {
     /// slowly occupies no thread, and its place for [`PATIENCE`] at most.
     fn send(
         &self,
-        page: AggregatedPage,
-        first: Bytes,
+        page: BegunAnswer<AggregatedPage>,
         accepted: Accepted,
         place: OwnedSemaphorePermit,
     ) -> Response {
@@ -171,7 +169,7 @@ impl Answers {
             SendingEnd::CutOff => count(&requests, "slow_client"),
         };
         let deadline = Instant::now() + PATIENCE;
-        let body = sending::body(first, (page, place), &self.sending, deadline, ended);
+        let body = sending::body(page, place, &self.sending, deadline, ended);
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         let content_type = HeaderValue::from_static(accepted.format.content_type());

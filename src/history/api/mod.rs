@@ -74,7 +74,7 @@ use self::metrics::{QueryMetrics, QueryRejection};
 use self::places::{QueryPlace, QueryPlaces};
 use self::question::ApiQuestion;
 use self::refusal::{ApiRefusal, RefusalKind};
-use super::sending::{self, AnswerMaker as _, SendingEnd};
+use super::sending::{self, BegunAnswer, SendingEnd};
 use crate::component::{Body, Handler, Now, Response, Route};
 use crate::exposition::Accepted;
 use crate::query::QueryLimits;
@@ -187,15 +187,13 @@ impl QueryApi {
                 own_metrics.sample_here(now.uptime_millis(), now.wall_millis());
             }
             let answer = question.answer(&windows, &settings, watch, queued)?;
-            let mut pieces = AnswerPieces::new(answer, gzip);
-            let first = pieces.next_piece().unwrap_or_default();
-            Ok((first, pieces))
+            Ok(BegunAnswer::new(AnswerPieces::new(answer, gzip)))
         };
         let (place, made) = self.places.run(place, deadline, work).await;
-        let (first, pieces) = made.inspect_err(|refusal| self.count(refusal))?;
+        let answer = made.inspect_err(|refusal| self.count(refusal))?;
         let with = (&self.places, &self.metrics);
         let deadline = Instant::now() + self.settings.timeout;
-        Ok(json(body(first, (pieces, place), with, deadline), gzip))
+        Ok(json(body(answer, place, with, deadline), gzip))
     }
 
     /// Counts a query that ran into a bound.
@@ -210,8 +208,8 @@ impl QueryApi {
 
 /// The body of an answer. Whoever doesn't take it until the deadline is cut off, and counted.
 fn body(
-    first: Bytes,
-    rest: (AnswerPieces, QueryPlace),
+    answer: BegunAnswer<AnswerPieces>,
+    place: QueryPlace,
     (places, metrics): (&QueryPlaces, &QueryMetrics),
     deadline: Instant,
 ) -> Body {
@@ -220,7 +218,7 @@ fn body(
         SendingEnd::Whole => {}
         SendingEnd::CutOff => metrics.rejected(QueryRejection::SlowClient),
     };
-    sending::body(first, rest, places.lane(), deadline, ended)
+    sending::body(answer, place, places.lane(), deadline, ended)
 }
 
 fn json(body: Body, gzip: bool) -> Response {
