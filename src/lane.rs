@@ -7,16 +7,22 @@
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+
+/// How much is added to the niceness of background threads. While everybody wants a processor, such
+/// a thread gets a tenth of what others do, and it gives way at once to one that wakes up.
+const NICENESS: i32 = 10;
 
 /// The threads of one purpose. Cheap to clone; clones share the bound.
 #[derive(Debug, Clone)]
 pub struct Lane {
     free: Arc<Semaphore>,
+    in_background: bool,
 }
 
 impl Lane {
@@ -24,6 +30,17 @@ impl Lane {
     pub fn new(threads: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(threads)),
+            in_background: false,
+        }
+    }
+
+    /// As [`new`](Self::new), for work that takes long and isn't urgent: it runs when nobody else
+    /// wants the processor. Each piece of work has a thread of its own, since the priority of a
+    /// thread can be lowered and not raised again.
+    pub fn in_background(threads: usize) -> Self {
+        Self {
+            in_background: true,
+            ..Self::new(threads)
         }
     }
 
@@ -34,15 +51,23 @@ impl Lane {
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         // The semaphore is never closed, so this can't fail.
         let permit = Arc::clone(&self.free).acquire_owned().await;
-        let running = spawn_blocking(move || {
+        let work = move || {
             let value = work();
             drop(permit);
             value
+        };
+        let in_background = self.in_background;
+        let running = spawn_blocking(move || {
+            if in_background {
+                on_a_thread_of_its_own(work)
+            } else {
+                Some(work())
+            }
         });
         // In two steps, since a panic's payload can't be shared between threads and must not be
         // held across an await.
         let ended = match running.await {
-            Ok(value) => Some(value),
+            Ok(value) => value,
             Err(error) => {
                 if let Ok(panic) = error.try_into_panic() {
                     resume_unwind(panic);
@@ -72,6 +97,36 @@ impl Lane {
     }
 }
 
+/// Runs work on a new thread of low priority, and waits for it. If the system has no thread left,
+/// the work is done here. It is handed over when the thread is there, since a thread that can't be
+/// made drops what it was to do. `None` stands for work that was lost, which can't happen.
+fn on_a_thread_of_its_own<T, W>(work: W) -> Option<T>
+where
+    T: Send,
+    W: FnOnce() -> T + Send,
+{
+    thread::scope(|scope| {
+        let (give, given) = mpsc::channel::<W>();
+        let thread = thread::Builder::new().name("background".to_owned());
+        let spawned = thread.spawn_scoped(scope, move || {
+            lower_priority();
+            given.recv().ok().map(|work| work())
+        });
+        let Ok(running) = spawned else {
+            return Some(work());
+        };
+        give.send(work).ok()?;
+        running.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Lowers the priority of this thread. What can't be lowered does its work all the same.
+fn lower_priority() {
+    if let Ok(before) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, before + NICENESS);
+    }
+}
+
 /// True until this is dropped.
 struct Awaited(Arc<AtomicBool>);
 
@@ -84,7 +139,6 @@ impl Drop for Awaited {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::mpsc;
 
     use super::*;
 
@@ -144,12 +198,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_goes_on_where_the_work_is_waited_for() {
-        let lane = Lane::new(1);
-        let task = {
-            let lane = lane.clone();
-            tokio::spawn(async move { lane.run(|| panic!("broken")).await })
-        };
-        assert!(task.await.unwrap_err().is_panic());
-        assert_eq!(lane.run(|| 7).await, 7, "its thread is free again");
+        for lane in [Lane::new(1), Lane::in_background(1)] {
+            let task = {
+                let lane = lane.clone();
+                tokio::spawn(async move { lane.run(|| panic!("broken")).await })
+            };
+            assert!(task.await.unwrap_err().is_panic());
+            assert_eq!(lane.run(|| 7).await, 7, "its thread is free again");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_in_the_background_has_a_lower_priority_and_no_other_work() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        let lowered = (before + NICENESS).min(19);
+        assert_eq!(Lane::in_background(1).run(priority).await, lowered);
+        assert_eq!(Lane::new(1).run(priority).await, before);
     }
 }

@@ -43,7 +43,7 @@ impl QueryPlaces {
     pub(super) fn new(places: usize, metrics: &QueryMetrics) -> Self {
         Self {
             free: Arc::new(Semaphore::new(places)),
-            lane: Lane::new(places),
+            lane: Lane::in_background(places),
             metrics: metrics.clone(),
         }
     }

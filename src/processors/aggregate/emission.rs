@@ -40,7 +40,7 @@ impl Emission {
                 windows,
                 translation: Arc::clone(&context.translation),
             }),
-            lane: Lane::new(1),
+            lane: Lane::in_background(1),
             under_way: None,
             counts: EmissionCounts::new(context),
         }
