@@ -18,6 +18,10 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(600);
 /// How much later than usual a reading may come.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// Times that lie apart by no more than this, in nanoseconds, are of one reading: an SDK may read the
+/// clock once for each of its instruments.
+const ONE_READING: u64 = 100_000_000;
+
 /// Whether a replica is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaPresence {
@@ -73,6 +77,15 @@ impl ReplicaTraffic {
     #[must_use]
     pub fn newest(&self) -> Option<u64> {
         self.newest
+    }
+
+    /// The time of the reading that a point of this time belongs to, which is the newest reading
+    /// where the two lie close together.
+    #[must_use]
+    pub fn reading_of(&self, time: u64) -> u64 {
+        let newest = self.newest;
+        let newest = newest.filter(|newest| newest.abs_diff(time) <= ONE_READING);
+        newest.unwrap_or(time)
     }
 
     /// The interval, in nanoseconds.

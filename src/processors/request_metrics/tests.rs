@@ -21,6 +21,10 @@ struct Sample<'a> {
     start: Option<u64>,
     /// Seconds after the start of the test.
     at: u64,
+    /// Microseconds after that.
+    micros: u64,
+    /// Whether it ends its series, instead of having a value.
+    is_tombstone: bool,
     buckets: &'a [u64],
     sum: f64,
 }
@@ -34,6 +38,8 @@ const SAMPLE: Sample<'_> = Sample {
     temporality: 2,
     start: None,
     at: 0,
+    micros: 0,
+    is_tombstone: false,
     buckets: &[],
     sum: 0.0,
 };
@@ -51,12 +57,13 @@ impl Sample<'_> {
             r#"{{"name":"{}","histogram":{{"aggregationTemporality":{},"dataPoints":[{{
                 "attributes":[{{"key":"http.response.status_code","value":{{"intValue":"{}"}}}}],
                 "startTimeUnixNano":"{start}","timeUnixNano":"{}","count":"{count}","sum":{},
-                "explicitBounds":[{bounds}],"bucketCounts":[{}]}}]}}}}"#,
+                "explicitBounds":[{bounds}],"flags":{},"bucketCounts":[{}]}}]}}}}"#,
             self.name,
             self.temporality,
             self.status,
-            (T + self.at) * 1_000_000_000,
+            (T + self.at) * 1_000_000_000 + self.micros * 1_000,
             self.sum,
+            u32::from(self.is_tombstone),
             counts.join(","),
         )
     }
@@ -380,6 +387,65 @@ fn deltas_count_at_once_and_their_silence_means_no_requests() {
         rig.shown()["request_rate shop"].is_nan(),
         "it was forgotten"
     );
+}
+
+#[test]
+fn the_times_of_one_reading_may_lie_a_little_apart() {
+    let mut rig = TrafficRig::new("");
+    // 60 and 40 requests a minute. Each minute another of the two has the later time.
+    let buckets: [[&[u64]; 2]; 3] = [
+        [&[600, 0, 0], &[40, 0, 0]],
+        [&[660, 0, 0], &[80, 0, 0]],
+        [&[720, 0, 0], &[120, 0, 0]],
+    ];
+    for (minute, [good, bad]) in (0..).zip(buckets) {
+        let at = minute * 60;
+        rig.advance(at);
+        rig.send(&[
+            Sample {
+                at,
+                micros: 3 * (minute % 2),
+                buckets: good,
+                ..SAMPLE
+            },
+            Sample {
+                status: 500,
+                at,
+                micros: 3 * ((minute + 1) % 2),
+                buckets: bad,
+                ..SAMPLE
+            },
+        ]);
+        rig.advance(at + 59);
+        let shown = rig.shown();
+        if minute > 0 {
+            // It doesn't leave the sum in between.
+            let is = |name: &str, each_minute: f64| (shown[name] - each_minute / 60.0).abs() < 1e-6;
+            assert!(is("request_rate shop", 100.0) && is("error_rate shop", 40.0));
+        }
+    }
+}
+
+#[test]
+fn a_series_that_goes_on_after_a_tombstone_counts_what_was_added() {
+    let mut rig = TrafficRig::new("");
+    let readings: [&[u64]; 4] = [
+        &[1_000_000, 0, 0],
+        &[1_000_020, 0, 0],
+        &[],
+        &[1_000_050, 0, 0],
+    ];
+    for (at, buckets) in (0..).step_by(10).zip(readings) {
+        rig.advance(at);
+        rig.send(&[Sample {
+            at,
+            is_tombstone: buckets.is_empty(),
+            buckets,
+            ..SAMPLE
+        }]);
+    }
+    rig.advance(31);
+    assert_eq!(rig.shown()["request_rate shop"], 1.5);
 }
 
 #[test]

@@ -52,6 +52,9 @@ struct TrackedSeries {
     time: u64,
     /// What it counted until then; `None` for deltas, of which every point stands for itself.
     total: Option<LatencyReading>,
+    /// Whether its newest point is a tombstone. It may go on: whoever scraped the replica for the
+    /// sender ends all series when that fails once.
+    has_ended: bool,
     seen: Instant,
 }
 
@@ -301,9 +304,12 @@ impl TrafficTracker {
             let is_recent = now.saturating_duration_since(series.seen) < expiration;
             // A total that is sent again after a while must be known, or all of it would seem to
             // have been counted since the reading before.
-            let is_needed = series.total.is_some() || is_recent;
-            let replica = replicas.get_mut(series.replica);
-            is_needed && replica.is_some_and(|replica| replica.convention == series.convention)
+            let is_needed = (series.total.is_some() && !series.has_ended) || is_recent;
+            let Some(replica) = replicas.get_mut(series.replica) else {
+                return false;
+            };
+            replica.is_whole &= is_needed || series.total.is_none();
+            is_needed && replica.convention == series.convention
         });
         for (index, gone) in gone {
             if let Some(deployment) = self.deployments.get_mut(index) {
@@ -376,8 +382,9 @@ fn take_point(
     now: Now,
 ) -> Option<TrafficRefusal> {
     if point.is_tombstone() {
-        if let Lookup::Known(id, _) = series.series(point.attributes()) {
-            series.remove(id);
+        if let Lookup::Known(_, known) = series.series(point.attributes()) {
+            known.has_ended = true;
+            known.seen = now.monotonic;
         }
         return None;
     }
@@ -385,6 +392,7 @@ fn take_point(
         0 => nanos(now.wall),
         time => time,
     };
+    let time = replica.traffic.reading_of(time);
     let is_late = |newest: u64| time < newest && newest - time <= SET_BACK;
     match replica.traffic.newest() {
         Some(newest) if is_late(newest) => return Some(TrafficRefusal::OutOfOrder),
@@ -411,6 +419,7 @@ fn take_point(
                 is_error,
                 time,
                 total: (!is_delta).then_some(total),
+                has_ended: false,
                 seen: now.monotonic,
             });
             (growth, is_error, unreadable)
@@ -427,6 +436,7 @@ fn take_point(
             };
             let since = std::mem::replace(&mut known.time, time);
             known.total = (!is_delta).then_some(total);
+            known.has_ended = false;
             known.seen = now.monotonic;
             // Of a clock that was set back nothing can be told but from now on.
             let counts = is_delta || since < time;
