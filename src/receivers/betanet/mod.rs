@@ -6,7 +6,7 @@
 //!     endpoints: [http://localhost:9000]   # one guard, one `up` for each
 //!     dialect: auto          # v1 | native | auto: asks v1, and native after 404
 //!     parts: [mixnodes]      # of native: mixnodes, metrics, status
-//!     max_mixnodes: 1000     # more in one list fail it, with the reason `limit`
+//!     max_mixnodes: 1000     # that have series of their own; the sums are of all
 //!     collection_interval: 15s   # and the other keys of `scrape` and of `scrape::http`
 //! ```
 //!
@@ -20,9 +20,11 @@
 //! value until the new count passes it.
 //!
 //! An entry of `/mixnodes` that can't be used is left out, and counted in
-//! `scrape_entries_rejected_total`: with the reason `limit` if its id is longer than 1 KiB, with
-//! `parse` if it can't be read (a negative count, an empty id or none) or if an earlier entry has
-//! its id. A list in which no entry can be used is a failed part.
+//! `scrape_entries_rejected_total`: with the reason `limit` if its id is longer than 256 bytes, with
+//! `invalid` if it can't be read (a count that is missing, negative or no number, an empty id or
+//! none) or if an earlier entry has its id. A list in which no entry can be used is a failed part.
+//! Of more than `max_mixnodes`, those whose ids come last have no series of their own, and are
+//! counted with the reason `limit`; they are part of all sums.
 //!
 //! The dialect of an instance is known once one of its paths has answered, until all of them
 //! answer 404. If it is native, v1 is tried again after the breaker of a path has been open,
@@ -57,7 +59,6 @@
 //! by how much each one grew, so that they don't fall when one restarts or leaves; the gauges
 //! show the plain sums. The series of a mixnode that leaves the list end with a tombstone.
 
-mod json;
 mod network;
 mod reading;
 mod scraper;

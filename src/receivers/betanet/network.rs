@@ -31,6 +31,8 @@ pub(super) struct InstanceSums {
     members: Vec<Member>,
     /// Messages, packets dropped, bytes transmitted and bytes received.
     pub(super) sums: [Sum; 4],
+    /// Whether nodes, and active nodes, have been shown and haven't ended.
+    pub(super) shown: [bool; 2],
 }
 
 impl InstanceSums {
@@ -40,6 +42,7 @@ impl InstanceSums {
                 .take(instances)
                 .collect(),
             sums: Default::default(),
+            shown: [false; 2],
         }
     }
 

@@ -17,7 +17,10 @@ pub(super) struct InstanceReading {
     pub(super) peak_throughput: Option<f64>,
     pub(super) latency_ms: Option<f64>,
     pub(super) connections: Option<u64>,
+    /// Those that have series of their own.
     pub(super) mixnodes: Option<Arc<[Mixnode]>>,
+    /// Those beyond `max_mixnodes`, which count for the sums alone.
+    pub(super) others: Option<Arc<[Mixnode]>>,
     /// Entries of the list of mixnodes that couldn't be used.
     pub(super) rejected: Rejected,
     /// Which part reported the packets, once the answers of all parts are joined.
@@ -27,8 +30,10 @@ pub(super) struct InstanceReading {
 /// How many entries of a list couldn't be used, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Rejected {
+    /// They can't be read.
+    pub(super) invalid: u64,
+    /// They are beyond a bound.
     pub(super) limit: u64,
-    pub(super) parse: u64,
 }
 
 impl InstanceReading {
@@ -45,9 +50,10 @@ impl InstanceReading {
             latency_ms: self.latency_ms.or(other.latency_ms),
             connections: self.connections.or(other.connections),
             mixnodes: self.mixnodes.or(other.mixnodes),
+            others: self.others.or(other.others),
             rejected: Rejected {
+                invalid: self.rejected.invalid + other.rejected.invalid,
                 limit: self.rejected.limit + other.rejected.limit,
-                parse: self.rejected.parse + other.rejected.parse,
             },
             packets_by: self.packets_by.or(other.packets_by),
         }

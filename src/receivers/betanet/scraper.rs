@@ -14,7 +14,7 @@ use crate::component::{ComponentId, Now};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Asked, Document};
 use crate::receivers::scrape::{
-    FailureReason, NextPoll, Poll, PollReason, Scrape, Scraper, SetBack,
+    FailureReason, NextPoll, Poll, PollReason, Scrape, Scraper, SetBack, UnusableEntry,
 };
 use crate::resilience::Endpoint;
 
@@ -245,8 +245,8 @@ impl Scraper for BetanetScraper {
             }
             if round.dialect == Dialect::Native {
                 let rejected = [
-                    (FailureReason::Limit, rejected.limit),
-                    (FailureReason::Parse, rejected.parse),
+                    (UnusableEntry::Invalid, rejected.invalid),
+                    (UnusableEntry::Limit, rejected.limit),
                 ];
                 round.scrape.rejecting(rejected)
             } else {
@@ -275,7 +275,7 @@ impl Scraper for BetanetScraper {
         if let Some((_, network)) = &self.network {
             out.resource(&[("service.name", receiver.as_str().into())]);
             out.scope("foghorn/betanet", env!("CARGO_PKG_VERSION"));
-            write::network(out, now.wall, &lock(network));
+            write::network(out, now.wall, &mut lock(network));
         }
     }
 }

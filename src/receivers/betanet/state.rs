@@ -111,9 +111,15 @@ pub(super) struct Mixnodes {
 }
 
 impl Mixnodes {
-    /// Takes the new list. At most `limit` mixnodes that left are remembered. One that was
-    /// forgotten and comes back counts as new: all that it has counted is added again.
-    fn update(&mut self, list: &[Mixnode], time: SystemTime, limit: usize) {
+    /// Takes the new list. At most `limit` mixnodes that left are remembered, or as many as are
+    /// there. One that was forgotten and comes back counts as new: all that it has counted is added
+    /// again.
+    fn update<'a>(
+        &mut self,
+        list: impl Iterator<Item = &'a Mixnode>,
+        time: SystemTime,
+        limit: usize,
+    ) {
         let mut before = std::mem::take(&mut self.present);
         for entry in list {
             let known = before.remove(&entry.id);
@@ -130,6 +136,7 @@ impl Mixnodes {
             self.order.insert(self.departures, id.clone());
             self.left.insert(id, (self.departures, node));
         }
+        let limit = limit.max(self.present.len());
         while self.left.len() > limit
             && let Some((_, id)) = self.order.pop_first()
         {
@@ -214,7 +221,10 @@ impl Instance {
     ) {
         let (mut processed, mut dropped) = (reading.processed, reading.dropped);
         if let Some(list) = &reading.mixnodes {
-            self.mixnodes.update(list, time, max_mixnodes);
+            let all = list
+                .iter()
+                .chain(reading.others.iter().flat_map(|others| &**others));
+            self.mixnodes.update(all, time, max_mixnodes);
             // The plain sums of the list would fall when a mixnode leaves.
             processed = processed.map(|_| self.mixnodes.processed);
             dropped = dropped.map(|_| self.mixnodes.dropped);

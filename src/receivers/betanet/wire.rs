@@ -1,30 +1,29 @@
 //! Reads what a Betanet service answers. Pure: bytes in, an [`InstanceReading`] out.
 //!
-//! A field may be absent or null. A field of another type, a negative count, or an answer without
-//! any known field fails the whole answer; in the list of mixnodes only their entry. Errors name
+//! A field may be absent or null, but for the counts of a mixnode. A field of another type, a
+//! negative count, or an answer without any known field fails the whole answer; in the list of
+//! mixnodes only their entry. Errors name
 //! the place and never quote the body.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::json::{Elements, garbage, json};
 use super::reading::{InstanceReading, Mixnode, Rejected};
 use super::service_path::ServicePath;
 use super::text;
 use crate::receivers::scrape::FailureReason;
+use crate::receivers::scrape::json::{Elements, JsonText, NonNegative, WholeNumber, garbage, json};
 use crate::resilience::FetchError;
 use crate::steps;
 
 /// The longest id of a mixnode that is used, in bytes.
-const MAX_ID: usize = 1024;
+const MAX_ID: usize = 256;
 
 impl ServicePath {
-    /// Reads this path's answer. A list of more than `max_mixnodes` fails with the reason
-    /// `limit`.
+    /// Reads this path's answer. Of a list of more than `max_mixnodes`, those beyond count for the
+    /// sums alone.
     pub(super) fn read(
         self,
         body: &[u8],
@@ -121,32 +120,30 @@ impl From<StatusDocument> for InstanceReading {
 struct ListEntry {
     id: JsonText,
     status: Option<JsonText>,
-    packets_processed: Option<WholeNumber>,
-    packets_forwarded: Option<WholeNumber>,
-    packets_dropped: Option<WholeNumber>,
+    packets_processed: WholeNumber,
+    packets_forwarded: WholeNumber,
+    packets_dropped: WholeNumber,
     uptime_seconds: Option<NonNegative>,
     avg_latency_ms: Option<NonNegative>,
 }
 
-/// Reads the list of mixnodes. An entry that can't be used is left out and counted: as `parse` if
-/// it can't be read, has no id or that of an earlier entry, as `limit` if its id is too long. A list in
-/// which no entry can be used fails.
+/// Reads the list of mixnodes. An entry that can't be used is left out and counted: as `invalid` if
+/// it can't be read, has no id or that of an earlier entry, as `limit` if its id is too long. A list
+/// in which no entry can be used fails. Of more than `max_mixnodes`, those whose ids come last have
+/// no series of their own, which counts as `limit`, too: so the same ones have series whatever
+/// order the list has.
 fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, FetchError> {
     let entries = Elements::of(body)?;
     let listed = entries.clone().count();
-    if listed > max_mixnodes {
-        let message = format!("lists {listed} mixnodes, more than max_mixnodes ({max_mixnodes})");
-        return Err(FailureReason::Limit.error(message));
-    }
     let mut rejected = Rejected::default();
     let mut mixnodes = Vec::with_capacity(listed);
     for entry in entries {
         match json::<ListEntry>(entry) {
             Ok(entry) if entry.id.0.len() > MAX_ID => rejected.limit += 1,
             // An empty label is none, so its series would look like sums over all mixnodes.
-            Ok(entry) if entry.id.0.is_empty() => rejected.parse += 1,
+            Ok(entry) if entry.id.0.is_empty() => {}
             Ok(entry) => mixnodes.push(Mixnode::from(entry)),
-            Err(_) => rejected.parse += 1,
+            Err(_) => {}
         }
     }
     // Two entries of one id would be one series with two values, so only the first is used.
@@ -158,25 +155,34 @@ fn mixnodes(body: &[u8], max_mixnodes: usize) -> Result<InstanceReading, FetchEr
     drop(ids);
     let mut first = first.into_iter();
     mixnodes.retain(|_| first.next().unwrap_or(false));
-    rejected.parse = (listed - mixnodes.len()) as u64 - rejected.limit;
+    rejected.invalid = (listed - mixnodes.len()) as u64 - rejected.limit;
 
     if mixnodes.is_empty() && listed > 0 {
-        return Err(match rejected.parse {
-            0 => FailureReason::Limit
-                .error(format!("no mixnode has an id of {MAX_ID} bytes or less")),
+        return Err(match rejected.invalid {
+            0 => {
+                let message = format!("no mixnode has an id of {MAX_ID} bytes or less");
+                FailureReason::Limit.error(message)
+            }
             _ => garbage(format!("none of the {listed} mixnodes is as expected")),
         });
     }
-    Ok(InstanceReading {
+    let mut reading = InstanceReading {
         peers: Some(mixnodes.len() as u64),
         active: Some(mixnodes.iter().filter(|node| node.active).count() as u64),
         processed: sum(&mixnodes, |node| node.processed),
         dropped: sum(&mixnodes, |node| node.dropped),
         latency_ms: mean_latency(&mixnodes),
-        mixnodes: Some(mixnodes.into()),
-        rejected,
         ..InstanceReading::default()
-    })
+    };
+    if mixnodes.len() > max_mixnodes {
+        mixnodes.select_nth_unstable_by(max_mixnodes, |a, b| a.id.cmp(&b.id));
+        let others = mixnodes.split_off(max_mixnodes);
+        rejected.limit += others.len() as u64;
+        reading.others = Some(others.into());
+    }
+    reading.mixnodes = Some(mixnodes.into());
+    reading.rejected = rejected;
+    Ok(reading)
 }
 
 impl From<ListEntry> for Mixnode {
@@ -184,9 +190,9 @@ impl From<ListEntry> for Mixnode {
         Self {
             active: entry.status.is_some_and(|status| status.0 == "active"),
             id: entry.id.0,
-            processed: count(entry.packets_processed),
-            forwarded: count(entry.packets_forwarded),
-            dropped: count(entry.packets_dropped),
+            processed: Some(entry.packets_processed.0),
+            forwarded: Some(entry.packets_forwarded.0),
+            dropped: Some(entry.packets_dropped.0),
             uptime_seconds: amount(entry.uptime_seconds),
             latency_ms: amount(entry.avg_latency_ms),
         }
@@ -246,90 +252,6 @@ fn count(value: Option<WholeNumber>) -> Option<u64> {
 
 fn amount(value: Option<NonNegative>) -> Option<f64> {
     value.map(|NonNegative(amount)| amount)
-}
-
-/// A whole number that isn't negative, also when it is written like `5.0`.
-struct WholeNumber(u64);
-
-impl<'de> Deserialize<'de> for WholeNumber {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonNumber).and_then(|number| {
-            // As doubles, u64's bounds are 0 and 2^64.
-            match number {
-                Ok(whole) => Ok(Self(whole)),
-                Err(double) if double.fract() == 0.0 && double < 18_446_744_073_709_551_616.0 => {
-                    Ok(Self(double as u64))
-                }
-                Err(_) => Err(D::Error::custom("not a whole number")),
-            }
-        })
-    }
-}
-
-/// A finite number that isn't negative.
-struct NonNegative(f64);
-
-impl<'de> Deserialize<'de> for NonNegative {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = deserializer.deserialize_any(JsonNumber)?;
-        Ok(Self(
-            number.map_or_else(|double| double, |whole| whole as f64),
-        ))
-    }
-}
-
-/// Reads a number that isn't negative: `Ok` if it is written as a whole number, else `Err`.
-struct JsonNumber;
-
-impl Visitor<'_> for JsonNumber {
-    type Value = Result<u64, f64>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number that isn't negative")
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Ok(value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        if value.is_finite() && value >= 0.0 {
-            Ok(Err(value))
-        } else {
-            Err(E::custom("out of range"))
-        }
-    }
-}
-
-/// An id or a state: a text, or a whole number that is taken as its digits.
-struct JsonText(String);
-
-impl<'de> Deserialize<'de> for JsonText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl Visitor<'_> for TextVisitor {
-    type Value = JsonText;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<JsonText, E> {
-        Ok(JsonText(value.to_owned()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<JsonText, E> {
-        Ok(JsonText(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<JsonText, E> {
-        Ok(JsonText(value.to_string()))
-    }
 }
 
 #[cfg(test)]

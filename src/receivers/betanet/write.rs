@@ -128,7 +128,7 @@ pub(super) fn instance(
 }
 
 /// Writes the sums over all instances of a receiver.
-pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &InstanceSums) {
+pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &mut InstanceSums) {
     let mut w = DocumentWriter { out, time };
     let counters = [
         (
@@ -154,20 +154,25 @@ pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &Insta
             w.point(&[], start, Some(int(total)));
         }
     }
-    let peers = network.peers().map(int);
-    w.gauge(
-        "betanet_network_connected_peers",
-        "nodes, over the fresh instances",
-        &[],
-        peers,
-    );
-    let active = network.active().map(int);
-    w.gauge(
-        "betanet_network_mixnode_active",
-        "active nodes, over the fresh instances",
-        &[],
-        active,
-    );
+    let gauges = [
+        (
+            "betanet_network_connected_peers",
+            "nodes, over the fresh instances",
+            network.peers(),
+        ),
+        (
+            "betanet_network_mixnode_active",
+            "active nodes, over the fresh instances",
+            network.active(),
+        ),
+    ];
+    for ((name, description, value), shown) in gauges.into_iter().zip(&mut network.shown) {
+        // Where no instance is fresh any more, they end.
+        if std::mem::replace(shown, value.is_some()) || value.is_some() {
+            w.metric(MetricKind::Gauge, name, "", description);
+            w.point(&[], None, value.map(int));
+        }
+    }
     let fresh = Some(int(network.fresh()));
     w.gauge(
         "betanet_network_instances_fresh",

@@ -102,6 +102,25 @@ impl fmt::Display for FailureReason {
     }
 }
 
+/// Why an entry of a list was left out: a closed set as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UnusableEntry {
+    /// It can't be read, or contradicts itself or another one.
+    Invalid,
+    /// It is beyond a bound.
+    Limit,
+}
+
+impl UnusableEntry {
+    /// The value of the `reason` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Limit => "limit",
+        }
+    }
+}
+
 /// One part that gave no data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part}: {message}")]

@@ -92,7 +92,7 @@
 //! | `scrape_samples_scraped` | gauge | data points that the poll gave, without these |
 //! | `scrape_parts_failed` | gauge | parts that gave nothing; sources with parts only |
 //! | `scrape_failures_total{reason}` | counter | failures so far, from 0 for remote sources |
-//! | `scrape_entries_rejected_total{reason}` | counter | entries that were left out of lists; sources with lists only |
+//! | `scrape_entries_rejected_total{reason}` | counter | entries that were left out of lists, by `invalid` or `limit`; sources with lists only |
 //!
 //! A target may ask for the series that Prometheus writes instead ([`ScrapeSeries::Prometheus`]):
 //! `up`, `scrape_duration_seconds`, `scrape_samples_scraped`,
@@ -112,6 +112,7 @@ mod controller;
 mod discovery;
 mod failure;
 pub mod http;
+pub mod json;
 mod link;
 mod poller;
 mod roster;
@@ -128,7 +129,7 @@ use futures_util::future::BoxFuture;
 pub use clock::SetBack;
 pub use controller::{Controller, DEFAULT_MAX_TARGETS};
 pub use discovery::{Candidate, Discovery, TargetSets};
-pub use failure::{FailureReason, PartFailure};
+pub use failure::{FailureReason, PartFailure, UnusableEntry};
 pub use link::Nudge;
 pub use schedule::{FirstPoll, NextPoll, Poll, PollPace, PollReason, PollSettings};
 pub use target::{Reach, ScrapeSeries, Target, TargetIdentity};
@@ -192,7 +193,7 @@ pub struct Scrape {
     has_parts: bool,
     idle: bool,
     /// Entries that were left out of lists, by reason.
-    rejected: Vec<(FailureReason, u64)>,
+    rejected: Vec<(UnusableEntry, u64)>,
     counts: Option<ScrapeCounts>,
 }
 
@@ -249,7 +250,7 @@ impl Scrape {
 
     /// Adds how many entries of lists were left out because they couldn't be used. A reason that
     /// is named has a series from then on, also with 0.
-    pub fn rejecting(self, entries: impl IntoIterator<Item = (FailureReason, u64)>) -> Self {
+    pub fn rejecting(self, entries: impl IntoIterator<Item = (UnusableEntry, u64)>) -> Self {
         let rejected = entries.into_iter().collect();
         Self { rejected, ..self }
     }

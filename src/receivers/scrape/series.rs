@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::target::attributes;
-use super::{FailureReason, Scrape, ScrapeCounts, ScrapeSeries, SetBack};
+use super::{FailureReason, Scrape, ScrapeCounts, ScrapeSeries, SetBack, UnusableEntry};
 use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
@@ -19,7 +19,7 @@ pub(super) struct FailureCounts {
     /// an increase. Not for this host, where most reasons can't occur.
     from_zero: bool,
     /// Entries left out of lists; empty until a scrape names a reason.
-    rejected: BTreeMap<FailureReason, u64>,
+    rejected: BTreeMap<UnusableEntry, u64>,
 }
 
 impl FailureCounts {
@@ -44,7 +44,7 @@ impl FailureCounts {
         }
     }
 
-    pub(super) fn reject(&mut self, entries: &[(FailureReason, u64)]) {
+    pub(super) fn reject(&mut self, entries: &[(UnusableEntry, u64)]) {
         for (reason, count) in entries {
             *self.rejected.entry(*reason).or_default() += count;
         }
@@ -107,14 +107,14 @@ impl PollReport<'_> {
             out,
             "scrape_failures_total",
             "requests and parts of polls that failed",
-            failed,
+            failed.map(|(reason, count)| (reason.as_str(), count)),
         );
         let rejected = failures.rejected.iter();
         self.by_reason(
             out,
             "scrape_entries_rejected_total",
             "entries of lists that could not be used",
-            rejected.map(|(reason, count)| (*reason, *count)),
+            rejected.map(|(reason, count)| (reason.as_str(), *count)),
         );
     }
 
@@ -177,7 +177,7 @@ impl PollReport<'_> {
         out: &mut MetricsWriter,
         name: &str,
         description: &str,
-        counts: impl Iterator<Item = (FailureReason, u64)>,
+        counts: impl Iterator<Item = (&'static str, u64)>,
     ) {
         let mut begun = false;
         for (reason, count) in counts {
@@ -190,7 +190,7 @@ impl PollReport<'_> {
                 out.metric(MetricKind::Counter, descriptor);
                 begun = true;
             }
-            let reason: Attribute<'_> = ("reason", reason.as_str().into());
+            let reason: Attribute<'_> = ("reason", reason.into());
             let attributes: Vec<_> = attributes(self.labels).chain([reason]).collect();
             out.number(NumberPointData {
                 attributes: &attributes,

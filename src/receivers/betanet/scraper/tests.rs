@@ -19,7 +19,8 @@ use crate::yaml::{Diagnostics, Node, NodeKind, PlacedNode, SourceSpan};
 const MIXNODES: &str = r#"[
     {"id": "m-1", "status": "active", "packets_processed": 30, "packets_forwarded": 20,
      "packets_dropped": 2, "uptime_seconds": 12, "avg_latency_ms": 2.0},
-    {"id": "m-2", "status": "inactive", "packets_processed": 10, "packets_dropped": 1}]"#;
+    {"id": "m-2", "status": "inactive", "packets_processed": 10, "packets_forwarded": 5,
+     "packets_dropped": 1}]"#;
 
 /// A client that answers each path as the test says, after a delay, and counts the requests.
 #[derive(Default)]
@@ -223,6 +224,10 @@ async fn native_asks_for_the_mixnodes_alone_and_everything_follows_from_them() {
                 20.0,
             ),
             (
+                "betanet_mixnode_packets_forwarded_total{mixnode_id=\"m-2\"}",
+                5.0,
+            ),
+            (
                 "betanet_mixnode_packets_processed_total{mixnode_id=\"m-1\"}",
                 30.0,
             ),
@@ -251,7 +256,7 @@ async fn a_mixnode_that_leaves_ends_its_series_once_and_keeps_its_share() {
     let (scrape, found) = polled(&mut scraper).await;
     assert!(!scrape.up());
     assert!(
-        found.len() == 16 && found.values().all(|value| value.is_nan()),
+        found.len() == 17 && found.values().all(|value| value.is_nan()),
         "nobody left, and nothing is known: {found:?}"
     );
     let (_, found) = polled(&mut scraper).await;
@@ -262,7 +267,9 @@ async fn a_mixnode_that_leaves_ends_its_series_once_and_keeps_its_share() {
     script.set(
         "/mixnodes",
         0,
-        Answer::Body(r#"[{"id": "m-2", "packets_processed": 11}]"#),
+        Answer::Body(
+            r#"[{"id": "m-2", "packets_processed": 11, "packets_forwarded": 5, "packets_dropped": 1}]"#,
+        ),
     );
     let (_, found) = polled(&mut scraper).await;
     let processed = "betanet_mixnode_packets_processed_total";

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The counts that every mixnode has.
+const COUNTS: &str = r#""packets_processed": 5, "packets_forwarded": 5, "packets_dropped": 5"#;
+
 fn node(id: &str, active: bool, processed: u64, latency_ms: f64) -> Mixnode {
     Mixnode {
         id: id.to_owned(),
@@ -82,8 +85,9 @@ fn the_list_of_mixnodes_gives_sums_and_the_nodes_themselves() {
         {"id": "mixnode-\u0000\n\"é", "status": "active", "packets_processed": 30,
          "packets_forwarded": 20, "packets_dropped": 1, "uptime_seconds": 12,
          "avg_latency_ms": 2.0},
-        {"id": 7, "status": "stopped", "packets_processed": 5, "avg_latency_ms": 1000},
-        {"id": "8"}]"#;
+        {"id": 7, "status": "stopped", "packets_processed": 5, "packets_forwarded": 0,
+         "packets_dropped": 0, "avg_latency_ms": 1000},
+        {"id": "8", "packets_processed": 0, "packets_forwarded": 0, "packets_dropped": 0}]"#;
     let reading = ServicePath::Mixnodes.read(body.as_bytes(), 3).unwrap();
     assert_eq!((reading.peers, reading.active), (Some(3), Some(1)));
     assert_eq!((reading.processed, reading.dropped), (Some(35), Some(1)));
@@ -181,15 +185,9 @@ fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
     );
     f(
         ServicePath::Mixnodes,
-        r#"[{"id": 1}, {"id": 2}, {"id": 3}]"#,
+        &format!(r#"[{{"id": "{}", {COUNTS}}}]"#, "x".repeat(257)),
         FailureReason::Limit,
-        "lists 3 mixnodes, more than max_mixnodes (2)",
-    );
-    f(
-        ServicePath::Mixnodes,
-        &format!(r#"[{{"id": "{}"}}]"#, "x".repeat(1025)),
-        FailureReason::Limit,
-        "no mixnode has an id of 1024 bytes or less",
+        "no mixnode has an id of 256 bytes or less",
     );
     f(
         ServicePath::Metrics,
@@ -201,29 +199,39 @@ fn what_is_not_as_expected_is_a_failure_that_shows_no_body() {
 
 #[test]
 fn an_entry_that_can_not_be_used_is_rejected_alone_and_counted() {
-    let f = |bad: &str, limit: u64, parse: u64| {
-        let body = format!(
-            r#"[{{"id": "a", "packets_processed": 5}}, {bad}, {{"id": "b", "packets_processed": 2}}]"#
-        );
+    let f = |bad: &str, limit: u64, invalid: u64| {
+        let body = format!(r#"[{{"id": "a", {COUNTS}}}, {bad}, {{"id": "b", {COUNTS}}}]"#);
         let reading = ServicePath::Mixnodes.read(body.as_bytes(), 3).unwrap();
         assert_eq!(reading.peers, Some(2), "{bad}");
-        assert_eq!(reading.processed, Some(7), "{bad}");
-        assert_eq!(reading.rejected, Rejected { limit, parse }, "{bad}");
+        assert_eq!(reading.processed, Some(10), "{bad}");
+        assert_eq!(reading.rejected, Rejected { invalid, limit }, "{bad}");
     };
-    f(&format!(r#"{{"id": "{}"}}"#, "x".repeat(5000)), 1, 0);
+    let long = "x".repeat(257);
+    f(&format!(r#"{{"id": "{long}", {COUNTS}}}"#), 1, 0);
+    for count in ["packets_processed", "packets_forwarded", "packets_dropped"] {
+        for value in ["", "null", "-1", "0.5", r#""1""#, "1e999", "true", "[]"] {
+            let counts = match value {
+                "" => COUNTS.replace(count, "other"),
+                _ => COUNTS.replace(
+                    &format!(r#""{count}": 5"#),
+                    &format!(r#""{count}": {value}"#),
+                ),
+            };
+            f(&format!(r#"{{"id": "c", {counts}}}"#), 0, 1);
+        }
+    }
     for bad in [
-        r#"{"status": "active", "packets_processed": 1}"#,
-        r#"{"id": "", "packets_processed": 1}"#,
-        r#"{"id": "c", "packets_processed": -1}"#,
-        r#"{"id": "c", "packets_processed": 1e999}"#,
-        r#"{"id": "c", "packets_processed": 1, "packets_processed": 2}"#,
-        r#"{"id": "c", "avg_latency_ms": "1,5"}"#,
-        r#"{"id": "\ud83d"}"#,
-        r#"{"id": "a", "packets_processed": 9}"#,
-        "null",
-        "[]",
+        format!(r#"{{"status": "active", {COUNTS}}}"#),
+        format!(r#"{{"id": "", {COUNTS}}}"#),
+        format!(r#"{{"id": "c", {COUNTS}, "packets_dropped": 2}}"#),
+        format!(r#"{{"id": "c", {COUNTS}, "avg_latency_ms": "1,5"}}"#),
+        format!(r#"{{"id": "c", {COUNTS}, "uptime_seconds": -1}}"#),
+        format!(r#"{{"id": "\ud83d", {COUNTS}}}"#),
+        format!(r#"{{"id": "a", {COUNTS}}}"#),
+        "null".to_owned(),
+        "[]".to_owned(),
     ] {
-        f(bad, 0, 1);
+        f(&bad, 0, 1);
     }
 }
 
@@ -240,14 +248,17 @@ fn worst_lists(size: usize) -> Vec<(&'static str, String)> {
         }
         text + "]"
     };
-    let long = "x".repeat(1000);
+    let long = "x".repeat(240);
     vec![
-        ("many small entries", list(&|n| format!(r#"{{"id":{n}}}"#))),
+        (
+            "many small entries",
+            list(&|n| format!(r#"{{"id":{n},{COUNTS}}}"#)),
+        ),
         (
             "ids that differ at their end",
-            list(&|n| format!(r#"{{"id":"{long}{n:09}"}}"#)),
+            list(&|n| format!(r#"{{"id":"{long}{n:09}",{COUNTS}}}"#)),
         ),
-        ("one id", list(&|_| r#"{"id":"a"}"#.to_owned())),
+        ("one id", list(&|_| format!(r#"{{"id":"a",{COUNTS}}}"#))),
         ("no entry is one", list(&|_| "0".to_owned())),
         (
             "an entry that doesn't end well",

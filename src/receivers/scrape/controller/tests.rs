@@ -11,7 +11,7 @@ use crate::pdata::writer::{
 };
 use crate::receivers::scrape::{
     FailureReason, NextPoll, Nudge, PartFailure, Poll, PollReason, PollSettings, Reach, Scrape,
-    ScrapeSeries, Scraper, TargetIdentity,
+    ScrapeSeries, Scraper, TargetIdentity, UnusableEntry,
 };
 use crate::resilience::{Endpoint, EndpointId, Endpoints, Force};
 
@@ -137,8 +137,8 @@ async fn stopping_cancels_a_fetch_at_once() {
 async fn entries_that_are_left_out_are_counted_by_reason_from_zero() {
     let rig = rig(Duration::ZERO, |poll| {
         let entries = [
-            (FailureReason::Limit, 0),
-            (FailureReason::Parse, poll as u64),
+            (UnusableEntry::Limit, 0),
+            (UnusableEntry::Invalid, poll as u64),
         ];
         Scrape::parts(1, Vec::new()).rejecting(entries)
     });
@@ -148,7 +148,7 @@ async fn entries_that_are_left_out_are_counted_by_reason_from_zero() {
     let series = rig.intake.last();
     let of =
         |reason: &str| series[&format!("scrape_entries_rejected_total{{reason=\"{reason}\"}}")];
-    assert_eq!((of("limit"), of("parse")), (0.0, 6.0));
+    assert_eq!((of("limit"), of("invalid")), (0.0, 6.0));
 }
 
 #[tokio::test(start_paused = true)]

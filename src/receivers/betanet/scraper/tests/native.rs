@@ -2,6 +2,8 @@
 
 use super::*;
 
+const COUNTS: &str = r#""packets_processed": 30, "packets_forwarded": 20, "packets_dropped": 2"#;
+
 #[tokio::test(start_paused = true)]
 async fn a_value_comes_from_the_best_part_that_answers() {
     let script = Arc::new(Script::default());
@@ -61,7 +63,8 @@ async fn a_value_comes_from_the_best_part_that_answers() {
 async fn a_mixnode_that_can_not_be_used_leaves_the_others() {
     let script = Arc::new(Script::default());
     let list = format!(
-        r#"[{{"id": "m-1", "packets_processed": 30}}, {{"id": "{}"}}, {{"id": "m-1"}}]"#,
+        r#"[{{"id": "m-1", {COUNTS}}}, {{"id": "{}", {COUNTS}}}, {{"id": "m-1", {COUNTS}}},
+            {{"id": "m-2", "packets_processed": 1, "packets_dropped": 1}}]"#,
         "x".repeat(5000)
     );
     script.set("/mixnodes", 0, Answer::Body(list.leak()));
@@ -70,4 +73,47 @@ async fn a_mixnode_that_can_not_be_used_leaves_the_others() {
     assert!(scrape.up() && scrape.failures().is_empty());
     assert_eq!(found["betanet_connected_peers"], 1.0);
     assert_eq!(found["betanet_messages_total"], 30.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mixnodes_beyond_the_bound_have_no_series_and_are_part_of_all_sums() {
+    let script = Arc::new(Script::default());
+    let list = |ids: &[&str], processed: u64| {
+        let entries: Vec<String> = ids
+            .iter()
+            .map(|id| {
+                format!(
+                    r#"{{"id": "{id}", "status": "active", "packets_processed": {processed},
+                        "packets_forwarded": 0, "packets_dropped": 1}}"#
+                )
+            })
+            .collect();
+        Answer::Body(format!("[{}]", entries.join(",")).leak())
+    };
+    let mut scraper = scraper(&script, |config| {
+        config.dialect = Dialect::Native;
+        config.max_mixnodes = 2;
+    });
+    let told = async |scraper: &mut Box<dyn Scraper>| {
+        let (scrape, found) = polled(scraper).await;
+        assert!(scrape.up() && scrape.failures().is_empty());
+        assert_eq!(found["betanet_connected_peers"], 4.0);
+        let nodes = found.keys().filter_map(|key| {
+            key.strip_prefix("betanet_mixnode_packets_processed_total{mixnode_id=")
+        });
+        let nodes: Vec<String> = nodes.map(str::to_owned).collect();
+        assert_eq!(
+            nodes,
+            ["\"a\"}", "\"b\"}"],
+            "the same ones, whatever the order"
+        );
+        found["betanet_messages_total"]
+    };
+    script.set("/mixnodes", 0, list(&["d", "b", "c", "a"], 10));
+    assert_eq!(told(&mut scraper).await, 40.0);
+    script.set("/mixnodes", 0, list(&["a", "c", "d", "b"], 15));
+    assert_eq!(told(&mut scraper).await, 60.0);
+    // All have restarted, those without series too.
+    script.set("/mixnodes", 0, list(&["c", "a", "b", "d"], 1));
+    assert_eq!(told(&mut scraper).await, 64.0);
 }
