@@ -12,6 +12,7 @@ use crate::{exporters, extensions, processors, receivers};
 pub const FACTORIES: Factories = Factories {
     receivers: &[
         receivers::betanet::FACTORY,
+        receivers::deployment::FACTORY,
         receivers::node::FACTORY,
         receivers::otlp::FACTORY,
     ],

@@ -48,6 +48,14 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "deployment",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.deployment.control_plane.endpoint=http://127.0.0.1:9",
+            "receivers.deployment.request_metrics.scrape.targets=[{deployment_id: web, urls: [http://127.0.0.1:9/metrics]}]",
+        ],
+    ),
+    (
         "file-and-debug",
         &[
             "service.http.endpoint=127.0.0.1:0",
@@ -66,6 +74,13 @@ const OVERRIDES: &[(&str, &[&str])] = &[
             "receivers.otlp.protocols.http.tls.key_file=${env:DIRECTORY}/server.key",
             "exporters.otlp_grpc.endpoint=http://127.0.0.1:9",
             "exporters.file.path=${env:DIRECTORY}/telemetry.jsonl",
+        ],
+    ),
+    (
+        "kubernetes",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "receivers.deployment.control_plane.endpoint=http://127.0.0.1:9",
         ],
     ),
     ("node-only", &["service.http.endpoint=127.0.0.1:0"]),

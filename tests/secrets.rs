@@ -36,6 +36,25 @@ receivers:
     endpoints: [http://127.0.0.1:9/two]
     auth: {basic: {username: u, password: x}}
     tls: {ca_pem: x, cert_pem: x, key_pem: x}
+  deployment:
+    control_plane:
+      type: fog
+      endpoint: http://127.0.0.1:9
+      max_deployments: 5
+      details: true
+      auth: {bearer_token: x}
+      max_body_size: 1MiB
+    request_metrics:
+      scrape:
+        targets: [{deployment_id: a, deployment_name: b, urls: [http://127.0.0.1:9/m]}]
+        max_series: 10
+        auth: {basic: {username: u, password: x}}
+  deployment/two:
+    control_plane:
+      type: kubernetes
+      endpoint: http://127.0.0.1:9
+      namespace: a
+      auth: {basic: {username: u, password: x}}
   node:
     node_id: fog-7
     semconv: v1
@@ -66,7 +85,7 @@ service:
   max_endpoints: 10
   pipelines:
     metrics:
-      receivers: [betanet, betanet/two, node]
+      receivers: [betanet, betanet/two, deployment, deployment/two, node]
       processors: [resilience, memory_limiter]
       exporters: [prometheus]
 ",
@@ -96,6 +115,7 @@ processors:
   resource: {attributes: [{key: a, value: b, action: upsert}]}
   filter: {metrics: {exclude: {match_type: strict, metric_names: [a]}}}
   cardinality: {max_series: 10}
+  request_metrics: {interval: 15s, match: [deployment.id], max_series: 10}
 exporters:
   otlp_grpc:
     endpoint: 127.0.0.1:9
@@ -124,7 +144,7 @@ service:
   pipelines:
     metrics:
       receivers: [otlp]
-      processors: [batch, attributes, resource, filter, cardinality]
+      processors: [batch, attributes, resource, filter, cardinality, request_metrics]
       exporters: [otlp_grpc, otlp_http, file, debug]
 ",
     "

@@ -1,4 +1,4 @@
-//! The components through which data enters the agent: `betanet`, `node` and `otlp`; `embedded` for
+//! The components through which data enters the agent: `betanet`, `deployment`, `node` and `otlp`; `embedded` for
 //! a program that the agent is part of.
 //!
 //! A pull receiver implements one [`scrape::Scraper`] per kind of target, and a
@@ -7,10 +7,12 @@
 //!
 //! **Architecture Invariant:** receivers import what `docs/architecture.md` lists for components,
 //! never `config` or `pipeline`. No receiver imports another; what the pull receivers share is in
-//! `scrape`.
+//! `scrape`, and what those share that follow a cluster in `kubernetes`.
 
 pub mod betanet;
+pub mod deployment;
 pub mod embedded;
+pub mod kubernetes;
 pub mod node;
 pub mod otlp;
 pub mod prometheus;

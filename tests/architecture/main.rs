@@ -185,6 +185,7 @@ const SHARED_ROOMS: &[(&str, &str)] = &[
     ("processors", "constant"),
     ("processors", "matching"),
     ("processors", "testing"),
+    ("receivers", "kubernetes"),
     ("receivers", "scrape"),
 ];
 

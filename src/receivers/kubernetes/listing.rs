@@ -1,0 +1,95 @@
+//! Puts the pages of a list together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::object::KubernetesObject;
+use super::page::ListPage;
+use crate::receivers::scrape::FailureReason;
+use crate::resilience::FetchError;
+
+/// A collection as it was at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// By `metadata.uid`.
+    pub objects: HashMap<String, T>,
+    /// Objects that were left out since there are more than may be.
+    pub left_over: u64,
+    /// Objects that can't be read.
+    pub invalid: u64,
+    /// What a watch goes on from.
+    pub(super) version: String,
+}
+
+/// The pages of a list so far.
+#[derive(Debug)]
+pub(super) struct Pages<T> {
+    most: usize,
+    listed: Listed<T>,
+    /// The tokens of the pages so far.
+    tokens: HashSet<String>,
+}
+
+impl<T: KubernetesObject> Pages<T> {
+    /// A list of which at most so many objects are kept.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            listed: Listed {
+                objects: HashMap::new(),
+                left_over: 0,
+                invalid: 0,
+                version: String::new(),
+            },
+            tokens: HashSet::new(),
+        }
+    }
+
+    /// Takes a page, and answers the token of the next one; `None` if the list is whole.
+    ///
+    /// # Errors
+    ///
+    /// With the reason `limit`, when the pages would go on for ever.
+    pub(super) fn take(&mut self, page: ListPage<T>) -> Result<Option<String>, FetchError> {
+        let listed = &mut self.listed;
+        listed.invalid += page.invalid;
+        if listed.version.is_empty() {
+            // That of the first page: what changed since then, the watch tells.
+            listed.version = page.version;
+        }
+        let mut is_new = false;
+        for object in page.objects {
+            let is_known = listed.objects.contains_key(object.uid());
+            is_new |= !is_known;
+            if is_known || listed.objects.len() < self.most {
+                listed.objects.insert(object.uid().to_owned(), object);
+            } else {
+                listed.left_over += 1;
+            }
+        }
+        let Some(next) = page.next else {
+            return Ok(None);
+        };
+        if listed.objects.len() >= self.most {
+            // Those beyond the bound aren't asked for.
+            listed.left_over += page.remaining.max(1);
+            return Ok(None);
+        }
+        if !is_new {
+            return Err(endless("a page brings no object that wasn't listed before"));
+        }
+        if !self.tokens.insert(next.clone()) {
+            return Err(endless("a `continue` token comes again"));
+        }
+        Ok(Some(next))
+    }
+
+    /// The list, after its last page.
+    pub(super) fn whole(self) -> Listed<T> {
+        self.listed
+    }
+}
+
+fn endless(message: &str) -> FetchError {
+    let message = format!("{message}: the list would never end");
+    FailureReason::Limit.error(message)
+}
