@@ -28,6 +28,7 @@
 //! The only cryptographic provider in this process is rustls with aws-lc-rs.
 
 mod pem;
+mod tls_config;
 mod verify;
 mod version;
 

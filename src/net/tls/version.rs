@@ -25,25 +25,11 @@ impl Versions {
     /// Reads the two keys, and the Collector's keys for choices that rustls doesn't offer.
     pub(super) fn from_fields(fields: &mut Fields<'_>) -> Self {
         let default = Self::default();
-        let min_key = fields.value("min_version");
         let versions = Self {
             min: fields.or("min_version", default.min),
             max: fields.or("max_version", default.max),
         };
-        if versions.max == TlsVersion::Old {
-            let max_key = fields.value("max_version");
-            if let Some(value) = max_key {
-                value.error::<()>("TLS 1.2 is the lowest that is spoken");
-            }
-        } else if versions.min > versions.max {
-            fields
-                .map()
-                .error::<()>("min_version is higher than max_version");
-        } else if versions.min == TlsVersion::Old
-            && let Some(value) = min_key
-        {
-            value.warn("TLS 1.2 is the lowest that is spoken");
-        }
+        versions.check(fields);
         let safe = "rustls offers none that isn't safe";
         fields.without_effect("cipher_suites", is_empty, safe);
         fields.without_effect("include_insecure_cipher_suites", is_false, safe);
@@ -55,6 +41,45 @@ impl Versions {
             }
         }
         versions
+    }
+
+    /// Reads the two keys with Prometheus's words: `TLS12` and so on.
+    pub(super) fn from_words(fields: &mut Fields<'_>) -> Self {
+        const WORDS: [(&str, TlsVersion); 4] = [
+            ("TLS10", TlsVersion::Old),
+            ("TLS11", TlsVersion::Old),
+            ("TLS12", TlsVersion::V12),
+            ("TLS13", TlsVersion::V13),
+        ];
+        let mut word = |key, default| {
+            let value = fields.value(key).filter(|value| !value.is_null());
+            let read = value.and_then(|value| value.choice(&WORDS));
+            read.unwrap_or(default)
+        };
+        let default = Self::default();
+        let versions = Self {
+            min: word("min_version", default.min),
+            max: word("max_version", default.max),
+        };
+        versions.check(fields);
+        versions
+    }
+
+    fn check(self, fields: &mut Fields<'_>) {
+        let (min_key, max_key) = (fields.value("min_version"), fields.value("max_version"));
+        if self.max == TlsVersion::Old {
+            if let Some(value) = max_key {
+                value.error::<()>("TLS 1.2 is the lowest that is spoken");
+            }
+        } else if self.min > self.max {
+            fields
+                .map()
+                .error::<()>("min_version is higher than max_version");
+        } else if self.min == TlsVersion::Old
+            && let Some(value) = min_key
+        {
+            value.warn("TLS 1.2 is the lowest that is spoken");
+        }
     }
 
     pub(super) fn supported(self) -> &'static [&'static SupportedProtocolVersion] {
