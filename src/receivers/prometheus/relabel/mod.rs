@@ -20,7 +20,8 @@
 //! | `labeldrop`, `labelkeep` | removes the labels whose names `regex` matches, or all others |
 //! | `lowercase`, `uppercase` | sets `target_label` to the text in small or capital letters |
 //!
-//! The results are those of Prometheus 3. What differs: `a)|(b` is refused, which Prometheus reads
+//! The results are those of Prometheus 3, with which `tests/prometheus_relabel.rs` compares. What
+//! differs: `a)|(b` is refused, which Prometheus reads
 //! as two expressions with one anchor each; an expression may take 1 MiB when compiled; and a text
 //! that a rule makes may be 1 MiB long.
 

@@ -17,7 +17,7 @@ fn rules(text: &str, names: NameScheme) -> Result<Vec<RelabelRule>, Vec<String>>
     }
 }
 
-/// TargetLabelMap as `a=1,b=2`, after one rule; `-` where it drops them.
+/// Labels as `a=1,b=2`, after one rule; `-` where it drops them.
 fn after(rule: &str, labels: &str) -> String {
     let rules = rules(&format!("- {{{rule}}}"), NameScheme::Utf8).unwrap();
     let pairs = labels.split(',').filter_map(|pair| pair.split_once('='));
