@@ -15,6 +15,7 @@ pub const FACTORIES: Factories = Factories {
         receivers::deployment::FACTORY,
         receivers::node::FACTORY,
         receivers::otlp::FACTORY,
+        receivers::prometheus::FACTORY,
     ],
     processors: &[
         processors::aggregate::FACTORY,

@@ -84,6 +84,7 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         ],
     ),
     ("node-only", &["service.http.endpoint=127.0.0.1:0"]),
+    ("prometheus", &["service.http.endpoint=127.0.0.1:0"]),
     (
         "prometheus-endpoint",
         &[

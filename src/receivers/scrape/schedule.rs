@@ -253,7 +253,7 @@ impl Schedule {
         }
     }
 
-    /// Takes note of a poll that is over at `now`, with the wishes before and after it. Ticks that
+    /// Takes note of a poll that is over at `now`, with the wishes before and after it. FirstTicks that
     /// have passed meanwhile are skipped. A wish that the poll hasn't changed, for example because
     /// the pipelines had no room, isn't granted again at once.
     pub(super) fn polled(
