@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 /// The most threads for work that blocks. With the first thread, two workers, 8 threads for names,
-/// 12 for the host's files and two for the streams, the process has at most 45, even if all of
+/// 14 for the host's files and two for the streams, the process has at most 47, even if all of
 /// them hang; and one for each `file` and `debug` exporter.
 const BLOCKING_THREADS: usize = 20;
 
@@ -44,7 +44,7 @@ fn run(agent: Agent) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads((processors / 2).clamp(1, 2))
         // For pages, large bodies and files of certificates and tokens, which may hang. Names are
-        // looked up, and the host is read, on other threads; see `net` and `receivers::node`.
+        // looked up, and the host is read, on other threads; see `net` and `host`.
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build();

@@ -34,13 +34,15 @@ struct CounterGroup<const N: usize> {
     seen: bool,
 }
 
-impl<K: Ord, const N: usize> Epochs<K, N> {
-    pub(crate) fn new() -> Self {
+impl<K, const N: usize> Default for Epochs<K, N> {
+    fn default() -> Self {
         Self {
             groups: BTreeMap::new(),
         }
     }
+}
 
+impl<K: Ord, const N: usize> Epochs<K, N> {
     /// Takes the counters of a group as read. A counter that is new or began anew gets the start
     /// `since`: the host's start at the first reading, the time of the last reading later.
     pub(crate) fn take(&mut self, owner: K, read: [u64; N], since: SystemTime) -> Counted<N> {
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_steps_back_is_held_and_one_that_falls_by_half_begins_anew_alone() {
-        let mut epochs = Epochs::<_, 2>::new();
+        let mut epochs = Epochs::<_, 2>::default();
         let mut f = |read: [u64; 2], since: u64, values: [u64; 2], starts: [u64; 2]| {
             let counted = epochs.take("eth0", read, at(since));
             let starts = starts.map(at);
@@ -155,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_counter_of_a_host_that_started_anew_does_so_too() {
-        let mut epochs = Epochs::<_, 2>::new();
+        let mut epochs = Epochs::<_, 2>::default();
         epochs.take("eth0", [1000, 10], at(1));
         epochs.restart(at(20));
         let expected = Counted {
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_told_once_and_forgotten() {
-        let mut epochs = Epochs::<_, 1>::new();
+        let mut epochs = Epochs::<_, 1>::default();
         epochs.take("a", [1], at(1));
         epochs.take("b", [1], at(1));
         assert_eq!(epochs.take_gone(), []);

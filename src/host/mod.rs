@@ -2,25 +2,30 @@
 //!
 //! [`HostPoller`] reads the files under `/proc` and asks filesystems for their size, on threads of
 //! their own, since any of these may hang. What it returns is a [`HostReading`]: numbers in the
-//! kernel's units. [`Epochs`] says when each of the host's counters began.
+//! kernel's units. [`HostCounters`] says when each of the host's counters began.
 //!
 //! **Architecture Invariant:** this module imports nothing else of the crate.
 
+mod counters;
 mod epochs;
 mod failure;
 mod poller;
 pub(crate) mod proc;
 mod reader;
 mod reading;
+mod shown;
 mod threads;
 
-pub(crate) use epochs::{Boot, Counted, Epochs};
+pub(crate) use counters::{CountedOwner, CountedReading, HostCounters, KernelCounter};
+pub(crate) use epochs::Boot;
 pub(crate) use failure::{UnreadPart, UnreadReason};
 pub(crate) use poller::{HostAnswer, HostPoller};
-pub(crate) use reader::{HostReader, HostSelection};
-#[cfg(test)]
-pub(crate) use reading::FilesystemSize;
-pub(crate) use reading::HostReading;
+pub(crate) use reader::{
+    HostParts, HostReader, HostSelection, MountFile, PROCESS_CGROUPS, PROCESS_EXECUTABLES,
+    PROCESS_IO, PROCESS_NAMES, ProcessParts,
+};
+pub(crate) use reading::{FilesystemSize, HostReading, ProcessReading};
+pub(crate) use shown::ShownItems;
 pub(crate) use threads::BlockingThreads;
 #[cfg(test)]
 pub(crate) use threads::PATIENCE;

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::failure::{UnreadPart, UnreadReason};
 use super::proc::Mount;
-use super::reader::{HostReader, PARTS, ReadingBuilder, ReadingUpdate};
+use super::reader::{HostReader, ReadingBuilder, ReadingUpdate};
 use super::reading::HostReading;
 use super::threads::{BlockingThreads, Outstanding, ReadBatch, ReadOutcome};
 
@@ -61,7 +61,7 @@ impl HostPoller {
         let batch = ReadBatch::new(&self.threads, &self.outstanding, deadline, reads);
         let mut gathering = gather(batch).await;
         let denied = std::mem::take(&mut gathering.denied);
-        let parts = PARTS + gathering.queried;
+        let parts = self.reader.parts() + gathering.queried;
         let (reading, failures) = gathering.finish();
         self.tell_denied(denied, reading.mounts.as_deref());
         HostAnswer {

@@ -3,20 +3,33 @@
 //! A read may block for ever, so each is a [`HostRead`], which a thread of [`super::threads`] does.
 //! What a reading means is up to the receivers.
 
-use std::collections::HashMap;
+mod files;
+mod filesystems;
+mod processes;
+
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use self::files::text_file;
+pub(crate) use self::processes::{
+    PROCESS_CGROUPS, PROCESS_EXECUTABLES, PROCESS_IO, PROCESS_NAMES, ProcessParts,
+};
 use super::failure::{UnreadPart, UnreadReason};
-use super::proc::{self, Cpus, Memory, Mount, Process, ReadError, Root, SocketCounts};
-use super::reading::{Filesystem, FilesystemSize, HostReading};
+use super::proc::{
+    self, CpuInfo, Cpus, Memory, Mount, MountInfo, PagingCounters, ProcessStat, Root, SocketCounts,
+};
+use super::reading::{Filesystem, FilesystemSize, HostReading, ProcessList};
 use super::threads::{BlockingRead, ReadKind};
 
 /// The most disks, interfaces and filesystems that are read, each. More are left out, and the
 /// part fails with the reason `limit`.
-pub(crate) const MAX_PARTS: usize = 512;
+pub(super) const MAX_PARTS: usize = 512;
+
+/// The most processors whose siblings are looked for.
+const MAX_CPUS: usize = 8192;
 
 /// What is read of the host, and where its files are.
 #[derive(Clone)]
@@ -26,52 +39,114 @@ pub(crate) struct HostReader {
     ask_room: Arc<QueryFilesystem>,
 }
 
-/// Which filesystems, disks and interfaces are read.
+/// What is read. The functions say which mounts, disks, interfaces and processes, the last three
+/// by name.
 #[derive(Clone)]
 pub(crate) struct HostSelection {
-    pub(crate) filesystems: Arc<dyn Fn(&Mount) -> bool + Send + Sync>,
-    /// By the disk's name.
-    pub(crate) disks: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// By the interface's name.
-    pub(crate) networks: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    pub(crate) parts: HostParts,
+    pub(crate) filesystems: Arc<dyn Fn(&MountInfo) -> bool + Send + Sync>,
+    pub(crate) disks: Arc<NameSelection>,
+    pub(crate) networks: Arc<NameSelection>,
+    pub(crate) processes: Arc<NameSelection>,
 }
 
-/// Queries the size of the filesystem at a path; `None` if it has no blocks.
-pub(crate) type QueryFilesystem =
-    dyn Fn(&Path) -> Result<Option<FilesystemSize>, Errno> + Send + Sync;
+/// Whether the part of this name is read.
+pub(crate) type NameSelection = dyn Fn(&str) -> bool + Send + Sync;
 
-/// How many parts of a reading fail on their own, not counting filesystems.
-pub(crate) const PARTS: usize = 9;
+/// The parts of the host that are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HostParts {
+    pub(crate) cpus: bool,
+    pub(crate) cpu_info: bool,
+    /// How many physical cores there are.
+    pub(crate) cores: bool,
+    pub(crate) memory: bool,
+    pub(crate) load: bool,
+    pub(crate) uptime: bool,
+    pub(crate) disks: bool,
+    pub(crate) networks: bool,
+    /// The sockets of TCP.
+    pub(crate) connections: bool,
+    /// The sockets of UDP beside them.
+    pub(crate) datagrams: bool,
+    /// The firewall's table of connections.
+    pub(crate) tracked: bool,
+    pub(crate) filesystems: Option<MountFile>,
+    /// Also the filesystems that have no blocks.
+    pub(crate) empty_filesystems: bool,
+    pub(crate) swaps: bool,
+    pub(crate) paging: bool,
+    pub(crate) processes: Option<ProcessParts>,
+    /// The agent's own process.
+    pub(crate) own_process: bool,
+}
+
+/// The file that lists what is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountFile {
+    /// `/proc/mounts`.
+    Mounts,
+    /// `/proc/self/mountinfo`, which tells what is mounted a second time.
+    MountInfo,
+}
+
+impl HostParts {
+    /// How many parts fail on their own, not counting filesystems and processes.
+    fn count(&self) -> usize {
+        let parts = [
+            self.cpus,
+            self.cpu_info,
+            self.cores,
+            self.memory,
+            self.load,
+            self.uptime,
+            self.disks,
+            self.networks,
+            self.connections,
+            self.tracked,
+            self.filesystems.is_some(),
+            self.swaps,
+            self.paging,
+            self.processes.is_some(),
+            self.own_process,
+        ];
+        parts.into_iter().filter(|part| *part).count()
+    }
+}
+
+/// Queries the size of the filesystem at a path.
+pub(super) type QueryFilesystem = dyn Fn(&Path) -> Result<FilesystemSize, Errno> + Send + Sync;
 
 /// One read of a file or filesystem, which may never end.
-pub(crate) type HostRead = BlockingRead<ReadingUpdate>;
+pub(super) type HostRead = BlockingRead<ReadingUpdate>;
 
 /// Puts what was read into the reading.
-pub(crate) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
+pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 
 /// A reading that is being put together.
 #[derive(Debug, Default)]
-pub(crate) struct ReadingBuilder {
-    pub(crate) reading: HostReading,
-    pub(crate) failures: Vec<UnreadPart>,
+pub(super) struct ReadingBuilder {
+    pub(super) reading: HostReading,
+    pub(super) processes: ProcessList,
+    pub(super) failures: Vec<UnreadPart>,
     /// How many filesystems are queried for their size.
-    pub(crate) queried: usize,
+    pub(super) queried: usize,
     /// The filesystems that the agent has no permission to query.
-    pub(crate) denied: Vec<Mount>,
+    pub(super) denied: Vec<Mount>,
     connections: SocketCounts,
     connections_known: bool,
 }
 
 impl ReadingBuilder {
     /// Records that a part failed; only the first failure of a part counts.
-    pub(crate) fn fail(&mut self, failure: UnreadPart) {
+    pub(super) fn fail(&mut self, failure: UnreadPart) {
         if self.failures.iter().all(|other| other.part != failure.part) {
             self.failures.push(failure);
         }
     }
 
     /// The reading, and the parts that failed.
-    pub(crate) fn finish(mut self) -> (HostReading, Vec<UnreadPart>) {
+    pub(super) fn finish(mut self) -> (HostReading, Vec<UnreadPart>) {
         // If one of the socket files failed, the sum over them is unknown.
         let failed = self
             .failures
@@ -85,6 +160,8 @@ impl ReadingBuilder {
             let place = |filesystem: &Filesystem| places.get(&filesystem.mount).copied();
             self.reading.filesystems.sort_by_key(place);
         }
+        self.processes.sort();
+        self.reading.processes = self.processes;
         if self.reading.is_empty() && self.failures.is_empty() {
             let message = "nothing of the host can be read";
             self.failures
@@ -102,7 +179,7 @@ impl HostReader {
         Self {
             root: Root::new(root),
             selection,
-            ask_room: Arc::new(room),
+            ask_room: Arc::new(filesystems::room),
         }
     }
 
@@ -112,112 +189,183 @@ impl HostReader {
         Self { ask_room, ..self }
     }
 
+    /// How many parts there are, not counting filesystems and processes.
+    pub(super) fn parts(&self) -> usize {
+        self.selection.parts.count()
+    }
+
     /// Reads the counters that differences are made from.
-    pub(crate) fn counters(&self) -> Vec<HostRead> {
+    pub(super) fn counters(&self) -> Vec<HostRead> {
         let Self {
             root, selection, ..
         } = self;
-        let cpus = text_file(root, "stat", "cpu", Root::read, Cpus::parse, |to, cpus| {
-            to.reading.cpus = Some(cpus);
-        });
-        let is_selected = Arc::clone(&selection.disks);
-        let parse = move |text: &str| {
-            let mut disks = proc::disks(text);
-            disks.retain(|disk| is_selected(&disk.name));
-            Some(disks)
-        };
-        let disks = text_file(
-            root,
-            "diskstats",
-            "disks",
-            Root::read,
-            parse,
-            |to, disks| {
+        let mut reads = Vec::new();
+        if selection.parts.cpus {
+            let parse = Cpus::parse;
+            reads.push(text_file(
+                root,
+                "stat",
+                "cpu",
+                Root::read,
+                parse,
+                |to, cpus| {
+                    to.reading.cpus = Some(cpus);
+                },
+            ));
+        }
+        if selection.parts.disks {
+            let is_selected = Arc::clone(&selection.disks);
+            let parse = move |text: &str| {
+                let mut disks = proc::disks(text);
+                disks.retain(|disk| is_selected(&disk.name));
+                Some(disks)
+            };
+            let put = |to: &mut ReadingBuilder, disks| {
                 to.reading.disks = Some(limited("disks", disks, to));
-            },
-        );
-        let is_selected = Arc::clone(&selection.networks);
-        let parse = move |text: &str| {
-            let mut interfaces = proc::interfaces(text);
-            interfaces.retain(|interface| is_selected(&interface.name));
-            Some(interfaces)
-        };
-        let read = Root::read_namespaced;
-        let networks = text_file(
-            root,
-            "net/dev",
-            "networks",
-            read,
-            parse,
-            |to, interfaces| {
+            };
+            reads.push(text_file(
+                root,
+                "diskstats",
+                "disks",
+                Root::read,
+                parse,
+                put,
+            ));
+        }
+        if selection.parts.networks {
+            let is_selected = Arc::clone(&selection.networks);
+            let parse = move |text: &str| {
+                let mut interfaces = proc::interfaces(text);
+                interfaces.retain(|interface| is_selected(&interface.name));
+                Some(interfaces)
+            };
+            let put = |to: &mut ReadingBuilder, interfaces| {
                 to.reading.interfaces = Some(limited("networks", interfaces, to));
-            },
-        );
-        vec![cpus, disks, networks]
+            };
+            let read = Root::read_namespaced;
+            reads.push(text_file(root, "net/dev", "networks", read, parse, put));
+        }
+        reads
     }
 
-    /// Reads everything; the filesystems that the list of mounts names are read after it.
-    pub(crate) fn all(&self) -> Vec<HostRead> {
-        let root = &self.root;
-        let own = Root::new("/");
-        let mut reads = self.counters();
-        let is_selected = Arc::clone(&self.selection.filesystems);
+    /// Reads everything; the filesystems that the list of mounts names are read after it, and so
+    /// are the processes that are listed.
+    pub(super) fn all(&self) -> Vec<HostRead> {
+        let parts = &self.selection.parts;
+        let mut reads = Vec::new();
         // First, since the filesystems are queried after it.
-        let asking = self.clone();
-        reads.insert(
-            0,
-            file(
+        reads.extend(parts.filesystems.map(|list| self.filesystems(list)));
+        reads.extend(self.counters());
+        self.levels(&mut reads);
+        self.connections(&mut reads);
+        if parts.cores {
+            reads.push(self.cores());
+        }
+        if let Some(parts) = parts.processes {
+            reads.extend(self.processes(parts));
+        }
+        if parts.own_process {
+            reads.extend(own_process());
+        }
+        reads
+    }
+
+    /// Reads the files of momentary values, and those of paging.
+    fn levels(&self, reads: &mut Vec<HostRead>) {
+        let Self {
+            root, selection, ..
+        } = self;
+        let parts = &selection.parts;
+        if parts.memory {
+            let parse = Memory::parse;
+            reads.push(text_file(
                 root,
-                "mounts",
-                "filesystems",
-                Root::read_namespaced,
-                move |bytes| {
-                    let mut mounts = proc::mounts(&bytes);
-                    mounts.retain(|mount| is_selected(mount));
-                    Some(mounts)
+                "meminfo",
+                "memory",
+                Root::read,
+                parse,
+                |to, memory| {
+                    to.reading.memory = Some(memory);
                 },
-                move |mounts| {
-                    let admitted = mounts.iter().take(MAX_PARTS).cloned();
-                    admitted.map(|mount| asking.room(mount)).collect()
+            ));
+        }
+        if parts.load {
+            let parse = proc::load;
+            reads.push(text_file(
+                root,
+                "loadavg",
+                "load",
+                Root::read,
+                parse,
+                |to, load| {
+                    to.reading.load = Some(load);
                 },
-                |to, mounts| {
-                    let mounts = limited("filesystems", mounts, to);
-                    to.queried = mounts.len();
-                    to.reading.mounts = Some(mounts);
+            ));
+        }
+        if parts.uptime {
+            let parse = proc::uptime;
+            reads.push(text_file(
+                root,
+                "uptime",
+                "uptime",
+                Root::read,
+                parse,
+                |to, uptime| {
+                    to.reading.uptime = Some(uptime);
                 },
-            ),
-        );
-        reads.push(text_file(
-            root,
-            "meminfo",
-            "memory",
-            Root::read,
-            Memory::parse,
-            |to, memory| {
-                to.reading.memory = Some(memory);
-            },
-        ));
-        reads.push(text_file(
-            root,
-            "loadavg",
-            "load",
-            Root::read,
-            proc::load,
-            |to, load| {
-                to.reading.load = Some(load);
-            },
-        ));
-        reads.push(text_file(
-            root,
-            "uptime",
-            "uptime",
-            Root::read,
-            proc::uptime,
-            |to, uptime| {
-                to.reading.uptime = Some(uptime);
-            },
-        ));
-        for name in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
+            ));
+        }
+        if parts.cpu_info {
+            let parse = |text: &str| Some(CpuInfo::parse(text));
+            reads.push(text_file(
+                root,
+                "cpuinfo",
+                "cpu info",
+                Root::read,
+                parse,
+                |to, info| {
+                    to.reading.cpu_info = Some(info);
+                },
+            ));
+        }
+        if parts.swaps {
+            let parse = proc::swaps;
+            reads.push(text_file(
+                root,
+                "swaps",
+                "swap",
+                Root::read,
+                parse,
+                |to, swaps| {
+                    to.reading.swaps = Some(swaps);
+                },
+            ));
+        }
+        if parts.paging {
+            let parse = PagingCounters::parse;
+            reads.push(text_file(
+                root,
+                "vmstat",
+                "paging",
+                Root::read,
+                parse,
+                |to, paging| {
+                    to.reading.paging = Some(paging);
+                },
+            ));
+        }
+    }
+
+    fn connections(&self, reads: &mut Vec<HostRead>) {
+        let root = &self.root;
+        let parts = &self.selection.parts;
+        let tcp = ["net/tcp", "net/tcp6"]
+            .into_iter()
+            .filter(|_| parts.connections);
+        let udp = ["net/udp", "net/udp6"]
+            .into_iter()
+            .filter(|_| parts.datagrams);
+        for name in tcp.chain(udp) {
             let parse = move |text: &str| {
                 let mut connections = SocketCounts::default();
                 if name.starts_with("net/tcp") {
@@ -227,127 +375,99 @@ impl HostReader {
                 }
                 Some(connections)
             };
+            let put = |to: &mut ReadingBuilder, connections: SocketCounts| {
+                to.connections_known = true;
+                to.connections.add(&connections);
+            };
+            let read = Root::read_namespaced;
+            reads.push(text_file(root, name, CONNECTIONS, read, parse, put));
+        }
+        if parts.tracked {
+            let number = |text: &str| text.trim().parse().ok();
+            let count = "sys/net/netfilter/nf_conntrack_count";
             reads.push(text_file(
                 root,
-                name,
-                CONNECTIONS,
-                Root::read_namespaced,
-                parse,
-                |to, connections| {
-                    to.connections_known = true;
-                    to.connections.add(&connections);
+                count,
+                "conntrack",
+                Root::read,
+                number,
+                |to, count| {
+                    to.reading.tracked = Some(count);
+                },
+            ));
+            let most = "sys/net/netfilter/nf_conntrack_max";
+            reads.push(text_file(
+                root,
+                most,
+                "conntrack",
+                Root::read,
+                number,
+                |to, most| {
+                    to.reading.most_tracked = Some(most);
                 },
             ));
         }
-        // Always the agent's own process, also if `root_path` is elsewhere.
-        let parse = Process::parse;
-        reads.push(text_file(
-            &own,
-            "self/stat",
-            "process",
-            Root::read,
-            parse,
-            |to, process| {
-                to.reading.process = Some(process);
-            },
-        ));
-        reads.push(HostRead {
-            kind: ReadKind::File,
-            what: "self/fd".to_owned(),
-            part: "process".to_owned(),
-            read: Box::new(|| {
-                let entries = std::fs::read_dir("/proc/self/fd").ok();
-                // One of the entries is the descriptor of the directory that is being read.
-                let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
-                let update = move |to: &mut ReadingBuilder| to.reading.descriptors = count;
-                (Box::new(update), Vec::new())
-            }),
-        });
-        reads
     }
 
-    /// Queries the size of a filesystem. It is absent if its path doesn't exist here, it has no
-    /// blocks, or permission is denied; the last is recorded in [`ReadingBuilder::denied`].
-    pub(crate) fn room(&self, mount: Mount) -> HostRead {
-        let path = self.root.host_path(&mount.path);
-        let ask_room = Arc::clone(&self.ask_room);
-        let part = format!("filesystem {}", mount.mount_point);
+    /// Counts the physical cores: the sets of processors that share one.
+    fn cores(&self) -> HostRead {
+        let folder = self.root.host_path(b"/sys/devices/system/cpu");
         HostRead {
-            kind: match mount.may_hang() {
-                true => ReadKind::Network,
-                false => ReadKind::Disk,
-            },
-            what: format!("filesystem {}", mount.path.escape_ascii()),
-            part: part.clone(),
+            kind: ReadKind::File,
+            what: "cores".to_owned(),
+            part: "cores".to_owned(),
             read: Box::new(move || {
-                let answer = ask_room(&path);
-                let update = move |to: &mut ReadingBuilder| match answer {
-                    Ok(Some(room)) => to.reading.filesystems.push(Filesystem { mount, room }),
-                    Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-                    Err(Errno::ACCESS | Errno::PERM) => to.denied.push(mount),
-                    Err(error) => to.fail(UnreadPart::new(
-                        part,
-                        UnreadReason::Refused,
-                        error.to_string(),
-                    )),
+                let siblings = |name: &str| {
+                    let cpus = std::fs::read_dir(&folder).into_iter().flatten();
+                    let lists = cpus.take(MAX_CPUS).filter_map(|cpu| {
+                        let cpu = cpu.ok()?;
+                        let number = cpu
+                            .file_name()
+                            .to_str()?
+                            .strip_prefix("cpu")?
+                            .parse::<u32>();
+                        number.ok()?;
+                        std::fs::read_to_string(cpu.path().join("topology").join(name)).ok()
+                    });
+                    lists.collect::<BTreeSet<String>>().len() as u64
                 };
+                let cores = Some(siblings("core_cpus_list")).filter(|cores| *cores > 0);
+                let cores = cores.or_else(|| Some(siblings("thread_siblings_list")));
+                let cores = cores.filter(|cores| *cores > 0);
+                let update = move |to: &mut ReadingBuilder| to.reading.cores = cores;
                 (Box::new(update), Vec::new())
             }),
         }
     }
 }
 
-/// Reads and parses a file, and then what `further` returns. A file that doesn't exist is no
-/// failure, since containers lack some: its values are absent.
-fn file<T: Send + 'static>(
-    root: &Root,
-    name: &'static str,
-    part: &'static str,
-    read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
-    parse: impl FnOnce(Vec<u8>) -> Option<T> + Send + 'static,
-    further: impl FnOnce(&T) -> Vec<HostRead> + Send + 'static,
-    put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
-) -> HostRead {
-    let root = root.clone();
-    let work = move || -> (ReadingUpdate, Vec<HostRead>) {
-        let (reason, message) = match read(&root, name) {
-            Ok(bytes) => match parse(bytes) {
-                Some(value) => {
-                    let further = further(&value);
-                    let update = |to: &mut ReadingBuilder| put(to, value);
-                    return (Box::new(update), further);
-                }
-                None => (UnreadReason::Parse, "not in the kernel's form".to_owned()),
-            },
-            Err(ReadError::Absent) => return (Box::new(|_| {}), Vec::new()),
-            Err(error @ ReadError::TooLarge) => (UnreadReason::Limit, error.to_string()),
-            Err(error @ (ReadError::Io(_) | ReadError::Hidden)) => {
-                (UnreadReason::Refused, error.to_string())
-            }
-        };
-        let failure = UnreadPart::new(part, reason, message);
-        let update = |to: &mut ReadingBuilder| to.fail(failure);
-        (Box::new(update), Vec::new())
-    };
-    HostRead {
+/// Reads the agent's own process, also if the root is elsewhere.
+fn own_process() -> [HostRead; 2] {
+    let own = Root::new("/");
+    let parse = ProcessStat::parse;
+    let stat = text_file(
+        &own,
+        "self/stat",
+        "process",
+        Root::read,
+        parse,
+        |to, process| {
+            to.reading.process = Some(process);
+        },
+    );
+    let descriptors = HostRead {
         kind: ReadKind::File,
-        what: name.to_owned(),
-        part: part.to_owned(),
-        read: Box::new(work),
-    }
-}
-
-/// Reads and parses a text file. Bytes that aren't UTF-8 become U+FFFD.
-fn text_file<T: Send + 'static>(
-    root: &Root,
-    name: &'static str,
-    part: &'static str,
-    read: fn(&Root, &str) -> Result<Vec<u8>, ReadError>,
-    parse: impl FnOnce(&str) -> Option<T> + Send + 'static,
-    put: impl FnOnce(&mut ReadingBuilder, T) + Send + 'static,
-) -> HostRead {
-    let parse = |bytes: Vec<u8>| parse(&String::from_utf8_lossy(&bytes));
-    file(root, name, part, read, parse, |_| Vec::new(), put)
+        what: "self/fd".to_owned(),
+        part: "process".to_owned(),
+        read: Box::new(|| {
+            let entries = std::fs::read_dir("/proc/self/fd").ok();
+            // One of the entries is the descriptor of the directory that is being read.
+            let count = entries.map(|entries| (entries.count() as u64).saturating_sub(1));
+            let update = move |to: &mut ReadingBuilder| to.reading.descriptors = count;
+            (Box::new(update), Vec::new())
+        }),
+    };
+    [stat, descriptors]
 }
 
 /// The first [`MAX_PARTS`] items; if there are more, the part fails.
@@ -358,20 +478,4 @@ fn limited<T>(part: &'static str, mut items: Vec<T>, to: &mut ReadingBuilder) ->
         items.truncate(MAX_PARTS);
     }
     items
-}
-
-fn room(path: &Path) -> Result<Option<FilesystemSize>, Errno> {
-    let stat = rustix::fs::statvfs(path)?;
-    let block = if stat.f_frsize > 0 {
-        stat.f_frsize
-    } else {
-        stat.f_bsize
-    };
-    let bytes = |blocks: u64| blocks.saturating_mul(block);
-    let room = FilesystemSize {
-        total: bytes(stat.f_blocks),
-        available: bytes(stat.f_bavail.min(stat.f_bfree)),
-        reserved: bytes(stat.f_bfree.saturating_sub(stat.f_bavail)),
-    };
-    Ok((room.total > 0).then_some(room))
 }

@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// How many reads of each [`ReadKind`] may run at once. Each kind has its own limit, so that
 /// servers which hang don't keep the host's files from being read. lxcfs alone serves five of the
 /// files.
-const LIMITS: [usize; 3] = [6, 2, 4];
+const LIMITS: [usize; 4] = [6, 2, 4, 2];
 
 /// What a read reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum ReadKind {
     Disk,
     /// The size of a filesystem behind a network or a program.
     Network,
+    /// The files of another process.
+    Process,
 }
 
 /// The threads that do the reads, and their queue.

@@ -6,9 +6,12 @@
 
 mod connections;
 mod counters;
+mod cpuinfo;
 mod memory;
+mod mountinfo;
 mod mounts;
-mod own;
+mod paging;
+mod process;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,11 +21,14 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use connections::{SocketCounts, TCP_STATES};
 pub(crate) use counters::{
-    CPU_MODES, Cpus, Disk, Interface, busy, disks, interfaces, passed, total,
+    CPU_MODES, Cpus, Disk, Interface, Ticks, busy, disks, interfaces, passed, total,
 };
+pub(crate) use cpuinfo::CpuInfo;
 pub(crate) use memory::Memory;
+pub(crate) use mountinfo::{MountInfo, mountinfo};
 pub(crate) use mounts::{Mount, mounts};
-pub(crate) use own::Process;
+pub(crate) use paging::{PagingCounters, SwapArea, swaps};
+pub(crate) use process::{ProcessIo, ProcessStat, ProcessStatus, memory_pages, users};
 
 /// The largest file that is read, in bytes: enough for some 100,000 sockets.
 const MAX_FILE: u64 = 16 << 20;
@@ -60,6 +66,12 @@ impl Root {
         self.0.join(OsStr::from_bytes(relative))
     }
 
+    /// A path that the agent sees, as the host has it; `None` if it isn't below this root.
+    pub(crate) fn of_host(&self, path: &Path) -> Option<String> {
+        let below = path.strip_prefix(&self.0).ok()?;
+        Some(format!("/{}", below.display()))
+    }
+
     /// Reads a file under `/proc`.
     pub(crate) fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         read(&self.0.join("proc").join(file)).map_err(|error| match error.kind() {
@@ -75,6 +87,19 @@ impl Root {
         if self.0 == Path::new("/") {
             return self.read(file);
         }
+        self.read_of_first(file)
+    }
+
+    /// Reads a file of a process that depends on its namespace: the agent's own, or that of the
+    /// host's process 1, as in [`Root::read_namespaced`].
+    pub(crate) fn read_of_process(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+        if self.0 == Path::new("/") {
+            return self.read(&format!("self/{file}"));
+        }
+        self.read_of_first(file)
+    }
+
+    fn read_of_first(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         let path = self.0.join("proc/1").join(file);
         // With hidepid, the directory of process 1 doesn't exist or can't be read. If the
         // directory exists and only the file doesn't, this kernel has no such file.

@@ -97,26 +97,38 @@ impl Mount {
 /// one hides, at the same point or above it. A later mount at `/` hides only the one at `/`: the
 /// mounts of an initial root filesystem are moved into the root that follows it.
 pub(crate) fn mounts(text: &[u8]) -> Vec<Mount> {
-    let mut seen: BTreeMap<Vec<u8>, (usize, Mount)> = BTreeMap::new();
-    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+    let mounts = text.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line
             .split(u8::is_ascii_whitespace)
             .filter(|field| !field.is_empty());
-        let (Some(device), Some(point), Some(kind), Some(options)) =
-            (fields.next(), fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
+        let (device, point, kind, options) = (
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+        );
         let path = unescape(point);
-        let mount = Mount {
+        Some(Mount {
             device: shown(&unescape(device)),
             mount_point: shown(&path),
-            path: path.clone(),
+            path,
             kind: shown(kind),
             read_only: options
                 .split(|byte| *byte == b',')
                 .any(|option| option == b"ro"),
-        };
+        })
+    });
+    without_hidden(mounts, |mount| &mount.path)
+}
+
+/// The mounts that no later one hides, in their order.
+pub(super) fn without_hidden<T>(
+    mounts: impl Iterator<Item = T>,
+    path_of: impl Fn(&T) -> &Vec<u8>,
+) -> Vec<T> {
+    let mut seen: BTreeMap<Vec<u8>, (usize, T)> = BTreeMap::new();
+    for (number, mount) in mounts.enumerate() {
+        let path = path_of(&mount).clone();
         if path != b"/" {
             // `0` is the byte after `/`.
             let below = [&path[..], b"/"].concat()..[&path[..], b"0"].concat();
@@ -127,17 +139,17 @@ pub(crate) fn mounts(text: &[u8]) -> Vec<Mount> {
         }
         seen.insert(path, (number, mount));
     }
-    let mut mounts: Vec<(usize, Mount)> = seen.into_values().collect();
+    let mut mounts: Vec<(usize, T)> = seen.into_values().collect();
     mounts.sort_unstable_by_key(|(number, _)| *number);
     mounts.into_iter().map(|(_, mount)| mount).collect()
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Decodes `\040` and the like, which stand for blanks and backslashes.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {

@@ -6,7 +6,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 use url::Url;
 
-use super::semconv::Semconv;
+use super::semconv::{Exposition, Semconv};
 use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
 use crate::yaml::{FromValue, PlacedNode};
@@ -21,6 +21,7 @@ pub(super) struct Config {
     pub(super) settings: PollSettings,
     pub(super) node_id: Option<String>,
     pub(super) root_path: PathBuf,
+    pub(super) exposition: Exposition,
     pub(super) semconv: Semconv,
     pub(super) filesystems: NameFilter,
     pub(super) disks: NameFilter,
@@ -44,6 +45,7 @@ impl Config {
         let settings = PollSettings::from_fields(&mut fields);
         let node_id = fields.optional::<NodeId>("node_id");
         let root_path = fields.or("root_path", PathBuf::from("/"));
+        let exposition = fields.or("exposition", Exposition::Semconv);
         let semconv = fields.or("semconv", Semconv::V1);
         let filesystems = fields.or("filesystems", NameFilter::default());
         let disks = fields.or("disks", NameFilter::default());
@@ -57,6 +59,7 @@ impl Config {
             settings,
             node_id: node_id.map(|id| id.0),
             root_path,
+            exposition,
             semconv,
             filesystems,
             disks,

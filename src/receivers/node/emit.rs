@@ -1,8 +1,10 @@
-//! Turns readings of the host into metrics of the semantic conventions and the summary.
+//! Turns readings of the host into metrics of the semantic conventions, those of node_exporter,
+//! and the summary.
 //!
 //! Pure: readings and times come in, metrics go out.
 
 mod counters;
+mod exporter;
 mod levels;
 
 use std::collections::BTreeSet;
@@ -10,12 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::semconv::{HostWriter, Semconv};
+use self::exporter::{ExporterPage, FailingMounts};
+use super::semconv::{Exposition, HostWriter, Semconv};
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
-use crate::host::proc::{CPU_MODES, Interface, Mount, busy, passed};
-use crate::host::{Boot, Epochs, HostReading};
+use crate::host::proc::{Interface, Mount, busy, passed};
+use crate::host::{CountedReading, HostCounters, HostReading, ShownItems};
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::SetBack;
 
@@ -44,119 +47,114 @@ impl Scale {
 /// What is remembered of the host from reading to reading.
 #[derive(Debug)]
 pub(super) struct Host {
+    exposition: Exposition,
     semconv: Semconv,
     scale: Scale,
+    counters: HostCounters,
     /// The last reading, and when it was made.
     previous: Option<(Now, HostReading)>,
     /// Whether the host restarted after the last reading. Then no difference between the two is
     /// meaningful.
     restarted: bool,
-    /// When the host and the agent started, taken from the first reading: the host's boot time
-    /// moves with its clock.
-    booted: Option<SystemTime>,
+    /// When the agent started, taken from the first reading: the host's boot time moves with its
+    /// clock.
     started: Option<SystemTime>,
-    /// By the processor's number.
-    cpus: Epochs<u32, { CPU_MODES.len() }>,
     /// The processors whose utilization has a series.
     utilized: BTreeSet<u32>,
-    /// Of disks and interfaces, by name.
-    disks: Epochs<String, 9>,
-    interfaces: Epochs<String, 8>,
     /// The filesystems that have series.
-    mounts: BTreeSet<Mount>,
-    /// Whether metrics were written before.
-    written: bool,
+    mounts: ShownItems<Mount>,
+    /// The filesystems that don't answer.
+    failing: FailingMounts,
 }
 
 impl Host {
-    pub(super) fn new(semconv: Semconv, scale: Scale) -> Self {
+    pub(super) fn new(exposition: Exposition, semconv: Semconv, scale: Scale) -> Self {
         Self {
+            exposition,
             semconv,
             scale,
+            counters: HostCounters::default(),
             previous: None,
             restarted: false,
-            booted: None,
             started: None,
-            cpus: Epochs::new(),
             utilized: BTreeSet::new(),
-            disks: Epochs::new(),
-            interfaces: Epochs::new(),
-            mounts: BTreeSet::new(),
-            written: false,
+            mounts: ShownItems::default(),
+            failing: FailingMounts::default(),
         }
     }
 
     pub(super) fn clock_set_back(&mut self, by: &SetBack) {
         let previous = self.previous.as_mut().map(|(before, _)| &mut before.wall);
-        let starts = [self.booted.as_mut(), self.started.as_mut(), previous];
+        let starts = [self.started.as_mut(), previous];
         starts
             .into_iter()
             .flatten()
             .for_each(|start| by.correct(start));
-        self.cpus.correct_starts(|start| by.correct(start));
-        self.disks.correct_starts(|start| by.correct(start));
-        self.interfaces.correct_starts(|start| by.correct(start));
+        self.counters.correct_starts(|start| by.correct(start));
     }
 
     /// Takes the counters that the first reading's differences are made from.
     pub(super) fn baseline(&mut self, reading: HostReading, now: Now) {
+        self.counters.baseline(&reading, now.monotonic, now.wall);
         self.previous = Some((now, reading));
     }
 
-    /// Writes a reading's metrics in the semantic conventions, and returns the summary.
+    /// Writes a reading's metrics, but for the summary, which it returns.
     pub(super) fn write(
         &mut self,
         reading: HostReading,
         now: Now,
         out: &mut MetricsWriter,
     ) -> NodeSummary {
-        let booted = *self.booted.get_or_insert_with(|| boot_time(&reading, now));
-        let since = match &self.previous {
-            Some((before, _)) if self.written => before.wall,
-            _ => booted,
-        };
-        self.restarted = self.previous.as_ref().is_some_and(|(before, last)| {
-            let between = now.monotonic.duration_since(before.monotonic);
-            last_start(&reading).is_after(&last_start(last), between)
-        });
-        if self.restarted {
-            self.cpus.restart(since);
-            self.disks.restart(since);
-            self.interfaces.restart(since);
+        let counted = self.counters.take(&reading, now.monotonic, now.wall);
+        self.restarted = counted.restarted;
+        let ended = self.ended(&reading);
+        if self.exposition != Exposition::NodeExporter {
+            self.write_conventions(&reading, &counted, &ended, now, out);
         }
+        if self.exposition != Exposition::Semconv {
+            self.failing.take(&reading);
+            let mut page = ExporterPage {
+                out,
+                time: now.wall,
+                scale: self.scale,
+            };
+            page.write(&reading, &counted, &ended, &self.failing);
+        }
+
+        let summary = self.summary(&reading, now.monotonic);
+        self.previous = Some((now, reading));
+        summary
+    }
+
+    fn write_conventions(
+        &mut self,
+        reading: &HostReading,
+        counted: &CountedReading,
+        ended: &[Mount],
+        now: Now,
+        out: &mut MetricsWriter,
+    ) {
         let mut page = HostWriter {
             out,
             time: now.wall,
             semconv: self.semconv,
         };
-        self.write_cpus(&mut page, &reading, since);
-        levels::write_memory(&mut page, &reading);
-        self.write_disks(&mut page, &reading, since);
-        let ended = self.ended(&reading);
-        levels::write_filesystems(&mut page, &reading, &ended);
-        self.write_interfaces(&mut page, &reading, since);
-        levels::write_connections(&mut page, &reading);
-        levels::write_load(&mut page, &reading);
-        self.write_process(&mut page, &reading, now);
-
-        let summary = self.summary(&reading, now.monotonic);
-        self.written = true;
-        self.previous = Some((now, reading));
-        summary
+        self.write_cpus(&mut page, reading, counted);
+        levels::write_memory(&mut page, reading);
+        counters::write_disks(&mut page, counted);
+        levels::write_filesystems(&mut page, reading, ended);
+        counters::write_interfaces(&mut page, counted);
+        levels::write_connections(&mut page, reading);
+        levels::write_load(&mut page, reading);
+        self.write_process(&mut page, reading, now);
     }
 
     /// The filesystems whose series end here: those that the host no longer lists, and those that
-    /// don't answer, since their last values say nothing about now. If the list itself can't be
-    /// read, no series ends.
+    /// don't answer, since their last values say nothing about now.
     fn ended(&mut self, reading: &HostReading) -> Vec<Mount> {
         let shown = reading.filesystems.iter().map(|shown| shown.mount.clone());
-        let shown: BTreeSet<Mount> = shown.collect();
-        if reading.mounts.is_none() {
-            self.mounts.extend(shown);
-            return Vec::new();
-        }
-        let before = std::mem::replace(&mut self.mounts, shown);
-        before.difference(&self.mounts).cloned().collect()
+        self.mounts.ended(reading.mounts.is_some(), shown)
     }
 
     /// The last reading, unless the host has restarted since.
@@ -174,7 +172,7 @@ impl Host {
         let memory = reading
             .memory
             .as_ref()
-            .and_then(|memory| percent(memory.used()? as f64, memory.total? as f64));
+            .and_then(|memory| percent(memory.used()? as f64, memory.total()? as f64));
         let mut usage = Usage::default();
         for filesystem in &reading.filesystems {
             let room = &filesystem.room;
@@ -215,23 +213,6 @@ fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option
         }
     }
     any.then_some(sums)
-}
-
-fn last_start(reading: &HostReading) -> Boot {
-    let stated = reading.cpus.as_ref().and_then(|cpus| cpus.boot);
-    Boot {
-        time: stated.map(|seconds| seconds as f64),
-        uptime: reading.uptime,
-    }
-}
-
-fn boot_time(reading: &HostReading, now: Now) -> SystemTime {
-    let stated = reading.cpus.as_ref().and_then(|cpus| cpus.boot);
-    stated
-        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
-        .filter(|booted| *booted <= now.wall)
-        .or_else(|| before(now.wall, reading.uptime?))
-        .unwrap_or(now.wall)
 }
 
 fn before(time: SystemTime, seconds: f64) -> Option<SystemTime> {

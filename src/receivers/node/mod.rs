@@ -4,6 +4,7 @@
 //! receivers:
 //!   node:
 //!     node_id: fog-7             # default: the host's name
+//!     exposition: semconv        # semconv | node_exporter (its names) | both
 //!     semconv: v1                # v1 | v0 (as the Collector's hostmetrics) | both
 //!     root_path: /               # where the host's files are, such as /hostfs in a container
 //!     filesystems: {exclude: [/boot.*]}                # by mount point
@@ -28,7 +29,7 @@
 //! Files and filesystems are read on threads of their own, since any of them may hang. One that
 //! doesn't answer within `timeout` fails with the reason `timeout`, delays no other, and isn't
 //! read again until it has answered. All receivers of the process together let at most 6 files, 2
-//! filesystems on disks and 4 behind a network hang; further reads of that kind fail with the
+//! filesystems on disks, 4 behind a network and 2 processes hang; further reads of that kind fail with the
 //! reason `limit`.
 //!
 //! When a disk, filesystem, interface or processor is no longer listed, its series end with a
@@ -37,8 +38,9 @@
 //! once; one that is hidden by a later mount is absent. At most 512 disks, interfaces and
 //! filesystems each are read; with more, the part fails with the reason `limit`.
 //!
-//! Metrics: `system.*` and `process.*` as the semantic conventions define them, and the
-//! platform's gauges `node_cpu_usage`, `node_memory_usage`, `node_disk_usage`, `node_network_io`,
+//! Metrics: `system.*` and `process.*` as the semantic conventions define them, with
+//! `exposition: node_exporter` those of node_exporter in their place, with `both` beside them; and
+//! the platform's gauges `node_cpu_usage`, `node_memory_usage`, `node_disk_usage`, `node_network_io`,
 //! `system_uptime` and `system_total_nodes` with the label `node_id`. A target gives only these
 //! gauges, computed from its node_exporter's metrics. `docs/node.md` lists all with unit,
 //! attributes and source.
@@ -214,7 +216,7 @@ impl Local {
         let reader = HostReader::new(&config.root_path, config.selection());
         Self {
             poller: HostPoller::new(reader, threads),
-            host: Host::new(config.semconv, Scale::of_this_machine()),
+            host: Host::new(config.exposition, config.semconv, Scale::of_this_machine()),
             node_id,
             shown: NodeSummary::default(),
             timeout: config.settings.timeout,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::config::Config;
-use crate::host::HostSelection;
+use super::semconv::Exposition;
+use crate::host::{HostParts, HostSelection, MountFile};
 
 impl Config {
     /// The filesystems, disks and interfaces that are read.
@@ -13,13 +14,30 @@ impl Config {
             self.disks.clone(),
             self.networks.clone(),
         );
+        // node_exporter's names have no place for these.
+        let conventions = self.exposition != Exposition::NodeExporter;
         HostSelection {
-            filesystems: Arc::new(move |mount| {
+            parts: HostParts {
+                cpus: true,
+                memory: true,
+                load: true,
+                uptime: true,
+                disks: true,
+                networks: true,
+                connections: conventions,
+                datagrams: conventions,
+                filesystems: Some(MountFile::Mounts),
+                own_process: conventions,
+                ..HostParts::default()
+            },
+            filesystems: Arc::new(move |info| {
+                let mount = &info.mount;
                 let by_default = !mount.is_virtual() && !mount.may_hang();
                 filesystems.admits(&mount.mount_point, by_default)
             }),
             disks: Arc::new(move |name| disks.admits(name, is_whole_disk(name))),
             networks: Arc::new(move |name| networks.admits(name, name != "lo")),
+            processes: Arc::new(|_| false),
         }
     }
 }

@@ -7,6 +7,27 @@ use crate::pdata::writer::{
 };
 use crate::yaml::{FromValue, PlacedNode};
 
+/// `exposition`: whose names are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exposition {
+    /// OpenTelemetry's semantic conventions.
+    Semconv,
+    /// node_exporter's names.
+    NodeExporter,
+    /// Both, each for itself.
+    Both,
+}
+
+impl FromValue for Exposition {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
+        value.choice(&[
+            ("semconv", Self::Semconv),
+            ("node_exporter", Self::NodeExporter),
+            ("both", Self::Both),
+        ])
+    }
+}
+
 /// `semconv`: which version's names are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Semconv {

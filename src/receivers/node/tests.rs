@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::config::NameFilter;
-use super::semconv::Semconv;
+use super::semconv::{Exposition, Semconv};
 use super::*;
 use crate::host::PATIENCE;
 use crate::pdata::Batch;
@@ -18,6 +18,7 @@ use crate::receivers::scrape::http::HttpClientConfig;
 use crate::receivers::scrape::testing::{Series, series};
 use crate::receivers::scrape::{FailureReason, PollReason, PollSettings};
 
+mod exporter;
 mod life;
 mod machine;
 mod trouble;
@@ -63,6 +64,7 @@ impl Fixture {
             settings: PollSettings::default(),
             node_id: None,
             root_path: root.path().to_owned(),
+            exposition: Exposition::Semconv,
             semconv: Semconv::V1,
             filesystems: NameFilter::default(),
             disks: NameFilter::default(),

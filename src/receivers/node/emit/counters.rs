@@ -1,12 +1,10 @@
 //! Metrics from the host's counters: processors, disks, interfaces, and the agent's process.
 
-use std::time::SystemTime;
-
 use super::super::semconv::{HostMetric, HostWriter, Row, int};
 use super::{Host, before};
 use crate::component::Now;
 use crate::host::proc::{CPU_MODES, Cpus, passed, total};
-use crate::host::{Counted, HostReading};
+use crate::host::{CountedOwner, CountedReading, HostReading};
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
 use crate::pdata::writer::{AttributeValue, PointNumber};
 
@@ -18,26 +16,32 @@ impl Host {
         &mut self,
         page: &mut HostWriter<'_>,
         reading: &HostReading,
-        since: SystemTime,
+        counted: &CountedReading,
     ) {
         let Some(cpus) = &reading.cpus else { return };
         let last = self.previous.as_ref().filter(|_| !self.restarted);
         let last = last.and_then(|(_, last)| last.cpus.as_ref());
         let mut all = Vec::new();
-        for (number, ticks) in &cpus.each {
-            let Counted { values, starts } = self.cpus.take(*number, *ticks, since);
-            let passed = last.and_then(|last| passed(ticks_of(last, *number)?, ticks));
-            // If a counter fell, there is no interval to compute the utilization of.
-            let ended = passed.is_none() && self.utilized.remove(number);
-            if passed.is_some() {
-                self.utilized.insert(*number);
+        for CountedOwner {
+            owner: number,
+            values,
+            starts,
+        } in &counted.cpus
+        {
+            let counted = values.map(|values| {
+                let now = ticks_of(cpus, *number);
+                let passed = last.and_then(|last| passed(ticks_of(last, *number)?, now?));
+                // If a counter fell, there is no interval to compute the utilization of.
+                let ended = passed.is_none() && self.utilized.remove(number);
+                if passed.is_some() {
+                    self.utilized.insert(*number);
+                }
+                (values, passed, ended)
+            });
+            if counted.is_none() {
+                self.utilized.remove(number);
             }
-            let counted = Some((values, passed, ended));
-            all.push((*number, format!("cpu{number}"), starts, counted));
-        }
-        for (number, starts) in self.cpus.take_gone() {
-            self.utilized.remove(&number);
-            all.push((number, format!("cpu{number}"), starts, None));
+            all.push((*number, format!("cpu{number}"), *starts, counted));
         }
         let mut times = Vec::new();
         let mut utilizations = Vec::new();
@@ -99,189 +103,6 @@ impl Host {
             None,
             count,
         );
-    }
-
-    pub(super) fn write_disks(
-        &mut self,
-        page: &mut HostWriter<'_>,
-        reading: &HostReading,
-        since: SystemTime,
-    ) {
-        /// Name, unit, description, index among a direction's counters, unit of the counter.
-        const METRICS: [(&str, &str, &str, usize, In); 4] = [
-            (
-                "system.disk.io",
-                "By",
-                "bytes read and written",
-                2,
-                In::Units(512),
-            ),
-            (
-                "system.disk.operations",
-                "{operation}",
-                "operations done",
-                0,
-                In::Units(1),
-            ),
-            (
-                "system.disk.operation_time",
-                "s",
-                "time of all operations together",
-                3,
-                In::Millis,
-            ),
-            (
-                "system.disk.merged",
-                "{operation}",
-                "operations merged into others",
-                1,
-                In::Units(1),
-            ),
-        ];
-        let Some(disks) = &reading.disks else { return };
-        let mut all = Vec::new();
-        for disk in disks {
-            let [read, write] = disk.directions;
-            let mut counts = [0; 9];
-            counts[..4].copy_from_slice(&read);
-            counts[4..8].copy_from_slice(&write);
-            counts[8] = disk.busy_ms;
-            let Counted { values, starts } = self.disks.take(disk.name.clone(), counts, since);
-            all.push((disk.name.clone(), starts, Some(values)));
-        }
-        for (name, starts) in self.disks.take_gone() {
-            all.push((name, starts, None));
-        }
-        for (name, unit, description, place, counted) in METRICS {
-            let mut rows = Vec::new();
-            for (disk, starts, counts) in &all {
-                for (way, direction) in DIRECTIONS.into_iter().enumerate() {
-                    let place = 4 * way + place;
-                    rows.push(Row {
-                        v1: vec![
-                            ("system.device", disk.as_str().into()),
-                            ("disk.io.direction", direction.into()),
-                        ],
-                        v0: vec![
-                            ("device", disk.as_str().into()),
-                            ("direction", direction.into()),
-                        ],
-                        start: Some(starts[place]),
-                        value: counts.map(|counts| counted.number(counts[place])),
-                    });
-                }
-            }
-            let metric = HostMetric {
-                kind: Counter,
-                v1: name,
-                v0: name,
-                unit,
-                description,
-            };
-            page.write(&metric, &rows);
-        }
-        let busy: Vec<Row<'_>> = all
-            .iter()
-            .map(|(disk, starts, counts)| Row {
-                v1: vec![("system.device", disk.as_str().into())],
-                v0: vec![("device", disk.as_str().into())],
-                start: Some(starts[8]),
-                value: counts.map(|counts| In::Millis.number(counts[8])),
-            })
-            .collect();
-        page.write(
-            &HostMetric {
-                kind: Counter,
-                v1: "system.disk.io_time",
-                v0: "system.disk.io_time",
-                unit: "s",
-                description: "time in which the disk was busy",
-            },
-            &busy,
-        );
-    }
-
-    pub(super) fn write_interfaces(
-        &mut self,
-        page: &mut HostWriter<'_>,
-        reading: &HostReading,
-        since: SystemTime,
-    ) {
-        /// The names in v1 and v0, unit, description, and the interface's attribute in v1.
-        const METRICS: [(&str, &str, &str, &str, &str); 4] = [
-            (
-                "system.network.io",
-                "system.network.io",
-                "By",
-                "bytes received and transmitted",
-                "network.interface.name",
-            ),
-            (
-                "system.network.packet.count",
-                "system.network.packets",
-                "{packet}",
-                "packets received and transmitted",
-                "system.device",
-            ),
-            (
-                "system.network.errors",
-                "system.network.errors",
-                "{error}",
-                "packets with errors",
-                "network.interface.name",
-            ),
-            (
-                "system.network.packet.dropped",
-                "system.network.dropped",
-                "{packet}",
-                "packets dropped without being wrong",
-                "network.interface.name",
-            ),
-        ];
-        let Some(interfaces) = &reading.interfaces else {
-            return;
-        };
-        let mut all = Vec::new();
-        for interface in interfaces {
-            let [received, transmitted] = interface.directions;
-            let mut counts = [0; 8];
-            counts[..4].copy_from_slice(&received);
-            counts[4..].copy_from_slice(&transmitted);
-            let name = interface.name.clone();
-            let Counted { values, starts } = self.interfaces.take(name.clone(), counts, since);
-            all.push((name, starts, Some(values)));
-        }
-        for (name, starts) in self.interfaces.take_gone() {
-            all.push((name, starts, None));
-        }
-        for (place, (v1, v0, unit, description, key)) in METRICS.into_iter().enumerate() {
-            let mut rows = Vec::new();
-            for (interface, starts, counts) in &all {
-                for (way, direction) in NETWORK_DIRECTIONS.into_iter().enumerate() {
-                    let place = 4 * way + place;
-                    rows.push(Row {
-                        v1: vec![
-                            (key, interface.as_str().into()),
-                            ("network.io.direction", direction.into()),
-                        ],
-                        v0: vec![
-                            ("device", interface.as_str().into()),
-                            ("direction", direction.into()),
-                        ],
-                        start: Some(starts[place]),
-                        value: counts.map(|counts| int(counts[place])),
-                    });
-                }
-            }
-            let metric = HostMetric {
-                kind: Counter,
-                v1,
-                v0,
-                unit,
-                description,
-            };
-            page.write(&metric, &rows);
-        }
     }
 
     pub(super) fn write_process(
@@ -366,6 +187,160 @@ impl Host {
             None,
             reading.descriptors.map(int),
         );
+    }
+}
+
+pub(super) fn write_disks(page: &mut HostWriter<'_>, counted: &CountedReading) {
+    /// Name, unit, description, index among a direction's counters, unit of the counter.
+    const METRICS: [(&str, &str, &str, usize, In); 4] = [
+        (
+            "system.disk.io",
+            "By",
+            "bytes read and written",
+            2,
+            In::Units(512),
+        ),
+        (
+            "system.disk.operations",
+            "{operation}",
+            "operations done",
+            0,
+            In::Units(1),
+        ),
+        (
+            "system.disk.operation_time",
+            "s",
+            "time of all operations together",
+            3,
+            In::Millis,
+        ),
+        (
+            "system.disk.merged",
+            "{operation}",
+            "operations merged into others",
+            1,
+            In::Units(1),
+        ),
+    ];
+    for (name, unit, description, place, unit_of_counter) in METRICS {
+        let mut rows = Vec::new();
+        for CountedOwner {
+            owner: disk,
+            values,
+            starts,
+        } in &counted.disks
+        {
+            for (way, direction) in DIRECTIONS.into_iter().enumerate() {
+                let place = 4 * way + place;
+                rows.push(Row {
+                    v1: vec![
+                        ("system.device", disk.as_str().into()),
+                        ("disk.io.direction", direction.into()),
+                    ],
+                    v0: vec![
+                        ("device", disk.as_str().into()),
+                        ("direction", direction.into()),
+                    ],
+                    start: Some(starts[place]),
+                    value: values.map(|values| unit_of_counter.number(values[place])),
+                });
+            }
+        }
+        let metric = HostMetric {
+            kind: Counter,
+            v1: name,
+            v0: name,
+            unit,
+            description,
+        };
+        page.write(&metric, &rows);
+    }
+    let busy: Vec<Row<'_>> = counted
+        .disks
+        .iter()
+        .map(|disk| Row {
+            v1: vec![("system.device", disk.owner.as_str().into())],
+            v0: vec![("device", disk.owner.as_str().into())],
+            start: Some(disk.starts[8]),
+            value: disk.values.map(|values| In::Millis.number(values[8])),
+        })
+        .collect();
+    page.write(
+        &HostMetric {
+            kind: Counter,
+            v1: "system.disk.io_time",
+            v0: "system.disk.io_time",
+            unit: "s",
+            description: "time in which the disk was busy",
+        },
+        &busy,
+    );
+}
+
+pub(super) fn write_interfaces(page: &mut HostWriter<'_>, counted: &CountedReading) {
+    /// The names in v1 and v0, unit, description, and the interface's attribute in v1.
+    const METRICS: [(&str, &str, &str, &str, &str); 4] = [
+        (
+            "system.network.io",
+            "system.network.io",
+            "By",
+            "bytes received and transmitted",
+            "network.interface.name",
+        ),
+        (
+            "system.network.packet.count",
+            "system.network.packets",
+            "{packet}",
+            "packets received and transmitted",
+            "system.device",
+        ),
+        (
+            "system.network.errors",
+            "system.network.errors",
+            "{error}",
+            "packets with errors",
+            "network.interface.name",
+        ),
+        (
+            "system.network.packet.dropped",
+            "system.network.dropped",
+            "{packet}",
+            "packets dropped without being wrong",
+            "network.interface.name",
+        ),
+    ];
+    for (place, (v1, v0, unit, description, key)) in METRICS.into_iter().enumerate() {
+        let mut rows = Vec::new();
+        for CountedOwner {
+            owner: interface,
+            values,
+            starts,
+        } in &counted.interfaces
+        {
+            for (way, direction) in NETWORK_DIRECTIONS.into_iter().enumerate() {
+                let place = 4 * way + place;
+                rows.push(Row {
+                    v1: vec![
+                        (key, interface.as_str().into()),
+                        ("network.io.direction", direction.into()),
+                    ],
+                    v0: vec![
+                        ("device", interface.as_str().into()),
+                        ("direction", direction.into()),
+                    ],
+                    start: Some(starts[place]),
+                    value: values.map(|values| int(values[place])),
+                });
+            }
+        }
+        let metric = HostMetric {
+            kind: Counter,
+            v1,
+            v0,
+            unit,
+            description,
+        };
+        page.write(&metric, &rows);
     }
 }
 

@@ -13,9 +13,9 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
     // The state's name in v1 and in v0; empty where that version has none.
     let states = [
         ("used", "used", memory.used()),
-        ("free", "free", memory.free),
-        ("buffers", "buffered", memory.buffers),
-        ("cached", "cached", memory.cached),
+        ("free", "free", memory.get("MemFree")),
+        ("buffers", "buffered", memory.get("Buffers")),
+        ("cached", "cached", memory.get("Cached")),
     ];
     let row = |v1: &'static str, v0: &'static str, value| Row {
         v1: vec![("system.memory.state", v1.into())],
@@ -28,7 +28,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
     for (v1, v0, bytes) in states {
         let Some(bytes) = bytes else { continue };
         usage.push(row(v1, v0, int(bytes)));
-        if let Some(total) = memory.total.filter(|total| *total > 0) {
+        if let Some(total) = memory.total().filter(|total| *total > 0) {
             let part = bytes as f64 / total as f64;
             utilization.push(row(v1, v0, PointNumber::Double(part)));
         }
@@ -62,7 +62,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
             description: "memory of the host",
         },
         None,
-        memory.total.map(int),
+        memory.total().map(int),
     );
     page.single(
         &HostMetric {
@@ -73,11 +73,11 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
             description: "memory that new programs can have without swapping",
         },
         None,
-        memory.available.map(int),
+        memory.get("MemAvailable").map(int),
     );
     let slab: Vec<Row<'_>> = [
-        ("reclaimable", memory.slab_reclaimable),
-        ("unreclaimable", memory.slab_unreclaimable),
+        ("reclaimable", memory.get("SReclaimable")),
+        ("unreclaimable", memory.get("SUnreclaim")),
     ]
     .into_iter()
     .filter_map(|(state, bytes)| {

@@ -114,7 +114,7 @@ fn rooms(
     let ask = move |path: &Path| {
         let place = path.strip_prefix(&root).unwrap().as_os_str().as_bytes();
         let answer = answers.get(&[b"/", place].concat()).copied();
-        answer.unwrap_or(Err(Errno::NOENT)).map(Some)
+        answer.unwrap_or(Err(Errno::NOENT))
     };
     fixture.node.poller.reader = fixture.node.poller.reader.clone().asking(Arc::new(ask));
 }
@@ -123,7 +123,7 @@ fn with_used(used: u64) -> Result<FilesystemSize, Errno> {
     Ok(FilesystemSize {
         total: 1000,
         available: 1000 - used,
-        reserved: 0,
+        ..FilesystemSize::default()
     })
 }
 
@@ -189,7 +189,7 @@ async fn a_filesystem_that_hangs_is_late_and_its_old_value_ends() {
         if path.ends_with("b") {
             let _ = wait.lock().unwrap().recv();
         }
-        with_used(100).map(Some)
+        with_used(100)
     };
     fixture.node.poller.reader = fixture.node.poller.reader.clone().asking(Arc::new(ask));
     let hanging = ["filesystem /b"];
@@ -294,4 +294,51 @@ async fn the_agents_own_namespace_never_passes_for_the_hosts() {
         );
     }
     assert!(names(&series).contains(&"system.cpu.time"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filesystem_that_fails_has_an_error_under_node_exporters_names() {
+    let mut fixture = Fixture::empty(|config| config.exposition = Exposition::NodeExporter);
+    fixture.start().await;
+    let mounts = "/dev/a /a ext4 rw 0 0\n/dev/b /b ext4 ro 0 0\n";
+    rooms(
+        &mut fixture,
+        mounts,
+        &[(b"/a", with_used(1)), (b"/b", Err(Errno::IO))],
+    );
+    let (batch, _) = fixture.poll().await;
+    let found = series(&batch);
+    let error = Errno::IO.to_string();
+    let failing = |error: &str| {
+        format!(r#"{{device="/dev/b",device_error="{error}",fstype="ext4",mountpoint="/b"}}"#)
+    };
+    assert_eq!(
+        found[&format!("node_filesystem_device_error{}", failing(&error))],
+        1.0
+    );
+    assert_eq!(
+        found[&format!("node_filesystem_readonly{}", failing(&error))],
+        1.0
+    );
+    assert!(
+        !found
+            .keys()
+            .any(|key| key.contains("size") && key.contains("/dev/b"))
+    );
+
+    rooms(
+        &mut fixture,
+        mounts,
+        &[(b"/a", with_used(1)), (b"/b", with_used(2))],
+    );
+    let (batch, _) = fixture.poll().await;
+    let found = series(&batch);
+    assert_eq!(
+        found[&format!("node_filesystem_device_error{}", failing(""))],
+        0.0
+    );
+    assert!(
+        found[&format!("node_filesystem_device_error{}", failing(&error))].is_nan(),
+        "the error ends"
+    );
 }
