@@ -13,6 +13,7 @@ pub const FACTORIES: Factories = Factories {
     receivers: &[
         receivers::betanet::FACTORY,
         receivers::deployment::FACTORY,
+        receivers::host_metrics::FACTORY,
         receivers::node::FACTORY,
         receivers::otlp::FACTORY,
         receivers::prometheus::FACTORY,

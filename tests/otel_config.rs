@@ -77,6 +77,13 @@ const OVERRIDES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "host-metrics",
+        &[
+            "service.http.endpoint=127.0.0.1:0",
+            "exporters.otlp_grpc.endpoint=http://127.0.0.1:9",
+        ],
+    ),
+    (
         "kubernetes",
         &[
             "service.http.endpoint=127.0.0.1:0",

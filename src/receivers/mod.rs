@@ -1,4 +1,5 @@
-//! The components through which data enters the agent: `betanet`, `deployment`, `node` and `otlp`; `embedded` for
+//! The components through which data enters the agent: `betanet`, `deployment`, `host_metrics`,
+//! `node` and `otlp`; `embedded` for
 //! a program that the agent is part of.
 //!
 //! A pull receiver implements one [`scrape::Scraper`] per kind of target, and a
@@ -12,6 +13,7 @@
 pub mod betanet;
 pub mod deployment;
 pub mod embedded;
+pub mod host_metrics;
 pub mod kubernetes;
 pub mod node;
 pub mod otlp;

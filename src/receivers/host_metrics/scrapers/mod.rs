@@ -1,0 +1,24 @@
+//! The scrapers: what each writes of a reading, under the Collector's names.
+
+pub(super) mod cpu;
+pub(super) mod disk;
+pub(super) mod filesystem;
+pub(super) mod load;
+pub(super) mod memory;
+pub(super) mod network;
+pub(super) mod paging;
+pub(super) mod process;
+pub(super) mod processes;
+pub(super) mod system;
+
+use crate::pdata::writer::PointNumber;
+
+/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
+fn integer(count: u64) -> PointNumber {
+    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
+}
+
+/// Milliseconds as seconds.
+fn seconds(millis: u64) -> PointNumber {
+    PointNumber::Double(millis as f64 / 1000.0)
+}
