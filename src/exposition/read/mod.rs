@@ -9,8 +9,9 @@
 //! A target shows mostly the same series in the same order again. So the reader can be told which
 //! series should come next: if it does, only its value is read, which takes a third of the time.
 //!
-//! Reading takes time in proportion to the page, whatever is on it. Labels of a line and bytes of
-//! names and values are bounded by [`PageLimits`].
+//! Reading takes time in proportion to the page, whatever is on it, and in protobuf to what its
+//! series are when they are spelled out. Labels of a line and bytes of names and values are bounded
+//! by [`PageLimits`].
 //!
 //! **Architecture Invariant:** knows nothing of targets, caches or OTLP.
 
@@ -52,6 +53,10 @@ pub struct PageLimits {
     /// The most buckets of a histogram, or quantiles of a summary, in protobuf. In the text formats
     /// each has a line of its own.
     pub buckets: usize,
+    /// The most bytes that the names and labels of all series of a page have, in protobuf, where
+    /// the series of a family share its name, and the parts of a distribution its labels. In the
+    /// text formats each line spells them out, so that the page's length bounds them.
+    pub series_bytes: usize,
 }
 
 impl Default for PageLimits {
@@ -61,6 +66,7 @@ impl Default for PageLimits {
             name_bytes: 1024,
             value_bytes: 64 << 10,
             buckets: 16 << 10,
+            series_bytes: 64 << 20,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     FamilyType, Measured, PageEntry, PageError, PageExemplar, PageFault, PageLimits, PageMetadata,
     PageSeries, PageValue,
 };
+use crate::steps;
 
 /// Separates the parts of an identity; not in any text that is UTF-8.
 const SEPARATOR: u8 = 0xff;
@@ -33,6 +34,8 @@ pub(super) struct ProtobufReader<'p> {
     identity: Vec<u8>,
     /// How much of the identity all parts of a metric share.
     shared: usize,
+    /// Bytes of all identities so far.
+    spelled: usize,
 }
 
 /// What comes next.
@@ -93,6 +96,7 @@ impl<'p> ProtobufReader<'p> {
             metric: MetricMessage::default(),
             identity: Vec::new(),
             shared: 0,
+            spelled: 0,
         }
     }
 
@@ -177,7 +181,7 @@ impl<'p> ProtobufReader<'p> {
                                 };
                             }
                             FamilyType::Summary => self.stage = ReadingStage::MetricPart(0),
-                            _ => return Ok(Some(NextEntry::Series(MetricPart::Whole))),
+                            _ => return self.begin_series(MetricPart::Whole),
                         }
                     }
                 },
@@ -190,7 +194,7 @@ impl<'p> ProtobufReader<'p> {
                     } else {
                         ReadingStage::Metric
                     };
-                    return Ok(Some(NextEntry::Series(MetricPart::Native)));
+                    return self.begin_series(MetricPart::Native);
                 }
                 ReadingStage::MetricPart(at) => {
                     let (part, is_last) = self.part(at);
@@ -199,7 +203,7 @@ impl<'p> ProtobufReader<'p> {
                     } else {
                         ReadingStage::MetricPart(at + 1)
                     };
-                    return Ok(Some(NextEntry::Series(part)));
+                    return self.begin_series(part);
                 }
             }
         }
@@ -246,6 +250,18 @@ impl<'p> ProtobufReader<'p> {
             }
         }
         self.shared = self.identity.len();
+    }
+
+    /// Counts what a series is when it is spelled out: whoever keeps it keeps all of that.
+    fn begin_series(&mut self, part: MetricPart) -> Result<Option<NextEntry<'p>>, PageFault> {
+        steps::count(self.shared);
+        self.spelled = self.spelled.saturating_add(self.shared);
+        if self.spelled > self.limits.series_bytes {
+            return Err(PageFault::beyond(
+                "the names and labels of all series are too long",
+            ));
+        }
+        Ok(Some(NextEntry::Series(part)))
     }
 
     fn series<'r>(&'r mut self, part: MetricPart, expected: &[u8]) -> PageEntry<'p, 'r> {

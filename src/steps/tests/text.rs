@@ -130,6 +130,7 @@ const LIFTED: PageLimits = PageLimits {
     name_bytes: usize::MAX,
     value_bytes: usize::MAX,
     buckets: usize::MAX,
+    series_bytes: usize::MAX,
 };
 
 fn read_page(page: &[u8], format: PageFormat) {

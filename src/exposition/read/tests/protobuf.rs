@@ -228,6 +228,7 @@ fn a_series_has_its_limits() {
         name_bytes: 4,
         value_bytes: 10,
         buckets: 1,
+        ..PageLimits::default()
     };
     let f = |metric: Vec<u8>, within: bool| {
         let page = family("abcd", 4, &[metric]);
@@ -242,6 +243,35 @@ fn a_series_has_its_limits() {
     f(field(7, &field(3, b"")), true);
     f(field(7, &field(3, b"").repeat(2)), false);
     f(field(7, &field(13, &[0, 0])), false);
+}
+
+#[test]
+fn what_is_there_once_in_the_page_counts_for_each_series_that_has_it() {
+    let bucket = |bound: f64| field(3, &double(2, bound));
+    let histogram = field(7, &[bucket(1.0), bucket(2.0)].concat());
+    let metric = [label("b", "0123456"), histogram].concat();
+    let page = family("a", 4, &[metric.clone(), metric]);
+    // Count, sum and three buckets, each with 11 bytes: the texts and what separates them.
+    let f = |series_bytes: usize, within: bool| {
+        let limits = PageLimits {
+            series_bytes,
+            ..PageLimits::default()
+        };
+        let read = read_within(&page, PageFormat::Protobuf, limits);
+        assert_eq!(read.is_ok(), within, "{series_bytes}");
+        assert!(read.err().is_none_or(|error| error.is_limit));
+    };
+    f(110, true);
+    f(109, false);
+    // So it does where the name is all that they share.
+    let one = field(2, &double(1, 1.0));
+    let limits = PageLimits {
+        series_bytes: 8,
+        ..PageLimits::default()
+    };
+    let many = |metrics: usize| family("abcd", 1, &vec![one.clone(); metrics]);
+    assert!(read_within(&many(2), PageFormat::Protobuf, limits).is_ok());
+    assert!(read_within(&many(3), PageFormat::Protobuf, limits).is_err());
 }
 
 #[test]
