@@ -53,12 +53,18 @@ pub(super) struct KnownFamily {
     kind: FamilyType,
     pub(super) help: Box<str>,
     pub(super) unit: Box<str>,
+    /// The page that named it first.
+    born: u32,
     /// The page that named it last.
     page: u32,
 }
 
 /// As in Prometheus, metadata is forgotten if this many pages don't repeat it.
 const PAGES: u32 = 10;
+
+/// The most bytes of names, help texts and units that are remembered beyond what the last page
+/// has. Where they are more, only the families of that page are.
+const REMEMBERED: usize = 1 << 20;
 
 /// What ends the name of a series that has its family's name before it, as in the Collector.
 const SUFFIXES: [&str; 6] = ["_bucket", "_count", "_sum", "_total", "_info", "_created"];
@@ -69,7 +75,7 @@ impl Families {
         match said {
             PageMetadata::Type { name, kind } => {
                 let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text());
+                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
                 if family.kind != kind {
                     family.kind = kind;
                     *changes += 1;
@@ -78,13 +84,13 @@ impl Families {
             }
             PageMetadata::Help { name, text } => {
                 let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text());
+                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
                 replace(&mut family.help, &text.text());
                 family.page = page;
             }
             PageMetadata::Unit { name, unit } => {
                 let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text());
+                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
                 replace(&mut family.unit, unit);
                 family.page = page;
             }
@@ -93,15 +99,29 @@ impl Families {
 
     /// Forgets what wasn't repeated.
     pub(super) fn forget(&mut self, page: u32) {
+        let older = self.list.iter().filter(|(_, family)| family.page != page);
+        let bytes: usize = older.map(|(_, family)| family.bytes()).sum();
+        let pages = if bytes > REMEMBERED { 1 } else { PAGES };
+        self.retain(|family| page.wrapping_sub(family.page) < pages);
+    }
+
+    /// Forgets what a page that failed has named first. What it said of others stays, within the
+    /// bound for all.
+    pub(super) fn undo(&mut self, page: u32) {
+        self.retain(|family| family.born != page);
+        self.forget(page);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&KnownFamily) -> bool) {
         let before = self.list.len();
-        self.list
-            .retain(|_, family| page.wrapping_sub(family.page) < PAGES);
+        self.list.retain(|_, family| keep(family));
         if self.list.len() < before {
             let list = &self.list;
             self.index.retain(|name, id| {
                 list.get(*id as usize)
                     .is_some_and(|family| family.name == *name)
             });
+            self.list.shrink_to_fit();
             self.changes += 1;
         }
     }
@@ -109,6 +129,12 @@ impl Families {
     /// Counts what may change the meaning of series.
     pub(super) fn changes(&self) -> u32 {
         self.changes
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&KnownFamily> {
@@ -210,6 +236,14 @@ impl Families {
     }
 }
 
+impl KnownFamily {
+    /// What remembering it takes.
+    fn bytes(&self) -> usize {
+        // Its name is in the index as well.
+        size_of::<Self>() + 2 * self.name.len() + self.help.len() + self.unit.len()
+    }
+}
+
 fn distribution_part(suffix: &str) -> Option<PointPart> {
     match suffix {
         "_count" => Some(PointPart::Count),
@@ -229,12 +263,14 @@ fn entry<'f>(
     list: &'f mut slab::Slab<KnownFamily>,
     changes: &mut u32,
     name: &str,
+    page: u32,
 ) -> &'f mut KnownFamily {
     let id = match index.get(name) {
         Some(id) => *id as usize,
         None => {
             let id = list.insert(KnownFamily {
                 name: name.into(),
+                born: page,
                 ..KnownFamily::default()
             });
             index.insert(name.into(), id as u32);

@@ -243,6 +243,8 @@ impl ScrapedTarget {
             Err(_) => {
                 let points = &mut self.points;
                 self.cache.undo(self.page, |home| release(points, home));
+                self.points.drop_unborn();
+                self.families.undo(self.page);
                 self.values.clear();
             }
         }

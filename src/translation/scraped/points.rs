@@ -262,6 +262,16 @@ impl ScrapedPoints {
         orphans
     }
 
+    /// Removes the points that have no series any more and needn't be ended.
+    pub(super) fn drop_unborn(&mut self) {
+        for id in self.take_orphans() {
+            match self.points.get(id) {
+                Some(point) if point.live => self.orphans.push(id),
+                _ => self.remove(id),
+            }
+        }
+    }
+
     /// Removes a point, with its metric and its resource if these have nothing else.
     pub(super) fn remove(&mut self, id: usize) {
         let Some(point) = self.points.try_remove(id) else {

@@ -140,6 +140,42 @@ fn a_target_is_forgotten_series_by_series() {
         assert!(result.is_err());
     }
     assert_eq!(target.series(), 0);
-    scrape(&mut target, "", 61);
     assert_eq!(target.points.resources(), 0);
+}
+
+#[test]
+fn pages_that_fail_leave_no_families_behind() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "# TYPE a counter\na 1\n", 1);
+    for round in 0..50 {
+        let mut out = MetricsWriter::new();
+        let page = format!("# TYPE b{round} gauge\n# HELP c{round} text\nfails");
+        let (_, result) = target.page(page.as_bytes(), PageFormat::Text, at(2), &mut (), &mut out);
+        assert!(result.is_err());
+        assert!(target.families.len() <= 1);
+    }
+}
+
+#[test]
+fn families_are_remembered_within_a_bound() {
+    let mut target = target(ScrapedSettings::default());
+    let text = "x".repeat(300_000);
+    let page = |n: usize| format!("# HELP a{n} {text}\na{n} 1\n");
+    for n in 0..3 {
+        scrape(&mut target, &page(n), 1);
+    }
+    // As long as there is room, those of the last pages are.
+    assert_eq!(target.families.len(), 3);
+    for n in 3..20 {
+        scrape(&mut target, &page(n), 1);
+        assert!(target.families.len() <= 5);
+    }
+    // Failed pages can't do more.
+    for n in 20..40 {
+        let mut out = MetricsWriter::new();
+        let page = format!("{}# HELP a19 {text}{n}\nfails", page(n));
+        let (_, result) = target.page(page.as_bytes(), PageFormat::Text, at(2), &mut (), &mut out);
+        assert!(result.is_err());
+        assert!(target.families.len() <= 5);
+    }
 }
