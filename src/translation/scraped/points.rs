@@ -197,12 +197,14 @@ impl ScrapedPoints {
                 *found.name == *meaning.metric
                     && found.resource == resource
                     && found.kind == meaning.kind
-                    && found.said == meaning.said
-                    && found.family == meaning.family
             })
         };
-        if let Some(id) = self.metric_index.find(hash, same) {
-            return *id;
+        if let Some(id) = self.metric_index.find(hash, same).copied() {
+            // What else is said of it doesn't make it another one, nor its points.
+            if let Some(found) = self.metrics.get_mut(id) {
+                (found.said, found.family) = (meaning.said, meaning.family);
+            }
+            return id;
         }
         let id = self.metrics.insert(ScrapedMetric {
             resource,
@@ -260,6 +262,11 @@ impl ScrapedPoints {
         orphans.dedup();
         orphans.retain(|id| self.points.get(*id).is_some_and(|point| point.series == 0));
         orphans
+    }
+
+    /// Leaves points for later that were taken as orphans.
+    pub(super) fn put_orphans(&mut self, orphans: Vec<usize>) {
+        self.orphans.extend(orphans);
     }
 
     /// Removes the points that have no series any more and needn't be ended.

@@ -1,5 +1,7 @@
 //! Writes what a page has shown, once all of it was read.
 
+use std::collections::HashSet;
+
 use crate::exposition::canonical;
 use crate::exposition::read::PageExemplar;
 use crate::pdata::view::Value;
@@ -14,7 +16,8 @@ use super::pending::PendingDistribution;
 use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release};
 
 impl ScrapedTarget {
-    /// Writes the values of the page and the ends of what it doesn't have any more.
+    /// Writes the ends of what the page doesn't have any more, and its values. The ends come
+    /// first: a name may be that of another kind of metric now.
     pub(super) fn write(
         &mut self,
         exemplars: &[PageExemplar<'_>],
@@ -34,8 +37,11 @@ impl ScrapedTarget {
         }
         self.note_created(&values);
         let page = self.page;
-        let mut distributions: Vec<PendingDistribution> = Vec::new();
         let mut opener = Opener::default();
+        let points = &mut self.points;
+        self.cache.turn(page, |home| release(points, home));
+        counts.ended = self.end_orphans(&values, at, &mut opener, out);
+        let mut distributions: Vec<PendingDistribution> = Vec::new();
         for value in &values {
             let Some(point) = self.points.get_mut(value.point) else {
                 continue;
@@ -87,10 +93,7 @@ impl ScrapedTarget {
         for distribution in distributions {
             self.write_distribution(distribution, exemplars, &mut opener, counts, out);
         }
-        let points = &mut self.points;
-        self.cache.turn(page, |home| release(points, home));
         self.families.forget(page);
-        counts.ended = self.end_orphans(at, &mut opener, out);
         values.clear();
         self.values = values;
     }
@@ -227,8 +230,23 @@ impl ScrapedTarget {
     }
 
     /// Ends the points that have no series any more. Returns how many were live.
-    fn end_orphans(&mut self, at: i64, opener: &mut Opener, out: &mut MetricsWriter) -> u64 {
-        let mut orphans = self.points.take_orphans();
+    fn end_orphans(
+        &mut self,
+        values: &[ScrapedValue],
+        at: i64,
+        opener: &mut Opener,
+        out: &mut MetricsWriter,
+    ) -> u64 {
+        let orphans = self.points.take_orphans();
+        if orphans.is_empty() {
+            return 0;
+        }
+        // If the page itself says something else of a family later on, a point has lost its series
+        // and has a value. It ends with the next page.
+        let shown: HashSet<usize> = values.iter().map(|value| value.point).collect();
+        let (later, mut orphans): (Vec<_>, Vec<_>) =
+            orphans.into_iter().partition(|id| shown.contains(id));
+        self.points.put_orphans(later);
         orphans.sort_by_key(|id| self.points.get(*id).map(|point| point.metric));
         let mut ended = 0;
         for id in orphans {

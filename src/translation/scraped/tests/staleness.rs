@@ -7,8 +7,8 @@ fn a_series_that_is_gone_ends_once() {
     assert_eq!(
         scrape(&mut target, "a 3\n", 2),
         [
+            "gauge b(unknown){c=d} ended @2000",
             "gauge a(unknown){} 3 @2000",
-            "gauge b(unknown){c=d} ended @2000"
         ]
     );
     assert_eq!(
@@ -101,8 +101,8 @@ fn a_series_whose_type_changes_ends_as_what_it_was() {
     assert_eq!(
         scrape(&mut target, "# TYPE a counter\na 2\n", 2),
         [
+            "gauge a(gauge){} ended @2000",
             "counter a(counter){} 2 @2000",
-            "gauge a(gauge){} ended @2000"
         ]
     );
     // Metadata that comes after its series is known from the next page on.
@@ -110,8 +110,47 @@ fn a_series_whose_type_changes_ends_as_what_it_was() {
     let page = "a 1\n# TYPE a counter\n";
     assert_eq!(scrape(&mut late, page, 1), ["gauge a(unknown){} 1 @1000"]);
     assert_eq!(
-        scrape(&mut late, page, 2)[0],
-        "counter a(counter){} 1 @2000"
+        scrape(&mut late, page, 2),
+        [
+            "gauge a(unknown){} ended @2000",
+            "counter a(counter){} 1 @2000"
+        ]
+    );
+}
+
+#[test]
+fn a_series_of_which_something_else_is_said_lives_on() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "a 1\n", 1);
+    assert_eq!(
+        scrape(&mut target, "# TYPE a gauge\na 2\n", 2),
+        ["gauge a(gauge){} 2 @2000"]
+    );
+    assert_eq!(
+        scrape(&mut target, "# TYPE a untyped\n# HELP a b\na 3\n", 3),
+        ["gauge a(unknown){} 3 @3000"]
+    );
+    assert_eq!(
+        scrape(&mut target, "", 4),
+        ["gauge a(unknown){} ended @4000"]
+    );
+}
+
+#[test]
+fn a_value_is_not_ended_by_the_page_that_has_it() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "a 1\n", 1);
+    // The second one counts as another series only from the next page on.
+    assert_eq!(
+        scrape(&mut target, "a 2\n# TYPE a counter\na 3\n", 2),
+        ["gauge a(unknown){} 2 @2000"]
+    );
+    assert_eq!(
+        scrape(&mut target, "# TYPE a counter\na 4\n", 3),
+        [
+            "gauge a(unknown){} ended @3000",
+            "counter a(counter){} 4 @3000"
+        ]
     );
 }
 
