@@ -18,6 +18,8 @@ type Pair<'p> = (Cow<'p, str>, Cow<'p, str>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScrapedLabels<'p> {
     pairs: Vec<Pair<'p>>,
+    /// The names that the page has with an empty value.
+    empty: Vec<Cow<'p, str>>,
 }
 
 /// Why a series can't be kept. Prometheus fails the scrape.
@@ -39,6 +41,7 @@ impl<'p> ScrapedLabels<'p> {
     pub fn of(series: &PageSeries<'p, '_>) -> Self {
         let mut labels = Self {
             pairs: series.labels().collect(),
+            empty: Vec::new(),
         };
         labels.sort();
         labels
@@ -55,6 +58,9 @@ impl<'p> ScrapedLabels<'p> {
             for same in self.pairs.chunk_by(|a, b| a.0 == b.0) {
                 if same.iter().all(|(_, value)| !value.is_empty()) {
                     kept.extend_from_slice(same);
+                } else {
+                    self.empty
+                        .extend(same.first().map(|(name, _)| name.clone()));
                 }
             }
             self.pairs = kept;
@@ -113,15 +119,16 @@ impl<'p> ScrapedLabels<'p> {
     }
 
     /// Adds the labels of the target. Where the series has a label of the same name already, it
-    /// keeps its own if `honor`; otherwise its own gets `exported_` before its name.
+    /// keeps its own if `honor`, even an empty one; otherwise its own gets `exported_` before its
+    /// name.
     pub fn add_target(&mut self, target: &'p [(String, String)], honor: bool) {
         let mut exported: Vec<(&str, String)> = Vec::new();
         for (name, value) in target {
+            if honor && (self.has(name) || self.empty.iter().any(|empty| empty == name)) {
+                continue;
+            }
             let own = self.get(name);
             if !own.is_empty() {
-                if honor {
-                    continue;
-                }
                 exported.push((name, own.to_owned()));
             }
             self.set(name.as_str(), value.as_str());

@@ -283,6 +283,22 @@ fn labels_of_the_target_win_unless_those_of_the_page_are_honoured() {
 }
 
 #[test]
+fn an_empty_label_of_the_page_keeps_that_of_the_target_off_if_honoured() {
+    let f = |honor_labels: bool, expected: &str| {
+        let settings = ScrapedSettings {
+            honor_labels,
+            ..ScrapedSettings::default()
+        };
+        let labels = [("job", "j"), ("instance", "i:1"), ("zone", "a")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut target = ScrapedTarget::new(settings, labels.into());
+        assert_eq!(scrape(&mut target, "a{zone=\"\"} 1\n", 1), [expected]);
+    };
+    f(true, "gauge a(unknown){} 1 @1000");
+    f(false, "gauge a(unknown){zone=a} 1 @1000");
+}
+
+#[test]
 fn target_info_describes_the_resource() {
     let mut target = target(ScrapedSettings::default());
     let page = "a 1\ntarget_info{host=\"h\"} 1\n";
