@@ -489,6 +489,13 @@ fn millis(at: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// When the counting began, for OTLP. As in OpenMetrics, 0 says that nobody knows, and so does what
+/// is no time.
+fn start(created: Option<i64>) -> u64 {
+    let known = created.filter(|millis| (1..i64::MAX).contains(millis));
+    known.map_or(0, nanos)
+}
+
 /// Milliseconds as OTLP's nanoseconds. 0 would mean that the time is unknown.
 fn nanos(millis: i64) -> u64 {
     u64::try_from(millis)

@@ -13,7 +13,7 @@ use super::exemplars::taken;
 use super::families::PointPart;
 use super::opener::Opener;
 use super::pending::PendingDistribution;
-use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release};
+use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release, start};
 
 impl ScrapedTarget {
     /// Writes the ends of what the page doesn't have any more, and its values. The ends come
@@ -81,7 +81,7 @@ impl ScrapedTarget {
             let measured = taken(exemplars, value.exemplars, value.time);
             let head = PointHead {
                 attributes: &point.attributes,
-                start: created.map_or(0, nanos),
+                start: start(created),
                 time: nanos(value.time),
                 exemplars: &measured,
             };
@@ -153,7 +153,7 @@ impl ScrapedTarget {
         }
         let head = PointHead {
             attributes: &point.attributes,
-            start: pending.created.map_or(0, nanos),
+            start: start(pending.created),
             time: nanos(pending.time),
             exemplars: &measured,
         };

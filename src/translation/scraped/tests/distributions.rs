@@ -119,6 +119,25 @@ fn distributions_have_start_times_and_exemplars() {
 }
 
 #[test]
+fn a_start_that_is_no_time_is_unknown() {
+    for created in ["0", "NaN", "-1", "+Inf", "1e300"] {
+        let mut target = target(ScrapedSettings::default());
+        let page = format!(
+            "# TYPE c counter\nc_total 1\nc_created {created}\n\
+             # TYPE h histogram\nh_count 3\nh_created {created}\n# EOF\n"
+        );
+        assert_eq!(
+            scrape_as(&mut target, &page, PageFormat::OpenMetrics, 3),
+            [
+                "counter c_total(counter){} 1 @3000",
+                "histogram h(histogram){} [] [3] 3 None #0",
+            ],
+            "{created}"
+        );
+    }
+}
+
+#[test]
 fn values_of_different_times_are_different_points() {
     let mut target = target(ScrapedSettings::default());
     let page = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3 1000\nh_bucket{le=\"+Inf\"} 4 2000\n";
