@@ -12,8 +12,13 @@ use super::families::PointPart;
 pub(super) enum SeriesHome {
     /// Rules dropped it.
     Dropped,
-    /// It is metadata of its resource.
-    TargetInfo(usize),
+    /// It describes its resource.
+    TargetInfo {
+        /// Its resource.
+        resource: usize,
+        /// Which description of it this is.
+        number: u64,
+    },
     /// It is a part of the points of this OTLP series.
     Point {
         /// Its place among the points.

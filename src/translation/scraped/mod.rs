@@ -379,12 +379,8 @@ impl ScrapedTarget {
                 .iter()
                 .filter(|(name, _)| !matches!(*name, METRIC_NAME | "job" | "instance"));
             let info = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let info = info.collect();
-            if let Some(resource) = self.points.resource_mut(resource) {
-                resource.info = info;
-            }
-            self.points.hold(resource);
-            return Ok(SeriesHome::TargetInfo(resource));
+            let number = self.points.describe(resource, info.collect());
+            return Ok(SeriesHome::TargetInfo { resource, number });
         }
         let meaning = self.families.meaning(&labels, native);
         let point = self.points.point_of(resource, &meaning, &labels);
@@ -408,7 +404,7 @@ impl ScrapedTarget {
         };
         let (point, part) = match series.home {
             SeriesHome::Dropped => return false,
-            SeriesHome::TargetInfo(_) => {
+            SeriesHome::TargetInfo { .. } => {
                 counts.kept += 1;
                 return !seen;
             }
@@ -478,7 +474,7 @@ impl ScrapedSettings {
 fn release(points: &mut ScrapedPoints, home: SeriesHome) {
     match home {
         SeriesHome::Dropped => {}
-        SeriesHome::TargetInfo(resource) => points.let_go(resource),
+        SeriesHome::TargetInfo { resource, number } => points.undescribe(resource, number),
         SeriesHome::Point { point, .. } => points.release(point),
     }
 }

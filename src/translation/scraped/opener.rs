@@ -78,7 +78,7 @@ impl Opener {
         let Some(resource) = target.points.resource(id) else {
             return;
         };
-        out.resource(&target.attributes_of(&resource.job, &resource.instance, &resource.info));
+        out.resource(&target.attributes_of(&resource.job, &resource.instance, resource.info()));
         // Without a name, so that no label tells of it.
         out.scope("", "");
         (self.resource, self.metric) = (Some(id), None);
@@ -122,7 +122,7 @@ impl ScrapedTarget {
             found.map_or("", |(_, value)| value.as_str())
         };
         let info = self.points.find_resource(own("job"), own("instance"));
-        let info = info.map_or(&[][..], |resource| &resource.info);
+        let info = info.map_or(&[][..], |resource| resource.info());
         out.resource(&self.attributes_of(own("job"), own("instance"), info));
         out.scope("", "");
     }

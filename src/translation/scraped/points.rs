@@ -16,10 +16,17 @@ use super::labels::{METRIC_NAME, ScrapedLabels};
 pub(super) struct ScrapedResource {
     pub(super) job: String,
     pub(super) instance: String,
-    /// The labels of its `target_info`.
-    pub(super) info: Vec<(String, String)>,
+    /// The labels of each `target_info` that it has, with a number. Mostly one.
+    infos: Vec<(u64, Vec<(String, String)>)>,
     /// Its metrics, and the series that describe it.
     holds: usize,
+}
+
+impl ScrapedResource {
+    /// The labels of its `target_info`: of several, the newest.
+    pub(super) fn info(&self) -> &[(String, String)] {
+        self.infos.last().map_or(&[], |(_, labels)| labels)
+    }
 }
 
 #[derive(Debug)]
@@ -63,6 +70,8 @@ pub(super) struct ScrapedPoints {
     point_index: HashTable<usize>,
     /// Points that have no series any more and may have to be ended.
     orphans: Vec<usize>,
+    /// Counts what has described resources.
+    described: u64,
 }
 
 impl ScrapedPoints {
@@ -72,10 +81,6 @@ impl ScrapedPoints {
 
     pub(super) fn resource(&self, id: usize) -> Option<&ScrapedResource> {
         self.resources.get(id)
-    }
-
-    pub(super) fn resource_mut(&mut self, id: usize) -> Option<&mut ScrapedResource> {
-        self.resources.get_mut(id)
     }
 
     /// The resource of these names, if there is one.
@@ -122,7 +127,7 @@ impl ScrapedPoints {
         let id = self.resources.insert(ScrapedResource {
             job: job.to_owned(),
             instance: instance.to_owned(),
-            info: Vec::new(),
+            infos: Vec::new(),
             holds: 0,
         });
         let (hasher, resources) = (&self.hasher, &self.resources);
@@ -221,6 +226,29 @@ impl ScrapedPoints {
         });
         self.hold(resource);
         id
+    }
+
+    /// Describes a resource by the labels of a `target_info`, and keeps it. Returns the number of
+    /// this description.
+    pub(super) fn describe(&mut self, resource: usize, labels: Vec<(String, String)>) -> u64 {
+        self.described += 1;
+        if let Some(found) = self.resources.get_mut(resource) {
+            found.infos.push((self.described, labels));
+        }
+        self.hold(resource);
+        self.described
+    }
+
+    /// A `target_info` is gone.
+    pub(super) fn undescribe(&mut self, resource: usize, number: u64) {
+        if let Some(found) = self.resources.get_mut(resource)
+            && let Ok(at) = found
+                .infos
+                .binary_search_by_key(&number, |(number, _)| *number)
+        {
+            found.infos.remove(at);
+        }
+        self.let_go(resource);
     }
 
     /// Keeps a resource.

@@ -320,6 +320,30 @@ fn target_info_describes_the_resource() {
     );
 }
 
+#[test]
+fn target_info_that_is_gone_describes_nothing() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "a 1\ntarget_info{host=\"h\"} 1\n", 1);
+    // Another one takes its place.
+    assert_eq!(
+        scrape(&mut target, "a 1\ntarget_info{host=\"i\"} 1\n", 2),
+        [",host=igauge a(unknown){} 1 @2000"]
+    );
+    // Unless its page fails.
+    let mut out = MetricsWriter::new();
+    let page = b"target_info{host=\"k\"} 1\nfails";
+    let (_, result) = target.page(page, PageFormat::Text, at(3), &mut (), &mut out);
+    assert!(result.is_err());
+    assert_eq!(
+        scrape(&mut target, "a 1\ntarget_info{host=\"i\"} 1\n", 4),
+        [",host=igauge a(unknown){} 1 @4000"]
+    );
+    assert_eq!(
+        scrape(&mut target, "a 1\n", 5),
+        ["gauge a(unknown){} 1 @5000"]
+    );
+}
+
 /// Drops what has a label `drop`, and renames `a`.
 struct Rules(usize);
 
