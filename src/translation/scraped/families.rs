@@ -183,9 +183,21 @@ impl Families {
         let kind = self
             .get(id)
             .map_or(FamilyType::Unknown, |family| family.kind);
+        let fits = match kind {
+            // These decide by what they have besides.
+            FamilyType::Histogram | FamilyType::Summary => true,
+            FamilyType::Counter => matches!(suffix, "" | "_total" | "_created"),
+            FamilyType::Info => matches!(suffix, "" | "_info"),
+            FamilyType::GaugeHistogram => !matches!(suffix, "_total" | "_info"),
+            FamilyType::Gauge | FamilyType::StateSet | FamilyType::Unknown => suffix.is_empty(),
+        };
         if native {
             let kind = MetricKind::ExponentialHistogram;
             return of(family, name, kind, FamilyType::Histogram, PointPart::Whole);
+        }
+        if !fits {
+            // The suffix belongs to another kind of family.
+            return lone(None, FamilyType::Unknown);
         }
         match kind {
             FamilyType::Counter if suffix == "_created" => {
@@ -227,10 +239,6 @@ impl Families {
             ),
             // Its parts, as Prometheus has them; OTLP has no histogram whose counts may fall.
             FamilyType::GaugeHistogram => lone(family, kind),
-            // The suffix belongs to another kind of family.
-            FamilyType::Gauge | FamilyType::Unknown if !suffix.is_empty() => {
-                lone(None, FamilyType::Unknown)
-            }
             FamilyType::Gauge | FamilyType::Unknown => lone(family, kind),
         }
     }
@@ -325,6 +333,9 @@ mod tests {
         f("c_total", "c_total", Counter, F::Counter, Whole);
         f("c", "c", Counter, F::Counter, Whole);
         f("c_created", "c_total", Counter, F::Counter, Created);
+        for other in ["c_sum", "c_count", "c_info", "c_bucket"] {
+            f(other, other, Gauge, F::Unknown, Whole);
+        }
         f("g", "g", Gauge, F::Gauge, Whole);
         f("g_sum", "g_sum", Gauge, F::Unknown, Whole);
         f(
@@ -357,7 +368,10 @@ mod tests {
         f("s", "s", Gauge, F::Unknown, Whole);
         f("s_total", "s_total", Gauge, F::Unknown, Whole);
         f("i_info", "i_info", UpDownCounter, F::Info, Whole);
+        f("i_total", "i_total", Gauge, F::Unknown, Whole);
         f("t{t=\"a\"}", "t", UpDownCounter, F::StateSet, Whole);
+        f("t_info", "t_info", Gauge, F::Unknown, Whole);
+        f("gh_total", "gh_total", Gauge, F::Unknown, Whole);
         f("u", "u", Gauge, F::Unknown, Whole);
         f(
             "gh_bucket{le=\"1\"}",
