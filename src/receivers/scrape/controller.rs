@@ -33,6 +33,7 @@ const REST: Duration = Duration::from_secs(1);
 /// A running pull receiver: polls all of its targets.
 pub struct Controller {
     context: Arc<PollerContext>,
+    is_guarded: bool,
     meter: Meter,
     fixed: Vec<Target>,
     discovery: Option<FoundBy>,
@@ -69,6 +70,7 @@ impl Controller {
                 health: context.health.clone(),
                 endpoints: Arc::clone(&context.endpoints),
             }),
+            is_guarded: guard.is_some(),
             meter,
             fixed: targets,
             discovery: None,
@@ -94,6 +96,7 @@ impl Receiver for Controller {
         Box::pin(async move {
             let mut pollers = Pollers {
                 context: self.context,
+                is_guarded: self.is_guarded,
                 tasks: JoinSet::new(),
                 stop,
             };
@@ -114,6 +117,7 @@ impl Receiver for Controller {
 /// The tasks of the pollers.
 struct Pollers {
     context: Arc<PollerContext>,
+    is_guarded: bool,
     tasks: JoinSet<PollerEnd>,
     stop: CancellationToken,
 }
@@ -159,7 +163,7 @@ async fn follow(pollers: &mut Pollers, found_by: FoundBy, meter: &Meter) {
     let mut finding = tokio::spawn(finding);
     let mut finds = true;
     let mut following = Following {
-        roster: Roster::new(max),
+        roster: Roster::new(max, pollers.is_guarded),
         counts: TargetCounts::new(meter, pollers),
         throttle: Throttle::default(),
     };

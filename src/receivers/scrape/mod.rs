@@ -24,7 +24,7 @@
 //!
 //! # Why a target is polled
 //!
-//! [`schedule`] decides it, in one function. Each poll carries its [`PollReason`].
+//! One function decides it, `Schedule::next`. Each poll carries its [`PollReason`].
 //!
 //! # Targets
 //!
@@ -74,8 +74,9 @@
 //! - A target that is no longer in its group is polled no more. At its next tick its series end with
 //!   a tombstone each, `up` and the other series about its polls included, and its guards leave the
 //!   registry. If it returns before, it goes on as if it had never been away.
-//! - One with the same identity or the same endpoint in its place, such as one with another
-//!   interval, begins when the former has ended, which then doesn't wait for its tick.
+//! - One with the same identity in its place, such as one with another interval, begins when the
+//!   former has ended, which then doesn't wait for its tick. With `resilience` the same holds for
+//!   one with the same endpoint, so that it gets the guard.
 //! - At most `max` targets are polled. Those beyond are left out until others leave, counted as
 //!   `foghorn_scrape_targets_rejected_total{reason="limit"}`, and logged once a minute.
 //! - When the agent stops, no series ends: a restart goes on with them.
@@ -116,7 +117,7 @@ pub mod json;
 mod link;
 mod poller;
 mod roster;
-pub mod schedule;
+mod schedule;
 mod series;
 mod target;
 #[cfg(test)]

@@ -11,6 +11,8 @@ use super::target::{Target, TargetIdentity};
 /// The targets that are polled.
 pub(super) struct Roster {
     max: usize,
+    /// Whether endpoints have guards, of which each can have one at a time.
+    is_guarded: bool,
     polled: HashMap<TargetKey, RosterEntry>,
     /// How many were left out the last time.
     left_out: u64,
@@ -40,9 +42,10 @@ pub(super) struct Changes {
 
 impl Roster {
     /// Nobody yet, and never more than `max`.
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, is_guarded: bool) -> Self {
         Self {
             max,
+            is_guarded,
             polled: HashMap::new(),
             left_out: 0,
         }
@@ -67,7 +70,7 @@ impl Roster {
                 entry.link.remove();
             }
         }
-        let leaving = Leaving::among(self.polled.values());
+        let leaving = Leaving::among(self.polled.values(), self.is_guarded);
         let mut places = leaving.links.iter();
         let mut admitted = Vec::new();
         let mut left_out = found.beyond;
@@ -83,7 +86,8 @@ impl Roster {
                 continue;
             }
             let target = candidate.make();
-            // Two pollers would write the same series, or ask the same endpoint, at once.
+            // The former's tombstones must not end the series of this one, and its guard must be
+            // free.
             if let Some(predecessor) = leaving.predecessor(&target) {
                 predecessor.succeed();
                 continue;
@@ -131,7 +135,7 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn among<'a>(entries: impl Iterator<Item = &'a RosterEntry>) -> Self {
+    fn among<'a>(entries: impl Iterator<Item = &'a RosterEntry>, are_guarded: bool) -> Self {
         let mut leaving = Self {
             links: Vec::new(),
             by_endpoint: HashMap::new(),
@@ -140,9 +144,11 @@ impl Leaving {
         for entry in entries.filter(|entry| entry.link.membership() != Membership::Member) {
             let link = || Arc::clone(&entry.link);
             leaving.links.push(link());
-            leaving
-                .by_endpoint
-                .insert(Arc::clone(&entry.endpoint), link());
+            if are_guarded {
+                leaving
+                    .by_endpoint
+                    .insert(Arc::clone(&entry.endpoint), link());
+            }
             leaving
                 .by_identity
                 .insert(Arc::clone(&entry.identity), link());
@@ -206,7 +212,7 @@ mod tests {
     impl Rigged {
         fn new(max: usize) -> Self {
             Self {
-                roster: Roster::new(max),
+                roster: Roster::new(max, true),
                 sets: TargetSets::new(max),
                 links: HashMap::new(),
             }
@@ -270,6 +276,12 @@ mod tests {
             rig.end(A);
             assert_eq!(rig.again(), (vec![successor.0.into()], 0));
         }
+        // Without guards one that has other series has no reason to wait.
+        let mut rig = Rigged::new(10);
+        rig.roster = Roster::new(10, false);
+        rig.find(&[A]);
+        assert_eq!(rig.find(&[("other", "http://a", 1)]).0, ["other"]);
+        assert_eq!(rig.membership(A), Membership::Leaving);
         // Two members may be alike, as in Prometheus.
         let mut rig = Rigged::new(10);
         rig.find(&[A]);
