@@ -51,7 +51,9 @@ fn read(
         PageReader::new(page, format, PageLimits::default()).native_histograms(native, classic_too);
     let mut found: Vec<Found> = Vec::new();
     loop {
-        let next = expected.get(found.len()).map_or(&[][..], |next| &next.identity);
+        let next = expected
+            .get(found.len())
+            .map_or(&[][..], |next| &next.identity);
         match reader.next(next) {
             Err(error) => return (found, Err(error)),
             Ok(None) => return (found, Ok(())),
@@ -105,12 +107,14 @@ fn comes_again(page: &[u8], format: PageFormat, native: bool, classic_too: bool)
         out.finish();
     }
     assert_eq!(taken[1], taken[2]);
-    let live = taken[2].1;
     let mut out = MetricsWriter::new();
     let (counts, _) = target.page(b"", format, at, &mut (), &mut out);
-    // A series whose family changes its type within the page ends there already.
-    assert!(counts.ended <= live);
-    assert_eq!((out.items(), out.tombstones()), (counts.ended, counts.ended));
+    // Not always as many as the last page had values: a series whose family changes its type within
+    // the page may end there already, or leave the point that it had before to be ended here.
+    assert_eq!(
+        (out.items(), out.tombstones()),
+        (counts.ended, counts.ended)
+    );
     assert_eq!((target.series(), target.end(at, &mut out)), (0, 0));
 }
 
@@ -122,9 +126,26 @@ const SEEDS: [&[u8]; 4] = [
     include_bytes!("../../tests/pages/seeds/mixed.pb"),
 ];
 const PIECES: [&[u8]; 20] = [
-    b"{", b"}", b"\"", b"\\", b",", b"=\"", b"\n", b" ", b"# EOF\n", b"# TYPE a histogram\n",
-    b"# TYPE a summary\n", b"# HELP a b\n", b"a_bucket{le=\"1\"} 1\n", b"a_count 1\n", b"a_sum 1\n",
-    b"a_created 1\n", b"le=\"+Inf\"", b"quantile=\"0.5\"", b" # {a=\"b\"} 1 2", b"\xff",
+    b"{",
+    b"}",
+    b"\"",
+    b"\\",
+    b",",
+    b"=\"",
+    b"\n",
+    b" ",
+    b"# EOF\n",
+    b"# TYPE a histogram\n",
+    b"# TYPE a summary\n",
+    b"# HELP a b\n",
+    b"a_bucket{le=\"1\"} 1\n",
+    b"a_count 1\n",
+    b"a_sum 1\n",
+    b"a_created 1\n",
+    b"le=\"+Inf\"",
+    b"quantile=\"0.5\"",
+    b" # {a=\"b\"} 1 2",
+    b"\xff",
 ];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
