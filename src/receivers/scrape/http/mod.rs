@@ -221,9 +221,7 @@ impl Client {
             max_body: config.max_body,
         };
         let is_secure = urls.into_iter().any(|url| url.scheme() == "https");
-        // Keys that are written are checked whether or not a URL needs them already.
-        let has_files = config.tls.ca.is_some() || config.tls.identity.is_some();
-        if is_secure || config.proxy.is_secure() || has_files {
+        if is_secure || config.proxy.is_secure() {
             let secure = secure_client(&client.tls, &client.settings)?;
             return Ok(Self {
                 secure: OnceCell::new_with(Some(secure)),
