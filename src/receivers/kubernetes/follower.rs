@@ -19,6 +19,7 @@ use crate::lane::Lane;
 use crate::receivers::scrape::http::{
     Client, Fetch, FetchRequest, FetchedPage, OpenAnswer, wrong_status,
 };
+use crate::receivers::scrape::json::garbage;
 use crate::receivers::scrape::{FailureReason, PartFailure};
 use crate::resilience::{Attempt, Completion, Endpoint, FetchError, Outcome, Rejection};
 
@@ -503,8 +504,20 @@ impl OpenWatch {
                         return WatchStep::Garbled(error);
                     }
                 }
-                Ok(Ok(None) | Err(_)) | Err(_) => return WatchStep::Ended,
+                Ok(Ok(None)) => return self.end(),
+                Ok(Err(_)) | Err(_) => return WatchStep::Ended,
             }
         }
+    }
+
+    /// What the end of the body comes to. Servers end every event with its line, so that of one
+    /// that speaks otherwise, nothing would be noticed but that its watches end.
+    fn end<T: KubernetesObject>(&self) -> WatchStep<T> {
+        let rest = self.lines.rest();
+        if rest.trim_ascii().is_empty() {
+            return WatchStep::Ended;
+        }
+        let error = WatchEvent::<T>::read(rest).err();
+        WatchStep::Garbled(error.unwrap_or_else(|| garbage("the last event doesn't end")))
     }
 }

@@ -59,6 +59,11 @@ impl EventLines {
             }
         }
     }
+
+    /// What has come of a line that isn't whole.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.held.get(self.begin..).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -337,6 +337,9 @@ async fn what_a_watch_says_that_can_not_be_read_costs_a_list_and_an_object_only_
         page(&["c"], ""),
         Step::Watch(vec![event("EXPLODED", "c", 13)], true),
         page(&["d"], ""),
+        // No event at all, such as from a server that doesn't know watches.
+        Step::Watch(vec!["nonsense".to_owned()], false),
+        page(&["e"], ""),
     ]);
     rig.expect(&[
         r#"["a"] +0 !0"#,
@@ -347,6 +350,8 @@ async fn what_a_watch_says_that_can_not_be_read_costs_a_list_and_an_object_only_
         r#"["c"] +0 !0"#,
         "parse: a watch event of an unknown type",
         r#"["d"] +0 !0"#,
+        "parse: not the expected JSON, at line 1 column 2",
+        r#"["e"] +0 !0"#,
     ])
     .await;
 }
