@@ -54,16 +54,19 @@ impl ClusterState {
             CollectionChange::Listed(listed) => {
                 self.left_out[0] += listed.invalid;
                 self.left_out[1] += listed.left_over;
-                let mut gone: BTreeSet<String> = self.all.keys().cloned().collect();
-                for object in listed.objects.values() {
-                    gone.remove(object.uid());
-                    self.apply(object, now);
-                }
-                // Among those that can't be read may be some of them.
+                // Among those that can't be read may be some that seem to have gone.
                 if listed.invalid == 0 {
+                    let mut gone: BTreeSet<String> = self.all.keys().cloned().collect();
+                    for object in listed.objects.values() {
+                        gone.remove(object.uid());
+                    }
+                    // Before the others come, which may need their places.
                     for id in gone {
                         self.remove(&id, now);
                     }
+                }
+                for object in listed.objects.values() {
+                    self.apply(object, now);
                 }
             }
             CollectionChange::Applied(object) => self.apply(&object, now),
