@@ -58,6 +58,7 @@ pub const LIMITS: PageLimits = PageLimits {
     name_bytes: usize::MAX,
     value_bytes: usize::MAX,
     buckets: usize::MAX,
+    exemplars: usize::MAX,
     series_bytes: usize::MAX,
 };
 

@@ -118,7 +118,7 @@ impl<'p> HistogramMessage<'p> {
             match number {
                 1 => self.whole = varint(field)?,
                 2 => self.sum = double(field)?,
-                3 => self.bucket(message(field)?)?,
+                3 => self.bucket(message(field)?, limits)?,
                 4 => self.float = double(field)?,
                 5 => self.schema = zigzag(varint(field)?) as i32,
                 6 => self.zero_threshold = double(field)?,
@@ -132,7 +132,7 @@ impl<'p> HistogramMessage<'p> {
                 14 => self.positive.floats(field)?,
                 15 => millis(message(field)?, self.created.get_or_insert((0, 0)))?,
                 16 => {
-                    if let Some(read) = exemplar(message(field)?)? {
+                    if let Some(read) = exemplar(message(field)?, limits)? {
                         self.exemplars.push(read);
                     }
                 }
@@ -145,21 +145,27 @@ impl<'p> HistogramMessage<'p> {
             {
                 return Err(PageFault::beyond("a histogram has too many buckets"));
             }
+            if self.exemplars.len() > limits.exemplars {
+                return Err(PageFault::beyond("a histogram has too many exemplars"));
+            }
         }
         Ok(())
     }
 
-    fn bucket(&mut self, raw: &'p [u8]) -> Result<(), PageFault> {
+    fn bucket(&mut self, raw: &'p [u8], limits: &PageLimits) -> Result<(), PageFault> {
         let mut bucket = PageBucket::default();
+        let before = self.of_buckets.len();
         let mut fields = PageFields::new(raw);
         while let Some((number, field)) = fields.next()? {
             match number {
                 1 => bucket.whole = varint(field)?,
                 2 => bucket.bound = double(field)?,
                 3 => {
-                    if let Some(read) = exemplar(message(field)?)? {
-                        bucket.exemplar = Some(self.of_buckets.len());
+                    if let Some(read) = exemplar(message(field)?, limits)? {
+                        // A bucket has one; of several, the last counts.
+                        self.of_buckets.truncate(before);
                         self.of_buckets.push(read);
+                        bucket.exemplar = Some(before);
                     }
                 }
                 4 => bucket.float = double(field)?,

@@ -3,7 +3,7 @@
 use super::float::NAN;
 use super::labels::{PageLabel, PageText};
 use super::wire::{PageField, PageFields};
-use super::{PageExemplar, PageFault};
+use super::{PageExemplar, PageFault, PageLimits};
 
 /// Name and value of a label.
 pub(super) fn pair(raw: &[u8]) -> Result<(&[u8], &[u8]), PageFault> {
@@ -20,7 +20,10 @@ pub(super) fn pair(raw: &[u8]) -> Result<(&[u8], &[u8]), PageFault> {
 }
 
 /// An exemplar; `None` if its labels aren't UTF-8.
-pub(super) fn exemplar(raw: &[u8]) -> Result<Option<PageExemplar<'_>>, PageFault> {
+pub(super) fn exemplar<'p>(
+    raw: &'p [u8],
+    limits: &PageLimits,
+) -> Result<Option<PageExemplar<'p>>, PageFault> {
     let mut labels = Vec::new();
     let mut value = 0.0;
     let mut time = None;
@@ -30,6 +33,15 @@ pub(super) fn exemplar(raw: &[u8]) -> Result<Option<PageExemplar<'_>>, PageFault
         match number {
             1 => {
                 let (name, value) = pair(message(field)?)?;
+                if labels.len() == limits.labels {
+                    return Err(PageFault::beyond("an exemplar has too many labels"));
+                }
+                if name.len() > limits.name_bytes {
+                    return Err(PageFault::beyond("a name is too long"));
+                }
+                if value.len() > limits.value_bytes {
+                    return Err(PageFault::beyond("a label value is too long"));
+                }
                 match (text(name), text(value)) {
                     (Some(name), Some(value)) => labels.push(PageLabel {
                         name: PageText::plain(name),

@@ -44,7 +44,7 @@ use super::canonical;
 /// Bounds on what one series of a page may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimits {
-    /// The most labels of a line.
+    /// The most labels of a series, and of an exemplar.
     pub labels: usize,
     /// The longest name of a metric or label, in bytes as written.
     pub name_bytes: usize,
@@ -53,6 +53,8 @@ pub struct PageLimits {
     /// The most buckets of a histogram, or quantiles of a summary, in protobuf. In the text formats
     /// each has a line of its own.
     pub buckets: usize,
+    /// The most exemplars of a native histogram. A bucket, a counter and a line have one at most.
+    pub exemplars: usize,
     /// The most bytes that the names and labels of all series of a page have, in protobuf, where
     /// the series of a family share its name, and the parts of a distribution its labels. In the
     /// text formats each line spells them out, so that the page's length bounds them.
@@ -66,6 +68,7 @@ impl Default for PageLimits {
             name_bytes: 1024,
             value_bytes: 64 << 10,
             buckets: 16 << 10,
+            exemplars: 1024,
             series_bytes: 64 << 20,
         }
     }

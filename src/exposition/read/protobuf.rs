@@ -442,7 +442,7 @@ impl<'p> MetricMessage<'p> {
                     self.labels.push(label(message(field)?, limits)?);
                 }
                 2 => only_double(message(field)?, &mut self.gauge)?,
-                3 => self.counter(message(field)?)?,
+                3 => self.counter(message(field)?, limits)?,
                 4 => self.summary.merge(message(field)?, limits)?,
                 5 => only_double(message(field)?, &mut self.untyped)?,
                 6 => self.timestamp = varint(field)?.cast_signed(),
@@ -453,13 +453,13 @@ impl<'p> MetricMessage<'p> {
         Ok(())
     }
 
-    fn counter(&mut self, raw: &'p [u8]) -> Result<(), PageFault> {
+    fn counter(&mut self, raw: &'p [u8], limits: &PageLimits) -> Result<(), PageFault> {
         let mut fields = PageFields::new(raw);
         while let Some((number, field)) = fields.next()? {
             match number {
                 1 => self.counter = double(field)?,
                 2 => {
-                    if let Some(read) = exemplar(message(field)?)? {
+                    if let Some(read) = exemplar(message(field)?, limits)? {
                         self.exemplars.clear();
                         self.exemplars.push(read);
                     }

@@ -130,6 +130,7 @@ const LIFTED: PageLimits = PageLimits {
     name_bytes: usize::MAX,
     value_bytes: usize::MAX,
     buckets: usize::MAX,
+    exemplars: usize::MAX,
     series_bytes: usize::MAX,
 };
 

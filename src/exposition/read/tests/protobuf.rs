@@ -124,6 +124,11 @@ fn distributions_are_read_as_their_series() {
     assert_eq!(series(&family("h", 4, &[histogram(&infinite)])), expected);
 }
 
+/// Field 16 of a histogram, whose tag has two bytes.
+fn native_exemplar(content: &[u8]) -> Vec<u8> {
+    [&[0x82, 0x01, content.len() as u8], content].concat()
+}
+
 /// A histogram with the count 6, and fields of the native form.
 fn native(fields: &[Vec<u8>]) -> Vec<u8> {
     let span = |number: u8, offset: u8, length: u8| {
@@ -160,6 +165,20 @@ fn native_histograms_are_one_series() {
     // The classic form beside it.
     let both = native(&[field(13, &[4, 2]), field(3, &double(2, 1.0))]);
     assert_eq!(series(&family("h", 4, &[both])).len(), 5);
+}
+
+#[test]
+fn a_bucket_has_one_exemplar() {
+    let exemplar = |value: f64| field(3, &double(2, value));
+    let bucket = |exemplars: &[Vec<u8>]| field(3, &[double(2, 1.0), exemplars.concat()].concat());
+    let buckets = [
+        bucket(&[exemplar(1.0), exemplar(2.0)]),
+        bucket(&[exemplar(3.0)]),
+    ];
+    let lines = series(&family("h", 4, &[field(7, &buckets.concat())]));
+    let exemplars = lines.iter().filter_map(|line| line.split_once(" # "));
+    let exemplars: Vec<&str> = exemplars.map(|(_, exemplar)| exemplar.trim()).collect();
+    assert_eq!(exemplars, ["2", "3"]);
 }
 
 #[test]
@@ -228,6 +247,7 @@ fn a_series_has_its_limits() {
         name_bytes: 4,
         value_bytes: 10,
         buckets: 1,
+        exemplars: 1,
         ..PageLimits::default()
     };
     let f = |metric: Vec<u8>, within: bool| {
@@ -243,6 +263,18 @@ fn a_series_has_its_limits() {
     f(field(7, &field(3, b"")), true);
     f(field(7, &field(3, b"").repeat(2)), false);
     f(field(7, &field(13, &[0, 0])), false);
+    f(field(7, &native_exemplar(b"")), true);
+    f(field(7, &native_exemplar(b"").repeat(2)), false);
+    // The labels of an exemplar have those of a series.
+    let exemplar = |labels: Vec<u8>, within: bool| {
+        f(field(7, &native_exemplar(&labels)), within);
+        f(field(7, &field(3, &field(3, &labels))), within);
+        f(field(3, &field(2, &labels)), within);
+    };
+    exemplar(label("abcd", "0123456789"), true);
+    exemplar(label("abcde", ""), false);
+    exemplar(label("a", "01234567890"), false);
+    exemplar([label("a", ""), label("b", "")].concat(), false);
 }
 
 #[test]
