@@ -71,17 +71,15 @@ impl PendingDistribution {
         (before - self.parts.len()) as u64
     }
 
-    /// How many observations there are: what the count says, or the infinite bucket.
+    /// How many observations there are: what the infinite bucket says, or else the count. Where
+    /// they differ, the page was made while something was observed, and the other buckets are of
+    /// the same kind.
     pub(super) fn total(&self) -> Option<f64> {
         let infinite = self
             .parts
             .last()
             .filter(|(bound, _)| *bound == f64::INFINITY);
-        let infinite = infinite.map(|(_, below)| *below);
-        match (self.count, infinite) {
-            (Some(count), Some(infinite)) => (count == infinite).then_some(count),
-            (count, infinite) => count.or(infinite),
-        }
+        infinite.map(|(_, below)| *below).or(self.count)
     }
 
     /// Whether a histogram says the same: whole counts that never fall, and how many there are.

@@ -49,8 +49,8 @@ pub(super) struct ScrapedPoint {
     pub(super) page: u32,
     /// Whether it must end with a tombstone when it isn't shown any more.
     pub(super) live: bool,
-    /// The parts that are written one by one, since together they are nothing that OTLP has. Once
-    /// that was so, it stays so.
+    /// The parts that the last page had one by one, since together they were nothing that OTLP
+    /// has.
     pub(super) apart: Vec<PointPart>,
     /// When the counting began, in milliseconds since the Unix epoch, with the page that says so.
     pub(super) created: (u32, i64),

@@ -129,11 +129,19 @@ impl ScrapedTarget {
             return;
         }
         counts.duplicates += pending.sort();
-        let together = point.apart.is_empty()
-            && match kind {
-                MetricKind::Histogram => pending.is_histogram(),
-                _ => pending.is_summary(),
-            };
+        let together = match kind {
+            MetricKind::Histogram => pending.is_histogram(),
+            _ => pending.is_summary(),
+        };
+        // What the last page had in the other form ends, and so do parts that aren't there again.
+        if point.live && point.apart.is_empty() && !together {
+            counts.ended += self.write_end(pending.point, pending.time, opener, out);
+        } else if point.live {
+            let gone = |part: &PointPart| together || pending.value(*part).is_none();
+            let gone: Vec<PointPart> = point.apart.iter().copied().filter(gone).collect();
+            self.write_parts(pending.point, &gone, None, pending.time, opener, out);
+            counts.ended += gone.len() as u64;
+        }
         let mut measured = Vec::new();
         for range in &pending.exemplars {
             measured.extend(taken(exemplars, *range, pending.time));
@@ -146,9 +154,14 @@ impl ScrapedTarget {
             return;
         };
         (point.page, point.live) = (page, pending.tracked);
+        point.apart.clear();
         if !together {
-            point.apart = pending.said(kind);
-            self.write_apart(pending.point, Some(&pending), pending.time, opener, out);
+            let parts = pending.said(kind);
+            let (id, time) = (pending.point, pending.time);
+            self.write_parts(id, &parts, Some(&pending), time, opener, out);
+            if let Some(point) = self.points.get_mut(id) {
+                point.apart = parts;
+            }
             return;
         }
         let head = PointHead {
@@ -176,20 +189,21 @@ impl ScrapedTarget {
         }
     }
 
-    /// Writes the parts of a point as gauges, or ends them. Returns how many there are.
-    fn write_apart(
+    /// Writes parts of a point as gauges, or ends them.
+    fn write_parts(
         &self,
         point: usize,
+        parts: &[PointPart],
         pending: Option<&PendingDistribution>,
         time: i64,
         opener: &mut Opener,
         out: &mut MetricsWriter,
-    ) -> u64 {
+    ) {
         let Some(point) = self.points.get(point) else {
-            return 0;
+            return;
         };
         let Some(metric) = self.points.metric(point.metric) else {
-            return 0;
+            return;
         };
         let own: Vec<(&str, &str)> = point
             .attributes
@@ -200,7 +214,7 @@ impl ScrapedTarget {
                 _ => None,
             })
             .collect();
-        for part in &point.apart {
+        for part in parts {
             let (suffix, label) = match part {
                 PointPart::Whole => ("", None),
                 PointPart::Count => ("_count", None),
@@ -226,7 +240,6 @@ impl ScrapedTarget {
             };
             out.encoded_number(head, pending.and_then(|pending| pending.value(*part)));
         }
-        point.apart.len() as u64
     }
 
     /// Ends the points that have no series any more. Returns how many were live.
@@ -285,7 +298,9 @@ impl ScrapedTarget {
         };
         point.live = false;
         if !point.apart.is_empty() {
-            return self.write_apart(id, None, at, opener, out);
+            let parts = std::mem::take(&mut point.apart);
+            self.write_parts(id, &parts, None, at, opener, out);
+            return parts.len() as u64;
         }
         let metric = point.metric;
         let Some(kind) = opener.metric(self, metric, out) else {

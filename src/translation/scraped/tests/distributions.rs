@@ -64,7 +64,7 @@ fn what_is_no_histogram_stays_as_it_is() {
             "gauge h_bucket(unknown){le=1.0} 2 @1000",
         ],
     );
-    // Counts that fall, aren't whole, or contradict each other.
+    // Counts that fall or aren't whole.
     f(
         "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 2\nh_count 3\n",
         &[
@@ -75,16 +75,69 @@ fn what_is_no_histogram_stays_as_it_is() {
     );
     f("h_count 2.5\n", &["gauge h_count(unknown){} 2.5 @1000"]);
     f("h_count NaN\n", &["gauge h_count(unknown){} NaN @1000"]);
-    f(
-        "h_bucket{le=\"+Inf\"} 4\nh_count 3\n",
-        &[
-            "gauge h_count(unknown){} 3 @1000",
-            "gauge h_bucket(unknown){le=+Inf} 4 @1000",
-        ],
-    );
     // Names that don't belong to it.
     f("h 1\n", &["gauge h(unknown){} 1 @1000"]);
     f("h_bucket 1\n", &["gauge h_bucket(unknown){} 1 @1000"]);
+}
+
+#[test]
+fn a_count_that_is_behind_the_buckets_is_that_of_the_buckets() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 11\nh_count 10\n";
+    assert_eq!(
+        scrape(&mut target, page, 1),
+        ["histogram h(histogram){} [1.0] [3, 8] 11 None #0"]
+    );
+}
+
+#[test]
+fn a_page_with_buckets_that_fall_changes_a_histogram_for_that_page() {
+    let mut target = target(ScrapedSettings::default());
+    let good = "# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_count 3\n";
+    let torn = "# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 4\n";
+    let whole = "histogram h(histogram){} [1.0] [3, 0] 3 None #0";
+    for _ in 0..2 {
+        assert!(scrape(&mut target, good, 1).ends_with(&[whole.to_owned()]));
+        assert_eq!(
+            scrape(&mut target, torn, 2),
+            [
+                "histogram h(histogram){} ended",
+                "gauge h_count(unknown){} 4 @2000",
+                "gauge h_bucket(unknown){le=1.0} 5 @2000",
+            ]
+        );
+    }
+    assert_eq!(
+        scrape(&mut target, good, 3),
+        [
+            "gauge h_count(unknown){} ended @3000",
+            "gauge h_bucket(unknown){le=1.0} ended @3000",
+            whole,
+        ]
+    );
+    assert_eq!(
+        scrape(&mut target, "", 4),
+        ["histogram h(histogram){} ended"]
+    );
+}
+
+#[test]
+fn parts_that_stand_alone_end_one_by_one() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 3\nh_sum 3\n";
+    scrape(&mut target, page, 1);
+    let mut out = MetricsWriter::new();
+    let page = b"# TYPE h histogram\nh_bucket{le=\"2\"} 4\n";
+    let (counts, _) = target.page(page, PageFormat::Text, at(2), &mut (), &mut out);
+    assert_eq!(counts.ended, 2);
+    assert_eq!(
+        shown(out),
+        [
+            "gauge h_sum(unknown){} ended @2000",
+            "gauge h_bucket(unknown){le=1.0} ended @2000",
+            "gauge h_bucket(unknown){le=2.0} 4 @2000",
+        ]
+    );
 }
 
 #[test]
