@@ -19,7 +19,8 @@
 //! The metadata `prometheus.type` of a metric says what the page said, and with it that the name
 //! is Prometheus's already. `job` and `instance` become `service.name` and `service.instance.id`
 //! of the resource. A distribution that OTLP can't express exactly, because it has no count or
-//! its buckets fall, stays apart: each of its series is a gauge under its own name.
+//! its buckets fall, stays apart: each of its series is a gauge under its own name. A native gauge
+//! histogram is only counted.
 
 mod cache;
 mod exemplars;
@@ -116,7 +117,8 @@ pub struct PageCounts {
     pub duplicates: u64,
     /// Those whose time is more than ten minutes ahead. They aren't taken.
     pub out_of_bounds: u64,
-    /// Native histograms whose buckets are too far apart for OTLP. They aren't taken.
+    /// Native histograms that OTLP can't express: their buckets are too far apart, or their counts
+    /// may fall. They aren't taken.
     pub inexpressible: u64,
     /// Series that ended with this page.
     pub ended: u64,

@@ -30,8 +30,12 @@ struct DenseSide {
 }
 
 impl DenseHistogram {
-    /// `None` for buckets so far apart that no resolution has both.
+    /// `None` for buckets so far apart that no resolution has both, and for counts that may fall,
+    /// which OTLP has no histogram for.
     pub(super) fn of(native: &PageHistogram<'_>) -> Option<Self> {
+        if native.is_gauge {
+            return None;
+        }
         let sides = [native.positive, native.negative].map(Sparse::of);
         let mut scale = native.schema;
         let mut halvings = 0;
@@ -177,6 +181,15 @@ mod tests {
         // Buckets without observations don't count.
         let spans = [span(-5, 1), span(i32::MAX, 1)];
         assert!(DenseHistogram::of(&histogram(8, &spans, &[1, 0])).is_some());
+    }
+
+    #[test]
+    fn counts_that_may_fall_are_no_exponential_histogram() {
+        let spans = [span(1, 1)];
+        let mut native = histogram(3, &spans, &[1]);
+        assert!(DenseHistogram::of(&native).is_some());
+        native.is_gauge = true;
+        assert_eq!(DenseHistogram::of(&native), None);
     }
 
     #[test]
