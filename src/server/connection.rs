@@ -6,6 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -14,7 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, copy, sink};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Credentials;
@@ -32,6 +34,12 @@ const HEADERS: usize = 100;
 
 /// How many bytes of an answer are buffered before waiting for the client.
 const BUFFER_SIZE: usize = 64 << 10;
+
+/// How long the client may take to close after the last answer.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// How many bytes that it sends meanwhile are discarded.
+const MOST_DISCARDED: u64 = 64 << 20;
 
 /// The methods allowed on a path without a route.
 const READ: [Method; 2] = [Method::GET, Method::HEAD];
@@ -151,7 +159,8 @@ impl Site {
 }
 
 /// Serves requests until the client closes, a wait takes too long, or `stop` is cancelled. An
-/// answer that has begun by then is sent to its end.
+/// answer that has begun by then is sent to its end. After the last answer it lets the client
+/// [take it](until_closed).
 pub(super) async fn drive<S, A, F>(
     socket: S,
     watch: ConnectionWatch,
@@ -171,7 +180,7 @@ pub(super) async fn drive<S, A, F>(
             Ok::<_, Infallible>(watched)
         }
     });
-    let socket = TokioIo::new(Watched::new(socket, watch.clone()));
+    let mut socket = Watched::new(socket, watch.clone());
     let mut connection = pin!(
         http1::Builder::new()
             // [`ConnectionWatch`] replaces it.
@@ -179,7 +188,7 @@ pub(super) async fn drive<S, A, F>(
             .max_header_size(HEAD_SIZE)
             .max_headers(HEADERS)
             .max_buf_size(BUFFER_SIZE)
-            .serve_connection(socket, service)
+            .serve_connection(TokioIo::new(&mut socket), service)
     );
     let mut expired = pin!(watch.expired());
     let mut stopping = false;
@@ -191,7 +200,7 @@ pub(super) async fn drive<S, A, F>(
                 if ended.is_err_and(|error| error.is_parse() || error.is_incomplete_message()) {
                     metrics.rejected(ConnectionRejection::Malformed);
                 }
-                return;
+                break;
             }
             reason = expired.as_mut() => {
                 if let Some(reason) = reason {
@@ -208,6 +217,22 @@ pub(super) async fn drive<S, A, F>(
             }
         }
     }
+    tokio::select! {
+        () = until_closed(&mut socket) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Discards what the client still sends until it closes, for at most [`CLOSE`] and
+/// [`MOST_DISCARDED`] bytes.
+///
+/// A socket that is closed while bytes of the client are unread resets the connection, and then
+/// the client loses the answer that it hasn't read yet. One that sends a whole body before it
+/// reads would never learn that the body is too long, and send it again and again.
+async fn until_closed<S: AsyncRead + Unpin>(socket: S) {
+    let discard = async { copy(&mut socket.take(MOST_DISCARDED), &mut sink()).await };
+    // Whether it closed, failed or was too slow, there is nothing left to do for it.
+    let _ = timeout(CLOSE, discard).await;
 }
 
 /// Whether a path has the segments of a route; a segment in braces matches any text.

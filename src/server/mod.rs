@@ -22,6 +22,7 @@
 //! | time for the body | 10 s | 408 |
 //! | time between two requests | 120 s | closed |
 //! | time for the client to take the next part | 30 s | closed, `slow_read` |
+//! | time for the client to close after the last answer | 5 s, 64 MiB | closed |
 //! | TLS handshake | 10 s | closed, `tls_handshake` |
 //! | ending at shutdown | 1 s | aborted |
 //!

@@ -93,6 +93,16 @@ impl Rig {
             .unwrap()
     }
 
+    /// How many connections are open.
+    fn open(&self) -> u64 {
+        let start = format!("foghorn_http_connections{{listener=\"{}\"}} ", self.address);
+        let page = self.metrics();
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("no {start} in {page}"))
+            .parse()
+            .unwrap()
+    }
+
     fn rejected(&self, reason: &str) -> u64 {
         let start = format!(
             "foghorn_http_connections_rejected_total{{listener=\"{}\",reason=\"{reason}\"}} ",

@@ -75,6 +75,52 @@ async fn a_body_is_taken_whole_or_refused_at_its_bound() {
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
 }
 
+/// Many clients read nothing before they have sent everything.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_its_whole_body_first() {
+    let rig = Rig::with(ListenerConfig::ephemeral(), vec![echo()]).await;
+    for refused in [POST, "POST /nowhere HTTP/1.1\r\nhost: x\r\n"] {
+        let length = 8 << 20;
+        let head = format!("{refused}content-length: {length}\r\n\r\n");
+        let mut stream = rig.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'b'; length]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_closes_is_left_in_the_end() {
+    let rig = Rig::with(ListenerConfig::ephemeral(), vec![echo()]).await;
+    let started = Instant::now();
+    let mut stream = rig.connect().await;
+    stream.write_all(of_length(MAX).as_bytes()).await.unwrap();
+    rest(&mut stream).await;
+    while rig.open() > 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(started.elapsed().as_secs(), 5);
+}
+
+/// It is left at a bound of bytes, or else a fast client would keep a worker busy.
+#[tokio::test]
+async fn a_client_that_never_ends_is_left_in_the_end() {
+    let rig = Rig::with(ListenerConfig::ephemeral(), vec![echo()]).await;
+    let mut stream = rig.connect().await;
+    let head = format!("{POST}content-length: 99999999999\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let part = vec![b'b'; 1 << 20];
+    let mut sent = 0;
+    while stream.write_all(&part).await.is_ok() {
+        sent += 1;
+        assert!(sent < 200, "{sent} MiB are read");
+    }
+    assert!(sent >= 64, "only {sent} MiB are read");
+}
+
 #[tokio::test]
 async fn requests_follow_one_another_behind_bodies() {
     let rig = Rig::with(ListenerConfig::ephemeral(), vec![echo()]).await;
