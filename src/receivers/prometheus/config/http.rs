@@ -6,7 +6,8 @@
 //! oauth2: {client_id: me, client_secret_file: /run/secret, token_url: https://id.example/token}
 //! tls_config: {ca_file: /etc/ca.pem}
 //! proxy_url: http://proxy.example:3128    # with no_proxy; or proxy_from_environment: true
-//! follow_redirects: true     # anywhere, credentials only to the same scheme, host and port
+//! follow_redirects: true     # anywhere, credentials only to the same scheme, host and port, or
+//!                            # from http to https of the same host
 //! enable_compression: true
 //! ```
 //!

@@ -68,8 +68,9 @@ pub enum Redirects {
     None,
     /// Up to five redirects are followed, if scheme, host and port stay the same.
     SameOrigin,
-    /// Up to ten redirects are followed wherever they lead, credentials only to the same scheme,
-    /// host and port: as Prometheus does.
+    /// Up to nine redirects are followed wherever they lead, as Prometheus does: after ten requests
+    /// Go gives up. Credentials go only to the same scheme, host and port, or from `http` to
+    /// `https` of the same host, and no further once a redirect has led elsewhere.
     Any,
 }
 
@@ -156,7 +157,7 @@ impl Redirects {
         match self {
             Self::None => 0,
             Self::SameOrigin => 5,
-            Self::Any => 10,
+            Self::Any => 9,
         }
     }
 }

@@ -9,7 +9,7 @@
 //!   ca_file: ca.pem              # instead of the system's roots
 //!   cert_file: client.pem      # and the other keys of a client
 //!   key_file: client.key
-//! follow_redirects: none         # none | same_origin
+//! follow_redirects: none         # none | same_origin: up to five, to the same scheme, host and port
 //! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
 //! ```
 //!
@@ -75,7 +75,9 @@ pub trait Fetch: Send + Sync {
 pub struct FetchRequest {
     /// The URL, without credentials.
     pub url: Url,
-    /// Headers beside those that the client sends by itself; `Accept` is among these.
+    /// Headers beside those that the client sends by itself, or instead of these; `Accept` is among
+    /// them, and a name may come several times. They are sent wherever redirects lead, so that
+    /// they hold no secrets.
     pub headers: Arc<[(HeaderName, HeaderValue)]>,
     /// Tells the endpoint from others that this receiver asks with the same URL or with one that
     /// differs only in its query, such as those of a probe. Each has a guard of its own.
@@ -262,7 +264,7 @@ impl Client {
         body: Bytes,
     ) -> Result<FetchedPage, FetchError> {
         let answer = async {
-            let authorization = self.authorization(&request.url, request).await?;
+            let authorization = self.authorization().await?;
             let authorization = authorization.as_ref();
             let mut next = self.request(&request.url, request, authorization, self.compresses)?;
             *next.method_mut() = Method::POST;
@@ -313,8 +315,11 @@ impl Client {
         compressed: bool,
     ) -> Result<Response<Incoming>, FetchError> {
         let mut url = request.url.clone();
-        let mut authorization = self.authorization(&url, request).await?;
+        let mut authorization = self.authorization().await?;
         let (mut followed, mut is_renewed) = (0, false);
+        // Once it has led away, a redirect gets no credentials any more, not even back where it
+        // came from: it is another's choice what is asked for there.
+        let mut is_away = false;
         let response = loop {
             let sent = authorization.as_ref();
             let response = self.exchange(&url, request, sent, compressed).await?;
@@ -326,17 +331,22 @@ impl Client {
                     source.refused(refused);
                 }
                 // A file may have been written meanwhile.
-                let newer = self.authorization(&url, request).await?;
+                let newer = self.authorization().await?;
                 if newer.as_ref() != Some(refused) {
                     authorization = newer;
                     continue;
                 }
             }
-            match self.redirect(&url, &response) {
-                Some(next) if followed < self.redirects.most() => url = next,
+            let next = match self.redirect(&url, &response) {
+                Some(next) if followed < self.redirects.most() => next,
                 _ => break response,
-            }
-            authorization = self.authorization(&url, request).await?;
+            };
+            is_away |= !may_know(&url, &next);
+            authorization = match is_away {
+                true => None,
+                false => self.authorization().await?,
+            };
+            url = next;
             followed += 1;
         };
         successful(response)
@@ -385,15 +395,9 @@ impl Client {
         Ok(made.await?.current().await)
     }
 
-    /// What a request to `url` is sent with.
-    async fn authorization(
-        &self,
-        url: &Url,
-        request: &FetchRequest,
-    ) -> Result<Option<HeaderValue>, FetchError> {
+    /// What a request is sent with.
+    async fn authorization(&self) -> Result<Option<HeaderValue>, FetchError> {
         Ok(match &self.authorization {
-            // Credentials are for whom they were configured, and not for where that one sends us.
-            _ if url.origin() != request.url.origin() => None,
             Authorization::None => None,
             Authorization::Written(value) => Some(value.current().await),
             Authorization::By(source) => Some(source.authorization().await?),
@@ -413,14 +417,17 @@ impl Client {
         let mut next = Request::new(Full::default());
         *next.uri_mut() = uri;
         let headers = next.headers_mut();
+        // A name may come several times.
+        for (name, value) in &*request.headers {
+            headers.append(name, value.clone());
+        }
         let encoding = if compressed { "gzip" } else { "identity" };
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-        headers.insert(USER_AGENT, self.user_agent.clone());
+        let encoding = HeaderValue::from_static(encoding);
+        headers.entry(ACCEPT_ENCODING).or_insert(encoding);
+        let user_agent = self.user_agent.clone();
+        headers.entry(USER_AGENT).or_insert(user_agent);
         if !self.keeps_connections {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        for (name, value) in &*request.headers {
-            headers.insert(name, value.clone());
         }
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
@@ -479,6 +486,14 @@ impl OpenAnswer {
         }
         Ok(None)
     }
+}
+
+/// Whether who answered at `from` may have what it was asked with sent to `to` as well.
+/// Credentials are for whom they were configured, and not for where that one sends us. A host that
+/// got them unencrypted may have them encrypted.
+fn may_know(from: &Url, to: &Url) -> bool {
+    let is_upgrade = from.scheme() == "http" && to.scheme() == "https" && from.host() == to.host();
+    is_upgrade || from.origin() == to.origin()
 }
 
 fn secure_client(

@@ -141,7 +141,84 @@ async fn a_redirect_without_end_is_given_up() {
         ..HttpClientConfig::default()
     };
     failed(ask_as(config, &url).await, FailureReason::Status);
-    assert_eq!(ASKED.load(Ordering::Relaxed), 11);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 10, "as Go's client");
+}
+
+#[tokio::test]
+async fn a_redirect_that_comes_back_from_elsewhere_brings_no_credentials_along() {
+    /// Where the query says: `?to=PORT` leads there, and `&back=PORT` from there on.
+    async fn lead(mut stream: TcpStream, head: String) {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let to = match path.split_once("?to=") {
+            Some((_, ports)) => match ports.split_once("&back=") {
+                Some((port, back)) => format!("http://127.0.0.1:{port}/?to={back}"),
+                None => format!("http://127.0.0.1:{ports}/there"),
+            },
+            None => {
+                let length = head.len();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                return send(stream, &answer, head.as_bytes()).await;
+            }
+        };
+        let answer = format!("HTTP/1.1 307 x\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+    let (mut url, _a) = server(lead).await;
+    let (elsewhere, _b) = server(lead).await;
+    let (own, other) = (url.port().unwrap(), elsewhere.port().unwrap());
+    url.set_query(Some(&format!("to={other}&back={own}")));
+    let config = HttpClientConfig {
+        auth: Some(ClientAuthConfig::Token {
+            scheme: "Bearer".to_owned(),
+            token: Credential::Inline(Secret::new("token")),
+        }),
+        redirects: Redirects::Any,
+        ..HttpClientConfig::default()
+    };
+    let client = Client::new(&config, Duration::from_secs(60), [&url]).unwrap();
+    let request = FetchRequest::new(url.clone(), "*/*");
+    let back = text(client.fetch(&request).await.unwrap());
+    assert!(back.starts_with("get /there "), "{back}");
+    assert!(back.contains(&format!("host: 127.0.0.1:{own}\r\n")));
+    assert!(!back.contains("authorization"), "{back}");
+}
+
+#[test]
+fn credentials_follow_a_host_from_http_to_https_and_nowhere_else() {
+    let f = |from: &str, to: &str, expected: bool| {
+        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+        assert_eq!(may_know(&from, &to), expected, "{from} {to}");
+    };
+    f("http://a:80/x", "http://a/y", true);
+    f("http://a/x", "https://a/x", true);
+    f("http://a:9100/x", "https://a:9443/x", true);
+    f("https://a/x", "http://a/x", false);
+    f("http://a:9100/x", "http://a:9101/x", false);
+    f("https://a:9100/x", "https://a:9101/x", false);
+    f("http://a/x", "https://b.a/x", false);
+}
+
+#[tokio::test]
+async fn a_header_may_come_several_times_and_stands_instead_of_the_clients_own() {
+    let (url, _tasks) = echo().await;
+    let [one, two] = ["one", "two"].map(HeaderValue::from_static);
+    let name = HeaderName::from_static("x-several");
+    let agent = HeaderValue::from_static("mine");
+    let headers = [(name.clone(), one), (name, two), (USER_AGENT, agent)];
+    let client = Client::new(
+        &HttpClientConfig::default(),
+        Duration::from_secs(60),
+        [&url],
+    )
+    .unwrap();
+    let request = FetchRequest::with(url, Arc::new(headers));
+    let head = text(client.fetch(&request).await.unwrap());
+    assert!(
+        head.contains("x-several: one\r\nx-several: two\r\n"),
+        "{head}"
+    );
+    assert_eq!(head.matches("user-agent: ").count(), 1, "{head}");
+    assert!(head.contains("user-agent: mine\r\n"), "{head}");
 }
 
 /// The connections to a server that answers `each` requests on one and then closes it without
