@@ -15,7 +15,8 @@ mod watched_reads;
 
 pub use client::{
     ClientStream, ConnectError, HttpClient, HttpClientSettings, HttpError, Proxy, ProxyError,
-    UnknownProxy, Way, connect, share_for_connecting,
+    UnknownProxy, UnknownVariable, Way, connect, is_usable_proxy, proxies_of_environment,
+    share_for_connecting,
 };
 pub use dialer::{DialError, DialFailures, dial};
 pub use fair::Fair;

@@ -89,8 +89,7 @@ impl ConnectorInner {
         let host = host_of(uri).ok_or_else(|| ConnectError::Tls(no_host()))?;
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
         let proxy = self.proxies.as_ref().map(|proxies| Proxy::of(proxies, uri));
-        let unknown = |error| ProxyError::Io(io::Error::other(error));
-        let proxy = proxy.transpose().map_err(unknown)?.flatten();
+        let proxy = proxy.transpose().map_err(ProxyError::from)?.flatten();
         let name = secure.then(|| server_name(host)).transpose()?;
         let way = match &proxy {
             // The request itself goes to the proxy.

@@ -36,7 +36,10 @@ use super::fair::TURN;
 use super::resolver::Resolver;
 
 pub use self::connect::{ClientStream, ConnectError, Way, connect};
-pub use self::proxy::{Proxy, ProxyError, UnknownProxy};
+pub use self::proxy::{
+    Proxy, ProxyError, UnknownProxy, UnknownVariable, is_usable as is_usable_proxy,
+    proxies_of_environment,
+};
 
 /// The longest head of an answer, in bytes; also the most that one read takes.
 const LONGEST_HEAD: usize = TURN;

@@ -47,12 +47,60 @@ pub enum ProxyError {
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Its URL can't be used.
+    #[error(transparent)]
+    Unknown(#[from] UnknownProxy),
 }
 
 /// The scheme of a proxy's URL is neither `http` nor `https`, or it has no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a proxy is the URL of a host with http:// or https://")]
 pub struct UnknownProxy;
+
+/// A variable of the environment that names a proxy. Its value may have a password and isn't shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {0} isn't the URL of a host with http:// or https://")]
+pub struct UnknownVariable(&'static str);
+
+/// The variables that name proxies, in both spellings.
+const VARIABLES: [[&str; 2]; 3] = [
+    ["ALL_PROXY", "all_proxy"],
+    ["HTTP_PROXY", "http_proxy"],
+    ["HTTPS_PROXY", "https_proxy"],
+];
+
+/// The proxies that the environment names. The library would take one that it can't read for none,
+/// and requests would go past the proxy without a word.
+///
+/// # Errors
+///
+/// When a variable names something that is no usable proxy.
+pub fn proxies_of_environment() -> Result<Matcher, UnknownVariable> {
+    check(|name| std::env::var(name).ok())?;
+    Ok(Matcher::from_env())
+}
+
+/// Looks at the variables as the library does: the first spelling that is set counts.
+fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), UnknownVariable> {
+    for names in VARIABLES {
+        let set = names
+            .into_iter()
+            .find_map(|name| Some((name, variable(name)?)));
+        if let Some((name, value)) = set.filter(|(_, value)| !value.is_empty())
+            && !is_usable(&value)
+        {
+            return Err(UnknownVariable(name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether requests would go through the proxy of this URL.
+pub fn is_usable(url: &str) -> bool {
+    let matcher = Matcher::builder().all(url).build();
+    let anywhere = Uri::from_static("http://anywhere.invalid/");
+    matches!(Proxy::of(&matcher, &anywhere), Ok(Some(_)))
+}
 
 impl Proxy {
     /// The proxy for a destination; `None` if it is reached directly.
@@ -170,6 +218,33 @@ mod tests {
         let destination = Uri::from_static("https://fog.example");
         let found = Proxy::of(&matcher("socks5://proxy.example"), &destination);
         assert_eq!(found.err(), Some(UnknownProxy));
+    }
+
+    #[test]
+    fn a_variable_that_names_no_usable_proxy_is_told_and_never_ignored() {
+        let f = |set: &[(&str, &str)], expected: Option<&'static str>| {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let found = check(variable).err();
+            assert_eq!(found, expected.map(UnknownVariable), "{set:?}");
+        };
+        f(&[], None);
+        f(&[("HTTP_PROXY", "")], None);
+        f(&[("HTTP_PROXY", "proxy.example:3128")], None);
+        f(&[("https_proxy", "HTTPS://proxy.example")], None);
+        f(&[("ALL_PROXY", "http://pr oxy")], Some("ALL_PROXY"));
+        f(
+            &[("all_proxy", "socks5://proxy.example")],
+            Some("all_proxy"),
+        );
+        f(
+            &[("HTTPS_PROXY", "ftp://proxy.example")],
+            Some("HTTPS_PROXY"),
+        );
+        // As the library reads them, the first spelling hides the second.
+        f(&[("HTTP_PROXY", ""), ("http_proxy", "ftp://x")], None);
     }
 
     /// The request that a proxy with this answer gets, and the result of the tunnel.

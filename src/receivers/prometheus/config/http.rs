@@ -237,18 +237,12 @@ fn proxy(fields: &mut Fields<'_>) -> Option<ClientProxy> {
         }
         (Some(value), except) => {
             let text: Secret = value.read()?;
-            let is_usable = Url::parse(text.expose())
-                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-            if !is_usable {
-                return value.error("a proxy is the URL of a host with http:// or https://");
-            }
-            Some(ClientProxy::Url {
-                url: text,
-                except: match except {
-                    Some(except) => except.read()?,
-                    None => String::new(),
-                },
-            })
+            let except = match except {
+                Some(except) => except.read()?,
+                None => String::new(),
+            };
+            ClientProxy::through(&text, except)
+                .or_else(|| value.error("a proxy is the URL of a host with http:// or https://"))
         }
         (None, None) if from_environment => Some(ClientProxy::Environment),
         (None, None) => Some(ClientProxy::None),

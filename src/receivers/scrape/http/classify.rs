@@ -6,7 +6,7 @@ use std::io;
 use tokio_rustls::rustls;
 
 use crate::descriptors;
-use crate::net::{ConnectError, DialError, DialFailures, HttpError, LookupError};
+use crate::net::{ConnectError, DialError, DialFailures, HttpError, LookupError, ProxyError};
 use crate::receivers::scrape::FailureReason;
 use crate::resilience::{FetchError, Outcome};
 
@@ -65,7 +65,24 @@ fn unconnected(error: &ConnectError) -> FetchError {
         ConnectError::Dial(DialError::Connect(tried)) => unreachable_host(tried),
         ConnectError::Tls(_) => FailureReason::Tls.error(error.to_string()),
         ConnectError::Late { .. } => FailureReason::Timeout.error(error.to_string()),
-        ConnectError::Proxy(_) => FailureReason::Refused.error(error.to_string()),
+        ConnectError::Proxy(proxy) => without_tunnel(proxy),
+    }
+}
+
+fn without_tunnel(error: &ProxyError) -> FetchError {
+    match error {
+        ProxyError::Refused { .. } | ProxyError::Endless => {
+            FailureReason::Refused.error(error.to_string())
+        }
+        ProxyError::Io(io) => {
+            let found = by_kind(io);
+            let found = found.unwrap_or_else(|| FailureReason::Reset.error(io.to_string()));
+            FetchError {
+                message: format!("the proxy: {}", found.message),
+                ..found
+            }
+        }
+        ProxyError::Unknown(_) => FetchError::new(Outcome::Local, error.to_string()),
     }
 }
 
@@ -124,4 +141,41 @@ fn by_kind(error: &io::Error) -> Option<FetchError> {
 fn cut_short() -> FetchError {
     let message = "the connection ended before the answer did";
     FailureReason::Reset.error(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_gives_no_tunnel_fails_for_the_reason_that_it_has() {
+        let f = |error: ProxyError, reason, message: &str| {
+            let found = unconnected(&ConnectError::Proxy(error));
+            assert_eq!(FailureReason::of(&found), reason, "{found}");
+            assert_eq!(found.message, message);
+        };
+        let io = |kind: io::ErrorKind| ProxyError::Io(kind.into());
+        f(
+            ProxyError::Refused {
+                answer: "HTTP/1.1 407 secret".to_owned(),
+            },
+            FailureReason::Refused,
+            "the proxy gives no tunnel",
+        );
+        f(
+            io(io::ErrorKind::UnexpectedEof),
+            FailureReason::Reset,
+            "the proxy: the connection ended before the answer did",
+        );
+        f(
+            io(io::ErrorKind::TimedOut),
+            FailureReason::Timeout,
+            "the proxy: timed out",
+        );
+        f(
+            ProxyError::Unknown(crate::net::UnknownProxy),
+            FailureReason::Limit,
+            "a proxy is the URL of a host with http:// or https://",
+        );
+    }
 }

@@ -14,7 +14,7 @@ use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-use crate::net::{ClientTls, Renewable};
+use crate::net::{ClientTls, Renewable, is_usable_proxy, proxies_of_environment};
 use crate::yaml::{ByteSize, Fields, FromValue, PlacedNode, Secret};
 
 /// The range of `max_body_size`.
@@ -52,9 +52,9 @@ pub enum ClientProxy {
     None,
     /// What the environment names.
     Environment,
-    /// This one.
+    /// This one, made by [`ClientProxy::through`].
     Url {
-        /// Its URL, which may have a user and a password.
+        /// Its URL in normal form, which may have a user and a password.
         url: Secret,
         /// The hosts that are asked without it, as `NO_PROXY` lists them.
         except: String,
@@ -120,15 +120,27 @@ impl HttpClientConfig {
 }
 
 impl ClientProxy {
-    pub(super) fn matcher(&self) -> Option<Arc<Matcher>> {
-        match self {
+    /// The proxy of this URL, as Prometheus reads it; `None` if no request would go through it.
+    pub fn through(url: &Secret, except: String) -> Option<Self> {
+        // In the form that every reader understands: no capitals, names in ASCII.
+        let url = Url::parse(url.expose()).ok()?;
+        let is_usable = matches!(url.scheme(), "http" | "https") && is_usable_proxy(url.as_str());
+        let url = Secret::new(url.as_str());
+        is_usable.then_some(Self::Url { url, except })
+    }
+
+    /// # Errors
+    ///
+    /// When the environment names a proxy that can't be used.
+    pub(super) fn matcher(&self) -> anyhow::Result<Option<Arc<Matcher>>> {
+        Ok(match self {
             Self::None => None,
-            Self::Environment => Some(Arc::new(Matcher::from_env())),
+            Self::Environment => Some(Arc::new(proxies_of_environment()?)),
             Self::Url { url, except } => {
                 let matcher = Matcher::builder().all(url.expose()).no(except.clone());
                 Some(Arc::new(matcher.build()))
             }
-        }
+        })
     }
 
     /// Whether a connection to the proxy itself may use TLS.

@@ -200,7 +200,7 @@ impl Client {
         let settings = HttpClientSettings {
             resolver,
             connect_timeout: share_for_connecting(timeout),
-            proxies: config.proxy.matcher(),
+            proxies: config.proxy.matcher()?,
             // One for each target, which is asked by one request at a time.
             max_idle: Some(usize::from(config.keeps_connections)),
             idle_timeout: None,

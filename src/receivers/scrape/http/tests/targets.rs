@@ -280,11 +280,9 @@ async fn a_new_connection_that_ends_without_an_answer_is_a_failure() {
 async fn requests_go_through_the_proxy_that_is_configured_but_for_those_excepted() {
     let (proxy, _tasks) = echo().await;
     let url = Url::parse("http://target.example:9100/metrics").unwrap();
+    let through = Secret::new(format!("HTTP://u:p@127.0.0.1:{}", proxy.port().unwrap()));
     let config = |except: &str| HttpClientConfig {
-        proxy: ClientProxy::Url {
-            url: Secret::new(format!("http://u:p@127.0.0.1:{}", proxy.port().unwrap())),
-            except: except.to_owned(),
-        },
+        proxy: ClientProxy::through(&through, except.to_owned()).unwrap(),
         ..HttpClientConfig::default()
     };
     let head = String::from_utf8(ask_as(config(""), &url).await.unwrap()).unwrap();
@@ -299,6 +297,32 @@ async fn requests_go_through_the_proxy_that_is_configured_but_for_those_excepted
         FailureReason::Refused,
     );
     assert!(!format!("{:?}", config("")).contains("u:p@"));
+}
+
+#[test]
+fn a_proxy_is_used_as_it_is_written_or_refused_and_never_passed_by() {
+    let through = |url: &str| ClientProxy::through(&Secret::new(url), String::new());
+    for (url, is_secure) in [
+        ("HTTPS://proxy.example", true),
+        ("HtTp://proxy.example:3128", false),
+        // Names outside of ASCII, which the reader of proxies takes for no URL.
+        ("http://pr\u{f6}xy.example:3128", false),
+        ("https://u:p\u{e4}ss@proxy.example", true),
+    ] {
+        let proxy = through(url).unwrap();
+        assert_eq!(proxy.is_secure(), is_secure, "{url}");
+        let matcher = proxy.matcher().unwrap().unwrap();
+        let anywhere = Uri::from_static("http://anywhere.example/");
+        assert!(matcher.intercept(&anywhere).is_some(), "{url}");
+    }
+    for url in [
+        "socks5://proxy.example",
+        "ftp://proxy.example",
+        "proxy:3128",
+        "http://",
+    ] {
+        assert!(through(url).is_none(), "{url}");
+    }
 }
 
 #[tokio::test]
