@@ -50,22 +50,26 @@ pub struct Settings {
 impl Settings {
     /// What the same keys mean for an endpoint with another interval and another timeout, such as
     /// one of several that a receiver polls. Where a written `retry.deadline` or
-    /// `breaker.half_open_timeout` contradicts them, it gives way: a poll ends with its interval.
+    /// `breaker.half_open_timeout` contradicts them, that key gives way: a poll ends with its
+    /// interval.
     pub fn at_pace(&self, interval: Duration, timeout: Duration) -> Self {
+        let mut written = Config::clone(&self.written);
+        let fits = |deadline: &Duration| (timeout..=interval).contains(deadline);
+        written.retry.deadline = written.retry.deadline.filter(fits);
+        let half_open = written.breaker.half_open_timeout;
+        written.breaker.half_open_timeout = half_open.filter(|round| *round >= timeout);
         let pace = PollConfig {
             interval: Some(interval),
             timeout: Some(timeout),
         };
-        let resolved = self.written.resolve(&pace).or_else(|_| {
-            let mut written = Config::clone(&self.written);
-            written.retry.deadline = None;
-            written.breaker.half_open_timeout = None;
-            written.resolve(&pace)
-        });
         // Only out of the range of these two keys is there nothing to go by.
-        resolved.unwrap_or_else(|_| Self {
+        written.resolve(&pace).unwrap_or_else(|_| Self {
             interval,
             timeout,
+            retry: RetrySettings {
+                deadline: self.retry.deadline.clamp(timeout.min(interval), interval),
+                ..self.retry
+            },
             ..self.clone()
         })
     }

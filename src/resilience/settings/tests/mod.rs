@@ -235,6 +235,30 @@ fn a_default_gives_way_to_a_written_key() {
 }
 
 #[test]
+fn at_another_pace_only_the_key_that_contradicts_gives_way() {
+    let written = settings(|config, _| {
+        config.retry.deadline = Some(s(12));
+        config.breaker.half_open_timeout = Some(s(25));
+    });
+    let f = |interval: u64, timeout: u64, deadline: Duration, round: u64| {
+        let paced = written.at_pace(s(interval), s(timeout));
+        assert_eq!(
+            (paced.interval(), paced.timeout()),
+            (s(interval), s(timeout))
+        );
+        let found = (paced.deadline(), paced.breaker.half_open_timeout);
+        assert_eq!(found, (deadline, s(round)), "{interval} {timeout}");
+    };
+    f(60, 10, s(12), 25);
+    f(60, 20, s(20), 25);
+    f(3, 2, ms(2_800), 25);
+    f(60, 30, s(30), 30);
+    // Beyond the ranges of both keys.
+    f(200_000, 10, s(12), 25);
+    f(200_000, 1_000, s(1_000), 25);
+}
+
+#[test]
 fn what_looks_like_a_mistake_is_a_warning() {
     let warned = |change: fn(&mut Config, &mut PollConfig)| {
         let settings = settings(change);
