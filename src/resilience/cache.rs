@@ -27,7 +27,7 @@ pub(super) struct Cache<T> {
 /// How old the answer is that a cache holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// When it was fetched.
+    /// When the poll that brought it began.
     pub fetched: Instant,
     /// Whether a poll has failed since.
     pub stale: bool,
@@ -51,12 +51,12 @@ impl<T: Clone> Cache<T> {
         (age < settings.ttl).then(|| (entry.value.clone(), age))
     }
 
-    /// Keeps a complete success.
-    pub(super) fn store(&mut self, now: Instant, value: T) {
+    /// Keeps a complete success of a poll that began at `asked`.
+    pub(super) fn store(&mut self, asked: Instant, value: T) {
         self.entry = Some(CacheEntry {
             value,
             status: CacheStatus {
-                fetched: now,
+                fetched: asked,
                 stale: false,
             },
         });

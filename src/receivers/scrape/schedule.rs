@@ -302,8 +302,8 @@ impl FirstTicks {
     }
 
     /// For a remote target: the first poll within 1 s, then at the target's phase of the wall
-    /// clock. The second poll comes between a half and one and a half intervals after the first,
-    /// so that it never follows too closely.
+    /// clock. The second poll comes between 0.7 and 1.7 intervals after the first, so that it never
+    /// follows too closely: a guard would answer it from its cache.
     fn remote(pace: &PollPace, hash: u64, now: Now) -> Self {
         let phase = part_of(pace.interval, hash);
         let delay = match pace.first {
@@ -317,7 +317,7 @@ impl FirstTicks {
                 };
             }
         };
-        let earliest = delay + pace.interval / 2;
+        let earliest = delay + pace.interval * 7 / 10;
         let wait = until_phase(now.wall + earliest, pace.interval, phase);
         Self {
             first: now.monotonic + delay,
@@ -379,7 +379,7 @@ mod tests {
             assert!(plan.first < now.monotonic + FIRST_POLL_WITHIN);
             let gap = plan.second - plan.first;
             assert!(
-                gap >= interval / 2 && gap < interval * 3 / 2,
+                gap >= interval * 7 / 10 && gap < interval * 17 / 10,
                 "{gap:?} of {interval:?}"
             );
             // Another start at another time gives the same phase of the wall clock.

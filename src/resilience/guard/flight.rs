@@ -28,6 +28,9 @@ pub(super) async fn run<T, F, R>(
     R: Future<Output = Result<T, FetchError>>,
 {
     let _task = shared.tasks.enter();
+    // An answer tells of a moment that isn't earlier than this. Counted from its end, a slow one
+    // would still be fresh at the next tick.
+    let asked = Instant::now();
     // Also when `fetch` panics: the pollers that wait see the channel close, and later ones
     // start a new flight instead of joining one that never ends.
     let landing = Landing { shared: &*shared };
@@ -40,7 +43,7 @@ pub(super) async fn run<T, F, R>(
     let mut slot = shared.slot();
     let served = match result {
         Ok(value) => {
-            slot.cache.store(now, value.clone());
+            slot.cache.store(asked, value.clone());
             *shared.endpoint.cache_status() = slot.cache.status();
             Served::New(value)
         }

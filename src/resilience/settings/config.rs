@@ -77,7 +77,8 @@ pub struct RetryConfig {
 /// The keys of `cache:`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CacheConfig {
-    /// Age up to which an answer is used again. 10s, from 0 (off) to 1h.
+    /// Age up to which an answer is used again. 10s or two thirds of the interval, whichever is
+    /// shorter; from 0 (off) to 1h.
     pub ttl: Option<Duration>,
     /// Age up to which it stands in for a failure. 300s, from 0 (never) to 24h.
     pub max_staleness: Option<Duration>,

@@ -41,7 +41,7 @@ impl Config {
             ),
         );
         let retry = self.retry.build(pace.deadline, &mut check);
-        let cache = self.cache.build(&mut check);
+        let cache = self.cache.build(pace.interval, &mut check);
         let hedging = HedgingSettings {
             enabled: self.hedging.enabled.unwrap_or(false),
             min_delay: check.time(
@@ -354,15 +354,18 @@ impl RetryConfig {
 }
 
 impl CacheConfig {
-    fn build(&self, check: &mut Check) -> CacheSettings {
+    fn build(&self, interval: Duration, check: &mut Check) -> CacheSettings {
         let (ttl_key, staleness_key) = ("cache.ttl", "cache.max_staleness");
+        // Shorter than the time between two polls of an interval, the first two of a source
+        // included: whoever polls every second wants new values every second.
+        let suggested = (10 * SECOND).min(interval * 2 / 3);
         // Zero turns stale answers off, so that no other key contradicts it.
         let bound = self.max_staleness.filter(|bound| !bound.is_zero());
         let ttl = check.time(
             ttl_key,
             self.ttl,
             Duration::ZERO..=HOUR,
-            (10 * SECOND).min(bound.unwrap_or(Duration::MAX)),
+            suggested.min(bound.unwrap_or(Duration::MAX)),
         );
         let max_staleness = check.time(
             staleness_key,

@@ -10,7 +10,7 @@ use super::*;
 use crate::resilience::breaker::{BreakerState, Force};
 use crate::resilience::outcome::Transport;
 use crate::resilience::registry::RegistrationError;
-use crate::resilience::settings::{BreakerConfig, Config};
+use crate::resilience::settings::{BreakerConfig, Config, PollConfig};
 use crate::resilience::{EndpointId, RetryResult};
 
 const REFUSED: Outcome = Outcome::Transport(Transport::Refused);
@@ -36,6 +36,43 @@ async fn a_success_is_new_once_and_fresh_until_its_ttl() {
     advance(s(1)).await;
     assert!(matches!(stage.tick().await, Served::New(2)));
     assert_eq!(stage.guard.endpoint().cache_requests(), [1, 2, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_well_is_asked_at_every_tick_unless_a_longer_ttl_is_written() {
+    let ticks = async |interval: Duration, takes: Duration, ttl: Option<Duration>| {
+        let mut config = Config::default();
+        config.cache.ttl = ttl;
+        let pace = PollConfig {
+            interval: Some(interval),
+            timeout: None,
+        };
+        let answers = (0..8).map(|n| Act::AnswerAfter(takes.as_millis() as u64, n));
+        let stage = Stage::paced(config, pace, answers);
+        let begun = Instant::now();
+        // The first two come closer to each other than the others.
+        let mut next = begun + interval * 7 / 10;
+        for _ in 0..8 {
+            stage.tick().await;
+            tokio::time::sleep_until(next).await;
+            next += interval;
+        }
+        stage.attempts()
+    };
+    for (interval, takes) in [
+        (100, 1),
+        (1_000, 300),
+        (5_000, 2_000),
+        (10_000, 5),
+        (15_000, 4_900),
+    ] {
+        let (interval, takes) = (
+            Duration::from_millis(interval),
+            Duration::from_millis(takes),
+        );
+        assert_eq!(ticks(interval, takes, None).await, 8, "{interval:?}");
+    }
+    assert_eq!(ticks(s(5), Duration::from_millis(5), Some(s(10))).await, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,12 +70,20 @@ impl Stage {
     }
 
     pub(super) fn with(config: Config, acts: impl IntoIterator<Item = Act>) -> Self {
+        Self::paced(config, PollConfig::default(), acts)
+    }
+
+    pub(super) fn paced(
+        config: Config,
+        pace: PollConfig,
+        acts: impl IntoIterator<Item = Act>,
+    ) -> Self {
         let stop = CancellationToken::new();
         let events = Arc::new(Events::default());
         let endpoints = Endpoints::new(10, stop.clone())
             .seeded(1)
             .observed_by(events.clone());
-        let settings = config.resolve(&PollConfig::default()).unwrap();
+        let settings = config.resolve(&pace).unwrap();
         let id = EndpointId::new("betanet", "http://user:secret@a:9000/m?token=x");
         let script = Script {
             acts: Mutex::new(acts.into_iter().collect()),

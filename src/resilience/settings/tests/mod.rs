@@ -203,6 +203,13 @@ fn a_default_gives_way_to_a_written_key() {
     let with = settings(|config, _| config.cache.ttl = Some(s(400)));
     assert_eq!(with.cache.max_staleness, s(400));
     let with = settings(|_, poll| poll.interval = Some(s(3)));
+    assert_eq!(with.cache.ttl, s(2));
+    let with = settings(|config, poll| {
+        poll.interval = Some(s(3));
+        config.cache.ttl = Some(s(10));
+    });
+    assert_eq!(with.cache.ttl, s(10), "as it is written");
+    let with = settings(|_, poll| poll.interval = Some(s(3)));
     assert_eq!(with.deadline(), ms(2_800));
     assert_eq!(with.timeout(), ms(2_800));
     let with = settings(|_, poll| poll.timeout = Some(s(20)));
