@@ -65,7 +65,7 @@ pub use breaker::{
 pub use cache::CacheStatus;
 pub use endpoint::{CacheResult, Endpoint, RetryResult};
 pub use events::{Attempt, Event, Observer};
-pub use guard::{Failure, FetchError, Guard, Served, Trigger};
+pub use guard::{AttemptClock, AttemptSpan, Failure, FetchError, Guard, Served, Trigger};
 pub use id::EndpointId;
 pub use isolation::Network;
 pub use outcome::{Outcome, Retry, Transport};

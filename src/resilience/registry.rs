@@ -130,6 +130,13 @@ impl Endpoints {
         self.insert(id, settings, None)
     }
 
+    /// Whether an endpoint of that name could be registered now. Unlike an attempt to do so, the
+    /// question is counted nowhere.
+    pub fn has_room_for(&self, id: &EndpointId) -> bool {
+        let registered = self.lock();
+        registered.endpoints.len() < self.max && !registered.endpoints.contains_key(id)
+    }
+
     /// Takes an endpoint, and with it its series, off the page. A caller that still holds it may
     /// go on using it.
     pub fn remove(&self, id: &EndpointId) -> Option<Arc<Endpoint>> {

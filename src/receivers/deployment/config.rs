@@ -203,14 +203,8 @@ impl ControlPlaneConfig {
         match &self.kind {
             PlaneKind::Fog { details } => {
                 let (text, url) = self.endpoint.as_ref().context("`endpoint` is missing")?;
-                let client = Arc::new(Client::new(&self.http, pace.timeout, [url])?);
-                let access = Access::new(context, Arc::clone(&client) as _);
-                // All requests of a poll are one attempt, and a poll ends with its interval.
-                let whole = PollPace {
-                    timeout: pace.interval,
-                    ..pace
-                };
-                let access = access.at_pace(&whole, client);
+                let client = Client::new(&self.http, pace.timeout, [url])?;
+                let access = Access::new(context, Arc::new(client));
                 let scraper = FogScraper::new(
                     &access,
                     url.clone(),

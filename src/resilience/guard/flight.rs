@@ -8,6 +8,7 @@ use futures_util::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::clock::{AttemptClock, AttemptLimits, AttemptSpan, TimedFetch};
 use super::retry::{self, Failed};
 use super::{Failure, FetchError, Served, SharedGuard, Trigger};
 use crate::resilience::breaker::{BreakerState, Completion, Permit, RejectReason};
@@ -20,11 +21,11 @@ use crate::resilience::outcome::Outcome;
 pub(super) async fn run<T, F, R>(
     shared: Arc<SharedGuard<T>>,
     trigger: Trigger,
-    fetch: F,
+    fetch: TimedFetch<F>,
     send: watch::Sender<Option<Served<T>>>,
 ) where
     T: Clone,
-    F: Fn(Attempt) -> R,
+    F: Fn(Attempt, AttemptClock) -> R,
     R: Future<Output = Result<T, FetchError>>,
 {
     let _task = shared.tasks.enter();
@@ -57,6 +58,57 @@ pub(super) async fn run<T, F, R>(
     let _ = send.send(Some(served));
 }
 
+/// Why an attempt was cut.
+enum AttemptCut {
+    /// No complete answer came within the timeout of the request.
+    Timeout,
+    /// The poll was over.
+    Deadline,
+    /// The poll was over when the answer had come and this machine wasn't done with it.
+    Unread,
+}
+
+impl AttemptCut {
+    fn error(self, timeout: Duration) -> FetchError {
+        match self {
+            Self::Timeout => {
+                FetchError::new(Outcome::Timeout, format!("no answer within {timeout:?}"))
+            }
+            // Not the endpoint's fault: it had less than its timeout.
+            Self::Deadline => {
+                FetchError::new(Outcome::Cancelled, "cut short by the deadline of the poll")
+            }
+            Self::Unread => FetchError::new(
+                Outcome::Local,
+                "the answer came, and this machine had no time to read it before the deadline of \
+                 the poll",
+            ),
+        }
+    }
+}
+
+/// Awaits an attempt within its limits.
+async fn by_clock<R: Future>(
+    attempt: R,
+    clock: &AttemptClock,
+    limits: AttemptLimits,
+    deadline: Instant,
+) -> Result<R::Output, AttemptCut> {
+    tokio::pin!(attempt);
+    if let Ok(result) = timeout_at(limits.cut, &mut attempt).await {
+        return Ok(result);
+    }
+    if clock.received().is_some() {
+        return timeout_at(deadline, attempt)
+            .await
+            .map_err(|_| AttemptCut::Unread);
+    }
+    Err(match limits.is_timeout {
+        true => AttemptCut::Timeout,
+        false => AttemptCut::Deadline,
+    })
+}
+
 /// Clears the flight when its task panics.
 struct Landing<'a, T: Clone> {
     shared: &'a SharedGuard<T>,
@@ -69,9 +121,9 @@ impl<T: Clone> Drop for Landing<'_, T> {
 }
 
 impl<T: Clone> SharedGuard<T> {
-    async fn fetch<F, R>(&self, trigger: Trigger, fetch: &F) -> Result<T, Failure>
+    async fn fetch<F, R>(&self, trigger: Trigger, fetch: &TimedFetch<F>) -> Result<T, Failure>
     where
-        F: Fn(Attempt) -> R,
+        F: Fn(Attempt, AttemptClock) -> R,
         R: Future<Output = Result<T, FetchError>>,
     {
         let breaker = self.endpoint.breaker();
@@ -169,10 +221,10 @@ impl<T: Clone> SharedGuard<T> {
         permit: Permit<'_>,
         number: u32,
         deadline: Instant,
-        fetch: &F,
+        fetch: &TimedFetch<F>,
     ) -> Result<T, FetchError>
     where
-        F: Fn(Attempt) -> R,
+        F: Fn(Attempt, AttemptClock) -> R,
         R: Future<Output = Result<T, FetchError>>,
     {
         let now = Instant::now();
@@ -230,10 +282,10 @@ impl<T: Clone> SharedGuard<T> {
         number: u32,
         hedge: bool,
         deadline: Instant,
-        fetch: &F,
+        fetch: &TimedFetch<F>,
     ) -> Result<T, FetchError>
     where
-        F: Fn(Attempt) -> R,
+        F: Fn(Attempt, AttemptClock) -> R,
         R: Future<Output = Result<T, FetchError>>,
     {
         let attempt = Attempt {
@@ -244,26 +296,24 @@ impl<T: Clone> SharedGuard<T> {
             state: permit.state(),
         };
         let started = Instant::now();
-        let limit = started + self.settings.timeout;
-        let result = match timeout_at(limit.min(deadline), fetch(attempt)).await {
-            Ok(result) => result,
-            Err(_) if limit <= deadline => Err(FetchError::new(
-                Outcome::Timeout,
-                format!("no answer within {:?}", self.settings.timeout),
-            )),
-            // Not the endpoint's fault: it had less than its timeout.
-            Err(_) => Err(FetchError::new(
-                Outcome::Cancelled,
-                "cut short by the deadline of the poll",
-            )),
-        };
+        let (timeout, whole) = (self.settings.timeout, self.settings.retry.deadline);
+        let limits = AttemptLimits::new(fetch.span, started, timeout, whole, deadline);
+        let clock = AttemptClock::new(limits.until);
+        let result = by_clock(
+            (fetch.fetch)(attempt, clock.clone()),
+            &clock,
+            limits,
+            deadline,
+        );
+        let result = result.await.unwrap_or_else(|late| Err(late.error(timeout)));
         let (outcome, advice) = match &result {
             Ok(_) => (Outcome::Success, None),
             Err(error) => (error.outcome, error.retry_after),
         };
+        let received = clock.received().unwrap_or_else(Instant::now);
         let latency = match outcome {
-            Outcome::Timeout => self.settings.timeout,
-            _ => started.elapsed(),
+            Outcome::Timeout if fetch.span == AttemptSpan::Request => timeout,
+            _ => received.saturating_duration_since(started),
         };
         let completion = Completion::new(outcome, latency).advised(advice);
         self.endpoint.conclude(permit, attempt, started, completion);

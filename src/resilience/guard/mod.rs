@@ -9,6 +9,7 @@
 //! The fetch runs in a task of its own. If the poller that started it is dropped, the fetch
 //! goes on for the pollers that joined it; the process's shutdown ends it at once.
 
+mod clock;
 mod flight;
 mod retry;
 #[cfg(test)]
@@ -23,6 +24,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use clock::TimedFetch;
+pub use clock::{AttemptClock, AttemptSpan};
 
 use super::active::ActiveTasks;
 use super::breaker::{RejectReason, Rejection};
@@ -190,6 +194,25 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
         F: Fn(Attempt) -> R + Send + Sync + 'static,
         R: Future<Output = Result<T, FetchError>> + Send + 'static,
     {
+        let fetch = move |attempt, _| fetch(attempt);
+        self.poll_by_clock(trigger, AttemptSpan::Request, fetch)
+            .await
+    }
+
+    /// The same for attempts that are more than a request: `span` says what bounds one, and the
+    /// clock lets it say when its answer was complete.
+    ///
+    /// Cancel safe in the same way.
+    pub async fn poll_by_clock<F, R>(
+        &self,
+        trigger: Trigger,
+        span: AttemptSpan,
+        fetch: F,
+    ) -> Served<T>
+    where
+        F: Fn(Attempt, AttemptClock) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, FetchError>> + Send + 'static,
+    {
         let now = Instant::now();
         let shared = &self.shared;
         let (mut answer, leads) = {
@@ -211,6 +234,7 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
                     shared.endpoint.count_cache(CacheResult::Miss);
                     let (send, flight) = watch::channel(None);
                     slot.flight = Some(flight.clone());
+                    let fetch = TimedFetch { span, fetch };
                     let flight_task = flight::run(Arc::clone(shared), trigger, fetch, send);
                     tokio::spawn(flight_task);
                     (flight, true)

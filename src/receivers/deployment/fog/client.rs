@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -32,8 +31,6 @@ pub(in crate::receivers::deployment) struct FogQuery {
     pub(in crate::receivers::deployment) most: usize,
     /// Whether to ask for the details of each.
     pub(in crate::receivers::deployment) details: bool,
-    /// How long all requests may take together.
-    pub(in crate::receivers::deployment) within: Duration,
 }
 
 /// The answers of one poll.
@@ -56,13 +53,17 @@ pub(super) fn list_request(server: &Url) -> FetchRequest {
 }
 
 impl FogQuery {
-    /// Asks for the whole list, and for the details.
+    /// Asks for the whole list, and for the details, until `deadline`.
     ///
     /// # Errors
     ///
     /// When the list isn't whole in time. Details that are missing are no error.
-    pub(super) async fn ask(self, access: &Access, server: &Url) -> Result<FogAnswer, FetchError> {
-        let deadline = Instant::now() + self.within;
+    pub(super) async fn ask(
+        self,
+        access: &Access,
+        server: &Url,
+        deadline: Instant,
+    ) -> Result<FogAnswer, FetchError> {
         let list = timeout_at(deadline, self.list(access, server)).await;
         let late = |_| FailureReason::Timeout.error("the list isn't whole within the interval");
         let list = list.map_err(late)??;

@@ -26,8 +26,8 @@ pub(in crate::receivers::deployment) struct FogScraper {
 }
 
 impl FogScraper {
-    /// Polls the control plane at `server`. A poll makes several requests, so that `access` has to
-    /// allow an attempt the whole interval.
+    /// Polls the control plane at `server`. Without a guard, all requests of a poll may take
+    /// `within` together.
     pub(in crate::receivers::deployment) fn new(
         access: &Arc<Access>,
         server: Url,
@@ -35,15 +35,11 @@ impl FogScraper {
         details: bool,
         within: Duration,
     ) -> Self {
-        let query = FogQuery {
-            most,
-            details,
-            within,
-        };
+        let query = FogQuery { most, details };
         let request = list_request(&server);
-        let list = access.composed(request, move |access, _| {
+        let list = access.composed(request, within, move |access, _, until| {
             let server = server.clone();
-            Box::pin(async move { query.ask(&access, &server).await.map(Arc::new) })
+            Box::pin(async move { query.ask(&access, &server, until).await.map(Arc::new) })
         });
         Self {
             list,

@@ -9,9 +9,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{Fetch, FetchRequest, FetchedPage};
@@ -19,7 +21,8 @@ use crate::component::{BuildContext, ComponentId};
 use crate::lane::Lane;
 use crate::receivers::scrape::{FailureReason, NextPoll, PartFailure, Poll, PollPace, PollReason};
 use crate::resilience::{
-    self, Endpoint, EndpointId, Endpoints, FetchError, Guard, Served, Trigger,
+    self, AttemptClock, AttemptSpan, Endpoint, EndpointId, Endpoints, FetchError, Guard, Outcome,
+    Served, Trigger,
 };
 use crate::telemetry::Throttle;
 
@@ -38,9 +41,12 @@ struct GuardParts {
     component: ComponentId,
     endpoints: Arc<Endpoints>,
     settings: Arc<resilience::Settings>,
-    /// The log lines about endpoints that have none.
-    unguarded: Arc<Throttle>,
+    unguarded: Arc<UnguardedLog>,
 }
+
+/// The log lines about endpoints that have no guard.
+#[derive(Default)]
+struct UnguardedLog(Throttle);
 
 /// One URL and its last answer. Its endpoint is registered at the first request, so that
 /// `/breakers` and the metrics don't show URLs that were never requested.
@@ -48,6 +54,7 @@ pub struct Document<T> {
     access: Arc<Access>,
     request: Arc<FetchRequest>,
     attempt: Arc<AttemptMaker<T>>,
+    bounds: AttemptBounds,
     /// `None` before the first request.
     watch: Option<RequestMode<T>>,
     /// How the last request ended; `None` before the first.
@@ -58,18 +65,33 @@ pub struct Document<T> {
 }
 
 /// Makes one attempt.
-type AttemptMaker<T> = dyn Fn(Arc<Access>, Arc<FetchRequest>) -> BoxFuture<'static, Result<T, FetchError>>
+type AttemptMaker<T> = dyn Fn(Arc<Access>, Arc<FetchRequest>, AttemptClock) -> BoxFuture<'static, Result<T, FetchError>>
     + Send
     + Sync;
+
+/// What bounds an attempt.
+#[derive(Debug, Clone, Copy)]
+enum AttemptBounds {
+    /// It is one request, which the client bounds, or the guard.
+    Request,
+    /// It is several requests. Without a guard, whose deadline bounds them, they may take so long.
+    Requests { within: Duration },
+}
 
 /// How requests are made: with a guard or without.
 enum RequestMode<T> {
     /// Through a guard.
-    Guarded(Guard<T>),
+    Guarded {
+        guard: Guard<T>,
+        /// Whether there are series of an answer that came before the guard was there: the guard
+        /// doesn't know that answer, so that they end at the first failure.
+        inherits: bool,
+    },
     /// Without a guard: only the client's timeout applies, and a failure ends the series at once.
+    /// For ever if the receiver has no guards, and else until there is one for this document.
     Bare {
-        /// The last answer, until its series have ended.
-        last: Option<T>,
+        /// Whether there are series of an answer, which haven't ended.
+        shows: bool,
         failed: bool,
     },
 }
@@ -124,19 +146,52 @@ impl Access {
         read: impl Fn(FetchedPage) -> Result<T, FetchError> + Send + Sync + 'static,
     ) -> Document<T> {
         let read = Arc::new(read);
-        self.composed(request, move |access, request| {
+        let attempt = move |access: Arc<Self>, request: Arc<FetchRequest>, clock: AttemptClock| {
             let read = Arc::clone(&read);
-            Box::pin(async move { access.get(&request, move |page| read(page)).await })
-        })
+            let answer = async move {
+                let page = access.fetch.fetch(&request).await?;
+                clock.note_received();
+                access.read(page, move |page| read(page)).await
+            };
+            answer.boxed()
+        };
+        self.attempted(request, AttemptBounds::Request, attempt)
     }
 
     /// A document that takes several requests, such as a list of several pages: `attempt` makes
     /// all of them, by [`Access::get`], and together they are one attempt for the guard. `request`
     /// names the document.
+    ///
+    /// Each request has its own timeout. All of them together have until the deadline of the poll,
+    /// or without a guard for as long as `within`. The attempt is told when it should be over, and
+    /// makes do with what it has by then; a moment later it is cut.
     pub fn composed<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
         request: FetchRequest,
-        attempt: impl Fn(Arc<Self>, Arc<FetchRequest>) -> BoxFuture<'static, Result<T, FetchError>>
+        within: Duration,
+        attempt: impl Fn(
+            Arc<Self>,
+            Arc<FetchRequest>,
+            Instant,
+        ) -> BoxFuture<'static, Result<T, FetchError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Document<T> {
+        let attempt =
+            move |access, request, clock: AttemptClock| attempt(access, request, clock.until());
+        self.attempted(request, AttemptBounds::Requests { within }, attempt)
+    }
+
+    fn attempted<T: Clone + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        request: FetchRequest,
+        bounds: AttemptBounds,
+        attempt: impl Fn(
+            Arc<Self>,
+            Arc<FetchRequest>,
+            AttemptClock,
+        ) -> BoxFuture<'static, Result<T, FetchError>>
         + Send
         + Sync
         + 'static,
@@ -145,6 +200,7 @@ impl Access {
             access: Arc::clone(self),
             request: Arc::new(request),
             attempt: Arc::new(attempt),
+            bounds,
             watch: None,
             last: None,
             cause: None,
@@ -162,36 +218,63 @@ impl Access {
         read: impl FnOnce(FetchedPage) -> Result<T, FetchError> + Send + 'static,
     ) -> Result<T, FetchError> {
         let page = self.fetch.fetch(request).await?;
+        self.read(page, read).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        page: FetchedPage,
+        read: impl FnOnce(FetchedPage) -> Result<T, FetchError> + Send + 'static,
+    ) -> Result<T, FetchError> {
         if page.body.len() <= LARGE {
             return read(page);
         }
         self.lane.run(move || read(page)).await
     }
 
-    fn watch<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> RequestMode<T> {
-        let bare = RequestMode::Bare {
-            last: None,
-            failed: false,
-        };
-        let Some(guarding) = &self.guarding else {
-            return bare;
-        };
-        let id = guarding.endpoint(request);
-        let settings = guarding.settings.as_ref().clone();
-        match guarding.endpoints.guard(id, settings) {
-            Ok(guard) => RequestMode::Guarded(guard),
-            Err(error) => {
-                // The registry counts it. Requests without a guard are better than none.
-                if let Some(endpoints) = guarding.unguarded.pass(1, Instant::now()) {
-                    warn!(endpoints, "{error}: it is asked without a guard");
-                }
-                bare
-            }
+    /// How a document is requested for the first time.
+    fn mode<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> RequestMode<T> {
+        let guarding = self.guarding.as_ref();
+        match guarding.and_then(|guarding| guarding.guard(guarding.endpoint(request))) {
+            Some(guard) => RequestMode::Guarded {
+                guard,
+                inherits: false,
+            },
+            None => RequestMode::Bare {
+                shows: false,
+                failed: false,
+            },
         }
+    }
+
+    /// A guard for a document that got none before, if there is one by now.
+    fn late_guard<T: Clone + Send + Sync + 'static>(
+        &self,
+        request: &FetchRequest,
+    ) -> Option<Guard<T>> {
+        let guarding = self.guarding.as_ref()?;
+        let id = guarding.endpoint(request);
+        // The registry would count a failure each time.
+        let is_possible = guarding.endpoints.has_room_for(&id);
+        is_possible.then(|| guarding.guard(id)).flatten()
     }
 }
 
 impl GuardParts {
+    fn guard<T: Clone + Send + Sync + 'static>(&self, id: EndpointId) -> Option<Guard<T>> {
+        let settings = self.settings.as_ref().clone();
+        match self.endpoints.guard(id, settings) {
+            Ok(guard) => Some(guard),
+            Err(error) => {
+                // The registry counts it. Requests without a guard are better than none.
+                if let Some(endpoints) = self.unguarded.0.pass(1, Instant::now()) {
+                    warn!(endpoints, "{error}: it is asked without a guard");
+                }
+                None
+            }
+        }
+    }
+
     fn endpoint(&self, request: &FetchRequest) -> EndpointId {
         let id = EndpointId::new(self.component.as_str(), request.url.as_str());
         match &request.instance {
@@ -226,22 +309,32 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     }
 
     async fn request(&mut self, trigger: Trigger) -> (Asked<T>, Result<(), PartFailure>) {
-        let watch = self
-            .watch
-            .get_or_insert_with(|| self.access.watch(&self.request));
+        let mode = match self.watch.take() {
+            None => self.access.mode(&self.request),
+            Some(RequestMode::Bare { shows, failed }) => {
+                match self.access.late_guard(&self.request) {
+                    Some(guard) => RequestMode::Guarded {
+                        guard,
+                        inherits: shows,
+                    },
+                    None => RequestMode::Bare { shows, failed },
+                }
+            }
+            Some(guarded) => guarded,
+        };
         let attempt = {
             let (access, request) = (Arc::clone(&self.access), Arc::clone(&self.request));
             let attempt = Arc::clone(&self.attempt);
-            move || attempt(Arc::clone(&access), Arc::clone(&request))
+            move |clock| attempt(Arc::clone(&access), Arc::clone(&request), clock)
         };
-        let guard = match watch {
-            RequestMode::Guarded(guard) => guard,
-            RequestMode::Bare { last, failed } => {
-                let answer = attempt().await;
+        let (guard, inherits) = match self.watch.insert(mode) {
+            RequestMode::Guarded { guard, inherits } => (guard, inherits),
+            RequestMode::Bare { shows, failed } => {
+                let answer = self.bounds.bare(attempt).await;
                 *failed = answer.is_err();
                 return match answer {
                     Ok(answer) => {
-                        *last = Some(answer.clone());
+                        *shows = true;
                         (Asked::New(answer), Ok(()))
                     }
                     Err(error) => {
@@ -251,8 +344,11 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
                 };
             }
         };
-        match guard.poll(trigger, move |_| attempt()).await {
+        let span = self.bounds.span();
+        let asking = guard.poll_by_clock(trigger, span, move |_, clock| attempt(clock));
+        match asking.await {
             Served::New(answer) => {
+                *inherits = false;
                 self.cause = None;
                 (Asked::New(answer), Ok(()))
             }
@@ -270,7 +366,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
 
     /// When it should be requested between ticks, or its series must end.
     pub fn wish(&self) -> Option<NextPoll> {
-        let Some(RequestMode::Guarded(guard)) = &self.watch else {
+        let Some(RequestMode::Guarded { guard, .. }) = &self.watch else {
             return None;
         };
         let attempt = self.attempt_at().map(|at| NextPoll {
@@ -302,7 +398,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// The guarded endpoint, once the document has been requested.
     pub fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.watch {
-            Some(RequestMode::Guarded(guard)) => Some(guard.endpoint()),
+            Some(RequestMode::Guarded { guard, .. }) => Some(guard.endpoint()),
             Some(RequestMode::Bare { .. }) | None => None,
         }
     }
@@ -310,8 +406,11 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// Whether the series of the last answer end now; true once per answer.
     pub fn ends(&mut self, now: Instant) -> bool {
         match &mut self.watch {
-            Some(RequestMode::Guarded(guard)) => guard.expire(now).is_some(),
-            Some(RequestMode::Bare { last, failed }) => *failed && last.take().is_some(),
+            Some(RequestMode::Guarded { guard, inherits }) => {
+                let are_inherited = matches!(self.last, Some(Err(_))) && std::mem::take(inherits);
+                guard.expire(now).is_some() || are_inherited
+            }
+            Some(RequestMode::Bare { shows, failed }) => *failed && std::mem::take(shows),
             None => false,
         }
     }
@@ -328,7 +427,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
 
     /// Removes its endpoint from the registry: it won't be requested again, or only much later.
     pub fn retire(&mut self) {
-        if let Some(RequestMode::Guarded(guard)) = self.watch.take()
+        if let Some(RequestMode::Guarded { guard, .. }) = self.watch.take()
             && let Some(guarding) = &self.access.guarding
         {
             guarding.endpoints.remove(guard.endpoint().id());
@@ -353,6 +452,38 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
             other @ (resilience::Failure::Panicked | resilience::Failure::Shutdown) => {
                 PartFailure::new(part, FailureReason::Parse, other.to_string())
             }
+        }
+    }
+}
+
+impl AttemptBounds {
+    fn span(self) -> AttemptSpan {
+        match self {
+            Self::Request => AttemptSpan::Request,
+            Self::Requests { .. } => AttemptSpan::Poll,
+        }
+    }
+
+    /// Makes an attempt without a guard.
+    async fn bare<T>(
+        self,
+        attempt: impl FnOnce(AttemptClock) -> BoxFuture<'static, Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let now = Instant::now();
+        let Self::Requests { within } = self else {
+            // One request asks for no time: the client has its timeout.
+            return attempt(AttemptClock::new(now)).await;
+        };
+        let attempt = attempt(AttemptClock::of_poll(now, within));
+        let cut = |_| FetchError::new(Outcome::Cancelled, "cut short by the end of the interval");
+        timeout_at(now + within, attempt).await.map_err(cut)?
+    }
+}
+
+impl Drop for UnguardedLog {
+    fn drop(&mut self) {
+        if let Some(endpoints) = self.0.rest() {
+            warn!(endpoints, "endpoints were asked without a guard");
         }
     }
 }

@@ -374,7 +374,8 @@ async fn a_document_of_several_pages_is_one_attempt() {
     let rig = Rig::guarded();
     let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
     let request = FetchRequest::new(URL.parse().unwrap(), "*/*");
-    let mut list = access.composed(request, |access, request| {
+    let within = Duration::from_secs(10);
+    let mut list = access.composed(request, within, |access, request, _| {
         Box::pin(async move {
             let mut lengths = Vec::new();
             for page in ["1", "2", "3"] {
@@ -396,6 +397,155 @@ async fn a_document_of_several_pages_is_one_attempt() {
     );
     let snapshot = rig.endpoint().unwrap().breaker().snapshot(Instant::now());
     assert_eq!(snapshot.outcomes.iter().sum::<u64>(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_requests_have_the_time_of_the_poll_and_each_the_timeout_of_one() {
+    /// Answers after 4 s, and to `hang` never.
+    struct Slow;
+    impl Fetch for Slow {
+        fn fetch<'a>(
+            &'a self,
+            request: &'a FetchRequest,
+        ) -> BoxFuture<'a, Result<FetchedPage, FetchError>> {
+            Box::pin(async move {
+                sleep(Duration::from_secs(4)).await;
+                if request.url.query() == Some("hang") {
+                    std::future::pending::<()>().await;
+                }
+                Ok(b"page".to_vec().into())
+            })
+        }
+    }
+    let guarded = Rig::guarded();
+    let bare = Rig::new(None, Endpoints::new(10, Default::default()));
+    // The deadline of a guarded poll is 14 s by default.
+    for (rig, within, cut) in [(&guarded, 100, 14), (&bare, 20, 20)] {
+        for (pages, whole) in [(["1", "2", "3"], true), (["1", "2", "hang"], false)] {
+            let access = Access::new(&rig.context, Arc::new(Slow));
+            let request = FetchRequest {
+                instance: Some(pages[2].into()),
+                ..FetchRequest::new(URL.parse().unwrap(), "*/*")
+            };
+            let told = Arc::new(Mutex::new(None));
+            let until = Arc::clone(&told);
+            let within = Duration::from_secs(within);
+            let mut list = access.composed(request, within, move |access, request, when| {
+                *until.lock().unwrap() = Some(when);
+                Box::pin(async move {
+                    for page in pages {
+                        let mut request = FetchRequest::clone(&request);
+                        request.url.set_query(Some(page));
+                        access.get(&request, |_| Ok(())).await?;
+                    }
+                    Ok(())
+                })
+            });
+            let begun = Instant::now();
+            let poll = Poll {
+                now: Now::read(),
+                reason: PollReason::Interval,
+            };
+            let asked = list.ask(&poll).await;
+            assert_eq!(matches!(asked, Asked::New(())), whole, "{asked:?}");
+            let took = if whole { 12 } else { cut };
+            assert_eq!(begun.elapsed(), Duration::from_secs(took));
+            let until = told.lock().unwrap().unwrap() - begun;
+            let rest = Duration::from_secs(cut) - until;
+            assert!(
+                rest > Duration::ZERO && rest < Duration::from_secs(1),
+                "{rest:?}"
+            );
+            if !whole {
+                assert_eq!(list.failure().unwrap().reason, FailureReason::Timeout);
+            }
+            if let Some(endpoint) = list.endpoint() {
+                let snapshot = endpoint.breaker().snapshot(Instant::now());
+                assert_eq!(snapshot.failures, 0, "each request was answered in time");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_thread_is_neither_a_timeout_nor_a_latency_of_the_endpoint() {
+    let rig = Rig::guarded();
+    let large = "x".repeat(LARGE + 1).leak();
+    *rig.script.0.lock().unwrap() = Ok(large);
+    let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
+    let request = FetchRequest::new(URL.parse().unwrap(), "*/*");
+    let mut document = access.document(request, |_| Ok(()));
+    let poll = Poll {
+        now: Now::read(),
+        reason: PollReason::Interval,
+    };
+    // The lane has one thread, and somebody else's page occupies it: for longer than the timeout,
+    // then for longer than the poll.
+    for (busy, is_read) in [(8, true), (20, false)] {
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let lane = access.lane.clone();
+        let other = tokio::spawn(async move {
+            lane.run(move || {
+                let _ = gate.recv();
+            })
+            .await;
+        });
+        tokio::task::yield_now().await;
+        let ask = document.ask(&poll);
+        let free = async {
+            // By hand, since the clock stands still while a thread is occupied.
+            for step in [Duration::from_millis(5), Duration::from_secs(busy)] {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                advance(step).await;
+            }
+            tokio::task::yield_now().await;
+            release.send(()).unwrap();
+        };
+        let (asked, ()) = tokio::join!(ask, free);
+        other.await.unwrap();
+        assert_eq!(matches!(asked, Asked::New(())), is_read, "{asked:?}");
+        let snapshot = rig.endpoint().unwrap().breaker().snapshot(Instant::now());
+        assert_eq!(snapshot.failures, 0);
+        assert_eq!(snapshot.latency_ms, Some(5.0));
+        advance(Duration::from_secs(11)).await;
+    }
+    let failure = document.failure().unwrap();
+    assert_eq!(
+        failure.reason,
+        FailureReason::Limit,
+        "ours and not the endpoint's"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_asked_without_a_guard_gets_one_when_there_is_room() {
+    let mut rig = Rig::new(
+        Some(Config::default()),
+        Endpoints::new(1, Default::default()),
+    );
+    let other = EndpointId::new("test", "http://other:1/");
+    let endpoints = Arc::clone(&rig.context.endpoints);
+    let taken = endpoints.breaker(other.clone(), Default::default());
+    assert!(matches!(rig.ask(Ok("hello")).await, Asked::New(_)));
+    assert!(rig.endpoint().is_none());
+    taken.unwrap();
+    endpoints.remove(&other);
+    let failure = rig.failure(Err(wrong_status(404, "x"))).await;
+    assert_eq!(failure.reason, FailureReason::Status);
+    assert!(rig.endpoint().is_some());
+    assert!(
+        rig.document.ends(Instant::now()),
+        "no guard knows the answer before"
+    );
+    assert!(!rig.document.ends(Instant::now()), "once");
+    rig.ask(Ok("hello")).await;
+    rig.failure(Err(wrong_status(404, "x"))).await;
+    assert!(
+        !rig.document.ends(Instant::now()),
+        "the guard knows this one"
+    );
+    assert_eq!(endpoints.registration_failures(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,4 +576,38 @@ async fn targets_of_another_pace_are_guarded_by_the_same_keys_at_that_pace() {
     // A poll ends with its interval, whatever is written.
     f(3, 2, 2.8);
     f(60, 30, 30.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_without_a_guard_that_no_line_has_told_are_told_at_the_end() {
+    let (log, _guard) = crate::log_capture::LogCapture::begin();
+    let rig = Rig::new(
+        Some(Config::default()),
+        Endpoints::new(0, Default::default()),
+    );
+    let access = Access::new(&rig.context, Arc::clone(&rig.script) as _);
+    drop(rig);
+    for port in 1..=3 {
+        let url = format!("http://a:{port}/");
+        let mut document =
+            access.document(FetchRequest::new(url.parse().unwrap(), "*/*"), |_| Ok(()));
+        let poll = Poll {
+            now: Now::read(),
+            reason: PollReason::Interval,
+        };
+        assert!(matches!(document.ask(&poll).await, Asked::New(())));
+    }
+    assert_eq!(log.count("endpoints were asked without a guard"), 0);
+    drop(access);
+    assert_eq!(
+        log.count("endpoints were asked without a guard"),
+        1,
+        "{:?}",
+        log.lines()
+    );
+    assert!(
+        format!("{:?}", log.lines()).contains("\"endpoints\": Number(2)"),
+        "{:?}",
+        log.lines()
+    );
 }
