@@ -11,7 +11,7 @@ use super::rules::SeriesRules;
 use crate::component::BuildContext;
 use crate::exposition::read::accept;
 use crate::lane::Lane;
-use crate::receivers::scrape::http::{Access, Client};
+use crate::receivers::scrape::http::{Access, BodyRoom, Client};
 
 /// What the targets of a job share.
 pub(super) struct JobContext {
@@ -35,13 +35,14 @@ impl JobContext {
         context: &BuildContext,
         job: &ScrapeJob,
         rules: SeriesRules,
-        lane: &Lane,
+        (lane, room): (&Lane, &BodyRoom),
     ) -> anyhow::Result<Self> {
         let mut http = job.http.clone();
         // As Prometheus keeps its connections: it scrapes each target again and again.
         http.client.keeps_connections = true;
         http.client.max_body = job.limits.body_size;
-        let client = Arc::new(oauth2::client(&http, job.timeout.0)?);
+        let client = oauth2::client(&http, job.timeout.0)?;
+        let client = Arc::new(client.within(room));
         let accept = accept(&job.protocols).replace("allow-utf-8", job.escaping);
         Ok(Self {
             access: Access::new(context, Arc::clone(&client) as _),

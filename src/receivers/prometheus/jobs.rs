@@ -27,7 +27,7 @@ use super::targets::ScrapeTarget;
 use crate::component::{BuildContext, ComponentId};
 use crate::exposition::read::PageLimits;
 use crate::lane::Lane;
-use crate::receivers::scrape::http::{FetchRequest, scrape_timeout};
+use crate::receivers::scrape::http::{BodyRoom, FetchRequest, scrape_timeout};
 use crate::receivers::scrape::{
     Candidate, Discovery, FirstPoll, Nudge, PollPace, Reach, ScrapeSeries, Target, TargetIdentity,
     TargetSets,
@@ -196,14 +196,15 @@ impl Jobs {
             )
             .build();
         let external = Arc::new(config.external_labels.clone());
-        let lane = Lane::new(1);
+        // Large pages of all jobs are read one after the other, and wait in one room.
+        let (lane, room) = (Lane::new(1), BodyRoom::default());
         let build = |job: &ScrapeJob| -> anyhow::Result<JobDiscovery> {
             let rules = SeriesRules {
                 rules: job.metric_relabel.clone().into(),
                 external: Arc::clone(&external),
                 too_long: too_long.clone(),
             };
-            let built = JobContext::new(context, job, rules, &lane)?;
+            let built = JobContext::new(context, job, rules, (&lane, &room))?;
             let sources = job
                 .discoveries
                 .iter()

@@ -12,7 +12,7 @@ use crate::exposition::read::PageFormat;
 use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
-use crate::receivers::scrape::http::{Asked, Document, FetchedPage};
+use crate::receivers::scrape::http::{Asked, Document, FetchedPage, PageBody};
 use crate::receivers::scrape::{
     FailureReason, NextPoll, PartFailure, Poll, Scrape, ScrapeCounts, Scraper,
 };
@@ -40,7 +40,7 @@ pub(super) struct ReceivedPage {
     format: PageFormat,
     bytes: usize,
     /// Taken out when it is read: a guard keeps its last answer, and would keep this in memory.
-    body: Mutex<Vec<u8>>,
+    body: Mutex<PageBody>,
 }
 
 impl ReceivedPage {
@@ -58,7 +58,7 @@ impl ReceivedPage {
         }))
     }
 
-    fn take(&self) -> Vec<u8> {
+    fn take(&self) -> PageBody {
         std::mem::take(&mut self.body.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -168,7 +168,7 @@ impl TargetScraper {
     /// Reads a page: a large one on a thread that may block.
     async fn read(
         &mut self,
-        body: Vec<u8>,
+        body: PageBody,
         format: PageFormat,
         now: Now,
         out: &mut MetricsWriter,

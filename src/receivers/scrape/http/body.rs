@@ -10,8 +10,9 @@ use hyper::header::CONTENT_ENCODING;
 use tokio::task::yield_now;
 
 use super::classify;
+use super::room::{BodyPlace, BodyRoom, NoRoom, PageBody};
 use crate::receivers::scrape::FailureReason;
-use crate::resilience::FetchError;
+use crate::resilience::{FetchError, Outcome};
 use crate::yaml::ByteSize;
 
 /// How many bytes are inflated at a time. They become a megabyte at most, which takes a
@@ -29,11 +30,13 @@ const TURN: usize = 256 * 1024;
 ///
 /// # Errors
 ///
-/// When the body is longer than `longest`, breaks off, or can't be inflated.
+/// When the body is longer than `longest`, has no room beside others, breaks off, or can't be
+/// inflated.
 pub(super) async fn read(
     response: Response<Incoming>,
     longest: u64,
-) -> Result<Vec<u8>, FetchError> {
+    room: &BodyRoom,
+) -> Result<PageBody, FetchError> {
     // Of a chunked body `Content-Length` says nothing, and some exporters write the length before
     // compression there; so hyper is asked and not the header.
     let stated = response.body().size_hint().exact();
@@ -48,7 +51,7 @@ pub(super) async fn read(
         return Err(FailureReason::Parse.error(message));
     }
     let is_gzip = ["gzip", "x-gzip"].iter().any(is);
-    let mut text = Text::new(is_gzip, longest);
+    let mut text = Text::new(is_gzip, longest, room.place());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| classify::broken(&error))?;
@@ -64,6 +67,13 @@ fn too_large(longest: u64) -> FetchError {
     FailureReason::Limit.error(message)
 }
 
+/// No fault of the endpoint: its body would be taken if others weren't there.
+fn no_room(most: usize) -> FetchError {
+    let most = ByteSize(most as u64);
+    let message = format!("the bodies that came and haven't been read take {most} already");
+    FetchError::new(Outcome::Local, message)
+}
+
 /// What has been read of a body.
 enum Text {
     Plain(Bounded),
@@ -75,18 +85,25 @@ enum Text {
     },
 }
 
-/// A buffer that refuses what exceeds its limit.
+/// A buffer that refuses what exceeds its limit, or the room of all.
 struct Bounded {
     bytes: Vec<u8>,
     longest: u64,
-    is_exceeded: bool,
+    place: BodyPlace,
+    /// Why it has refused.
+    refusal: Option<FetchError>,
 }
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if (self.bytes.len() + bytes.len()) as u64 > self.longest {
-            self.is_exceeded = true;
+        let length = self.bytes.len() + bytes.len();
+        if length as u64 > self.longest {
+            self.refusal = Some(too_large(self.longest));
             return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if let Err(NoRoom { most }) = self.place.grow_to(length.max(self.bytes.capacity())) {
+            self.refusal = Some(no_room(most));
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -99,19 +116,18 @@ impl Write for Bounded {
 
 impl Bounded {
     fn failed(&self, error: &io::Error) -> FetchError {
-        match self.is_exceeded {
-            true => too_large(self.longest),
-            false => FailureReason::Parse.error(error.to_string()),
-        }
+        let refusal = self.refusal.clone();
+        refusal.unwrap_or_else(|| FailureReason::Parse.error(error.to_string()))
     }
 }
 
 impl Text {
-    fn new(is_gzip: bool, longest: u64) -> Self {
+    fn new(is_gzip: bool, longest: u64, place: BodyPlace) -> Self {
         let bounded = Bounded {
             bytes: Vec::new(),
             longest,
-            is_exceeded: false,
+            place,
+            refusal: None,
         };
         match is_gzip {
             false => Self::Plain(bounded),
@@ -151,17 +167,19 @@ impl Text {
         }
     }
 
-    fn finish(self) -> Result<Vec<u8>, FetchError> {
-        match self {
-            Self::Plain(text) => Ok(text.bytes),
+    fn finish(self) -> Result<PageBody, FetchError> {
+        let text = match self {
+            Self::Plain(text) => text,
             // An empty page may be labelled as compressed, too.
-            Self::Gzip { is_empty: true, .. } => Ok(Vec::new()),
+            Self::Gzip { is_empty: true, .. } => return Ok(PageBody::default()),
             Self::Gzip { mut decoder, .. } => {
                 let finished = decoder.try_finish();
                 finished.map_err(|error| decoder.get_ref().failed(&error))?;
-                Ok(std::mem::take(&mut decoder.get_mut().bytes))
+                let finished = decoder.finish();
+                finished.map_err(|error| FailureReason::Parse.error(error.to_string()))?
             }
-        }
+        };
+        Ok(PageBody::new(text.bytes, text.place))
     }
 }
 
@@ -179,11 +197,33 @@ mod tests {
     }
 
     async fn inflated(body: &[u8], longest: u64) -> Result<Vec<u8>, FetchError> {
-        let mut text = Text::new(true, longest);
+        inflated_in(&BodyRoom::default(), body, longest).await
+    }
+
+    async fn inflated_in(
+        room: &BodyRoom,
+        body: &[u8],
+        longest: u64,
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut text = Text::new(true, longest, room.place());
         for piece in body.chunks(700) {
             text.take(piece).await?;
         }
-        text.finish()
+        Ok(text.finish()?.to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_body_for_which_there_is_no_room_beside_others_is_no_fault_of_the_endpoint() {
+        let room = BodyRoom::new(1000);
+        let mut other = room.place();
+        other.grow_to(1).unwrap();
+        let body = gzip(&vec![0; 10_000]);
+        let error = inflated_in(&room, &body, 20_000).await.unwrap_err();
+        assert_eq!(error.outcome, Outcome::Local);
+        assert_eq!(FailureReason::of(&error), FailureReason::Limit);
+        drop(other);
+        let alone = inflated_in(&room, &body, 20_000).await;
+        assert_eq!(alone.unwrap().len(), 10_000);
     }
 
     #[tokio::test]

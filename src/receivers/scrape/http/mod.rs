@@ -13,6 +13,10 @@
 //! max_body_size: 10MiB           # decoded, 1KiB to 1GiB
 //! ```
 //!
+//! The bodies that a receiver has got and not read yet take at most 64 MiB together, or one that is
+//! alone `max_body_size`. A request whose body finds no room beside others fails with the reason
+//! `limit`, which its breaker doesn't count.
+//!
 //! By default each request uses a new connection. Some servers answer one request, close without
 //! saying so, and hang if the next request comes at the wrong moment; a client that keeps
 //! connections needs a second request to find out whether the connection or the server failed. At
@@ -23,6 +27,7 @@ mod body;
 mod classify;
 mod config;
 mod document;
+mod room;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -44,6 +49,7 @@ pub use config::{
     ClientAuthConfig, ClientProxy, Credential, HttpClientConfig, Redirects, parse_endpoint,
 };
 pub use document::{Access, Asked, Document};
+pub use room::{BodyRoom, PageBody};
 
 use super::FailureReason;
 use crate::net::{
@@ -89,10 +95,10 @@ pub struct FetchRequest {
 }
 
 /// The answer to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct FetchedPage {
     /// The decompressed body.
-    pub body: Vec<u8>,
+    pub body: PageBody,
     /// `Content-Type`, if there is one and it is ASCII.
     pub content_type: Option<Box<str>>,
 }
@@ -129,7 +135,7 @@ pub fn scrape_timeout(timeout: Duration) -> (HeaderName, HeaderValue) {
 impl From<Vec<u8>> for FetchedPage {
     fn from(body: Vec<u8>) -> Self {
         Self {
-            body,
+            body: body.into(),
             content_type: None,
         }
     }
@@ -168,6 +174,7 @@ pub struct Client {
     user_agent: HeaderValue,
     timeout: Duration,
     max_body: u64,
+    room: BodyRoom,
 }
 
 enum Authorization {
@@ -221,6 +228,7 @@ impl Client {
             user_agent: config.user_agent.clone(),
             timeout,
             max_body: config.max_body,
+            room: BodyRoom::default(),
         };
         let is_secure = urls.into_iter().any(|url| url.scheme() == "https");
         if is_secure || config.proxy.is_secure() {
@@ -237,6 +245,14 @@ impl Client {
     pub fn authorized_by(self, source: Arc<dyn Authorize>) -> Self {
         Self {
             authorization: Authorization::By(source),
+            ..self
+        }
+    }
+
+    /// The same client, whose answers share their room with those of others.
+    pub fn within(self, room: &BodyRoom) -> Self {
+        Self {
+            room: room.clone(),
             ..self
         }
     }
@@ -290,7 +306,7 @@ impl Client {
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.map(Box::from);
         let max_body = request.max_body.unwrap_or(self.max_body);
-        let body = body::read(response, max_body).await?;
+        let body = body::read(response, max_body, &self.room).await?;
         Ok(FetchedPage { body, content_type })
     }
 

@@ -57,7 +57,7 @@ async fn ask_as(config: HttpClientConfig, url: &Url) -> Result<Vec<u8>, FetchErr
 
 async fn fetched(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
     let request = FetchRequest::new(url.clone(), "*/*");
-    Ok(client.fetch(&request).await?.body)
+    Ok(client.fetch(&request).await?.body.to_vec())
 }
 
 async fn ask(url: &Url) -> Result<Vec<u8>, FetchError> {

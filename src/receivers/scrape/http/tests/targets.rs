@@ -19,7 +19,9 @@ async fn echo() -> (Url, JoinSet<()>) {
 }
 
 fn text(page: FetchedPage) -> String {
-    String::from_utf8(page.body).unwrap().to_ascii_lowercase()
+    String::from_utf8(page.body.to_vec())
+        .unwrap()
+        .to_ascii_lowercase()
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn a_request_has_the_headers_of_its_target_and_the_answer_says_its_type() 
         ..request
     };
     let outcome = client.fetch(&short).await;
-    let message = failed(outcome.map(|page| page.body), FailureReason::Limit);
+    let message = failed(outcome.map(|page| page.body.to_vec()), FailureReason::Limit);
     assert_eq!(message, "the body is larger than 10B");
 }
 
@@ -82,7 +84,10 @@ async fn the_timeout_is_that_of_the_request() {
         ..FetchRequest::new(url, "*/*")
     };
     let outcome = client.fetch(&request).await;
-    let message = failed(outcome.map(|page| page.body), FailureReason::Timeout);
+    let message = failed(
+        outcome.map(|page| page.body.to_vec()),
+        FailureReason::Timeout,
+    );
     assert_eq!(message, "no answer within 20ms");
 }
 
