@@ -2,7 +2,9 @@
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Metric, NumberDataPoint, metric::Data, number_data_point,
+};
 use prost::Message as _;
 
 use super::*;
@@ -63,75 +65,61 @@ fn points(metric: &Metric, resource: &str, lines: &mut Vec<String>) {
     let said = pairs(&metric.metadata);
     let said = said.trim_start_matches("prometheus.type=");
     let resource = resource.trim_start_matches("service.name=j,service.instance.id=i:1");
-    let mut line = |kind: &str, attributes: &[KeyValue], start: u64, value: String| {
-        let start = if start == 0 {
-            String::new()
-        } else {
-            format!(" since {}", start / 1_000_000)
+    let mut line =
+        |kind: &str, attributes: &[KeyValue], (start, time): (u64, u64), value: String| {
+            let (name, attributes, time) = (&metric.name, pairs(attributes), time / 1_000_000);
+            let since = match start {
+                0 => String::new(),
+                start => format!(" since {}", start / 1_000_000),
+            };
+            lines.push(format!(
+                "{resource}{kind} {name}({said}){{{attributes}}} {value} @{time}{since}"
+            ));
         };
-        lines.push(format!(
-            "{resource}{kind} {}({said}){{{}}} {value}{start}",
-            metric.name,
-            pairs(attributes)
-        ));
+    let ended = |flags: u32, value: String| match flags {
+        0 => value,
+        _ => "ended".to_owned(),
     };
+    /// Start and time of a point of any kind.
+    macro_rules! times {
+        ($point:expr) => {
+            ($point.start_time_unix_nano, $point.time_unix_nano)
+        };
+    }
     match metric.data.as_ref().unwrap() {
         Data::Gauge(gauge) => {
             for point in &gauge.data_points {
-                let value = number(point);
-                line(
-                    "gauge",
-                    &point.attributes,
-                    point.start_time_unix_nano,
-                    value,
-                );
+                line("gauge", &point.attributes, times!(point), number(point));
             }
         }
         Data::Sum(sum) => {
             let kind = if sum.is_monotonic { "counter" } else { "sum" };
             for point in &sum.data_points {
-                let value = number(point);
-                line(kind, &point.attributes, point.start_time_unix_nano, value);
+                line(kind, &point.attributes, times!(point), number(point));
             }
         }
         Data::Histogram(histogram) => {
             for point in &histogram.data_points {
-                let value = if point.flags == 1 {
-                    "ended".to_owned()
-                } else {
-                    format!(
-                        "{:?} {:?} {} {:?} #{}",
-                        point.explicit_bounds,
-                        point.bucket_counts,
-                        point.count,
-                        point.sum,
-                        point.exemplars.len()
-                    )
-                };
-                line(
-                    "histogram",
-                    &point.attributes,
-                    point.start_time_unix_nano,
-                    value,
+                let value = format!(
+                    "{:?} {:?} {} {:?} #{}",
+                    point.explicit_bounds,
+                    point.bucket_counts,
+                    point.count,
+                    point.sum,
+                    point.exemplars.len()
                 );
+                let value = ended(point.flags, value);
+                line("histogram", &point.attributes, times!(point), value);
             }
         }
         Data::ExponentialHistogram(histogram) => {
             for point in &histogram.data_points {
-                let value = if point.flags == 1 {
-                    "ended".to_owned()
-                } else {
-                    format!(
-                        "scale {} {:?} {} {:?} zero {}",
-                        point.scale, point.positive, point.count, point.sum, point.zero_count
-                    )
-                };
-                line(
-                    "exponential",
-                    &point.attributes,
-                    point.start_time_unix_nano,
-                    value,
+                let value = format!(
+                    "scale {} {:?} {} {:?} zero {}",
+                    point.scale, point.positive, point.count, point.sum, point.zero_count
                 );
+                let value = ended(point.flags, value);
+                line("exponential", &point.attributes, times!(point), value);
             }
         }
         Data::Summary(summary) => {
@@ -140,46 +128,34 @@ fn points(metric: &Metric, resource: &str, lines: &mut Vec<String>) {
                 let quantiles: Vec<String> = quantiles
                     .map(|at| format!("{}:{}", at.quantile, at.value))
                     .collect();
-                let value = if point.flags == 1 {
-                    "ended".to_owned()
-                } else {
-                    format!("{} {} {}", quantiles.join(","), point.count, point.sum)
-                };
-                line(
-                    "summary",
-                    &point.attributes,
-                    point.start_time_unix_nano,
-                    value,
-                );
+                let value = format!("{} {} {}", quantiles.join(","), point.count, point.sum);
+                let value = ended(point.flags, value);
+                line("summary", &point.attributes, times!(point), value);
             }
         }
     }
 }
 
-fn number(point: &opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> String {
-    let value = match point.value {
+/// A number with its exemplars.
+fn number(point: &NumberDataPoint) -> String {
+    let mut shown = match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value.to_string(),
         Some(number_data_point::Value::AsInt(value)) => value.to_string(),
-        None => return format!("ended @{}", point.time_unix_nano / 1_000_000),
+        None => {
+            assert_eq!(point.flags, 1, "{point:?}");
+            return "ended".to_owned();
+        }
     };
-    let exemplars: Vec<String> = point
-        .exemplars
-        .iter()
-        .map(|exemplar| {
-            format!(
-                " #{} {} {} @{}",
-                exemplar.trace_id.len(),
-                exemplar.span_id.len(),
-                pairs(&exemplar.filtered_attributes),
-                exemplar.time_unix_nano / 1_000_000
-            )
-        })
-        .collect();
-    format!(
-        "{value} @{}{}",
-        point.time_unix_nano / 1_000_000,
-        exemplars.concat()
-    )
+    for exemplar in &point.exemplars {
+        shown.push_str(&format!(
+            " #{} {} {} @{}",
+            exemplar.trace_id.len(),
+            exemplar.span_id.len(),
+            pairs(&exemplar.filtered_attributes),
+            exemplar.time_unix_nano / 1_000_000
+        ));
+    }
+    shown
 }
 
 fn pairs(attributes: &[KeyValue]) -> String {
@@ -227,8 +203,8 @@ fn openmetrics_brings_start_times_units_and_exemplars() {
         # TYPE g gaugehistogram\ng_bucket{{le=\"1\"}} 2\ng_gcount 3\n# EOF\n"
     );
     let expected = [
-        "counter a_seconds_total(counter){x=y} 1 @7000 #16 8 k=v @3000 since 2500",
-        "counter a_seconds_total(counter){} 3 @7000 #0 0 trace_id=zz @7000",
+        "counter a_seconds_total(counter){x=y} 1 #16 8 k=v @3000 @7000 since 2500",
+        "counter a_seconds_total(counter){} 3 #0 0 trace_id=zz @7000 @7000",
         "sum i_info(info){v=1} 1 @7000",
         "sum s(stateset){s=a} 1 @7000",
         "gauge g_bucket(gaugehistogram){le=1} 2 @7000",

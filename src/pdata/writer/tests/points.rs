@@ -1,5 +1,6 @@
 //! Points with encoded attributes, of every kind.
 
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar, Metric, exemplar, exponential_histogram_data_point::Buckets,
 };
@@ -53,6 +54,33 @@ fn attributes(kind: MetricKind) -> EncodedAttributes {
     EncodedAttributes::new(kind, [("a", "b"), ("c", "")])
 }
 
+fn head<'a>(attributes: &'a EncodedAttributes, exemplars: &'a [ExemplarData<'a>]) -> PointHead<'a> {
+    PointHead {
+        attributes,
+        start: 3,
+        time: 9,
+        exemplars,
+    }
+}
+
+/// A point of any kind has the attributes and times of [`head`], whether or not it is a tombstone.
+macro_rules! check_head {
+    ($point:expr) => {
+        assert_eq!(pairs(&$point.attributes), [("a", "b"), ("c", "")]);
+        assert_eq!(($point.start_time_unix_nano, $point.time_unix_nano), (3, 9));
+    };
+}
+
+fn pairs(attributes: &[KeyValue]) -> Vec<(&str, &str)> {
+    let attributes = attributes.iter();
+    attributes
+        .map(|pair| match &pair.value.as_ref().unwrap().value {
+            Some(any_value::Value::StringValue(text)) => (pair.key.as_str(), text.as_str()),
+            value => panic!("{value:?}"),
+        })
+        .collect()
+}
+
 fn exemplars() -> [ExemplarData<'static>; 2] {
     [
         ExemplarData {
@@ -90,12 +118,7 @@ fn numbers_keep_attributes_times_and_exemplars() {
     ] {
         let attributes = attributes(kind);
         let exemplars = exemplars();
-        let head = PointHead {
-            attributes: &attributes,
-            start: 3,
-            time: 9,
-            exemplars: &exemplars,
-        };
+        let head = head(&attributes, &exemplars);
         let metric = written(kind, |writer| {
             writer.encoded_number(head, Some(0.0));
             writer.encoded_number(head, None);
@@ -107,13 +130,12 @@ fn numbers_keep_attributes_times_and_exemplars() {
         };
         assert_eq!(monotonic.unwrap_or_default(), kind == MetricKind::Counter);
         assert_eq!(points[0].value, Some(Value::AsDouble(0.0)));
-        assert_eq!(points[0].attributes.len(), 2);
-        assert_eq!(
-            (points[0].start_time_unix_nano, points[0].time_unix_nano),
-            (3, 9)
-        );
+        for point in &points {
+            check_head!(point);
+        }
         check_exemplars(&points[0].exemplars);
         assert_eq!((points[1].value.as_ref(), points[1].flags), (None, 1));
+        assert!(points[1].exemplars.is_empty());
     }
 }
 
@@ -121,12 +143,7 @@ fn numbers_keep_attributes_times_and_exemplars() {
 fn histograms_keep_counts_and_may_lack_a_sum() {
     let attributes = attributes(MetricKind::Histogram);
     let exemplars = exemplars();
-    let head = PointHead {
-        attributes: &attributes,
-        start: 0,
-        time: 9,
-        exemplars: &exemplars,
-    };
+    let head = head(&attributes, &exemplars);
     let data = HistogramData {
         count: 3,
         sum: Some(0.0),
@@ -147,27 +164,23 @@ fn histograms_keep_counts_and_may_lack_a_sum() {
     let [point, without_sum, ended] = &histogram.data_points[..] else {
         panic!("{histogram:?}")
     };
+    for point in &histogram.data_points {
+        check_head!(point);
+    }
     assert_eq!((point.count, point.sum), (3, Some(0.0)));
     assert_eq!(point.bucket_counts, [1, 0, 2]);
     assert_eq!(point.explicit_bounds, [1.0, 2.0]);
     check_exemplars(&point.exemplars);
     assert_eq!(without_sum.sum, None);
-    assert_eq!(
-        (ended.flags, ended.count, ended.attributes.len()),
-        (1, 0, 2)
-    );
+    assert_eq!((ended.flags, ended.count, ended.sum), (1, 0, None));
+    assert!(ended.bucket_counts.is_empty() && ended.exemplars.is_empty());
 }
 
 #[test]
 fn exponential_histograms_keep_both_sides() {
     let attributes = attributes(MetricKind::ExponentialHistogram);
     let exemplars = exemplars();
-    let head = PointHead {
-        attributes: &attributes,
-        start: 3,
-        time: 9,
-        exemplars: &exemplars,
-    };
+    let head = head(&attributes, &exemplars);
     let data = ExponentialHistogramData {
         count: 300,
         sum: -2.5,
@@ -191,7 +204,11 @@ fn exponential_histograms_keep_both_sides() {
         panic!("{metric:?}")
     };
     assert_eq!(histogram.aggregation_temporality, 2);
-    let point = &histogram.data_points[0];
+    let [point, ended] = &histogram.data_points[..] else {
+        panic!("{histogram:?}")
+    };
+    check_head!(point);
+    check_head!(ended);
     assert_eq!((point.count, point.sum), (300, Some(-2.5)));
     assert_eq!((point.scale, point.zero_count), (-3, 1));
     assert_eq!(point.zero_threshold, 0.25);
@@ -202,18 +219,14 @@ fn exponential_histograms_keep_both_sides() {
     assert_eq!(point.positive, Some(buckets(-7, &[1, 0, 200])));
     assert_eq!(point.negative, Some(buckets(0, &[98])));
     check_exemplars(&point.exemplars);
-    assert_eq!(histogram.data_points[1].flags, 1);
+    assert_eq!((ended.flags, ended.count, ended.sum), (1, 0, None));
+    assert!(ended.positive.is_none() && ended.exemplars.is_empty());
 }
 
 #[test]
 fn summaries_keep_their_quantiles() {
     let attributes = attributes(MetricKind::Summary);
-    let head = PointHead {
-        attributes: &attributes,
-        start: 3,
-        time: 9,
-        exemplars: &[],
-    };
+    let head = head(&attributes, &[]);
     let metric = written(MetricKind::Summary, |writer| {
         let data = SummaryData {
             count: 4,
@@ -226,16 +239,15 @@ fn summaries_keep_their_quantiles() {
     let Some(Data::Summary(summary)) = metric.data else {
         panic!("{metric:?}")
     };
-    let point = &summary.data_points[0];
+    let [point, ended] = &summary.data_points[..] else {
+        panic!("{summary:?}")
+    };
+    check_head!(point);
+    check_head!(ended);
     assert_eq!((point.count, point.sum), (4, 5.5));
     let quantiles: Vec<f64> = point.quantile_values.iter().map(|at| at.quantile).collect();
     assert_eq!(quantiles, [0.0, 0.5, 1.0]);
     assert!(point.quantile_values[1].value.is_nan());
-    assert_eq!(
-        (
-            summary.data_points[1].flags,
-            summary.data_points[1].quantile_values.len()
-        ),
-        (1, 0)
-    );
+    assert_eq!((ended.flags, ended.count), (1, 0));
+    assert!(ended.quantile_values.is_empty());
 }

@@ -7,8 +7,8 @@ fn parts_of_a_histogram_become_one_point() {
         h_bucket{x=\"y\",le=\"+Inf\"} 5\nh_sum{x=\"y\"} 7\nh_count{x=\"y\"} 5\nh_bucket{le=\"1\"} 1\n\
         h_count 1\n";
     let expected = [
-        "histogram h(histogram){x=y} [1.0, 2.5] [2, 0, 3] 5 Some(7.0) #0",
-        "histogram h(histogram){} [1.0] [1, 0] 1 None #0",
+        "histogram h(histogram){x=y} [1.0, 2.5] [2, 0, 3] 5 Some(7.0) #0 @1000",
+        "histogram h(histogram){} [1.0] [1, 0] 1 None #0 @1000",
     ];
     for _ in 0..3 {
         assert_eq!(scrape(&mut target, page, 1), expected);
@@ -29,8 +29,8 @@ fn parts_may_be_mixed_and_in_any_order() {
             shown(out),
             [
                 "gauge g(gauge){} 1 @1000",
-                "histogram h(histogram){x=a} [1.0] [4, 1] 5 Some(9.0) #0",
-                "histogram h(histogram){x=b} [1.0] [2, 1] 3 None #0",
+                "histogram h(histogram){x=a} [1.0] [4, 1] 5 Some(9.0) #0 @1000",
+                "histogram h(histogram){x=b} [1.0] [2, 1] 3 None #0 @1000",
             ]
         );
     }
@@ -86,7 +86,7 @@ fn a_count_that_is_behind_the_buckets_is_that_of_the_buckets() {
     let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 11\nh_count 10\n";
     assert_eq!(
         scrape(&mut target, page, 1),
-        ["histogram h(histogram){} [1.0] [3, 8] 11 None #0"]
+        ["histogram h(histogram){} [1.0] [3, 8] 11 None #0 @1000"]
     );
 }
 
@@ -97,11 +97,11 @@ fn a_page_with_buckets_that_fall_changes_a_histogram_for_that_page() {
     let torn = "# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 4\n";
     let whole = "histogram h(histogram){} [1.0] [3, 0] 3 None #0";
     for _ in 0..2 {
-        assert!(scrape(&mut target, good, 1).ends_with(&[whole.to_owned()]));
+        assert!(scrape(&mut target, good, 1).ends_with(&[format!("{whole} @1000")]));
         assert_eq!(
             scrape(&mut target, torn, 2),
             [
-                "histogram h(histogram){} ended",
+                "histogram h(histogram){} ended @2000",
                 "gauge h_count(unknown){} 4 @2000",
                 "gauge h_bucket(unknown){le=1.0} 5 @2000",
             ]
@@ -112,12 +112,12 @@ fn a_page_with_buckets_that_fall_changes_a_histogram_for_that_page() {
         [
             "gauge h_count(unknown){} ended @3000",
             "gauge h_bucket(unknown){le=1.0} ended @3000",
-            whole,
+            &format!("{whole} @3000"),
         ]
     );
     assert_eq!(
         scrape(&mut target, "", 4),
-        ["histogram h(histogram){} ended"]
+        ["histogram h(histogram){} ended @4000"]
     );
 }
 
@@ -147,9 +147,12 @@ fn quantiles_become_a_summary() {
         "# TYPE s summary\ns{quantile=\"0.5\"} 2\ns{quantile=\"0.99\"} NaN\ns_sum 7\ns_count 5\n";
     assert_eq!(
         scrape(&mut target, page, 1),
-        ["summary s(summary){} 0.5:2,0.99:NaN 5 7"]
+        ["summary s(summary){} 0.5:2,0.99:NaN 5 7 @1000"]
     );
-    assert_eq!(scrape(&mut target, "", 1), ["summary s(summary){} ended"]);
+    assert_eq!(
+        scrape(&mut target, "", 2),
+        ["summary s(summary){} ended @2000"]
+    );
     let page = "# TYPE s summary\ns{quantile=\"0.5\"} 2\n";
     assert_eq!(
         scrape(&mut target, page, 1),
@@ -165,8 +168,8 @@ fn distributions_have_start_times_and_exemplars() {
     assert_eq!(
         scrape_as(&mut target, page, PageFormat::OpenMetrics, 3),
         [
-            "histogram h(histogram){} [1.0] [2, 1] 3 Some(4.0) #2 since 1500",
-            "summary s(summary){}  1 2 since 2500",
+            "histogram h(histogram){} [1.0] [2, 1] 3 Some(4.0) #2 @3000 since 1500",
+            "summary s(summary){}  1 2 @3000 since 2500",
         ]
     );
 }
@@ -183,7 +186,7 @@ fn a_start_that_is_no_time_is_unknown() {
             scrape_as(&mut target, &page, PageFormat::OpenMetrics, 3),
             [
                 "counter c_total(counter){} 1 @3000",
-                "histogram h(histogram){} [] [3] 3 None #0",
+                "histogram h(histogram){} [] [3] 3 None #0 @3000",
             ],
             "{created}"
         );
@@ -197,8 +200,8 @@ fn values_of_different_times_are_different_points() {
     assert_eq!(
         scrape(&mut target, page, 3),
         [
-            "histogram h(histogram){} [] [3] 3 None #0",
-            "histogram h(histogram){} [] [4] 4 None #0",
+            "histogram h(histogram){} [] [3] 3 None #0 @1000",
+            "histogram h(histogram){} [] [4] 4 None #0 @2000",
         ]
     );
 }

@@ -31,11 +31,11 @@ fn a_histogram_ends_with_its_last_part() {
     );
     assert_eq!(
         scrape(&mut target, &format!("{head}h_count 1\n"), 2),
-        ["histogram h(histogram){} [] [1] 1 None #0"]
+        ["histogram h(histogram){} [] [1] 1 None #0 @2000"]
     );
     assert_eq!(
         scrape(&mut target, head, 3),
-        ["histogram h(histogram){} ended"]
+        ["histogram h(histogram){} ended @3000"]
     );
 }
 
@@ -52,8 +52,8 @@ fn all_series_end_with_a_scrape_that_fails() {
         ended,
         [
             "gauge a(unknown){} ended @2000",
-            "histogram h(histogram){} ended",
-            "summary s(summary){} ended",
+            "histogram h(histogram){} ended @2000",
+            "summary s(summary){} ended @2000",
         ]
     );
     let mut out = MetricsWriter::new();
