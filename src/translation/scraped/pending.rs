@@ -1,9 +1,53 @@
 //! Distributions whose parts come one by one.
 
+use std::collections::HashMap;
+
 use crate::pdata::writer::MetricKind;
 
 use super::families::PointPart;
 use super::{PageCounts, ScrapedValue};
+
+/// The distributions of a page: of each OTLP series one for every time that its parts have.
+#[derive(Debug, Default)]
+pub(super) struct PendingDistributions {
+    list: Vec<PendingDistribution>,
+    /// Where those are of whose point another time came since, by point and time.
+    earlier: HashMap<(usize, i64), usize, foldhash::fast::RandomState>,
+}
+
+impl PendingDistributions {
+    /// Takes a part. `last` is where the part of the same point before it went, with its page.
+    pub(super) fn add(
+        &mut self,
+        value: &ScrapedValue,
+        page: u32,
+        last: &mut (u32, usize),
+        counts: &mut PageCounts,
+    ) {
+        let open = self.list.get(last.1).filter(|_| last.0 == page);
+        let known = match open {
+            Some(open) if open.time == value.time => Some(last.1),
+            Some(open) => {
+                self.earlier.insert((value.point, open.time), last.1);
+                self.earlier.get(&(value.point, value.time)).copied()
+            }
+            None => None,
+        };
+        let at = known.unwrap_or(self.list.len());
+        if known.is_none() {
+            self.list.push(PendingDistribution::new(value));
+        }
+        *last = (page, at);
+        if let Some(pending) = self.list.get_mut(at) {
+            pending.add(value, counts);
+        }
+    }
+
+    /// All of them, in the order in which their first parts came.
+    pub(super) fn into_list(self) -> Vec<PendingDistribution> {
+        self.list
+    }
+}
 
 /// A distribution whose parts are collected.
 #[derive(Debug)]
@@ -22,7 +66,7 @@ pub(super) struct PendingDistribution {
 }
 
 impl PendingDistribution {
-    pub(super) fn new(value: &ScrapedValue) -> Self {
+    fn new(value: &ScrapedValue) -> Self {
         Self {
             point: value.point,
             time: value.time,
@@ -35,7 +79,7 @@ impl PendingDistribution {
         }
     }
 
-    pub(super) fn add(&mut self, value: &ScrapedValue, counts: &mut PageCounts) {
+    fn add(&mut self, value: &ScrapedValue, counts: &mut PageCounts) {
         let number = value.value;
         match value.part {
             PointPart::Whole => {}

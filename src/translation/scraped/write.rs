@@ -12,7 +12,7 @@ use crate::pdata::writer::{
 use super::exemplars::taken;
 use super::families::PointPart;
 use super::opener::Opener;
-use super::pending::PendingDistribution;
+use super::pending::{PendingDistribution, PendingDistributions};
 use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release, start};
 
 impl ScrapedTarget {
@@ -41,26 +41,13 @@ impl ScrapedTarget {
         let points = &mut self.points;
         self.cache.turn(page, |home| release(points, home));
         counts.ended = self.end_orphans(&values, at, &mut opener, out);
-        let mut distributions: Vec<PendingDistribution> = Vec::new();
+        let mut distributions = PendingDistributions::default();
         for value in &values {
             let Some(point) = self.points.get_mut(value.point) else {
                 continue;
             };
             if value.part != PointPart::Whole {
-                let (of_page, at) = point.pending;
-                let known = distributions
-                    .get_mut(at)
-                    .filter(|known| of_page == page && known.time == value.time);
-                let known = match known {
-                    Some(known) => known,
-                    None => {
-                        point.pending = (page, distributions.len());
-                        distributions.push(PendingDistribution::new(value));
-                        let last = distributions.len() - 1;
-                        &mut distributions[last]
-                    }
-                };
-                known.add(value, counts);
+                distributions.add(value, page, &mut point.pending, counts);
                 continue;
             }
             if point.page == page && value.tracked {
@@ -90,7 +77,7 @@ impl ScrapedTarget {
                 None => out.encoded_number(head, Some(value.value)),
             }
         }
-        for distribution in distributions {
+        for distribution in distributions.into_list() {
             self.write_distribution(distribution, exemplars, &mut opener, counts, out);
         }
         self.families.forget(page);

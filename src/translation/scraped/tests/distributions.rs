@@ -205,3 +205,18 @@ fn values_of_different_times_are_different_points() {
         ]
     );
 }
+
+#[test]
+fn parts_of_several_times_may_be_mixed() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_count 3 1000\nh_count 4 2000\nh_count 5 3000\n\
+        h_sum 7 1000\nh_sum 8 2000\nh_sum 9 3000\n";
+    assert_eq!(
+        scrape(&mut target, page, 3),
+        [
+            "histogram h(histogram){} [] [3] 3 Some(7.0) #0 @1000",
+            "histogram h(histogram){} [] [4] 4 Some(8.0) #0 @2000",
+            "histogram h(histogram){} [] [5] 5 Some(9.0) #0 @3000",
+        ]
+    );
+}
