@@ -118,14 +118,24 @@ fn hexadecimal_number(text: &str) -> Option<f64> {
     if whole.len() + fraction.len() == 0 {
         return None;
     }
-    let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, exponent.strip_prefix('+').unwrap_or(exponent)),
+    };
+    if exponent.is_empty() || !exponent.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let exponent: i64 = exponent.parse().ok()?;
+    // As in Go, one that is larger still says as much.
+    let exponent = exponent.bytes().fold(0, |exponent: i64, digit| {
+        (exponent * 10 + i64::from(digit - b'0')).min(100_000)
+    });
+    let exponent = sign * exponent;
     // More digits than a double holds are refused: nobody writes bounds with them, and rounding
     // them right takes more than they are worth.
     let digits = format!("{whole}{fraction}");
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
     let digits = digits.trim_start_matches('0');
     if digits.len() > 13 {
         return None;
@@ -210,6 +220,9 @@ mod tests {
         f("-0x1.8p-1", Some(-0.75));
         f("0X.8P1", Some(1.0));
         f("0x0p99999", Some(0.0));
+        f("0x0p99999999999999999999", Some(0.0));
+        f("0x1p-99999999999999999999", Some(0.0));
+        f("+0x1p+3", Some(8.0));
         for refused in [
             "_1",
             "1_",
@@ -222,6 +235,16 @@ mod tests {
             "x",
             "",
             "0x1p99999",
+            "0x1p99999999999999999999",
+            "0x+1p3",
+            "0x0+1p3",
+            "0x.+1p3",
+            "0x1.+p3",
+            "0x-1p3",
+            "++0x1p3",
+            "+-0x1p3",
+            "0x1p+-3",
+            "0x1gp3",
         ] {
             f(refused, None);
         }
