@@ -1,6 +1,6 @@
 //! Histograms of the protobuf exposition: classic, native, or both.
 
-use super::messages::{double, exemplar, message, millis, varint, wrong_kind};
+use super::messages::{double, exemplar, message, timestamp, varint, wrong_kind};
 use super::wire::{PageField, PageFields};
 use super::{PageExemplar, PageFault, PageLimits};
 use crate::steps;
@@ -130,7 +130,7 @@ impl<'p> HistogramMessage<'p> {
                 12 => self.positive.span(message(field)?)?,
                 13 => self.positive.deltas(field)?,
                 14 => self.positive.floats(field)?,
-                15 => millis(message(field)?, self.created.get_or_insert((0, 0)))?,
+                15 => timestamp(message(field)?, self.created.get_or_insert((0, 0)))?,
                 16 => {
                     if let Some(read) = exemplar(message(field)?, limits)? {
                         self.exemplars.push(read);

@@ -6,7 +6,10 @@ use super::wire::{PageField, PageFields};
 use super::{PageExemplar, PageFault, PageLimits};
 
 /// Name and value of a label.
-pub(super) fn pair(raw: &[u8]) -> Result<(&[u8], &[u8]), PageFault> {
+pub(super) fn pair<'p>(
+    raw: &'p [u8],
+    limits: &PageLimits,
+) -> Result<(&'p [u8], &'p [u8]), PageFault> {
     let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
     let mut fields = PageFields::new(raw);
     while let Some((number, field)) = fields.next()? {
@@ -15,6 +18,12 @@ pub(super) fn pair(raw: &[u8]) -> Result<(&[u8], &[u8]), PageFault> {
             2 => value = message(field)?,
             _ => {}
         }
+    }
+    if name.len() > limits.name_bytes {
+        return Err(PageFault::beyond("a name is too long"));
+    }
+    if value.len() > limits.value_bytes {
+        return Err(PageFault::beyond("a label value is too long"));
     }
     Ok((name, value))
 }
@@ -32,15 +41,9 @@ pub(super) fn exemplar<'p>(
     while let Some((number, field)) = fields.next()? {
         match number {
             1 => {
-                let (name, value) = pair(message(field)?)?;
+                let (name, value) = pair(message(field)?, limits)?;
                 if labels.len() == limits.labels {
                     return Err(PageFault::beyond("an exemplar has too many labels"));
-                }
-                if name.len() > limits.name_bytes {
-                    return Err(PageFault::beyond("a name is too long"));
-                }
-                if value.len() > limits.value_bytes {
-                    return Err(PageFault::beyond("a label value is too long"));
                 }
                 match (text(name), text(value)) {
                     (Some(name), Some(value)) => labels.push(PageLabel {
@@ -51,7 +54,7 @@ pub(super) fn exemplar<'p>(
                 }
             }
             2 => value = double(field)?,
-            3 => millis(message(field)?, time.get_or_insert((0, 0)))?,
+            3 => timestamp(message(field)?, time.get_or_insert((0, 0)))?,
             _ => {}
         }
     }
@@ -63,7 +66,7 @@ pub(super) fn exemplar<'p>(
 }
 
 /// Reads a `google.protobuf.Timestamp` as seconds and nanoseconds.
-pub(super) fn millis(raw: &[u8], into: &mut (i64, i64)) -> Result<(), PageFault> {
+pub(super) fn timestamp(raw: &[u8], into: &mut (i64, i64)) -> Result<(), PageFault> {
     let mut fields = PageFields::new(raw);
     while let Some((number, field)) = fields.next()? {
         match number {

@@ -16,9 +16,11 @@
 //! **Architecture Invariant:** knows nothing of targets, caches or OTLP.
 
 mod cursor;
+mod family;
 mod float;
 mod histogram;
 mod labels;
+mod line;
 mod messages;
 mod negotiation;
 mod openmetrics;

@@ -4,13 +4,12 @@
 //! is `# EOF`.
 
 use super::cursor::{
-    Source, begins_label, begins_metric, continues_metric, label_end, line_end, line_of, metric_end,
+    Source, begins_label, begins_metric, continues_metric, label_end, line_end, metric_end,
 };
 use super::labels::{Escapes, PageLabel, PageText};
-use super::text::{NO_NAME, PageLine, family_name, name_in_quotes, value_in_quotes};
+use super::line::{NO_NAME, PageLine, bare_name, family_name, name_in_quotes, value_in_quotes};
 use super::{
-    FamilyType, Measured, PageEntry, PageError, PageExemplar, PageFault, PageLimits, PageMetadata,
-    PageSeries, PageValue, float,
+    FamilyType, PageEntry, PageError, PageExemplar, PageFault, PageLimits, PageMetadata, float,
 };
 use crate::steps;
 
@@ -47,41 +46,9 @@ impl<'p> OpenMetricsReader<'p> {
         expected: &[u8],
     ) -> Result<Option<PageEntry<'p, 'r>>, PageError> {
         match self.read(expected) {
+            Ok(Some(line)) => Ok(Some(line.entry(&self.labels, self.kind, &self.exemplars))),
             Ok(None) => Ok(None),
-            Ok(Some(PageLine::Again { value, timestamp })) => {
-                Ok(Some(PageEntry::Again(PageValue {
-                    value: Measured::Number(value),
-                    timestamp,
-                    created: None,
-                    exemplars: &self.exemplars,
-                })))
-            }
-            Ok(Some(PageLine::Series {
-                identity,
-                name,
-                value,
-                timestamp,
-            })) => Ok(Some(PageEntry::Series(PageSeries {
-                identity,
-                name,
-                suffix: "",
-                labels: &self.labels,
-                part: None,
-                kind: self.kind,
-                reading: PageValue {
-                    value: Measured::Number(value),
-                    timestamp,
-                    created: None,
-                    exemplars: &self.exemplars,
-                },
-            }))),
-            Ok(Some(PageLine::Metadata(entry))) => Ok(Some(PageEntry::Metadata(entry))),
-            Err(fault) => Err(PageError {
-                unit: "line",
-                number: line_of(self.page.bytes, self.at),
-                what: fault.what,
-                is_limit: fault.is_limit,
-            }),
+            Err(fault) => Err(fault.at_line(self.page.bytes, self.at)),
         }
     }
 
@@ -125,11 +92,7 @@ impl<'p> OpenMetricsReader<'p> {
         let mut at = start;
         if self.page.byte(start).is_some_and(begins_metric) {
             at = metric_end(self.page.bytes, start);
-            let text = self.page.text(start, at).unwrap_or_default();
-            if text.len() > self.limits.name_bytes {
-                return Err(PageFault::beyond("a name is too long"));
-            }
-            name = Some(PageText::plain(text));
+            name = Some(bare_name(&self.page, &self.limits, start, at)?);
         } else if self.page.byte(start) != Some(b'{') {
             return Err("expected a metric name".into());
         }
@@ -189,12 +152,9 @@ impl<'p> OpenMetricsReader<'p> {
                 }
                 Some(byte) if begins_label(byte) => {
                     let end = label_end(self.page.bytes, at);
-                    let name = self.page.text(at, end).unwrap_or_default();
-                    if name.len() > self.limits.name_bytes {
-                        return Err(PageFault::beyond("a name is too long"));
-                    }
+                    let name = bare_name(&self.page, &self.limits, at, end)?;
                     at = end;
-                    Some(PageText::plain(name))
+                    Some(name)
                 }
                 _ => return Err("expected a label name".into()),
             };

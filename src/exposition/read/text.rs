@@ -5,14 +5,11 @@
 //! character, whichever it is, separates a family's name from its type. So is this one.
 
 use super::cursor::{
-    Source, begins_label, begins_metric, continues_metric, label_end, line_end, line_of,
-    metric_end, quoted,
+    Source, begins_label, begins_metric, continues_metric, label_end, line_end, metric_end,
 };
 use super::labels::{Escapes, PageLabel, PageText};
-use super::{
-    FamilyType, Measured, PageEntry, PageError, PageFault, PageLimits, PageMetadata, PageSeries,
-    PageValue, float,
-};
+use super::line::{NO_NAME, PageLine, bare_name, family_name, name_in_quotes, value_in_quotes};
+use super::{FamilyType, PageEntry, PageError, PageFault, PageLimits, PageMetadata, float};
 use crate::steps;
 
 /// Reads a page line by line.
@@ -42,40 +39,11 @@ impl<'p> TextReader<'p> {
         &'r mut self,
         expected: &[u8],
     ) -> Result<Option<PageEntry<'p, 'r>>, PageError> {
-        let begin = self.at;
         match self.read(expected) {
+            Ok(Some(line)) => Ok(Some(line.entry(&self.labels, self.kind, &[]))),
             Ok(None) => Ok(None),
-            Ok(Some(PageLine::Again { value, timestamp })) => {
-                Ok(Some(PageEntry::Again(reading(value, timestamp))))
-            }
-            Ok(Some(PageLine::Series {
-                identity,
-                name,
-                value,
-                timestamp,
-            })) => Ok(Some(PageEntry::Series(PageSeries {
-                identity,
-                name,
-                suffix: "",
-                labels: &self.labels,
-                part: None,
-                kind: self.kind,
-                reading: reading(value, timestamp),
-            }))),
-            Ok(Some(PageLine::Metadata(entry))) => Ok(Some(PageEntry::Metadata(entry))),
-            Err(fault) => Err(self.error(begin, fault)),
-        }
-    }
-
-    #[cold]
-    fn error(&self, begin: usize, fault: PageFault) -> PageError {
-        // Empty lines and comments before the line at fault were read with it.
-        let at = self.at.max(begin);
-        PageError {
-            unit: "line",
-            number: line_of(self.page.bytes, at),
-            what: fault.what,
-            is_limit: fault.is_limit,
+            // Empty lines and comments before the line at fault were read with it.
+            Err(fault) => Err(fault.at_line(self.page.bytes, self.at)),
         }
     }
 
@@ -138,14 +106,9 @@ impl<'p> TextReader<'p> {
         let mut at = start;
         let mut end = start;
         if self.page.byte(start).is_some_and(begins_metric) {
-            at = metric_end(self.page.bytes, start);
-            end = at;
-            let text = self.page.text(start, end).unwrap_or_default();
-            if text.len() > self.limits.name_bytes {
-                return Err(PageFault::beyond("a name is too long"));
-            }
-            name = Some(PageText::plain(text));
-            at = self.blanks(at);
+            end = metric_end(self.page.bytes, start);
+            name = Some(bare_name(&self.page, &self.limits, start, end)?);
+            at = self.blanks(end);
         } else if self.page.byte(start) != Some(b'{') {
             return Err("expected a metric name".into());
         }
@@ -196,12 +159,9 @@ impl<'p> TextReader<'p> {
                 }
                 Some(byte) if begins_label(byte) => {
                     let end = label_end(self.page.bytes, at);
-                    let name = self.page.text(at, end).unwrap_or_default();
-                    if name.len() > self.limits.name_bytes {
-                        return Err(PageFault::beyond("a name is too long"));
-                    }
+                    let name = bare_name(&self.page, &self.limits, at, end)?;
                     at = self.blanks(end);
-                    PageText::plain(name)
+                    name
                 }
                 _ => return Err("expected a label name".into()),
             };
@@ -304,95 +264,6 @@ impl<'p> TextReader<'p> {
         };
         self.at = end + 1;
         Ok(entry)
-    }
-}
-
-/// What is wrong with a name in quotes that nothing can have.
-pub(super) const NO_NAME: &str = "a name is empty, has a NUL or is not UTF-8";
-
-/// What a line has.
-pub(super) enum PageLine<'p> {
-    Again {
-        value: f64,
-        timestamp: Option<i64>,
-    },
-    Series {
-        identity: &'p [u8],
-        name: PageText<'p>,
-        value: f64,
-        timestamp: Option<i64>,
-    },
-    Metadata(PageMetadata<'p>),
-}
-
-fn reading<'p, 'r>(value: f64, timestamp: Option<i64>) -> PageValue<'p, 'r> {
-    PageValue {
-        value: Measured::Number(value),
-        timestamp,
-        created: None,
-        exemplars: &[],
-    }
-}
-
-/// A name in quotes whose content begins at `from`, and where it ends. `None` for one that nothing
-/// can have.
-pub(super) fn name_in_quotes<'p>(
-    page: &Source<'p>,
-    limits: &PageLimits,
-    from: usize,
-    newlines: bool,
-) -> Result<(Option<PageText<'p>>, usize), PageFault> {
-    let found =
-        quoted(page.bytes, from, limits.name_bytes, newlines).map_err(|fault| fault.of_name())?;
-    let name = page.text(from, found.end);
-    let name = name.filter(|name| !name.is_empty() && !name.contains('\0'));
-    let name = name.map(|name| PageText::escaped(name, Escapes::Quoted, found.has_backslash));
-    Ok((name, found.end + 1))
-}
-
-/// A label's value whose content begins at `from`, and where it ends.
-#[inline]
-pub(super) fn value_in_quotes<'p>(
-    page: &Source<'p>,
-    limits: &PageLimits,
-    from: usize,
-    newlines: bool,
-) -> Result<(PageText<'p>, usize), PageFault> {
-    let found =
-        quoted(page.bytes, from, limits.value_bytes, newlines).map_err(|fault| fault.of_value())?;
-    let value = page
-        .text(from, found.end)
-        .ok_or("a label value is not UTF-8")?;
-    let value = PageText::escaped(value, Escapes::Quoted, found.has_backslash);
-    Ok((value, found.end + 1))
-}
-
-/// The name of a family that metadata is about, and where it ends. `None` for one that no series
-/// can have: Prometheus accepts such metadata.
-pub(super) fn family_name<'p>(
-    page: &Source<'p>,
-    limits: &PageLimits,
-    at: usize,
-) -> Result<(Option<PageText<'p>>, usize), PageFault> {
-    match page.byte(at) {
-        Some(b'"') => {
-            let found = quoted(page.bytes, at + 1, limits.name_bytes, true)
-                .map_err(|fault| fault.of_name())?;
-            let name = page
-                .text(at + 1, found.end)
-                .filter(|name| !name.is_empty())
-                .map(|name| PageText::escaped(name, Escapes::Quoted, found.has_backslash));
-            Ok((name, found.end + 1))
-        }
-        Some(byte) if begins_metric(byte) => {
-            let end = metric_end(page.bytes, at);
-            let name = page.text(at, end).unwrap_or_default();
-            if name.len() > limits.name_bytes {
-                return Err(PageFault::beyond("a name is too long"));
-            }
-            Ok((Some(PageText::plain(name)), end))
-        }
-        _ => Err("expected the name of a metric family".into()),
     }
 }
 

@@ -73,9 +73,17 @@ impl<'p> PageFields<'p> {
         Err("a number is cut off or too long".into())
     }
 
+    /// Bytes after their length.
     #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'p [u8], PageFault> {
-        let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        let length = self.varint()?;
+        self.piece(length)
+    }
+
+    /// So many bytes.
+    #[inline]
+    pub(super) fn piece(&mut self, length: u64) -> Result<&'p [u8], PageFault> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         let (bytes, rest) = self
             .rest
             .split_at_checked(length)
