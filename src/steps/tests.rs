@@ -1,6 +1,7 @@
 //! Twice the bytes are at most twice the work, for every reader of bytes from strangers. The
 //! lists of Betanet have the same property in `receivers/betanet/wire/tests.rs`.
 
+mod exposition;
 mod protobuf;
 mod text;
 

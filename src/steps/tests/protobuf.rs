@@ -21,21 +21,21 @@ impl Page {
     }
 }
 
-fn key(number: u32, wire: u32) -> Vec<u8> {
+pub(super) fn key(number: u32, wire: u32) -> Vec<u8> {
     varint(u64::from(number << 3 | wire))
 }
 
-fn varint(value: u64) -> Vec<u8> {
+pub(super) fn varint(value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     prost::encoding::encode_varint(value, &mut out);
     out
 }
 
-fn field(number: u32, content: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u32, content: &[u8]) -> Vec<u8> {
     [&key(number, 2), &varint(content.len() as u64), content].concat()
 }
 
-fn number(number: u32, value: u64) -> Vec<u8> {
+pub(super) fn number(number: u32, value: u64) -> Vec<u8> {
     [key(number, 0), varint(value)].concat()
 }
 
