@@ -21,6 +21,7 @@ use super::discovery::{
     DiscoveryReport, DnsDiscovery, FileDiscovery, Findings, FoundGroups, HttpDiscovery,
 };
 use super::groups::{ADDRESS, TargetGroup};
+use super::rejections::SeriesRejections;
 use super::rules::SeriesRules;
 use super::scraper::{ReceivedPage, TargetScraper};
 use super::targets::ScrapeTarget;
@@ -189,12 +190,7 @@ impl Jobs {
     /// When a file that the configuration names can't be read or used.
     pub(super) fn new(context: &BuildContext, config: &super::Config) -> anyhow::Result<Self> {
         let meter = context.telemetry.meter("foghorn/scrape");
-        let too_long = meter
-            .u64_counter("foghorn_scrape_series_rejected_total")
-            .with_description(
-                "series that were left out since a rule makes too long a text of them",
-            )
-            .build();
+        let rejections = SeriesRejections::new(&meter, &context.id.to_string());
         let external = Arc::new(config.external_labels.clone());
         // Large pages of all jobs are read one after the other, and wait in one room.
         let (lane, room) = (Lane::new(1), BodyRoom::default());
@@ -202,7 +198,7 @@ impl Jobs {
             let rules = SeriesRules {
                 rules: job.metric_relabel.clone().into(),
                 external: Arc::clone(&external),
-                too_long: too_long.clone(),
+                rejections: rejections.clone(),
             };
             let built = JobContext::new(context, job, rules, (&lane, &room))?;
             let sources = job

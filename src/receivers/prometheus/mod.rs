@@ -45,7 +45,7 @@
 //! |---|---|---|
 //! | `foghorn_discovery_failures_total{receiver,job,discovery}` | counter | times that a discovery couldn't say which targets there are |
 //! | `foghorn_scrape_targets_rejected_total{receiver,job,reason="invalid"}` | counter | targets that were found and can't be scraped |
-//! | `foghorn_scrape_series_rejected_total` | counter | series that were left out since a rule made too long a text of them |
+//! | `foghorn_scrape_series_rejected_total{receiver,reason}` | counter | values of series that were left out of pages: `too_long` (a rule makes too long a text of the series), `duplicate` (the page has it twice), `out_of_bounds` (of a time more than ten minutes ahead), `inexpressible` (a native histogram that OTLP can't express) |
 
 pub mod config;
 mod context;
@@ -53,6 +53,7 @@ mod discovery;
 pub mod groups;
 mod jobs;
 mod oauth2;
+mod rejections;
 pub mod relabel;
 mod rules;
 mod scraper;

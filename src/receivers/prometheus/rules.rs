@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use opentelemetry::metrics::Counter;
-
+use super::rejections::SeriesRejections;
 use super::relabel::{LabelBuilder, RelabelRule, Relabelled};
 use crate::translation::scraped::{MetricRelabelling, ScrapedLabels};
 
@@ -14,8 +13,8 @@ pub(super) struct SeriesRules {
     pub(super) rules: Arc<[RelabelRule]>,
     /// Set after the rules, as the Collector does it.
     pub(super) external: Arc<BTreeMap<String, String>>,
-    /// Counts series that are left out since a rule makes a text of them that is too long.
-    pub(super) too_long: Counter<u64>,
+    /// Counts series that are left out.
+    pub(super) rejections: SeriesRejections,
 }
 
 impl MetricRelabelling for SeriesRules {
@@ -26,7 +25,7 @@ impl MetricRelabelling for SeriesRules {
                 Relabelled::Kept => {}
                 Relabelled::Dropped => return false,
                 Relabelled::TooLong => {
-                    self.too_long.add(1, &[]);
+                    self.rejections.too_long();
                     return false;
                 }
             }

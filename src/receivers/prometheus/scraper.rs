@@ -116,7 +116,10 @@ impl TargetScraper {
                 self.extra(poll.now, page.bytes, out);
                 let mut added = counts.added;
                 let scrape = match result {
-                    Ok(()) => Scrape::whole(Ok(())),
+                    Ok(()) => {
+                        self.rules.rejections.of_page(&counts);
+                        Scrape::whole(Ok(()))
+                    }
                     Err(error) => {
                         // Prometheus counts what it would have stored.
                         if let PageFailure::SampleLimit(limit) = error {
