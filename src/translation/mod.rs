@@ -24,6 +24,9 @@ pub use texts::Texts;
 use crate::exposition::{Descriptor, Kind};
 use crate::pdata::view::{Metric, Value};
 
+/// The key of the metadata that tells of which type a scraped metric was.
+const SCRAPED_TYPE: &str = "prometheus.type";
+
 /// How metrics are translated.
 #[derive(Debug, Clone)]
 pub struct Translation {
@@ -58,7 +61,7 @@ impl Translation {
     /// The family of a metric; `None` if nothing usable is left of its name. A scraped metric has
     /// the name that it was scraped with: `prometheus.type` in its metadata tells that it has one.
     pub fn family(&self, metric: &Metric<'_>, shape: MetricShape) -> Option<Descriptor> {
-        let said = metric.metadata().get("prometheus.type");
+        let said = metric.metadata().get(SCRAPED_TYPE);
         let unknown = matches!(said, Some(Value::Str("unknown")));
         let name = match said {
             Some(_) => self.namer.scraped(metric.name()),

@@ -37,6 +37,19 @@ pub(super) struct SeriesMeaning {
     pub(super) family: Option<u32>,
 }
 
+impl SeriesMeaning {
+    /// That of a series which is a gauge under its own name, whatever its family says.
+    pub(super) fn alone(name: String) -> Self {
+        Self {
+            metric: name,
+            kind: MetricKind::Gauge,
+            said: FamilyType::Unknown,
+            part: PointPart::Whole,
+            family: None,
+        }
+    }
+}
+
 /// The families of a target, by the name that the page has for them.
 #[derive(Debug, Default)]
 pub(super) struct Families {
@@ -72,28 +85,37 @@ const SUFFIXES: [&str; 6] = ["_bucket", "_count", "_sum", "_total", "_info", "_c
 impl Families {
     /// Takes what a page says.
     pub(super) fn note(&mut self, said: PageMetadata<'_>, page: u32) {
+        let name = match &said {
+            PageMetadata::Type { name, .. }
+            | PageMetadata::Help { name, .. }
+            | PageMetadata::Unit { name, .. } => name.text(),
+        };
+        let id = match self.index.get(&*name) {
+            Some(id) => *id,
+            None => {
+                let id = self.list.insert(KnownFamily {
+                    name: name.as_ref().into(),
+                    born: page,
+                    ..KnownFamily::default()
+                }) as u32;
+                self.index.insert(name.as_ref().into(), id);
+                self.changes += 1;
+                id
+            }
+        };
+        let Some(family) = self.list.get_mut(id as usize) else {
+            return;
+        };
+        family.page = page;
         match said {
-            PageMetadata::Type { name, kind } => {
-                let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
+            PageMetadata::Type { kind, .. } => {
                 if family.kind != kind {
                     family.kind = kind;
-                    *changes += 1;
+                    self.changes += 1;
                 }
-                family.page = page;
             }
-            PageMetadata::Help { name, text } => {
-                let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
-                replace(&mut family.help, &text.text());
-                family.page = page;
-            }
-            PageMetadata::Unit { name, unit } => {
-                let changes = &mut self.changes;
-                let family = entry(&mut self.index, &mut self.list, changes, &name.text(), page);
-                replace(&mut family.unit, unit);
-                family.page = page;
-            }
+            PageMetadata::Help { text, .. } => replace(&mut family.help, &text.text()),
+            PageMetadata::Unit { unit, .. } => replace(&mut family.unit, unit),
         }
     }
 
@@ -264,29 +286,6 @@ fn distribution_part(suffix: &str) -> Option<PointPart> {
 /// A bound or a quantile, in the form that the page's reader gives it.
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| !number.is_nan())
-}
-
-fn entry<'f>(
-    index: &mut HashMap<Box<str>, u32, foldhash::fast::RandomState>,
-    list: &'f mut slab::Slab<KnownFamily>,
-    changes: &mut u32,
-    name: &str,
-    page: u32,
-) -> &'f mut KnownFamily {
-    let id = match index.get(name) {
-        Some(id) => *id as usize,
-        None => {
-            let id = list.insert(KnownFamily {
-                name: name.into(),
-                born: page,
-                ..KnownFamily::default()
-            });
-            index.insert(name.into(), id as u32);
-            *changes += 1;
-            id
-        }
-    };
-    &mut list[id]
 }
 
 fn replace(old: &mut Box<str>, new: &str) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::exposition::read::PageSeries;
+use crate::pdata::writer::{EncodedAttributes, MetricKind};
 
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -106,6 +107,20 @@ impl<'p> ScrapedLabels<'p> {
         self.pairs
             .iter()
             .map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
+    /// Those of them that aren't told otherwise, by the metric, its resource, or the parts of such
+    /// a point.
+    pub(super) fn attributes(&self, kind: MetricKind) -> EncodedAttributes {
+        let part = match kind {
+            MetricKind::Histogram => "le",
+            MetricKind::Summary => "quantile",
+            _ => "",
+        };
+        let own = self.iter().filter(|(name, _)| {
+            !matches!(*name, METRIC_NAME | "job" | "instance") && *name != part
+        });
+        EncodedAttributes::new(kind, own)
     }
 
     /// How many labels there are.

@@ -1,24 +1,18 @@
 //! Opens resources and metrics in the writer as their points come.
 
-use crate::exposition::read::FamilyType;
 use crate::pdata::writer::{
     Attribute, AttributeValue, MetricDescriptor, MetricKind, MetricsWriter,
 };
 
-use super::ScrapedTarget;
+use super::{ScrapedTarget, own_label};
+use crate::translation::SCRAPED_TYPE;
 use crate::translation::units::ucum;
 
 /// What is open in the writer.
 #[derive(Debug, Default)]
 pub(super) struct Opener {
     resource: Option<usize>,
-    metric: Option<OpenMetric>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum OpenMetric {
-    Known(usize),
-    Lone(String),
+    metric: Option<usize>,
 }
 
 impl Opener {
@@ -31,8 +25,7 @@ impl Opener {
         out: &mut MetricsWriter,
     ) -> Option<MetricKind> {
         let metric = target.points.metric(id)?;
-        let open = OpenMetric::Known(id);
-        if self.metric.as_ref() == Some(&open) {
+        if self.metric == Some(id) {
             return Some(metric.kind);
         }
         self.resource(target, metric.resource, out);
@@ -42,33 +35,10 @@ impl Opener {
             unit: family.map_or("", |family| ucum(&family.unit)),
             description: family.map_or("", |family| &family.help),
         };
-        out.metric_with(metric.kind, descriptor, &[said(metric.said)]);
-        self.metric = Some(open);
+        let said = AttributeValue::Str(metric.said.as_str());
+        out.metric_with(metric.kind, descriptor, &[(SCRAPED_TYPE, said)]);
+        self.metric = Some(id);
         Some(metric.kind)
-    }
-
-    /// Opens a gauge for a series that isn't what its family says.
-    pub(super) fn lone(
-        &mut self,
-        target: &ScrapedTarget,
-        resource: usize,
-        name: String,
-        out: &mut MetricsWriter,
-    ) {
-        let open = OpenMetric::Lone(name);
-        if self.metric.as_ref() == Some(&open) && self.resource == Some(resource) {
-            return;
-        }
-        self.resource(target, resource, out);
-        if let OpenMetric::Lone(name) = &open {
-            let descriptor = MetricDescriptor {
-                name,
-                unit: "",
-                description: "",
-            };
-            out.metric_with(MetricKind::Gauge, descriptor, &[said(FamilyType::Unknown)]);
-        }
-        self.metric = Some(open);
     }
 
     fn resource(&mut self, target: &ScrapedTarget, id: usize, out: &mut MetricsWriter) {
@@ -98,10 +68,7 @@ impl ScrapedTarget {
             ("service.instance.id", instance.into()),
         ];
         attributes.retain(|(_, value)| *value != AttributeValue::Str(""));
-        let own = |name: &str| {
-            let found = self.labels.iter().find(|(found, _)| found == name);
-            found.map_or("", |(_, value)| value.as_str())
-        };
+        let own = |name| own_label(&self.labels, name);
         let further = if own("job") == job && own("instance") == instance {
             self.attributes.as_slice()
         } else {
@@ -117,17 +84,10 @@ impl ScrapedTarget {
 
     /// Opens the target's own resource, for series about its scrapes.
     pub fn open_resource(&self, out: &mut MetricsWriter) {
-        let own = |name: &str| {
-            let found = self.labels.iter().find(|(found, _)| found == name);
-            found.map_or("", |(_, value)| value.as_str())
-        };
-        let info = self.points.find_resource(own("job"), own("instance"));
-        let info = info.map_or(&[][..], |resource| resource.info());
-        out.resource(&self.attributes_of(own("job"), own("instance"), info));
+        let [job, instance] = ["job", "instance"].map(|name| own_label(&self.labels, name));
+        let resource = self.points.find_resource(job, instance);
+        let info = resource.map_or(&[][..], |resource| resource.info());
+        out.resource(&self.attributes_of(job, instance, info));
         out.scope("", "");
     }
-}
-
-fn said(kind: FamilyType) -> Attribute<'static> {
-    ("prometheus.type", AttributeValue::Str(kind.as_str()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::exposition::canonical;
 use crate::pdata::writer::MetricKind;
 
 use super::families::PointPart;
@@ -26,7 +27,10 @@ impl PendingDistributions {
     ) {
         let open = self.list.get(last.1).filter(|_| last.0 == page);
         let known = match open {
-            Some(open) if open.time == value.time => Some(last.1),
+            // A start holds for every time; mostly none is said with it.
+            Some(open) if open.time == value.time || value.part == PointPart::Created => {
+                Some(last.1)
+            }
             Some(open) => {
                 self.earlier.insert((value.point, open.time), last.1);
                 self.earlier.get(&(value.point, value.time)).copied()
@@ -58,11 +62,15 @@ pub(super) struct PendingDistribution {
     pub(super) sum: Option<f64>,
     /// Bounds with what is below them, or quantiles with their values.
     pub(super) parts: Vec<(f64, f64)>,
-    /// Milliseconds since the Unix epoch.
-    pub(super) created: Option<i64>,
+    /// The series that says when the counting began, in seconds since the Unix epoch.
+    created: Option<f64>,
+    /// When the counting began, in milliseconds since the Unix epoch, if its parts say it.
+    pub(super) start: Option<i64>,
     /// Which exemplars of the page its parts have.
     pub(super) exemplars: Vec<(usize, usize)>,
     pub(super) tracked: bool,
+    /// The points of its parts with their values, if they are no distribution together.
+    pub(super) apart: Option<Vec<(usize, f64)>>,
 }
 
 impl PendingDistribution {
@@ -73,30 +81,32 @@ impl PendingDistribution {
             count: None,
             sum: None,
             parts: Vec::new(),
-            created: value.created,
+            created: None,
+            start: value.created,
             exemplars: Vec::new(),
             tracked: value.tracked,
+            apart: None,
         }
     }
 
     fn add(&mut self, value: &ScrapedValue, counts: &mut PageCounts) {
-        let number = value.value;
-        match value.part {
-            PointPart::Whole => {}
-            PointPart::Count | PointPart::Sum => {
-                let place = match value.part {
-                    PointPart::Count => &mut self.count,
-                    _ => &mut self.sum,
-                };
-                if place.is_some() {
-                    // Two series of the page have become the same.
-                    counts.duplicates += 1;
-                    return;
-                }
-                *place = Some(number);
+        let place = match value.part {
+            PointPart::Whole => return,
+            PointPart::Count => Some(&mut self.count),
+            PointPart::Sum => Some(&mut self.sum),
+            PointPart::Created => Some(&mut self.created),
+            PointPart::Bucket(at) | PointPart::Quantile(at) => {
+                self.parts.push((at, value.value));
+                None
             }
-            PointPart::Bucket(at) | PointPart::Quantile(at) => self.parts.push((at, number)),
-            PointPart::Created => self.created = Some((number * 1000.0) as i64),
+        };
+        if let Some(place) = place {
+            if place.is_some() {
+                // Two series of the page have become the same.
+                counts.duplicates += 1;
+                return;
+            }
+            *place = Some(value.value);
         }
         if value.exemplars.0 < value.exemplars.1 {
             self.exemplars.push(value.exemplars);
@@ -115,10 +125,18 @@ impl PendingDistribution {
         (before - self.parts.len()) as u64
     }
 
+    /// Whether OTLP has such a distribution, once the parts are sorted.
+    pub(super) fn is_whole(&self, kind: MetricKind) -> bool {
+        match kind {
+            MetricKind::Histogram => self.is_histogram(),
+            _ => self.is_summary(),
+        }
+    }
+
     /// How many observations there are: what the infinite bucket says, or else the count. Where
     /// they differ, the page was made while something was observed, and the other buckets are of
     /// the same kind.
-    pub(super) fn total(&self) -> Option<f64> {
+    fn total(&self) -> Option<f64> {
         let infinite = self
             .parts
             .last()
@@ -127,7 +145,7 @@ impl PendingDistribution {
     }
 
     /// Whether a histogram says the same: whole counts that never fall, and how many there are.
-    pub(super) fn is_histogram(&self) -> bool {
+    fn is_histogram(&self) -> bool {
         let Some(total) = self.total().filter(|total| is_count(*total)) else {
             return false;
         };
@@ -140,7 +158,7 @@ impl PendingDistribution {
     }
 
     /// Whether a summary says the same: it has a whole count and a sum.
-    pub(super) fn is_summary(&self) -> bool {
+    fn is_summary(&self) -> bool {
         self.count.is_some_and(is_count) && self.sum.is_some()
     }
 
@@ -160,35 +178,27 @@ impl PendingDistribution {
         (total, bounds, buckets)
     }
 
-    /// The parts that there are.
-    pub(super) fn said(&self, kind: MetricKind) -> Vec<PointPart> {
-        let mut said = Vec::with_capacity(self.parts.len() + 3);
-        said.extend(self.count.map(|_| PointPart::Count));
-        said.extend(self.sum.map(|_| PointPart::Sum));
-        said.extend(self.created.map(|_| PointPart::Created));
-        said.extend(self.parts.iter().map(|(at, _)| match kind {
-            MetricKind::Histogram => PointPart::Bucket(*at),
-            _ => PointPart::Quantile(*at),
-        }));
-        said
-    }
-
-    /// What a part has.
-    pub(super) fn value(&self, part: PointPart) -> Option<f64> {
-        match part {
-            PointPart::Whole => None,
-            PointPart::Count => self.count,
-            PointPart::Sum => self.sum,
-            PointPart::Created => self.created.map(|millis| millis as f64 / 1000.0),
-            PointPart::Bucket(at) | PointPart::Quantile(at) => {
-                let found = self
-                    .parts
-                    .binary_search_by(|(found, _)| found.total_cmp(&at));
-                self.parts.get(found.ok()?).map(|(_, value)| *value)
-            }
-        }
+    /// Its parts as series of their own: what each name has behind that of the metric, the label
+    /// that tells it from others of this name, and its value.
+    pub(super) fn series(&self, kind: MetricKind) -> Vec<SeriesOfPart> {
+        let alone = |suffix, value: Option<f64>| Some((suffix, None, value?));
+        let counts = [
+            alone("_count", self.count),
+            alone("_sum", self.sum),
+            alone("_created", self.created),
+        ];
+        let (suffix, name) = match kind {
+            MetricKind::Histogram => ("_bucket", "le"),
+            _ => ("", "quantile"),
+        };
+        let parts = self.parts.iter();
+        let parts = parts.map(|(at, value)| (suffix, Some((name, canonical(*at))), *value));
+        counts.into_iter().flatten().chain(parts).collect()
     }
 }
+
+/// Suffix, label and value.
+type SeriesOfPart = (&'static str, Option<(&'static str, String)>, f64);
 
 /// Whether a number can be a count of observations.
 fn is_count(number: f64) -> bool {

@@ -8,8 +8,7 @@ use slab::Slab;
 use crate::exposition::read::FamilyType;
 use crate::pdata::writer::{EncodedAttributes, MetricKind};
 
-use super::families::{PointPart, SeriesMeaning};
-use super::labels::{METRIC_NAME, ScrapedLabels};
+use super::families::SeriesMeaning;
 
 /// What `job` and `instance` of the series say.
 #[derive(Debug)]
@@ -49,14 +48,23 @@ pub(super) struct ScrapedPoint {
     pub(super) page: u32,
     /// Whether it must end with a tombstone when it isn't shown any more.
     pub(super) live: bool,
-    /// The parts that the last page had one by one, since together they were nothing that OTLP
-    /// has.
-    pub(super) apart: Vec<PointPart>,
-    /// When the counting began, in milliseconds since the Unix epoch, with the page that says so.
+    /// The points of its parts, each of which is a series of its own: together they were nothing
+    /// that OTLP has when the last page showed them.
+    apart: Vec<usize>,
+    /// What a series says of when the counting began, in milliseconds since the Unix epoch, with
+    /// the page that has it.
     pub(super) created: (u32, i64),
     /// Where the current page collects its parts, with the page.
     pub(super) pending: (u32, usize),
-    series: usize,
+    /// The series that it is made of, and the point whose part it is.
+    holds: usize,
+}
+
+impl ScrapedPoint {
+    /// When the counting began, if a series of this page says it.
+    pub(super) fn created_on(&self, page: u32) -> Option<i64> {
+        (self.created.0 == page).then_some(self.created.1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -85,18 +93,26 @@ impl ScrapedPoints {
 
     /// The resource of these names, if there is one.
     pub(super) fn find_resource(&self, job: &str, instance: &str) -> Option<&ScrapedResource> {
-        let resources = &self.resources;
+        self.resources.get(self.resource_id(job, instance)?)
+    }
+
+    fn resource_id(&self, job: &str, instance: &str) -> Option<usize> {
         let same = |id: &usize| {
-            let found = resources.get(*id);
+            let found = self.resources.get(*id);
             found.is_some_and(|found| found.job == job && found.instance == instance)
         };
         let hash = self.hasher.hash_one((job, instance));
-        let id = self.resource_index.find(hash, same)?;
-        resources.get(*id)
+        self.resource_index.find(hash, same).copied()
     }
 
     pub(super) fn metric(&self, id: usize) -> Option<&ScrapedMetric> {
         self.metrics.get(id)
+    }
+
+    /// The kind of a point's metric.
+    pub(super) fn kind(&self, id: usize) -> Option<MetricKind> {
+        let metric = self.metrics.get(self.points.get(id)?.metric);
+        metric.map(|metric| metric.kind)
     }
 
     #[inline]
@@ -115,14 +131,8 @@ impl ScrapedPoints {
 
     /// The resource of these names, made if there is none.
     pub(super) fn resource_of(&mut self, job: &str, instance: &str) -> usize {
-        let (hasher, resources) = (&self.hasher, &self.resources);
-        let hash = hasher.hash_one((job, instance));
-        let same = |id: &usize| {
-            let found = resources.get(*id);
-            found.is_some_and(|found| found.job == job && found.instance == instance)
-        };
-        if let Some(id) = self.resource_index.find(hash, same) {
-            return *id;
+        if let Some(id) = self.resource_id(job, instance) {
+            return id;
         }
         let id = self.resources.insert(ScrapedResource {
             job: job.to_owned(),
@@ -131,6 +141,7 @@ impl ScrapedPoints {
             holds: 0,
         });
         let (hasher, resources) = (&self.hasher, &self.resources);
+        let hash = hasher.hash_one((job, instance));
         self.resource_index.insert_unique(hash, id, |id| {
             let found = resources.get(*id);
             hasher.hash_one(found.map_or(("", ""), |found| (&found.job, &found.instance)))
@@ -138,24 +149,15 @@ impl ScrapedPoints {
         id
     }
 
-    /// The point that a series with this meaning belongs to, made if there is none. The series is
-    /// counted as one of its own.
+    /// The point that a series with this meaning and these attributes belongs to, made if there is
+    /// none. Whoever asks holds it until [`release`](Self::release).
     pub(super) fn point_of(
         &mut self,
         resource: usize,
         meaning: &SeriesMeaning,
-        labels: &ScrapedLabels<'_>,
+        attributes: EncodedAttributes,
     ) -> usize {
         let metric = self.metric_of(resource, meaning);
-        let part_label = match meaning.kind {
-            MetricKind::Histogram => "le",
-            MetricKind::Summary => "quantile",
-            _ => "",
-        };
-        let own = labels.iter().filter(|(name, _)| {
-            !matches!(*name, METRIC_NAME | "job" | "instance") && *name != part_label
-        });
-        let attributes = EncodedAttributes::new(meaning.kind, own);
         let (hasher, points) = (&self.hasher, &self.points);
         let hash = hasher.hash_one((metric, attributes.as_bytes()));
         let same = |id: &usize| {
@@ -173,7 +175,7 @@ impl ScrapedPoints {
                     apart: Vec::new(),
                     created: (0, 0),
                     pending: (0, 0),
-                    series: 0,
+                    holds: 0,
                 });
                 let (hasher, points) = (&self.hasher, &self.points);
                 self.point_index.insert_unique(hash, id, |id| {
@@ -189,7 +191,7 @@ impl ScrapedPoints {
             }
         };
         if let Some(point) = self.points.get_mut(id) {
-            point.series += 1;
+            point.holds += 1;
         }
         id
     }
@@ -273,22 +275,32 @@ impl ScrapedPoints {
         }
     }
 
-    /// One of the series of a point is gone. If it was the last, the point is an orphan.
+    /// Holds a point no longer. If it was held for the last time, the point is an orphan.
     pub(super) fn release(&mut self, id: usize) {
         if let Some(point) = self.points.get_mut(id) {
-            point.series = point.series.saturating_sub(1);
-            if point.series == 0 {
+            point.holds = point.holds.saturating_sub(1);
+            if point.holds == 0 {
                 self.orphans.push(id);
             }
         }
     }
 
-    /// Takes the points that have no series any more, each once.
+    /// Lets the parts of a point, held already, be points of their own, instead of what they were
+    /// before.
+    pub(super) fn set_apart(&mut self, id: usize, parts: Vec<usize>) {
+        let before = match self.points.get_mut(id) {
+            Some(point) => std::mem::replace(&mut point.apart, parts),
+            None => parts,
+        };
+        before.into_iter().for_each(|part| self.release(part));
+    }
+
+    /// Takes the points that nobody holds any more, each once.
     pub(super) fn take_orphans(&mut self) -> Vec<usize> {
         let mut orphans = std::mem::take(&mut self.orphans);
         orphans.sort_unstable();
         orphans.dedup();
-        orphans.retain(|id| self.points.get(*id).is_some_and(|point| point.series == 0));
+        orphans.retain(|id| self.points.get(*id).is_some_and(|point| point.holds == 0));
         orphans
     }
 
@@ -297,21 +309,28 @@ impl ScrapedPoints {
         self.orphans.extend(orphans);
     }
 
-    /// Removes the points that have no series any more and needn't be ended.
+    /// Removes the points that nobody holds any more and that needn't be ended.
     pub(super) fn drop_unborn(&mut self) {
-        for id in self.take_orphans() {
-            match self.points.get(id) {
-                Some(point) if point.live => self.orphans.push(id),
-                _ => self.remove(id),
+        let mut later = Vec::new();
+        while !self.orphans.is_empty() {
+            for id in self.take_orphans() {
+                match self.points.get(id) {
+                    Some(point) if point.live => later.push(id),
+                    // It may have held others.
+                    _ => self.remove(id),
+                }
             }
         }
+        self.put_orphans(later);
     }
 
-    /// Removes a point, with its metric and its resource if these have nothing else.
+    /// Removes a point, with its metric and its resource if these have nothing else. What it held
+    /// may be orphans.
     pub(super) fn remove(&mut self, id: usize) {
         let Some(point) = self.points.try_remove(id) else {
             return;
         };
+        point.apart.iter().for_each(|part| self.release(*part));
         let metric = point.metric;
         let hash = self.hasher.hash_one((metric, point.attributes.as_bytes()));
         remove(&mut self.point_index, hash, id);

@@ -107,12 +107,14 @@ fn a_page_with_buckets_that_fall_changes_a_histogram_for_that_page() {
             ]
         );
     }
+    let mut again = scrape(&mut target, good, 3);
+    assert_eq!(again.pop(), Some(format!("{whole} @3000")));
+    again.sort();
     assert_eq!(
-        scrape(&mut target, good, 3),
+        again,
         [
-            "gauge h_count(unknown){} ended @3000",
             "gauge h_bucket(unknown){le=1.0} ended @3000",
-            &format!("{whole} @3000"),
+            "gauge h_count(unknown){} ended @3000",
         ]
     );
     assert_eq!(
@@ -217,6 +219,58 @@ fn parts_of_several_times_may_be_mixed() {
             "histogram h(histogram){} [] [3] 3 Some(7.0) #0 @1000",
             "histogram h(histogram){} [] [4] 4 Some(8.0) #0 @2000",
             "histogram h(histogram){} [] [5] 5 Some(9.0) #0 @3000",
+        ]
+    );
+}
+
+#[test]
+fn a_start_holds_for_every_time_of_a_distribution() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_created 0.5\nh_count 3 1\nh_count 4 2\n# EOF\n";
+    assert_eq!(
+        scrape_as(&mut target, page, PageFormat::OpenMetrics, 3),
+        [
+            "histogram h(histogram){} [] [3] 3 None #0 @1000 since 500",
+            "histogram h(histogram){} [] [4] 4 None #0 @2000 since 500",
+        ]
+    );
+}
+
+#[test]
+fn a_start_that_stands_alone_keeps_its_value() {
+    let mut target = target(ScrapedSettings::default());
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_created 1.00049\n# EOF\n";
+    assert_eq!(
+        scrape_as(&mut target, page, PageFormat::OpenMetrics, 3),
+        [
+            "gauge h_created(unknown){} 1.00049 @3000",
+            "gauge h_bucket(unknown){le=1.0} 1 @3000",
+        ]
+    );
+}
+
+#[test]
+fn a_start_that_no_series_says_is_none_of_the_parts() {
+    let field = |number: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap();
+        [&[number << 3 | 2, length], content].concat()
+    };
+    // A count that isn't whole, and a start of nine seconds.
+    let count = [&[4 << 3 | 1], 2.5_f64.to_le_bytes().as_slice()].concat();
+    let histogram = [count, field(15, &[8, 9])].concat();
+    let metric = field(4, &field(7, &histogram));
+    let family = [field(1, b"h"), vec![3 << 3, 4], metric].concat();
+    let page = [vec![u8::try_from(family.len()).unwrap()], family].concat();
+    let mut target = target(ScrapedSettings::default());
+    let mut out = MetricsWriter::new();
+    let (counts, _) = target.page(&page, PageFormat::Protobuf, at(1), &mut (), &mut out);
+    assert_eq!(counts.scraped, 3);
+    assert_eq!(
+        shown(out),
+        [
+            "gauge h_count(unknown){} 2.5 @1000",
+            "gauge h_sum(unknown){} 0 @1000",
+            "gauge h_bucket(unknown){le=+Inf} 2.5 @1000",
         ]
     );
 }

@@ -218,3 +218,47 @@ fn families_are_remembered_within_a_bound() {
         assert!(target.families.len() <= 5);
     }
 }
+
+#[test]
+fn a_series_that_becomes_a_part_or_was_one_is_not_ended_by_the_page_that_has_it() {
+    let lone = "# TYPE h gauge\nh_sum 1\n";
+    let part = "# TYPE h histogram\nh_sum 2\n";
+    let f = |pages: &[&str]| {
+        let mut target = target(ScrapedSettings::default());
+        for (at, page) in (1..).zip(pages) {
+            let value = page.trim_end().rsplit(' ').next().unwrap();
+            assert_eq!(
+                scrape(&mut target, page, at),
+                [format!("gauge h_sum(unknown){{}} {value} @{at}000")],
+                "{pages:?}"
+            );
+        }
+        assert_eq!(
+            scrape(&mut target, "", 9),
+            ["gauge h_sum(unknown){} ended @9000"],
+            "{pages:?}"
+        );
+        assert_eq!(target.points.resources(), 0);
+    };
+    f(&[lone, part]);
+    f(&[part, lone]);
+    f(&[part, lone, part, part, lone, lone]);
+    // The page says it behind the series, so that the next page tells it.
+    f(&["h_sum 1\n# TYPE h histogram\n# HELP h 1\n"; 3]);
+}
+
+#[test]
+fn a_page_that_fails_ends_no_parts() {
+    let mut target = target(ScrapedSettings::default());
+    scrape(&mut target, "# TYPE h histogram\nh_sum 1\n", 1);
+    let mut out = MetricsWriter::new();
+    let page = b"# TYPE h gauge\nh_sum 2\nfails";
+    let (_, result) = target.page(page, PageFormat::Text, at(2), &mut (), &mut out);
+    assert!(result.is_err());
+    assert_eq!(shown(out), [""; 0]);
+    let mut out = MetricsWriter::new();
+    assert_eq!(target.end(at(2), &mut out), 1);
+    assert_eq!(shown(out), ["gauge h_sum(unknown){} ended @2000"]);
+    scrape(&mut target, "", 3);
+    assert_eq!(target.points.resources(), 0);
+}
