@@ -20,8 +20,7 @@ mod peers;
 mod random;
 
 use compare::{Native, ours, theirs};
-use foghorn::exposition::read::PageFormat;
-use mutate::{SEEDS, page};
+use mutate::{SEEDS, is_indented, number, page};
 use oracle::Oracle;
 use random::Dice;
 use serde_json::Value;
@@ -62,13 +61,8 @@ fn real_pages_are_read_as_prometheus_reads_them() {
 #[test]
 fn changed_pages_are_read_as_prometheus_reads_them() {
     let Some(mut oracle) = oracle() else { return };
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse().ok())
-    };
-    let rounds: u64 = number("FOGHORN_ROUNDS").unwrap_or(20_000);
-    let first: u64 = number("FOGHORN_SEED").unwrap_or(1);
+    let rounds = number("FOGHORN_ROUNDS").unwrap_or(20_000);
+    let first = number("FOGHORN_SEED").unwrap_or(1);
     let (mut accepted, mut indented) = (0, 0);
     for seed in first..first + rounds {
         let mut dice = Dice::new(seed);
@@ -104,15 +98,6 @@ fn changed_pages_are_read_as_prometheus_reads_them() {
     // Neither side of the comparison may be empty.
     let share = accepted as f64 / rounds as f64;
     assert!(rounds < 1000 || (0.3..0.9).contains(&share), "{share}");
-}
-
-/// Whether a line begins with blanks, which our reader skips.
-fn is_indented(page: &[u8], format: PageFormat) -> bool {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    format == PageFormat::Text
-        && page
-            .split(|byte| *byte == b'\n')
-            .any(|line| line.first().is_some_and(blank))
 }
 
 fn without_indents(found: &mut Value) {

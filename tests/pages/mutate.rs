@@ -10,7 +10,8 @@ use foghorn::exposition::read::PageFormat;
 use super::random::Dice;
 
 /// Real pages, shortened: of node_exporter, of Prometheus itself (a Go process with native
-/// histograms), of the Python client of vmagent and of the Collector; and two with what these don't have.
+/// histograms), of the Python client, of vmagent and of the Collector; and two with what these
+/// don't have.
 pub const SEEDS: [(&str, PageFormat, &[u8]); 9] = [
     (
         "node_exporter",
@@ -126,6 +127,21 @@ const PIECES: [&[u8]; 68] = [
     b"\\\"",
     b"\\n",
 ];
+
+/// A number from the environment, such as `FOGHORN_ROUNDS`.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Whether a line begins with blanks, which our reader skips. Prometheus takes them for a part of
+/// the name.
+pub fn is_indented(page: &[u8], format: PageFormat) -> bool {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    format == PageFormat::Text
+        && page
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.first().is_some_and(blank))
+}
 
 /// A page that is made of a seed.
 pub fn page(dice: &mut Dice) -> (&'static str, PageFormat, Vec<u8>) {
