@@ -14,6 +14,9 @@ use super::opener::Opener;
 use super::pending::{PendingDistribution, PendingDistributions};
 use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release, start};
 
+/// A part as a series of its own, with its value.
+type PartSeries = (Rc<SeriesMeaning>, EncodedAttributes, f64);
+
 impl ScrapedTarget {
     /// Writes the ends of what the page doesn't have any more, and its values. The ends come
     /// first: a name may be that of another kind of metric now.
@@ -143,7 +146,7 @@ impl ScrapedTarget {
         &self,
         distribution: &PendingDistribution,
         kind: MetricKind,
-    ) -> Option<(usize, Vec<(Rc<SeriesMeaning>, EncodedAttributes, f64)>)> {
+    ) -> Option<(usize, Vec<PartSeries>)> {
         let point = self.points.get(distribution.point)?;
         let metric = self.points.metric(point.metric)?;
         let own = point.attributes.read(kind);
