@@ -1,9 +1,14 @@
-//! Translates OTLP metrics to Prometheus: names, labels, types and values, as the Collector's
-//! `prometheus` exporter does; `docs/prometheus.md` has the rules. Whatever shows a metric in
-//! Prometheus's terms goes through here, so that its series have one name everywhere.
+//! Translates between OTLP and Prometheus: names, labels, types and values.
 //!
-//! **Architecture Invariant:** knows neither a page nor a store. What is made here is handed to
-//! the component that keeps it.
+//! From OTLP it does what the Collector's `prometheus` exporter does; `docs/prometheus.md` has the
+//! rules. Whatever shows a metric in Prometheus's terms goes through here, so that its series have
+//! one name everywhere. In the other direction, [`scraped`] makes OTLP of pages, as the Collector's
+//! `prometheus` receiver does; `docs/from-prometheus.md` has the rules. What was scraped is shown
+//! again under the name that it was scraped with.
+//!
+//! **Architecture Invariant:** fetches no page, writes none, and keeps no values. What is made here
+//! is handed to the component that keeps it; of a target only its series are remembered, so that
+//! their ends are known.
 
 mod labels;
 mod naming;
