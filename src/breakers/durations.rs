@@ -1,76 +1,84 @@
 //! How long wire attempts take: `circuit_breaker_request_duration_seconds{component,endpoint,signal}`.
 //!
-//! A histogram can't be observed from figures that are kept elsewhere, so it is recorded
-//! as attempts end. The SDK never forgets a series of it: those of endpoints that are gone
-//! are taken off the page when it is made.
+//! The endpoints count the durations, and this shows them. A histogram of the SDK was rejected: it
+//! can't be observed from figures that are kept elsewhere, and never forgets a series. With targets
+//! that come and go its table filled up, and those that came later were folded into one series.
 
-use std::collections::HashSet;
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
-use opentelemetry::metrics::Histogram;
-use prometheus::proto::Metric;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::readings::labels;
-use crate::resilience::{EndpointId, Endpoints, Event, Observer, Outcome};
+use crate::resilience::{DurationHistogram, EndpointId, Endpoints};
 use crate::telemetry::Telemetry;
 
 const NAME: &str = "circuit_breaker_request_duration_seconds";
+const HELP: &str = "How long wire attempts took, each retry on its own.";
 
-/// Records attempts once [`begin`](Self::begin) was called; no attempt is made before that.
-#[derive(Debug, Default)]
-pub(super) struct Durations {
-    histogram: OnceLock<Histogram<f64>>,
-}
-
-impl Durations {
-    /// Makes the instrument, with room for so many series.
-    pub(super) fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>, room: usize) {
-        telemetry.make_room(room);
-        let histogram = telemetry
-            .meter("foghorn.breakers")
-            .f64_histogram(NAME)
-            .with_description("How long wire attempts took, each retry on its own.")
-            .build();
-        // Begun twice, the first goes on.
-        let _ = self.histogram.set(histogram);
+/// Shows the durations of every endpoint on the agent's page.
+pub(super) fn observe(telemetry: &Telemetry, endpoints: &Arc<Endpoints>) {
+    let labels = ["component", "endpoint"].map(str::to_owned).to_vec();
+    // These are valid names.
+    if let Ok(desc) = Desc::new(NAME.to_owned(), HELP.to_owned(), labels, HashMap::new()) {
         let endpoints = Arc::downgrade(endpoints);
-        telemetry.retain(NAME, move |series| forget_gone(&endpoints, series));
+        telemetry.collect(Box::new(DurationCollector { desc, endpoints }));
     }
 }
 
-impl Observer for Durations {
-    fn on_event(&self, endpoint: &EndpointId, event: &Event<'_>) {
-        let Event::Attempted { outcome, took, .. } = event else {
-            return;
-        };
-        // The duration of a cancelled attempt says when its caller gave up, and not how long the
-        // endpoint takes.
-        if *outcome == Outcome::Cancelled {
-            return;
+/// Reads the registry when somebody asks.
+struct DurationCollector {
+    desc: Desc,
+    endpoints: Weak<Endpoints>,
+}
+
+impl Collector for DurationCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let endpoints = self.endpoints.upgrade().map(|endpoints| endpoints.all());
+        let asked = endpoints.iter().flatten().filter_map(|endpoint| {
+            let durations = endpoint.durations();
+            (durations.count > 0).then(|| metric(endpoint.id(), &durations))
+        });
+        let metrics: Vec<Metric> = asked.collect();
+        if metrics.is_empty() {
+            return Vec::new();
         }
-        if let Some(histogram) = self.histogram.get() {
-            histogram.record(took.as_secs_f64(), &labels(endpoint));
-        }
+        let mut family = MetricFamily::default();
+        family.set_name(NAME.to_owned());
+        family.set_help(HELP.to_owned());
+        family.set_field_type(MetricType::HISTOGRAM);
+        family.set_metric(metrics);
+        vec![family]
     }
 }
 
-fn forget_gone(endpoints: &Weak<Endpoints>, series: &mut Vec<Metric>) {
-    let Some(endpoints) = endpoints.upgrade() else {
-        return series.clear();
+fn metric(id: &EndpointId, durations: &DurationHistogram) -> Metric {
+    let label = |name: &str, value: &str| {
+        let mut label = LabelPair::default();
+        label.set_name(name.to_owned());
+        label.set_value(value.to_owned());
+        label
     };
-    let all = endpoints.all();
-    let there: HashSet<(&str, &str, &str)> = all
-        .iter()
-        .map(|endpoint| endpoint.id())
-        .map(|id| (id.component(), id.url(), id.signal().unwrap_or("")))
-        .collect();
-    series.retain(|metric| {
-        let label = |name| {
-            let mut pairs = metric.get_label().iter();
-            pairs
-                .find(|pair| pair.name() == name)
-                .map_or("", |pair| pair.value())
-        };
-        there.contains(&(label("component"), label("endpoint"), label("signal")))
+    let mut labels = vec![
+        label("component", id.component()),
+        label("endpoint", id.url()),
+    ];
+    labels.extend(id.signal().map(|signal| label("signal", signal)));
+    let buckets = durations.buckets.iter().map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound.as_secs_f64());
+        bucket.set_cumulative_count(*count);
+        bucket
     });
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(durations.count);
+    histogram.set_sample_sum(durations.sum.as_secs_f64());
+    histogram.set_bucket(buckets.collect());
+    let mut metric = Metric::from_label(labels);
+    metric.set_histogram(histogram);
+    metric
 }

@@ -5,8 +5,8 @@
 //! the registry of endpoints when metrics are collected, and gets every event as an
 //! [`Observer`].
 //!
-//! - [`BreakerWatch`] is what the registry tells its events to: a histogram of attempts, and the
-//!   log of transitions and rejections.
+//! - [`BreakerWatch`] is what the registry tells its events to: the log of transitions and
+//!   rejections.
 //! - [`BreakerWatch::begin`] registers the instruments.
 //! - [`routes`] are the list of breakers, and the commands of an operator.
 //!
@@ -23,7 +23,6 @@ mod readings;
 
 use std::sync::Arc;
 
-use self::durations::Durations;
 pub use self::http::routes;
 use self::log::BreakerLog;
 use crate::resilience::{Endpoints, Observer};
@@ -32,7 +31,6 @@ use crate::telemetry::Telemetry;
 /// Watches over the breakers of one agent.
 #[derive(Debug, Clone, Default)]
 pub struct BreakerWatch {
-    durations: Arc<Durations>,
     log: Arc<BreakerLog>,
 }
 
@@ -44,16 +42,14 @@ impl BreakerWatch {
 
     /// What the registry tells its events to.
     pub fn observer(&self) -> Arc<dyn Observer> {
-        let observers: Vec<Arc<dyn Observer>> =
-            vec![Arc::clone(&self.durations) as _, Arc::clone(&self.log) as _];
-        Arc::new(observers)
+        Arc::clone(&self.log) as _
     }
 
     /// Registers the instruments, with room for the series of as many endpoints as
     /// `room`: the SDK allots tables for as many series as there may be.
     pub fn begin(&self, telemetry: &Telemetry, endpoints: &Arc<Endpoints>, room: usize) {
         metrics::observe(telemetry, endpoints, room);
-        self.durations.begin(telemetry, endpoints, room);
+        durations::observe(telemetry, endpoints);
     }
 
     /// Says in the log what it has kept back. For the end, when no more events come.

@@ -13,9 +13,11 @@ use tokio::time::Instant;
 use super::breaker::{self, Breaker, Completion, Permit, Transition};
 use super::budget::{BudgetSettings, RetryBudget};
 use super::cache::CacheStatus;
+use super::durations::{DurationCounts, DurationHistogram};
 use super::events::{Attempt, Event, Observer};
 use super::id::EndpointId;
 use super::isolation::Network;
+use super::outcome::Outcome;
 use super::settings::BreakerSettings;
 use super::siblings::{Sibling, Siblings};
 
@@ -94,6 +96,7 @@ pub struct Endpoint {
     cache: Mutex<Option<CacheStatus>>,
     retries: [AtomicU64; RetryResult::ALL.len()],
     cached: [AtomicU64; CacheResult::ALL.len()],
+    durations: DurationCounts,
     ties: Ties,
     changed: Arc<Notify>,
 }
@@ -146,6 +149,7 @@ impl Endpoint {
             cache: Mutex::new(None),
             retries: Default::default(),
             cached: Default::default(),
+            durations: DurationCounts::default(),
             ties,
             changed,
         }
@@ -173,6 +177,14 @@ impl Endpoint {
     ) {
         let now = Instant::now();
         let outcome = completion.outcome;
+        let took = now.saturating_duration_since(started);
+        match outcome {
+            // It says when its caller gave up, and not how long the endpoint takes.
+            Outcome::Cancelled => {}
+            // Here the latency is the limit, also if a 408 came before it.
+            Outcome::Timeout => self.durations.record(took),
+            _ => self.durations.record(completion.latency),
+        }
         self.ties.network.record(now, &self.peer, outcome);
         if permit.record(now, completion) {
             self.ties.siblings.hasten(self, now);
@@ -181,7 +193,7 @@ impl Endpoint {
             attempt,
             outcome,
             started,
-            took: now.saturating_duration_since(started),
+            took,
         });
     }
 
@@ -226,6 +238,11 @@ impl Endpoint {
         self.cached
             .each_ref()
             .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// How long its attempts took, each retry on its own and without those that were cancelled.
+    pub fn durations(&self) -> DurationHistogram {
+        self.durations.histogram()
     }
 
     pub(super) fn retrying(&self) -> MutexGuard<'_, Retrying> {

@@ -44,6 +44,7 @@ mod backoff;
 mod breaker;
 mod budget;
 mod cache;
+mod durations;
 mod endpoint;
 mod events;
 mod guard;
@@ -63,6 +64,7 @@ pub use breaker::{
     RejectReason, Rejection, Transition, TransitionReason,
 };
 pub use cache::CacheStatus;
+pub use durations::DurationHistogram;
 pub use endpoint::{CacheResult, Endpoint, RetryResult};
 pub use events::{Attempt, Event, Observer};
 pub use guard::{AttemptClock, AttemptSpan, Failure, FetchError, Guard, Served, Trigger};

@@ -31,17 +31,16 @@ pub use process::memory_in_use;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{
-    Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream,
-};
+use opentelemetry_sdk::metrics::{Instrument, InstrumentKind, SdkMeterProvider, Stream};
 use opentelemetry_sdk::resource::EnvResourceDetector;
-use prometheus::proto::{Metric, MetricFamily};
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 
 pub use self::lines::Lines;
 pub use self::throttle::Throttle;
@@ -63,12 +62,6 @@ const PER_SUBJECT: usize = 16;
 
 /// Families that have a series for every endpoint, of which there may be thousands.
 const PER_ENDPOINT: &str = "circuit_breaker_";
-
-/// Bounds of the buckets in seconds of the histograms of [`PER_ENDPOINT`]: those that
-/// Prometheus recommends, and what the longest patience for a request comes to.
-const DURATIONS: [f64; 13] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
 
 /// What the agent's own metrics are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +97,9 @@ pub struct Telemetry {
     registry: prometheus::Registry,
     /// Series that the next instrument of [`PER_ENDPOINT`] may have.
     room: Arc<AtomicUsize>,
-    retained: Arc<Mutex<Vec<Retained>>>,
+    /// Whether anything is shown.
+    is_on: bool,
 }
-
-/// A family, and what takes those of its series off the page that are over.
-type Retained = (&'static str, Arc<dyn Fn(&mut Vec<Metric>) + Send + Sync>);
 
 /// The agent's own metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +129,7 @@ impl Telemetry {
         let of_endpoints = Arc::clone(&room);
         let view = move |instrument: &Instrument| {
             if instrument.name().starts_with(PER_ENDPOINT) {
-                room_for_endpoints(of_endpoints.load(Ordering::Relaxed), instrument)
+                room_for_endpoints(of_endpoints.load(Ordering::Relaxed))
             } else {
                 room_for(subjects, instrument)
             }
@@ -154,7 +145,7 @@ impl Telemetry {
             resource,
             registry,
             room,
-            retained: Arc::default(),
+            is_on: true,
         };
         process::observe(&telemetry.meter("foghorn.process"));
         Ok(telemetry)
@@ -170,7 +161,7 @@ impl Telemetry {
             resource,
             registry: prometheus::Registry::new(),
             room: Arc::default(),
-            retained: Arc::default(),
+            is_on: false,
         }
     }
 
@@ -188,14 +179,14 @@ impl Telemetry {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Lets `retain` take series off the `family` whenever it is gathered: instruments that
-    /// are recorded and not observed never forget one themselves.
-    pub fn retain(
-        &self,
-        family: &'static str,
-        retain: impl Fn(&mut Vec<Metric>) + Send + Sync + 'static,
-    ) {
-        self.retained().push((family, Arc::new(retain)));
+    /// Gathers from `collector` besides the instruments: for figures that no instrument of the SDK
+    /// can show.
+    pub fn collect(&self, collector: Box<dyn Collector>) {
+        if self.is_on
+            && let Err(error) = self.registry.register(collector)
+        {
+            tracing::error!(%error, "some of the agent's own metrics can't be shown");
+        }
     }
 
     /// The meter for a component of the agent.
@@ -231,17 +222,7 @@ impl Telemetry {
 
     /// The same on this thread.
     pub fn gather_now(&self) -> Vec<MetricFamily> {
-        let mut families = self.registry.gather();
-        for (name, retain) in self.retained().clone() {
-            if let Some(family) = families.iter_mut().find(|family| family.name() == name) {
-                retain(family.mut_metric());
-            }
-        }
-        families
-    }
-
-    fn retained(&self) -> MutexGuard<'_, Vec<Retained>> {
-        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.gather()
     }
 }
 
@@ -268,16 +249,11 @@ fn room_for(subjects: usize, instrument: &Instrument) -> Option<Stream> {
         .ok()
 }
 
-fn room_for_endpoints(series: usize, instrument: &Instrument) -> Option<Stream> {
-    let mut stream = Stream::builder().with_cardinality_limit(series);
-    if instrument.kind() == InstrumentKind::Histogram {
-        // A stream replaces the boundaries that an instrument asks for, so they are ours.
-        stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
-            boundaries: DURATIONS.to_vec(),
-            record_min_max: false,
-        });
-    }
-    stream.build().ok()
+fn room_for_endpoints(series: usize) -> Option<Stream> {
+    Stream::builder()
+        .with_cardinality_limit(series)
+        .build()
+        .ok()
 }
 
 fn resource(configured: &BTreeMap<String, String>) -> Resource {

@@ -115,6 +115,40 @@ fn shows(scene: &Scene, expected: &[(&str, f64)]) {
 const ABSENT: f64 = f64::NAN;
 
 #[tokio::test(start_paused = true)]
+async fn durations_are_shown_of_each_endpoint_that_is_there_however_many_came_and_went() {
+    let scene = Scene::new(&Config::default());
+    scene.poll(Outcome::Success).await;
+    // The registry has room for two, and so had the table of the SDK.
+    for n in 0..50 {
+        let id = EndpointId::new("prometheus", &format!("http://target-{n}/metrics"));
+        let settings = Config::default().resolve(&PollConfig::default()).unwrap();
+        let guard: Guard<u32> = scene.endpoints.guard(id.clone(), settings).unwrap();
+        guard.poll(Trigger::Tick, |_| async { Ok(1) }).await;
+        let shown = scene.page().into_iter();
+        let shown = shown.filter(|(name, _)| name == "request_duration_seconds{}");
+        assert_eq!(shown.map(|(_, count)| count).sum::<f64>(), 2.0, "{n}");
+        scene.endpoints.remove(&id);
+    }
+    let families = scene.telemetry.gather_now();
+    let family = families
+        .iter()
+        .find(|family| family.name() == "circuit_breaker_request_duration_seconds");
+    let [metric] = family.unwrap().get_metric() else {
+        panic!("one endpoint is left")
+    };
+    let histogram = metric.get_histogram();
+    assert_eq!(histogram.get_sample_count(), 1);
+    assert!((histogram.get_sample_sum() - 0.04).abs() < 1e-9);
+    let at_least = |count: u64| {
+        let mut buckets = histogram.get_bucket().iter();
+        buckets
+            .find(|bucket| bucket.cumulative_count() >= count)
+            .map(|b| b.upper_bound())
+    };
+    assert_eq!(at_least(1), Some(0.05));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_was_never_asked_shows_what_is_known_of_it() {
     let scene = Scene::new(&Config::default());
     shows(
