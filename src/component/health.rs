@@ -68,6 +68,8 @@ struct Life {
     phase: Phase,
     pipelines: Option<Arc<dyn PipelineProbe>>,
     dead: Vec<String>,
+    /// How many more are dead than are remembered by name.
+    more_dead: usize,
 }
 
 /// Where the agent is in its life.
@@ -205,6 +207,7 @@ impl Health {
                     phase: Phase::Starting,
                     pipelines: None,
                     dead: Vec::new(),
+                    more_dead: 0,
                 }),
             }),
         }
@@ -258,12 +261,27 @@ impl Health {
         let mut life = lock(&self.board.life);
         if life.dead.len() < DEAD_TASKS {
             life.dead.push(task.into());
+        } else {
+            life.more_dead += 1;
         }
     }
 
-    /// The tasks that died, such as `exporter otlp`.
+    /// What a task that died was there for is gone, such as the target that it polled: nobody
+    /// misses it any more.
+    pub fn dead_task_is_over(&self, task: &str) {
+        let mut life = lock(&self.board.life);
+        match life.dead.iter().position(|dead| dead == task) {
+            Some(index) => drop(life.dead.remove(index)),
+            None => life.more_dead = life.more_dead.saturating_sub(1),
+        }
+    }
+
+    /// The tasks that died, such as `exporter otlp`. Of very many the last element says how many
+    /// more there are.
     pub fn dead_tasks(&self) -> Vec<String> {
-        lock(&self.board.life).dead.clone()
+        let life = lock(&self.board.life);
+        let more = (life.more_dead > 0).then(|| format!("{} more", life.more_dead));
+        life.dead.iter().cloned().chain(more).collect()
     }
 
     /// The agent enters a phase of its life.

@@ -90,14 +90,22 @@ fn the_worst_of_all_decides() {
 }
 
 #[test]
-fn a_dead_task_is_never_forgotten_and_never_fills_memory() {
+fn a_dead_task_stays_while_it_is_missed_and_never_fills_memory() {
     let health = Health::new();
     for i in 0..1_000 {
         health.task_died(format!("task {i}"));
     }
-    let snapshot = health.snapshot(Instant::now());
-    assert_eq!(snapshot.status, Status::Unhealthy);
-    assert_eq!(snapshot.dead_tasks.len(), DEAD_TASKS);
+    let dead = health.snapshot(Instant::now()).dead_tasks;
+    assert_eq!(dead.len(), DEAD_TASKS + 1);
+    assert_eq!(
+        dead.last().unwrap(),
+        &format!("{} more", 1_000 - DEAD_TASKS)
+    );
+    for i in 0..1_000 {
+        assert_eq!(status(&health), Status::Unhealthy, "{i}");
+        health.dead_task_is_over(&format!("task {i}"));
+    }
+    assert_eq!(status(&health), Status::Healthy);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::discovery::{Discovery, TargetKey, TargetSets};
@@ -27,8 +28,12 @@ use crate::telemetry::Throttle;
 pub const DEFAULT_MAX_TARGETS: usize = 10_000;
 
 /// How long to wait after a change of the targets before the next one is taken: a discovery may
-/// tell of ten thousand one by one.
+/// tell of ten thousand one by one, and each time all of them are looked at.
 const REST: Duration = Duration::from_secs(1);
+
+/// The same where a target waits for the end of another, which should leave no gap: ten thousand
+/// may end one by one.
+const SHORT_REST: Duration = Duration::from_millis(100);
 
 /// A running pull receiver: polls all of its targets.
 pub struct Controller {
@@ -49,8 +54,8 @@ struct FoundBy {
 struct PollerEnd {
     /// `None` for a target that no discovery found.
     key: Option<TargetKey>,
-    /// The endpoint, if the poller panicked.
-    panicked: Option<Arc<str>>,
+    /// Whether the poller panicked.
+    panicked: bool,
 }
 
 impl Controller {
@@ -107,9 +112,7 @@ impl Receiver for Controller {
             if let Some(found_by) = self.discovery {
                 follow(&mut pollers, found_by, &self.meter).await;
             }
-            while let Some(ended) = pollers.next_end().await {
-                pollers.tell(&ended);
-            }
+            while pollers.next_end().await.is_some() {}
         })
     }
 }
@@ -124,15 +127,24 @@ struct Pollers {
 
 impl Pollers {
     fn begin(&mut self, key: Option<TargetKey>, target: Target, link: Arc<Link>) {
-        let endpoint = Arc::clone(&target.endpoint);
-        let poller = Box::new(Poller::new(&self.context, target, link, Now::read()));
-        // A poller that panics is no reason for the others to end. Nothing of it is used after.
-        let running = AssertUnwindSafe(poller.run(self.stop.clone())).catch_unwind();
+        let name = self.poller_name(&target.endpoint);
+        let mut poller = Box::new(Poller::new(&self.context, target, link, Now::read()));
+        let (health, stop) = (self.context.health.clone(), self.stop.clone());
         self.tasks.spawn(async move {
-            let outcome = running.await;
-            let panicked = outcome.is_err().then_some(endpoint);
+            // A poller that panics is no reason for the others to end.
+            let running = AssertUnwindSafe(poller.run(&stop)).catch_unwind();
+            let panicked = running.await.is_err();
+            if panicked {
+                health.task_died(name);
+                Box::pin(poller.bury(&stop)).await;
+            }
             PollerEnd { key, panicked }
         });
+    }
+
+    /// What `/health` calls a poller that panicked.
+    fn poller_name(&self, endpoint: &str) -> String {
+        format!("poller of {endpoint} in receiver {}", self.context.id)
     }
 
     /// The next poller that has ended; `None` if none is left.
@@ -144,14 +156,6 @@ impl Pollers {
             }
         }
     }
-
-    /// Reports a poller that panicked.
-    fn tell(&self, ended: &PollerEnd) {
-        if let Some(endpoint) = &ended.panicked {
-            let task = format!("poller of {endpoint} in receiver {}", self.context.id);
-            self.context.health.task_died(task);
-        }
-    }
 }
 
 /// Polls what a discovery finds, until the agent stops.
@@ -160,7 +164,8 @@ async fn follow(pollers: &mut Pollers, found_by: FoundBy, meter: &Meter) {
     let stop = pollers.stop.clone();
     let sets = TargetSets::new(max);
     let finding = AssertUnwindSafe(discovery.run(sets.clone(), stop.clone())).catch_unwind();
-    let mut finding = tokio::spawn(finding);
+    // It ends with this future, too.
+    let mut finding = AbortOnDropHandle::new(tokio::spawn(finding));
     let mut finds = true;
     let mut following = Following {
         roster: Roster::new(max, pollers.is_guarded),
@@ -169,23 +174,25 @@ async fn follow(pollers: &mut Pollers, found_by: FoundBy, meter: &Meter) {
     };
     // When the next change may be taken, if there is one to take.
     let mut due: Option<Instant> = None;
-    let mut rested = Instant::now();
+    // When the last one was taken.
+    let mut taken: Option<Instant> = None;
+    let rested = |taken: Option<Instant>, rest| taken.map_or_else(Instant::now, |at| at + rest);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = sets.changed(), if due.is_none() => due = Some(rested),
-            () = sleep_until(due.unwrap_or(rested)), if due.is_some() => {
+            // Before a change is taken, so that all who have ended by then are known.
+            Some(ended) = pollers.next_end(), if !pollers.tasks.is_empty() => {
+                if following.note(&ended) {
+                    let at = rested(taken, SHORT_REST);
+                    due = Some(due.map_or(at, |due| due.min(at)));
+                }
+            }
+            () = sets.changed(), if due.is_none() => due = Some(rested(taken, REST)),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 due = None;
                 following.take(&sets, pollers);
-                rested = Instant::now() + REST;
-            }
-            Some(ended) = pollers.next_end(), if !pollers.tasks.is_empty() => {
-                pollers.tell(&ended);
-                if following.note(&ended) {
-                    // Others may have waited for its place.
-                    due.get_or_insert_with(Instant::now);
-                }
+                taken = Some(Instant::now());
             }
             ended = &mut finding, if finds => {
                 finds = false;
@@ -215,6 +222,10 @@ struct Following {
 impl Following {
     fn take(&mut self, sets: &TargetSets, pollers: &mut Pollers) {
         let changes = self.roster.take(&sets.found());
+        for endpoint in changes.buried {
+            let name = pollers.poller_name(&endpoint);
+            pollers.context.health.dead_task_is_over(&name);
+        }
         let begun = changes.admitted.len();
         for new in changes.admitted {
             pollers.begin(Some(new.key), new.target, new.link);
@@ -230,17 +241,17 @@ impl Following {
         }
     }
 
-    /// Takes note of a poller that has ended. Whether it was one of the found targets.
+    /// Takes note of a poller that has ended. Whether a target may begin now that had to wait.
     fn note(&mut self, ended: &PollerEnd) -> bool {
         let Some(key) = ended.key else {
             return false;
         };
-        match &ended.panicked {
-            Some(_) => self.roster.died(key),
-            None => self.roster.ended(key),
+        match ended.panicked {
+            true => self.roster.died(key),
+            false => self.roster.ended(key),
         }
         self.counts.polled.add(-1, &self.counts.receiver);
-        true
+        self.roster.awaits_ends()
     }
 
     fn warn(&self, pollers: &Pollers, left_out: u64) {

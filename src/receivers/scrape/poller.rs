@@ -1,6 +1,7 @@
 //! Polls one target: waits for the time that the schedule gives, polls, and hands the points on.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ const FIRST_GUESS: u64 = 4096;
 /// How long to wait before the tombstones of a removed target are offered again to pipelines that
 /// had no room for them.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Which series of a target end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedSeries {
+    All,
+    /// Those that the poller itself writes.
+    AboutPolls,
+}
 
 /// What the pollers of one receiver share.
 pub(super) struct PollerContext {
@@ -136,8 +145,7 @@ impl Poller {
     }
 
     /// Polls until the agent stops, or until the target was removed and its series have ended.
-    // In a box, since futures that pass it on would each have room for a copy.
-    pub(super) async fn run(mut self: Box<Self>, stop: CancellationToken) {
+    pub(super) async fn run(&mut self, stop: &CancellationToken) {
         self.target.scraper.start(self.polled);
         loop {
             let guards = self.target.scraper.guards();
@@ -156,9 +164,9 @@ impl Poller {
             }
             // In boxes, so that a task that waits is small.
             if next.reason != PollReason::Removal {
-                Box::pin(self.poll(next.reason, wish, &stop)).await;
+                Box::pin(self.poll(next.reason, wish, stop)).await;
             } else if self.link.end() {
-                return Box::pin(self.end(&stop)).await;
+                return Box::pin(self.end(stop)).await;
             }
         }
     }
@@ -228,18 +236,46 @@ impl Poller {
     }
 
     /// Ends all series of a target that was removed, and takes its guards off the registry.
-    async fn end(mut self: Box<Self>, stop: &CancellationToken) {
+    async fn end(&mut self, stop: &CancellationToken) {
+        self.leave_registry();
+        let ends = self.tombstones(EndedSeries::All);
+        self.deliver(ends, stop).await;
+    }
+
+    /// Does the same after a panic, as far as the scraper can: it may panic again, or have lost its
+    /// series. Those about the polls end in any case.
+    pub(super) async fn bury(&mut self, stop: &CancellationToken) {
+        // At its end the agent ends no series.
+        if stop.is_cancelled() {
+            return;
+        }
+        // Nothing of it is used after a second panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.leave_registry()));
+        let ends = catch_unwind(AssertUnwindSafe(|| self.tombstones(EndedSeries::All)));
+        let ends = ends.unwrap_or_else(|_| self.tombstones(EndedSeries::AboutPolls));
+        self.deliver(ends, stop).await;
+    }
+
+    fn leave_registry(&self) {
         for guard in self.target.scraper.guards() {
             self.context.endpoints.remove(guard.id());
         }
+    }
+
+    fn tombstones(&mut self, ended: EndedSeries) -> Batch {
         let now = Now::read();
-        if let Some(by) = SetBack::between(self.polled, now) {
-            self.tally.clock_set_back(&by);
-            self.target.scraper.clock_set_back(&by);
-        }
         let mut out = self.begin();
         out.ending(true);
-        self.target.scraper.end(now, &mut out);
+        let set_back = SetBack::between(self.polled, now);
+        if let Some(by) = &set_back {
+            self.tally.clock_set_back(by);
+        }
+        if ended == EndedSeries::All {
+            if let Some(by) = &set_back {
+                self.target.scraper.clock_set_back(by);
+            }
+            self.target.scraper.end(now, &mut out);
+        }
         if let Some(has_parts) = self.told_parts {
             // The values don't matter: these are tombstones.
             let scrape = match has_parts {
@@ -248,17 +284,21 @@ impl Poller {
             };
             self.report_series(&scrape, now, Duration::ZERO, 0, &mut out);
         }
-        let batch = self.finish(out);
-        if batch.items() == 0 {
+        self.finish(out)
+    }
+
+    /// Hands tombstones on, when there is room for them.
+    async fn deliver(&mut self, ends: Batch, stop: &CancellationToken) {
+        if ends.items() == 0 {
             return;
         }
         // After that time consumers forget the series by themselves.
-        let until = now.monotonic + self.keep();
+        let until = Instant::now() + self.keep();
         loop {
-            match self.context.intake.try_admit(Origin::Pull, batch.size()) {
-                Ok(admission) => return admission.accept(batch).await,
+            match self.context.intake.try_admit(Origin::Pull, ends.size()) {
+                Ok(admission) => return admission.accept(ends).await,
                 Err(_) if Instant::now() < until => {}
-                Err(_) => return self.context.intake.refused(batch.items()),
+                Err(_) => return self.context.intake.refused(ends.items()),
             }
             tokio::select! {
                 biased;

@@ -14,14 +14,25 @@ pub(super) struct Roster {
     /// Whether endpoints have guards, of which each can have one at a time.
     is_guarded: bool,
     polled: HashMap<TargetKey, RosterEntry>,
+    /// Those that can't begin before another one has ended.
+    waiting: HashMap<TargetKey, TargetNames>,
+    /// Whether there are others that begin when somebody has ended: for want of places, or since
+    /// they returned too late.
+    wants_places: bool,
     /// How many were left out the last time.
     left_out: u64,
 }
 
-struct RosterEntry {
-    link: Arc<Link>,
+/// By what targets get into each other's way.
+#[derive(Clone)]
+struct TargetNames {
     endpoint: Arc<str>,
     identity: Arc<TargetIdentity>,
+}
+
+struct RosterEntry {
+    link: Arc<Link>,
+    names: TargetNames,
     /// Whether its poller panicked. It isn't begun again, since it would probably panic again.
     dead: bool,
 }
@@ -36,6 +47,8 @@ pub(super) struct NewTarget {
 /// What follows from what was found.
 pub(super) struct Changes {
     pub(super) admitted: Vec<NewTarget>,
+    /// The endpoints of targets that are gone and whose pollers had panicked.
+    pub(super) buried: Vec<Arc<str>>,
     /// How many more than the last time were left out.
     pub(super) newly_left_out: u64,
 }
@@ -47,6 +60,8 @@ impl Roster {
             max,
             is_guarded,
             polled: HashMap::new(),
+            waiting: HashMap::new(),
+            wants_places: false,
             left_out: 0,
         }
     }
@@ -60,12 +75,20 @@ impl Roster {
     /// have returned, and admits the others while there is room.
     pub(super) fn take(&mut self, found: &FoundTargets) -> Changes {
         let wanted: HashSet<TargetKey> = found.candidates.iter().map(|found| found.key).collect();
-        self.polled
-            .retain(|key, entry| wanted.contains(key) || !entry.dead);
+        let mut buried = Vec::new();
+        self.polled.retain(|key, entry| {
+            let is_over = entry.dead && !wanted.contains(key);
+            if is_over {
+                buried.push(Arc::clone(&entry.names.endpoint));
+            }
+            !is_over
+        });
+        let mut wants_places = false;
         for (key, entry) in &self.polled {
             if wanted.contains(key) {
                 // If it is too late for that, it begins anew when it has ended.
                 entry.link.recall();
+                wants_places |= entry.link.membership() != Membership::Member;
             } else {
                 entry.link.remove();
             }
@@ -73,30 +96,41 @@ impl Roster {
         let leaving = Leaving::among(self.polled.values(), self.is_guarded);
         let mut places = leaving.links.iter();
         let mut admitted = Vec::new();
+        let mut waited = std::mem::take(&mut self.waiting);
         let mut left_out = found.beyond;
         for candidate in &found.candidates {
             if self.polled.contains_key(&candidate.key) {
                 continue;
             }
             if self.polled.len() >= self.max {
+                wants_places = true;
                 match places.next() {
                     Some(leaving) => leaving.succeed(),
                     None => left_out += 1,
                 }
                 continue;
             }
-            let target = candidate.make();
+            // To make a target costs more than all the rest here, and others may wait for many
+            // ends.
+            let (names, made) = match waited.remove(&candidate.key) {
+                Some(names) => (names, None),
+                None => {
+                    let target = candidate.make();
+                    (TargetNames::of(&target), Some(target))
+                }
+            };
             // The former's tombstones must not end the series of this one, and its guard must be
             // free.
-            if let Some(predecessor) = leaving.predecessor(&target) {
+            if let Some(predecessor) = leaving.predecessor(&names) {
                 predecessor.succeed();
+                self.waiting.insert(candidate.key, names);
                 continue;
             }
+            let target = made.unwrap_or_else(|| candidate.make());
             let link = Arc::new(Link::new(target.nudge.clone()));
             let entry = RosterEntry {
                 link: Arc::clone(&link),
-                endpoint: Arc::clone(&target.endpoint),
-                identity: Arc::clone(&target.identity),
+                names,
                 dead: false,
             };
             self.polled.insert(candidate.key, entry);
@@ -106,11 +140,18 @@ impl Roster {
                 link,
             });
         }
+        self.wants_places = wants_places;
         let before = std::mem::replace(&mut self.left_out, left_out);
         Changes {
             admitted,
+            buried,
             newly_left_out: left_out.saturating_sub(before),
         }
+    }
+
+    /// Whether somebody may begin when another target has ended.
+    pub(super) fn awaits_ends(&self) -> bool {
+        self.wants_places || !self.waiting.is_empty()
     }
 
     /// A target has ended. Whoever waits for its place is admitted by the next
@@ -123,6 +164,15 @@ impl Roster {
     pub(super) fn died(&mut self, key: TargetKey) {
         if let Some(entry) = self.polled.get_mut(&key) {
             entry.dead = true;
+        }
+    }
+}
+
+impl TargetNames {
+    fn of(target: &Target) -> Self {
+        Self {
+            endpoint: Arc::clone(&target.endpoint),
+            identity: Arc::clone(&target.identity),
         }
     }
 }
@@ -145,21 +195,19 @@ impl Leaving {
             let link = || Arc::clone(&entry.link);
             leaving.links.push(link());
             if are_guarded {
-                leaving
-                    .by_endpoint
-                    .insert(Arc::clone(&entry.endpoint), link());
+                let endpoint = Arc::clone(&entry.names.endpoint);
+                leaving.by_endpoint.insert(endpoint, link());
             }
-            leaving
-                .by_identity
-                .insert(Arc::clone(&entry.identity), link());
+            let identity = Arc::clone(&entry.names.identity);
+            leaving.by_identity.insert(identity, link());
         }
         leaving
     }
 
     /// The one that must end before this target begins.
-    fn predecessor(&self, target: &Target) -> Option<&Link> {
-        let by_endpoint = || self.by_endpoint.get(&target.endpoint);
-        let found = self.by_identity.get(&target.identity);
+    fn predecessor(&self, names: &TargetNames) -> Option<&Link> {
+        let by_endpoint = || self.by_endpoint.get(&names.endpoint);
+        let found = self.by_identity.get(&names.identity);
         found.or_else(by_endpoint).map(|link| &**link)
     }
 }
@@ -290,6 +338,57 @@ mod tests {
     }
 
     #[test]
+    fn only_an_end_for_which_somebody_waits_is_a_reason_to_look_again() {
+        let mut rig = Rigged::new(2);
+        rig.find(&[A, B]);
+        assert!(!rig.roster.awaits_ends());
+        rig.find(&[B]);
+        assert!(!rig.roster.awaits_ends(), "one leaves, and nobody waits");
+        rig.find(&[B, ("a", "http://a", 2)]);
+        assert!(rig.roster.awaits_ends(), "a successor");
+        rig.end(A);
+        rig.again();
+        assert!(!rig.roster.awaits_ends());
+        rig.find(&[B, C, ("a", "http://a", 2)]);
+        assert!(rig.roster.awaits_ends(), "there is no place");
+        // One that returns when it is too late to go on.
+        let mut rig = Rigged::new(2);
+        rig.find(&[A]);
+        rig.find(&[]);
+        assert!(rig.links[&key(A)].end());
+        rig.find(&[A]);
+        assert!(rig.roster.awaits_ends());
+        rig.roster.ended(key(A));
+        assert_eq!(rig.again().0, ["a"], "anew");
+    }
+
+    #[test]
+    fn a_target_that_waits_for_the_end_of_others_is_not_made_again_and_again() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let made = Arc::new(AtomicUsize::new(0));
+        let mut rig = Rigged::new(10);
+        rig.find(&[A, B]);
+        let count = Arc::clone(&made);
+        let successor = Candidate::new(("a", "http://b", 2), move |spec| {
+            count.fetch_add(1, Ordering::Relaxed);
+            target(spec)
+        });
+        rig.sets.set("g", vec![successor]);
+        for _ in 0..20 {
+            assert_eq!(rig.again().0, [""; 0]);
+        }
+        rig.end(A);
+        assert_eq!(rig.again().0, [""; 0], "its endpoint isn't free");
+        rig.end(B);
+        assert_eq!(rig.again().0, ["a"]);
+        assert_eq!(
+            made.load(Ordering::Relaxed),
+            2,
+            "for its names, and to begin"
+        );
+    }
+
+    #[test]
     fn beyond_the_bound_targets_are_left_out_until_others_leave() {
         let mut rig = Rigged::new(2);
         assert_eq!(rig.find(&[A, B, C]), (vec!["a".into(), "b".into()], 1));
@@ -316,7 +415,9 @@ mod tests {
         rig.find(&[A]);
         rig.roster.died(key(A));
         assert_eq!(rig.again(), (vec![], 0));
-        rig.find(&[]);
+        rig.sets.set("g", Vec::new());
+        let changes = rig.roster.take(&rig.sets.found());
+        assert_eq!(changes.buried, [Arc::from(A.1)]);
         assert_eq!(rig.roster.count(), 0);
         assert_eq!(rig.find(&[A]).0, ["a"]);
     }

@@ -73,7 +73,8 @@ impl Scraper for Gauge {
         Box::pin(async move {
             let polled = (self.instance, poll.now.monotonic, poll.reason);
             self.polls.lock().unwrap().push(polled);
-            assert!(self.instance != "panics", "as it is told to");
+            let panics = self.instance.starts_with("panics") && self.shown;
+            assert!(!panics, "as it is told to");
             if let Asked::New(()) = self.page.ask(&poll).await {
                 Self::write(poll.now.wall, out);
                 self.shown = true;
@@ -85,6 +86,7 @@ impl Scraper for Gauge {
     fn end(&mut self, now: Now, out: &mut MetricsWriter) {
         if self.shown {
             Self::write(now.wall, out);
+            assert!(self.instance != "panics twice", "as it is told to");
         }
     }
 
@@ -219,7 +221,8 @@ impl Drop for Found {
 }
 
 fn target((instance, interval): Spec, polls: &Polls, access: &Arc<Access>) -> Target {
-    let url = format!("http://{instance}:9100/metrics");
+    let host = instance.replace(' ', "-");
+    let url = format!("http://{host}:9100/metrics");
     let pace = PollPace {
         interval: seconds(interval),
         ..PollSettings::default().pace()
@@ -371,20 +374,69 @@ async fn a_slow_target_delays_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_ends_one_poller_and_health_tells_of_it() {
+async fn a_panic_ends_one_poller_and_all_its_series_until_its_target_is_gone() {
     let mut rig = Found::new(10);
     rig.find(&[("panics", 10), ("a", 10)]);
     let polled = rig.polled(seconds(100)).await;
-    assert_eq!(polled["panics"], 1);
+    assert_eq!(polled["panics"], 2);
     assert!(polled["a"] >= 9, "{polled:?}");
-    assert_eq!(
-        rig.context.health.dead_tasks(),
-        ["poller of http://panics:9100/metrics in receiver finder"]
-    );
-    rig.find(&[("a", 10)]);
+    let dead = "poller of http://panics:9100/metrics in receiver finder";
+    assert_eq!(rig.context.health.dead_tasks(), [dead]);
+    assert_eq!(rig.context.health.reports().len(), 1, "that of the other");
+    assert_eq!(rig.guarded(), ["http://a:9100/metrics"]);
+    let ended: Vec<Series> = rig
+        .batches()
+        .into_iter()
+        .filter(|batch| batch["up{zone=\"z\"}"].is_nan())
+        .collect();
+    let [ended] = &ended[..] else {
+        panic!("it ends once: {ended:?}")
+    };
+    assert!(ended["answer"].is_nan() && ended.len() == 6, "{ended:?}");
+    // It isn't begun again while it is found.
     rig.find_in("h", &[("b", 10)]);
-    assert!(rig.polled(seconds(100)).await.contains_key("b"));
-    rig.batches();
+    let polled = rig.polled(seconds(100)).await;
+    assert_eq!(polled.keys().copied().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(rig.context.health.dead_tasks(), [dead]);
+    rig.find(&[("a", 10)]);
+    rig.polled(seconds(20)).await;
+    assert_eq!(rig.context.health.dead_tasks(), [""; 0], "nobody misses it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scraper_that_panics_at_its_end_too_leaves_no_series_about_its_polls() {
+    let mut rig = Found::new(10);
+    rig.find(&[("panics twice", 10)]);
+    rig.polled(seconds(100)).await;
+    assert_eq!(rig.context.health.dead_tasks().len(), 1);
+    assert_eq!(rig.guarded(), [""; 0]);
+    let ended = rig.batches().pop().unwrap();
+    let names: Vec<&str> = ended.keys().map(String::as_str).collect();
+    assert_eq!(names, PROMETHEUS);
+    assert!(ended.values().all(|value| value.is_nan()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_ends_with_its_receiver_however_that_ends() {
+    struct Endless(Arc<()>);
+    impl Discovery for Endless {
+        fn run(self: Box<Self>, _: TargetSets, _: CancellationToken) -> BoxFuture<'static, ()> {
+            Box::pin(async move {
+                let _held = self.0;
+                std::future::pending().await
+            })
+        }
+    }
+    let rig = Found::new(10);
+    let held = Arc::new(());
+    let controller = Controller::new(&rig.context, Arc::clone(&rig.intake) as _, Vec::new());
+    let discovery = Box::new(Endless(Arc::clone(&held)));
+    let receiver = Box::new(controller.discovering(discovery, 10));
+    let task = tokio::spawn(receiver.run(CancellationToken::new()));
+    sleep(seconds(1)).await;
+    task.abort();
+    sleep(seconds(1)).await;
+    assert_eq!(Arc::strong_count(&held), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -446,7 +498,8 @@ async fn what_waits_for_a_poll_is_small() {
     let controller = Controller::new(&rig.context, Arc::clone(&rig.intake) as _, Vec::new());
     let target = target(("a", 10), &rig.polls, &rig.access);
     let poller = Poller::new(&controller.context, target, Arc::default(), Now::read());
-    let waiting = Box::new(poller).run(CancellationToken::new());
+    let (mut poller, stop) = (Box::new(poller), CancellationToken::new());
+    let waiting = poller.run(&stop);
     assert!(size_of_val(&waiting) <= 1024, "{}", size_of_val(&waiting));
 }
 
