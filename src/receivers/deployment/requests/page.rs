@@ -60,7 +60,7 @@ impl RequestPage {
     pub(super) fn read(body: &[u8], most: usize) -> Result<Self, FetchError> {
         let mut page = Self::default();
         let mut histograms: BTreeMap<String, HistogramParts> = BTreeMap::new();
-        let mut left_out: HashSet<String> = HashSet::new();
+        let mut left_out: HashSet<(bool, String)> = HashSet::new();
         let mut reader = PageReader::new(body, PageFormat::Text, PageLimits::default());
         while let Some(entry) = reader.next(b"").map_err(|error| unreadable(&error))? {
             let PageEntry::Series(series) = entry else {
@@ -77,7 +77,7 @@ impl RequestPage {
             };
             if !is_known && held >= most {
                 // Each is counted once, and the set holds no more than as many again.
-                if left_out.len() < most && left_out.insert(key) {
+                if left_out.len() < most && left_out.insert((kind == PartKind::Requests, key)) {
                     page.beyond += 1;
                 }
                 continue;
@@ -301,9 +301,12 @@ http_request_duration_seconds_count{status="5xx"} 4
                 )
             })
             .collect();
-        let page = RequestPage::read(lines.as_bytes(), 6).unwrap();
-        assert_eq!((page.requests.len(), page.durations.len()), (3, 3));
-        assert!(page.beyond >= 6, "{}", page.beyond);
+        let page = RequestPage::read(lines.as_bytes(), 12).unwrap();
+        assert_eq!((page.requests.len(), page.durations.len()), (6, 6));
+        assert_eq!(
+            page.beyond, 8,
+            "each series, and not each line or label set"
+        );
     }
 
     proptest! {
