@@ -25,8 +25,8 @@
 //! pages, or has failed; a list of Kubernetes is followed by a watch, so that a change shows within
 //! two seconds. A list that isn't whole ends no series: they end when lists have failed for
 //! `max_staleness`, without `resilience` for five minutes. Of more than `max_deployments` those that
-//! come last are left out. An entry that can't be used costs itself, and leaves the series of those
-//! that the list doesn't have as they are.
+//! come last are left out. An entry that can't be used costs itself, and leaves the series of the
+//! deployment that it may be of as they are.
 //!
 //! Metrics, with the labels `deployment_id`, and where they are known `deployment_name` and
 //! `k8s_namespace_name`:

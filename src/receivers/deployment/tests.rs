@@ -110,6 +110,22 @@ async fn series_end_when_lists_have_failed_for_long_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_can_not_be_read_ends_only_what_it_can_not_be() {
+    let mut rig = FogRig::new(&context("deployment"));
+    let count = |id: &str| format!("deployment_replica_count{{deployment_id={id:?}}}");
+    rig.lists(&[&entry("a"), &entry("b"), &entry("c")]);
+    rig.poll().await;
+    // Which one it is of can be read: `c` has gone, and `b` hasn't.
+    rig.lists(&[&entry("a"), r#"{"id":"b","status":"running"}"#]);
+    let (_, series) = rig.poll().await;
+    assert!(series[&count("c")].is_nan() && !series.contains_key(&count("b")));
+    // It may be that of `b`.
+    rig.lists(&[&entry("a"), r#"{"status":"running"}"#]);
+    let (_, series) = rig.poll().await;
+    assert!(!series.contains_key(&count("b")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_with_an_entry_that_can_not_be_read_ends_nothing() {
     let mut rig = FogRig::new(&context("deployment"));
     rig.lists(&[&entry("a"), &entry("b")]);
@@ -119,6 +135,10 @@ async fn a_list_with_an_entry_that_can_not_be_read_ends_nothing() {
     assert!(scrape.up() && series.values().all(|value| !value.is_nan()));
     let count = |id: &str| format!("deployment_replica_count{{deployment_id={id:?}}}");
     assert!(series.contains_key(&count("a")) && !series.contains_key(&count("b")));
+    assert_eq!(
+        series["system_active_deployments"], 1.0,
+        "of those that can be read"
+    );
     // Now it is known that it has gone.
     rig.lists(&[&entry("a")]);
     let (_, series) = rig.poll().await;

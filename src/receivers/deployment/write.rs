@@ -10,6 +10,9 @@ use crate::pdata::writer::{
     Attribute, MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
 };
 
+/// The most deployments whose series stay although the list doesn't tell of them.
+const MOST_UNKNOWN: usize = 10_000;
+
 /// What is shown of the deployments of a control plane.
 #[derive(Debug, Default)]
 pub(super) struct ShownDeployments {
@@ -66,34 +69,33 @@ const GAUGES: [DeploymentGauge; 5] = [
 ];
 
 impl ShownDeployments {
-    /// Shows all of `now`, and ends the series that it doesn't have. Where it isn't `whole`, those
-    /// of deployments that it doesn't have stay.
+    /// Shows all of `now` and how many of them are active, and ends the series that it doesn't
+    /// have. Those of a deployment that it doesn't have stay unless it `is_gone`, for at most
+    /// [`MOST_UNKNOWN`] deployments.
     pub(super) async fn replace(
         &mut self,
         mut now: DeploymentsById,
-        whole: bool,
+        is_gone: impl Fn(&str) -> bool,
         time: SystemTime,
         out: &mut MetricsWriter,
     ) {
         let mut writer = DeploymentWriter::new(time, out);
         writer.all(now.values().map(|reading| &**reading)).await;
-        if whole {
-            let active = now.values().filter(|reading| reading.is_active).count();
-            writer.total(active as u64);
-            self.has_total = true;
-        }
-        let shown = self.all.iter();
-        let ended: Vec<DeploymentReading> = shown
-            .filter(|(id, _)| whole || now.contains_key(*id))
-            .filter_map(|(id, shown)| shown.minus(now.get(id).map(|now| &**now)))
-            .collect();
-        writer.end(&ended).await;
-        let before = std::mem::take(&mut self.all);
-        if !whole {
-            for (id, reading) in before {
-                now.entry(id).or_insert(reading);
+        let active = now.values().filter(|reading| reading.is_active).count();
+        writer.total(active as u64);
+        self.has_total = true;
+        let mut ended: Vec<DeploymentReading> = Vec::new();
+        let mut unknown = DeploymentsById::new();
+        for (id, shown) in std::mem::take(&mut self.all) {
+            let listed = now.get(&id).map(|now| &**now);
+            if listed.is_none() && !is_gone(&id) && unknown.len() < MOST_UNKNOWN {
+                unknown.insert(id, shown);
+            } else {
+                ended.extend(shown.minus(listed));
             }
         }
+        writer.end(&ended).await;
+        now.append(&mut unknown);
         self.all = now;
     }
 

@@ -290,6 +290,9 @@ impl<T: KubernetesObject> Follower<T> {
                     }
                     WatchStep::Ended => self.ended(),
                     WatchStep::Garbled(error) => {
+                        // The list will work, and the next watch say the same again.
+                        let lasted = watch.lasted();
+                        self.judge(lasted);
                         self.phase = FollowPhase::List;
                         return Err(self.failed(error.into()));
                     }
@@ -327,7 +330,6 @@ impl<T: KubernetesObject> Follower<T> {
                 return Err(self.failed(error.into()));
             }
         };
-        self.useless = 0;
         if let FollowPhase::Watch(watch) = &mut self.phase {
             watch.version = version;
             watch.has_told = true;
@@ -385,7 +387,7 @@ impl<T: KubernetesObject> Follower<T> {
             }
         };
         match timeout(self.limits.list, all).await {
-            Ok(Ok(())) => Ok(pages.whole()),
+            Ok(Ok(())) => pages.whole(),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(FailureReason::Timeout.error("the list isn't whole in time")),
         }
@@ -446,21 +448,30 @@ impl<T: KubernetesObject> Follower<T> {
         let FollowPhase::Watch(watch) = &mut self.phase else {
             return;
         };
-        let now = Instant::now();
-        self.useless = match watch.has_told || now - watch.opened >= LASTING {
+        let worked = watch.has_told || watch.lasted();
+        let version = std::mem::take(&mut watch.version);
+        self.judge(worked);
+        self.phase = FollowPhase::Open { version };
+        self.not_before = Instant::now() + self.wait();
+    }
+
+    /// Counts the watches in a row that did no work.
+    fn judge(&mut self, worked: bool) {
+        self.useless = match worked {
             true => 0,
             false => self.useless.saturating_add(1),
         };
-        let version = std::mem::take(&mut watch.version);
-        self.phase = FollowPhase::Open { version };
-        self.not_before = now + self.wait();
     }
 
     /// The server doesn't know the version any more.
     fn expired(&mut self) {
         debug!(url = %self.url, "the version of the list has expired: it is listed anew");
+        let worked = match &self.phase {
+            FollowPhase::Watch(watch) => watch.has_told || watch.lasted(),
+            FollowPhase::List | FollowPhase::Open { .. } => false,
+        };
+        self.judge(worked);
         self.phase = FollowPhase::List;
-        self.useless = self.useless.saturating_add(1);
         self.not_before = Instant::now() + self.wait();
     }
 
@@ -488,6 +499,11 @@ impl<T: KubernetesObject> Follower<T> {
 }
 
 impl OpenWatch {
+    /// Whether it was open for as long as one that works.
+    fn lasted(&self) -> bool {
+        self.opened.elapsed() >= LASTING
+    }
+
     /// The next event. Cancel safe.
     async fn next<T: KubernetesObject>(&mut self) -> WatchStep<T> {
         loop {

@@ -13,6 +13,8 @@ pub(super) struct ListPage<T> {
     pub(super) objects: Vec<T>,
     /// Objects that can't be read.
     pub(super) invalid: u64,
+    /// The uids of those of them that have one.
+    pub(super) unread: Vec<String>,
     /// What the list is as of.
     pub(super) version: String,
     /// The token of the next page; `None` for the last one.
@@ -44,7 +46,7 @@ impl<T: KubernetesObject> ListPage<T> {
     ///
     /// # Errors
     ///
-    /// When the answer is no list, or none of its objects can be read.
+    /// When the answer is no list.
     pub(super) fn read(body: &[u8]) -> Result<Self, FetchError> {
         let list: ListBody<'_> = json(body)?;
         if !list.kind.ends_with("List") {
@@ -52,17 +54,17 @@ impl<T: KubernetesObject> ListPage<T> {
         }
         let items = list.items.unwrap_or_default();
         let listed = items.len();
-        let objects: Vec<T> = items
-            .into_iter()
-            .filter_map(|item| serde_json::from_str(item.get()).ok())
-            .collect();
-        if objects.is_empty() && listed > 0 {
-            return Err(garbage(format!(
-                "none of the {listed} objects is as expected"
-            )));
+        let mut objects: Vec<T> = Vec::with_capacity(listed);
+        let mut unread = Vec::new();
+        for item in items {
+            match serde_json::from_str(item.get()) {
+                Ok(object) => objects.push(object),
+                Err(_) => unread.extend(uid(item)),
+            }
         }
         Ok(Self {
             invalid: (listed - objects.len()) as u64,
+            unread,
             objects,
             version: list.metadata.resource_version,
             next: Some(list.metadata.next).filter(|next| !next.is_empty()),
@@ -73,4 +75,18 @@ impl<T: KubernetesObject> ListPage<T> {
                 .unwrap_or(0),
         })
     }
+}
+
+/// The uid of an object, whatever else it says.
+fn uid(object: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Identified {
+        metadata: Identity,
+    }
+    #[derive(Deserialize)]
+    struct Identity {
+        uid: String,
+    }
+    let object: Identified = serde_json::from_str(object.get()).ok()?;
+    Some(object.metadata.uid)
 }

@@ -357,6 +357,55 @@ async fn what_a_watch_says_that_can_not_be_read_costs_a_list_and_an_object_only_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_says_nonsense_each_time_costs_a_list_at_growing_intervals() {
+    let mut steps = vec![page(&["a"], "")];
+    for _ in 0..7 {
+        let told = vec![event("ADDED", "b", 11), "nonsense\n".to_owned()];
+        steps.extend([Step::Watch(told, true), page(&["a"], "")]);
+    }
+    let mut rig = FollowRig::new(steps);
+    rig.expect(&[r#"["a"] +0 !0"#]).await;
+    let begun = Instant::now();
+    for _ in 0..7 {
+        let garbage = "parse: not the expected JSON, at line 1 column 2";
+        rig.expect(&["+b", garbage, r#"["a"] +0 !0"#]).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    // 0.5 + 1 + 2 + 4 + 8 + 16 + 30, each up to a quarter less.
+    assert!((46.0..=61.5).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_can_not_be_read_cost_themselves_and_fail_only_a_list_of_nothing_else() {
+    let unread = |uids: &[&str], next: &str| {
+        let items = uids.iter();
+        let items: Vec<String> = items
+            .map(|uid| format!(r#"{{"metadata":{{"uid":"{uid}"}}}}"#))
+            .collect();
+        Step::Page(format!(
+            r#"{{"kind":"ThingList","metadata":{{"resourceVersion":"10","continue":"{next}"}},
+                "items":[{}]}}"#,
+            items.join(",")
+        ))
+    };
+    let mut rig = FollowRig::new(vec![
+        unread(&["x", "y"], "t1"),
+        page(&["a"], "t2"),
+        unread(&["z"], ""),
+    ]);
+    rig.expect(&[r#"["a"] +0 !3"#]).await;
+    let mut rig = FollowRig::new(vec![unread(&["x"], "t1"), unread(&["y"], "")]);
+    rig.expect(&["parse: none of the 2 objects is as expected"])
+        .await;
+    let mut rig = FollowRig::new(vec![
+        unread(&["u", "v", "w"], "t1"),
+        unread(&["x", "y", "z"], "t2"),
+    ]);
+    rig.expect(&["parse: 6 objects are not as expected, and there may be more"])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_over_which_nothing_comes_is_opened_anew_within_two_minutes() {
     let mut rig = FollowRig::new(vec![
         page(&["a"], ""),

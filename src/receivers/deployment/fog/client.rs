@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::list::{FogList, PAGE};
-use super::wire::{Details, ListedPage};
+use super::wire::{Details, ListedPage, UnreadEntries};
 use crate::receivers::deployment::reading::DeploymentsById;
 use crate::receivers::scrape::http::{Access, FetchRequest};
 use crate::receivers::scrape::{FailureReason, PartFailure};
@@ -37,10 +37,8 @@ pub(in crate::receivers::deployment) struct FogQuery {
 #[derive(Debug)]
 pub(super) struct FogAnswer {
     pub(super) deployments: DeploymentsById,
-    /// Whether what isn't there is gone.
-    pub(super) is_whole: bool,
     /// Entries that can't be read.
-    pub(super) invalid: u64,
+    pub(super) unread: UnreadEntries,
     /// Entries beyond a bound.
     pub(super) beyond: u64,
     /// The first reason why details are missing, and how many are.
@@ -67,8 +65,12 @@ impl FogQuery {
         let list = timeout_at(deadline, self.list(access, server)).await;
         let late = |_| FailureReason::Timeout.error("the list isn't whole within the interval");
         let list = list.map_err(late)??;
-        let (is_whole, invalid, beyond) = (list.is_whole(), list.invalid, list.beyond);
-        let mut deployments = list.deployments;
+        let FogList {
+            mut deployments,
+            unread,
+            beyond,
+            ..
+        } = list;
         let mut undetailed = None;
         if self.details {
             let ids: Vec<String> = deployments.keys().cloned().collect();
@@ -86,8 +88,7 @@ impl FogQuery {
             deployments: shared
                 .map(|(id, reading)| (id, Arc::new(reading)))
                 .collect(),
-            is_whole,
-            invalid,
+            unread,
             beyond,
             undetailed,
         })
@@ -106,7 +107,7 @@ impl FogQuery {
                 .get(&request, |page| ListedPage::read(&page.body))
                 .await?;
             if !list.take(page)? {
-                return Ok(list);
+                return list.finish();
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::ListedPage;
+use super::wire::{ListedPage, UnreadEntries};
 use crate::receivers::deployment::reading::DeploymentReading;
 use crate::receivers::scrape::FailureReason;
+use crate::receivers::scrape::json::garbage;
 use crate::resilience::FetchError;
 
 /// How many deployments a page is asked for.
@@ -16,7 +17,7 @@ pub(super) struct FogList {
     most: usize,
     pub(super) deployments: BTreeMap<String, DeploymentReading>,
     /// Entries that can't be read.
-    pub(super) invalid: u64,
+    pub(super) unread: UnreadEntries,
     /// Entries beyond a bound.
     pub(super) beyond: u64,
     offset: usize,
@@ -28,7 +29,7 @@ impl FogList {
         Self {
             most,
             deployments: BTreeMap::new(),
-            invalid: 0,
+            unread: UnreadEntries::default(),
             beyond: 0,
             offset: 0,
         }
@@ -48,10 +49,12 @@ impl FogList {
     ///
     /// # Errors
     ///
-    /// With the reason `limit`, when the pages would go on for ever.
+    /// With the reason `limit`, when the pages would go on for ever, and with `parse`, when more
+    /// entries than deployments may be can't be used.
     pub(super) fn take(&mut self, page: ListedPage) -> Result<bool, FetchError> {
         let mut is_new = false;
-        self.invalid += page.invalid;
+        let unread = page.unread.count();
+        self.unread.add(page.unread);
         self.beyond += page.oversized;
         let is_at_bound = self.deployments.len() >= self.most;
         for deployment in page.deployments {
@@ -70,7 +73,14 @@ impl FogList {
         if page.entries != PAGE || is_bounded {
             return Ok(false);
         }
-        if !is_new {
+        // Entries without an id that can be read may be new on every page.
+        if self.unread.count() > self.most as u64 {
+            return Err(garbage(format!(
+                "{} entries are not as expected, and there may be more",
+                self.unread.count()
+            )));
+        }
+        if !is_new && unread == 0 {
             return Err(FailureReason::Limit.error(format!(
                 "the page at offset {} brings no deployment that wasn't listed before: the list \
                  would never end",
@@ -81,10 +91,20 @@ impl FogList {
         Ok(true)
     }
 
-    /// Whether every deployment that the control plane has was read, but for those beyond the
-    /// bound: then those that aren't there are gone.
-    pub(super) fn is_whole(&self) -> bool {
-        self.invalid == 0
+    /// The list, after its last page.
+    ///
+    /// # Errors
+    ///
+    /// When it has entries, and none of them is a deployment: then it is something else.
+    pub(super) fn finish(self) -> Result<Self, FetchError> {
+        let unread = self.unread.count();
+        if self.deployments.is_empty() && unread > 0 {
+            let entries = unread + self.beyond;
+            return Err(garbage(format!(
+                "none of the {entries} entries is a deployment"
+            )));
+        }
+        Ok(self)
     }
 }
 
@@ -140,5 +160,39 @@ mod tests {
         let error = list.take(page(0..100)).unwrap_err();
         assert_eq!(FailureReason::of(&error), FailureReason::Limit);
         assert!(error.message.contains("offset 100"), "{error}");
+    }
+
+    /// A page of a hundred entries of which none can be read.
+    fn bad_page() -> ListedPage {
+        let entries = vec![r#"{"uuid":"a"}"#; PAGE];
+        ListedPage::read(format!("[{}]", entries.join(",")).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn entries_that_cannot_be_read_cost_themselves_wherever_they_stand() {
+        let mut list = FogList::new(1000);
+        assert!(list.take(bad_page()).unwrap());
+        assert!(list.take(page(0..100)).unwrap());
+        assert!(list.take(bad_page()).unwrap());
+        assert!(!list.take(page(100..103)).unwrap());
+        let list = list.finish().unwrap();
+        assert_eq!((list.deployments.len(), list.unread.count()), (103, 200));
+    }
+
+    #[test]
+    fn a_list_of_something_else_is_an_error() {
+        let mut list = FogList::new(1000);
+        assert!(list.take(bad_page()).unwrap());
+        assert!(!list.take(page(0..0)).unwrap());
+        let error = list.finish().unwrap_err();
+        assert_eq!(FailureReason::of(&error), FailureReason::Parse);
+        assert!(FogList::new(1000).finish().is_ok());
+    }
+
+    #[test]
+    fn pages_of_entries_that_cannot_be_read_end_at_a_bound() {
+        let mut list = FogList::new(250);
+        let pages = (0..).take_while(|_| list.take(bad_page()).is_ok());
+        assert_eq!(pages.count(), 2);
     }
 }

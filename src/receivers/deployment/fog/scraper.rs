@@ -80,11 +80,11 @@ impl Scraper for FogScraper {
             match asked {
                 Asked::New(answer) => {
                     let deployments = answer.deployments.clone();
-                    let whole = answer.is_whole;
-                    self.shown.replace(deployments, whole, time, out).await;
+                    let is_gone = |id: &str| answer.unread.exclude(id);
+                    self.shown.replace(deployments, is_gone, time, out).await;
                     let failures = answer.undetailed.iter().cloned().collect();
                     Scrape::parts(parts, failures).rejecting([
-                        (UnusableEntry::Invalid, answer.invalid),
+                        (UnusableEntry::Invalid, answer.unread.count()),
                         (UnusableEntry::Limit, answer.beyond),
                     ])
                 }

@@ -1,13 +1,13 @@
 //! Reads the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::receivers::deployment::reading::{
     DeploymentReading, MOST_TEXT, ReplicaCounts, ReplicaStatus,
 };
-use crate::receivers::scrape::json::{Elements, JsonText, WholeNumber, garbage, json};
+use crate::receivers::scrape::json::{Elements, JsonText, WholeNumber, json};
 use crate::resilience::FetchError;
 use crate::traffic::DeploymentLabels;
 
@@ -21,9 +21,18 @@ pub(super) struct ListedPage {
     pub(super) entries: usize,
     pub(super) deployments: Vec<DeploymentReading>,
     /// Entries that can't be read.
-    pub(super) invalid: u64,
+    pub(super) unread: UnreadEntries,
     /// Entries with texts that are too long.
     pub(super) oversized: u64,
+}
+
+/// Entries of a list that can't be read, such as for a count that is missing.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct UnreadEntries {
+    /// Their ids, where these can be read.
+    ids: BTreeSet<String>,
+    /// Those without.
+    nameless: u64,
 }
 
 /// What the details of a deployment add.
@@ -42,6 +51,12 @@ struct FogDeployment {
     running_replicas: WholeNumber,
 }
 
+/// What tells which deployment an entry is of, whatever else it says.
+#[derive(Deserialize)]
+struct FogIdentity {
+    id: JsonText,
+}
+
 #[derive(Deserialize)]
 struct FogDetails {
     health: Option<String>,
@@ -57,25 +72,48 @@ struct FogReplica {
 impl ListedPage {
     /// # Errors
     ///
-    /// When the body is no list, or none of its entries can be used.
+    /// When the body is no list.
     pub(super) fn read(body: &[u8]) -> Result<Self, FetchError> {
         let mut page = Self::default();
         for entry in Elements::of(body)? {
             page.entries += 1;
             match json::<FogDeployment>(entry) {
-                Ok(entry) if entry.id.0.is_empty() => page.invalid += 1,
+                Ok(entry) if entry.id.0.is_empty() => page.unread.note(None),
                 Ok(entry) if entry.is_oversized() => page.oversized += 1,
                 Ok(entry) => page.deployments.push(entry.into()),
-                Err(_) => page.invalid += 1,
+                Err(_) => page.unread.note(json::<FogIdentity>(entry).ok()),
             }
         }
-        if page.deployments.is_empty() && page.invalid > 0 {
-            let entries = page.entries;
-            return Err(garbage(format!(
-                "none of the {entries} deployments is as expected"
-            )));
-        }
         Ok(page)
+    }
+}
+
+impl UnreadEntries {
+    fn note(&mut self, identity: Option<FogIdentity>) {
+        let id = identity.map(|identity| identity.id.0);
+        match id.filter(|id| !id.is_empty() && id.len() <= MOST_TEXT) {
+            // An id that comes again is that of one entry, since the list has shifted.
+            Some(id) => {
+                self.ids.insert(id);
+            }
+            None => self.nameless += 1,
+        }
+    }
+
+    /// Adds those of another page.
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.ids.append(&mut other.ids);
+        self.nameless += other.nameless;
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.ids.len() as u64 + self.nameless
+    }
+
+    /// Whether none of them can be that of the deployment with this id.
+    pub(super) fn exclude(&self, id: &str) -> bool {
+        self.nameless == 0 && !self.ids.contains(id)
     }
 }
 
@@ -165,7 +203,13 @@ mod tests {
         ]
         .join(",");
         let page = ListedPage::read(format!("[{body}]").as_bytes()).unwrap();
-        assert_eq!((page.entries, page.invalid, page.oversized), (8, 5, 1));
+        assert_eq!(
+            (page.entries, page.unread.count(), page.oversized),
+            (8, 5, 1)
+        );
+        // Those of which the id can be read are told apart from what may be any.
+        let told = |id: &str| page.unread.ids.contains(id);
+        assert!(told("b") && told("c") && told("d") && page.unread.nameless == 2);
         let ids: Vec<&str> = page.deployments.iter().map(|d| &*d.labels.id).collect();
         assert_eq!(ids, ["a", "7"]);
         let read = &page.deployments[0];
@@ -181,14 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_deployments_is_an_error() {
-        for body in [
-            "",
-            "{}",
-            r#"{"deployments":[]}"#,
-            r#"[{"uuid":"a"}]"#,
-            "[1,2]",
-            "<html>",
-        ] {
+        for body in ["", "{}", r#"{"deployments":[]}"#, "<html>"] {
             assert!(ListedPage::read(body.as_bytes()).is_err(), "{body}");
         }
         assert_eq!(ListedPage::read(b"[]").unwrap(), ListedPage::default());

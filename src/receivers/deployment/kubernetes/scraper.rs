@@ -45,8 +45,6 @@ pub(in crate::receivers::deployment) struct KubernetesScraper {
     shown: ShownDeployments,
     /// When something was shown last.
     showed: Option<Instant>,
-    /// Since when the cluster can't be followed.
-    failing_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -122,7 +120,6 @@ impl KubernetesScraper {
             patience,
             shown: ShownDeployments::default(),
             showed: None,
-            failing_since: None,
         }
     }
 
@@ -146,8 +143,8 @@ impl KubernetesScraper {
 
     /// When the series end, if it goes on like this.
     fn ends_at(&self) -> Option<Instant> {
-        let since = self.failing_since.filter(|_| !self.shown.is_empty())?;
-        Some(since + self.staleness)
+        let since = self.state.lock().failing_since()?;
+        (!self.shown.is_empty()).then_some(since + self.staleness)
     }
 
     /// What there is to show now.
@@ -160,7 +157,7 @@ impl KubernetesScraper {
                 ClusterAnswer::All(cluster.all())
             }
             Some(Standing::Follows) => ClusterAnswer::Changes(cluster.changes(), cluster.active()),
-            Some(Standing::Fails(failure)) => ClusterAnswer::Failure(failure.clone()),
+            Some(Standing::Fails { failure, .. }) => ClusterAnswer::Failure(failure.clone()),
             None => ClusterAnswer::Failure(PartFailure::new(
                 PART,
                 FailureReason::Timeout,
@@ -175,12 +172,11 @@ impl KubernetesScraper {
         let is_tick = reason == PollReason::Interval;
         let ClusterNews { told, left_out } = self.news(is_tick);
         if !matches!(told, ClusterAnswer::Failure(_)) {
-            self.failing_since = None;
             self.showed = Some(now.monotonic);
         }
         let scrape = match told {
             ClusterAnswer::All(all) => {
-                self.shown.replace(all, true, now.wall, out).await;
+                self.shown.replace(all, |_| true, now.wall, out).await;
                 Scrape::whole(Ok(()))
             }
             ClusterAnswer::Changes(changes, active) => {
@@ -188,7 +184,6 @@ impl KubernetesScraper {
                 Scrape::whole(Ok(()))
             }
             ClusterAnswer::Failure(failure) => {
-                self.failing_since.get_or_insert(now.monotonic);
                 if self.ends_at().is_some_and(|at| at <= now.monotonic) {
                     self.shown.end(now.wall, out).await;
                 }
@@ -219,7 +214,7 @@ impl Scraper for KubernetesScraper {
                 let mut cluster = state.lock();
                 match told {
                     Ok(change) => cluster.take(change, Instant::now()),
-                    Err(error) => cluster.fail(error.of_part(PART)),
+                    Err(error) => cluster.fail(error.of_part(PART), Instant::now()),
                 }
                 drop(cluster);
                 state.known.notify_waiters();

@@ -31,7 +31,12 @@ pub(super) struct ClusterState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Standing {
     Follows,
-    Fails(PartFailure),
+    Fails {
+        /// The last failure.
+        failure: PartFailure,
+        /// When the first one since it followed was.
+        since: Instant,
+    },
 }
 
 impl ClusterState {
@@ -49,17 +54,23 @@ impl ClusterState {
     }
 
     pub(super) fn take(&mut self, change: CollectionChange<DeploymentObject>, now: Instant) {
+        if self.failing_since().is_some() {
+            // That it follows again is shown at once, whether or not anything has changed.
+            self.changed_at.get_or_insert(now);
+        }
         self.standing = Some(Standing::Follows);
         match change {
             CollectionChange::Listed(listed) => {
                 self.left_out[0] += listed.invalid;
                 self.left_out[1] += listed.left_over;
-                // Among those that can't be read may be some that seem to have gone.
-                if listed.invalid == 0 {
+                // One that can't be read, and doesn't say which it is, may be any that seems to have
+                // gone.
+                if listed.invalid <= listed.unread.len() as u64 {
                     let mut gone: BTreeSet<String> = self.all.keys().cloned().collect();
                     for object in listed.objects.values() {
                         gone.remove(object.uid());
                     }
+                    gone.retain(|id| !listed.unread.contains(id));
                     // Before the others come, which may need their places.
                     for id in gone {
                         self.remove(&id, now);
@@ -78,8 +89,17 @@ impl ClusterState {
         }
     }
 
-    pub(super) fn fail(&mut self, failure: PartFailure) {
-        self.standing = Some(Standing::Fails(failure));
+    pub(super) fn fail(&mut self, failure: PartFailure, now: Instant) {
+        let since = self.failing_since().unwrap_or(now);
+        self.standing = Some(Standing::Fails { failure, since });
+    }
+
+    /// Since when the cluster can't be followed; `None` while it can, and before it is known.
+    pub(super) fn failing_since(&self) -> Option<Instant> {
+        match &self.standing {
+            Some(Standing::Fails { since, .. }) => Some(*since),
+            Some(Standing::Follows) | None => None,
+        }
     }
 
     fn apply(&mut self, object: &DeploymentObject, now: Instant) {
@@ -139,5 +159,118 @@ impl ClusterState {
     /// How many deployments are active.
     pub(super) fn active(&self) -> u64 {
         self.active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::receivers::kubernetes::Listed;
+    use crate::receivers::scrape::FailureReason;
+
+    fn object(uid: &str, available: u32) -> DeploymentObject {
+        let text = format!(
+            r#"{{"metadata":{{"uid":"{uid}","name":"web"}},"status":{{"availableReplicas":{available}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn listed(
+        objects: &[(&str, u32)],
+        unread: &[&str],
+        nameless: u64,
+    ) -> CollectionChange<DeploymentObject> {
+        let objects = objects.iter();
+        CollectionChange::Listed(Listed::of(
+            objects.map(|(uid, available)| object(uid, *available)),
+            unread,
+            nameless,
+        ))
+    }
+
+    fn failure() -> PartFailure {
+        PartFailure::new("/list", FailureReason::Refused, "refused")
+    }
+
+    /// The ids that have changed, those that are gone with a minus.
+    fn changes(state: &mut ClusterState) -> Vec<String> {
+        let changes = state.changes().into_iter();
+        changes
+            .map(|(id, now)| if now.is_some() { id } else { format!("-{id}") })
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_has_changed_is_told() {
+        let (mut state, now) = (ClusterState::new(3), Instant::now());
+        state.take(listed(&[("a", 1), ("b", 0)], &[], 0), now);
+        assert_eq!(
+            (changes(&mut state), state.active()),
+            (vec!["a".to_owned(), "b".to_owned()], 1)
+        );
+        state.take(listed(&[("a", 1), ("b", 2)], &[], 0), now);
+        assert_eq!(
+            (changes(&mut state), state.active()),
+            (vec!["b".to_owned()], 2)
+        );
+        state.take(CollectionChange::Deleted(object("a", 1)), now);
+        assert_eq!(
+            (changes(&mut state), state.active()),
+            (vec!["-a".to_owned()], 1)
+        );
+        assert_eq!(state.news_since(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_list_does_not_have_is_gone_unless_it_may_be_what_can_not_be_read() {
+        let (mut state, now) = (ClusterState::new(10), Instant::now());
+        state.take(listed(&[("a", 1), ("b", 1), ("c", 1)], &[], 0), now);
+        changes(&mut state);
+        state.take(listed(&[("a", 1)], &["b"], 0), now);
+        assert_eq!(changes(&mut state), ["-c"]);
+        state.take(listed(&[], &["x"], 1), now);
+        assert_eq!(changes(&mut state), [] as [String; 0]);
+        state.take(listed(&[("b", 1)], &[], 0), now);
+        assert_eq!(changes(&mut state), ["-a"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_bound_the_places_of_those_that_are_gone_are_taken() {
+        let (mut state, now) = (ClusterState::new(2), Instant::now());
+        state.take(listed(&[("a", 1), ("b", 1)], &[], 0), now);
+        state.take(CollectionChange::Applied(object("c", 1)), now);
+        assert_eq!((state.left_out, state.active()), ([0, 1], 2));
+        state.take(listed(&[("b", 1), ("c", 1)], &[], 0), now);
+        assert_eq!((state.left_out, state.active()), ([0, 1], 2));
+        assert!(state.all().keys().eq(["b", "c"]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_fails_since_the_first_failure_and_its_return_is_news() {
+        let mut state = ClusterState::new(10);
+        let begun = Instant::now();
+        state.take(listed(&[("a", 1)], &[], 0), begun);
+        state.all();
+        let (first, second) = (
+            begun + Duration::from_secs(10),
+            begun + Duration::from_secs(20),
+        );
+        state.fail(failure(), first);
+        state.fail(failure(), second);
+        assert_eq!(
+            (state.failing_since(), state.news_since()),
+            (Some(first), None)
+        );
+        // The same list as before.
+        let back = begun + Duration::from_secs(30);
+        state.take(listed(&[("a", 1)], &[], 0), back);
+        assert_eq!(
+            (state.failing_since(), state.news_since()),
+            (None, Some(back))
+        );
+        state.fail(failure(), back);
+        assert_eq!(state.failing_since(), Some(back));
     }
 }
