@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rustix::io::Errno;
+
 use super::proc::{
     CpuInfo, Cpus, Disk, Interface, Memory, Mount, PagingCounters, ProcessIo, ProcessStat,
     ProcessStatus, SocketCounts, SwapArea,
@@ -30,7 +32,7 @@ pub(crate) struct HostReading {
     /// Those that have no blocks, where such are left out.
     pub(crate) empty: Vec<Mount>,
     /// Those that answered with an error.
-    pub(crate) errors: Vec<(Mount, String)>,
+    pub(crate) errors: Vec<(Mount, Errno)>,
     pub(crate) swaps: Option<Vec<SwapArea>>,
     pub(crate) paging: Option<PagingCounters>,
     pub(crate) processes: ProcessList,

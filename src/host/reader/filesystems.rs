@@ -89,7 +89,7 @@ impl HostReader {
                         Ok(_) => return to.reading.empty.push(mount),
                         Err(error) => error,
                     };
-                    to.reading.errors.push((mount.clone(), error.to_string()));
+                    to.reading.errors.push((mount.clone(), error));
                     match error {
                         Errno::NOENT | Errno::NOTDIR => {}
                         Errno::ACCESS | Errno::PERM => to.denied.push(mount),

@@ -5,6 +5,8 @@
 
 use std::time::SystemTime;
 
+use rustix::io::Errno;
+
 use super::super::semconv::int;
 use super::Scale;
 use crate::host::proc::{CPU_MODES, Mount};
@@ -493,8 +495,9 @@ impl FailingMounts {
         let failing = mounts.iter().filter(|mount| !answered(mount)).map(|mount| {
             let mut errors = reading.errors.iter();
             let error = errors.find(|(other, _)| other == mount);
-            let error = error.map_or("mountpoint timeout", |(_, error)| error);
-            (mount.clone(), error.to_owned())
+            let words = error.map(|(_, error)| words_of_go(*error));
+            let words = words.unwrap_or_else(|| "mountpoint timeout".to_owned());
+            (mount.clone(), words)
         });
         let before = std::mem::replace(&mut self.shown, failing.collect());
         let ended = before
@@ -514,5 +517,31 @@ impl FailingMounts {
             .iter()
             .map(|(mount, error)| (mount, error.as_str(), false));
         shown.chain(ended)
+    }
+}
+
+/// An error in the words of Go, which node_exporter shows.
+fn words_of_go(error: Errno) -> String {
+    // They are the system's, but for the letter that they begin with.
+    let words = error.to_string();
+    let words = words.split(" (os error ").next().unwrap_or_default();
+    let mut letters = words.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_the_words_of_go() {
+        let f = |error: Errno, expected: &str| assert_eq!(words_of_go(error), expected);
+        f(Errno::ACCESS, "permission denied");
+        f(Errno::IO, "input/output error");
+        f(Errno::NOENT, "no such file or directory");
+        f(Errno::NOTCONN, "transport endpoint is not connected");
+        f(Errno::STALE, "stale file handle");
+        f(Errno::UCLEAN, "structure needs cleaning");
     }
 }

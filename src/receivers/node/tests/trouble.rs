@@ -308,16 +308,16 @@ async fn a_filesystem_that_fails_has_an_error_under_node_exporters_names() {
     );
     let (batch, _) = fixture.poll().await;
     let found = series(&batch);
-    let error = Errno::IO.to_string();
+    let error = "input/output error";
     let failing = |error: &str| {
         format!(r#"{{device="/dev/b",device_error="{error}",fstype="ext4",mountpoint="/b"}}"#)
     };
     assert_eq!(
-        found[&format!("node_filesystem_device_error{}", failing(&error))],
+        found[&format!("node_filesystem_device_error{}", failing(error))],
         1.0
     );
     assert_eq!(
-        found[&format!("node_filesystem_readonly{}", failing(&error))],
+        found[&format!("node_filesystem_readonly{}", failing(error))],
         1.0
     );
     assert!(
@@ -338,7 +338,7 @@ async fn a_filesystem_that_fails_has_an_error_under_node_exporters_names() {
         0.0
     );
     assert!(
-        found[&format!("node_filesystem_device_error{}", failing(&error))].is_nan(),
+        found[&format!("node_filesystem_device_error{}", failing(error))].is_nan(),
         "the error ends"
     );
 }
