@@ -14,7 +14,8 @@ use super::reading::HostReading;
 pub(crate) struct HostCounters {
     /// When the last reading was made, and what it said about the host's start.
     previous: Option<(Instant, SystemTime, Boot)>,
-    /// When the host started, taken from the first reading: what it reports moves with its clock.
+    /// When the host started, taken from the first reading after that: what it reports moves with
+    /// its clock.
     booted: Option<SystemTime>,
     /// Whether counters were taken before.
     taken: bool,
@@ -98,6 +99,8 @@ impl HostCounters {
             .is_some_and(|(before, _, last)| start.is_after(last, at.duration_since(*before)));
         if restarted {
             self.restart(since);
+            // Not before the last reading, whatever the host's clock said as it started.
+            self.booted = Some(boot_time(reading, wall).max(since));
         }
         self.taken = true;
         self.previous = Some((at, wall, start));
@@ -136,7 +139,7 @@ impl HostCounters {
                 Some((counter, (values[0], starts[0])))
             });
         CountedReading {
-            booted,
+            booted: self.booted.unwrap_or(booted),
             restarted,
             cpus,
             guests,
@@ -254,4 +257,37 @@ fn boot_time(reading: &HostReading, wall: SystemTime) -> SystemTime {
         .filter(|booted| *booted <= wall)
         .or_else(|| before(reading.uptime?))
         .unwrap_or(wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::super::proc::Cpus;
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_host_that_restarted_has_started_when_it_says() {
+        let begun = Instant::now();
+        let mut counters = HostCounters::default();
+        let mut f = |wall: u64, booted: u64, expected: u64| {
+            let reading = HostReading {
+                cpus: Cpus::parse(&format!("cpu0 1 0 0 0 0 0 0 0 0 0\nbtime {booted}\n")),
+                uptime: Some((wall - booted) as f64),
+                ..HostReading::default()
+            };
+            let passed = begun + Duration::from_secs(wall);
+            let counted = counters.take(&reading, passed, at(wall));
+            assert_eq!(counted.booted, at(expected), "at {wall}");
+        };
+        f(1000, 400, 400);
+        // The clock was set, and the host didn't restart.
+        f(1010, 400, 400);
+        f(1200, 1100, 1100);
+        f(1210, 1100, 1100);
+    }
 }
