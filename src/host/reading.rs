@@ -43,6 +43,15 @@ pub(crate) struct HostReading {
 }
 
 impl HostReading {
+    /// How many processors run: those that `/proc/cpuinfo` describes, or else those whose time is
+    /// counted.
+    pub(crate) fn logical_cpus(&self) -> Option<u64> {
+        let described = self.cpu_info.as_ref().map(|info| info.logical);
+        let counted = || Some(self.cpus.as_ref()?.each.len() as u64);
+        let there = |count: &u64| *count > 0;
+        described.filter(there).or_else(|| counted().filter(there))
+    }
+
     /// Whether no value of the host is in it. Lists that could be read and are empty, and values
     /// of the agent's own process, don't count.
     pub(crate) fn is_empty(&self) -> bool {
@@ -101,14 +110,29 @@ impl FilesystemSize {
 /// The processes of the host.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ProcessList {
-    /// The numbers of all that are listed; `None` if they weren't.
+    /// The numbers of all that are listed, in ascending order; `None` if they weren't.
     pub(crate) pids: Option<Vec<u32>>,
+    /// How many of them, from the first on, were to have details.
+    pub(crate) detailed: usize,
     /// How many could be read, by the letters of their states.
     pub(crate) states: BTreeMap<char, u64>,
     /// Those of them that are selected, with their details, by their numbers.
     pub(crate) each: Vec<ProcessReading>,
+    /// The numbers of those that were read and aren't selected, in ascending order.
+    pub(crate) unselected: Vec<u32>,
     /// The names of users by their numbers.
     pub(crate) users: BTreeMap<u32, String>,
+}
+
+impl ProcessList {
+    /// Whether a process that has no details here has some all the same: it is still there, and
+    /// couldn't be read for once.
+    pub(crate) fn is_unread(&self, pid: u32) -> bool {
+        let pids = self.pids.as_deref().unwrap_or_default();
+        pids.binary_search(&pid)
+            .is_ok_and(|place| place < self.detailed)
+            && self.unselected.binary_search(&pid).is_err()
+    }
 }
 
 /// One process. What wasn't to be read, or couldn't be, is `None` or empty.

@@ -16,16 +16,17 @@ use crate::host::proc::{ProcessIo, ProcessStat, ProcessStatus, memory_pages, use
 use crate::host::reading::{ProcessList, ProcessReading};
 use crate::host::threads::ReadKind;
 
-/// Which files of each process are read beside `stat`, and how many processes.
+/// How many processes are read, and which files of each beside `stat`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ProcessParts {
-    /// The most processes; more are left out, and the part fails with the reason `limit`.
-    pub(crate) most: usize,
+    /// The most processes that are counted by their states.
+    pub(crate) most_counted: usize,
+    /// The most processes that have details: a name, a command line and what is read of the files
+    /// below, if they are selected.
+    pub(crate) most_detailed: usize,
     /// The most bytes of a command line; the rest of a longer one is left out, and the part fails
     /// with the reason `limit`.
     pub(crate) most_of_command: usize,
-    /// Names, command lines and the files below, of the processes that are selected.
-    pub(crate) details: bool,
     pub(crate) executables: bool,
     pub(crate) status: bool,
     /// The names of users too, from `/etc/passwd`.
@@ -54,7 +55,8 @@ const MAX_PROCESS_FILE: usize = 16 << 10;
 const MAX_THREADS: usize = 4096;
 
 impl HostReader {
-    /// Lists the processes; those that are listed are read after it.
+    /// Lists the processes; those that are listed are read after it. If there are more than are to
+    /// be counted or to have details, the part fails with the reason `limit`.
     pub(super) fn processes(&self, parts: ProcessParts) -> Vec<HostRead> {
         let reader = self.clone();
         let list = move || -> (ReadingUpdate, Vec<HostRead>) {
@@ -67,13 +69,21 @@ impl HostReader {
                     return (Box::new(|to| to.fail(failure)), Vec::new());
                 }
             };
-            let read = pids.iter().take(parts.most);
-            let further = read.map(|pid| reader.process(*pid, parts)).collect();
+            let read = parts.most_counted.max(parts.most_detailed);
+            let read = pids.iter().enumerate().take(read);
+            let further = read.map(|(place, pid)| {
+                let details = (place < parts.most_detailed).then_some(parts);
+                reader.process(*pid, details)
+            });
+            let further = further.collect();
             let update = move |to: &mut ReadingBuilder| {
-                if pids.len() > parts.most {
-                    let message = format!("{} found, {} read", pids.len(), parts.most);
+                let bounds = [parts.most_detailed, parts.most_counted];
+                let passed = bounds.into_iter().filter(|most| *most > 0);
+                if let Some(most) = passed.min().filter(|most| pids.len() > *most) {
+                    let message = format!("{} found, {most} read", pids.len());
                     to.fail(UnreadPart::new(PROCESSES, UnreadReason::Limit, message));
                 }
+                to.processes.detailed = parts.most_detailed.min(pids.len());
                 to.processes.pids = Some(pids);
             };
             (Box::new(update), further)
@@ -100,7 +110,8 @@ impl HostReader {
         reads
     }
 
-    fn process(&self, pid: u32, parts: ProcessParts) -> HostRead {
+    /// Reads one process; without `details` only its state.
+    fn process(&self, pid: u32, details: Option<ProcessParts>) -> HostRead {
         let folder = self.root.host_path(format!("/proc/{pid}").as_bytes());
         let is_selected = Arc::clone(&self.selection.processes);
         let read = move || -> (ReadingUpdate, Vec<HostRead>) {
@@ -110,14 +121,18 @@ impl HostReader {
             };
             let stat = read_stat(&folder, &mut failures);
             let state = stat.as_ref().map(|stat| stat.state);
-            let process = stat
-                .filter(|_| parts.details)
-                .and_then(|stat| read_process(&folder, stat, parts, &*is_selected, &mut failures));
+            let process = stat.zip(details).map(|(stat, parts)| {
+                read_process(&folder, stat, parts, &*is_selected, &mut failures)
+            });
             let update = move |to: &mut ReadingBuilder| {
                 if let Some(state) = state {
                     *to.processes.states.entry(state).or_default() += 1;
                 }
-                to.processes.each.extend(process);
+                match process {
+                    Some(Some(process)) => to.processes.each.push(process),
+                    Some(None) => to.processes.unselected.push(pid),
+                    None => {}
+                }
                 failures
                     .parts
                     .into_iter()
@@ -289,5 +304,6 @@ impl ProcessList {
     /// In the order of their numbers.
     pub(super) fn sort(&mut self) {
         self.each.sort_unstable_by_key(|process| process.pid);
+        self.unselected.sort_unstable();
     }
 }

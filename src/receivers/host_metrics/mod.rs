@@ -226,18 +226,22 @@ impl ScraperConfigs {
     }
 
     fn process_parts(&self) -> Option<ProcessParts> {
+        let most_counted = match self.processes {
+            Some(_) => MAX_COUNTED_PROCESSES,
+            None => 0,
+        };
         let Some(config) = &self.process else {
-            return self.processes.as_ref().map(|_| ProcessParts {
-                most: 65_536,
+            return (most_counted > 0).then(|| ProcessParts {
+                most_counted,
                 ..ProcessParts::default()
             });
         };
         let attributes = config.attributes;
         let of = |names: &[&str]| config.metrics.any(process::METRICS, names);
         Some(ProcessParts {
-            most: config.most,
+            most_counted,
+            most_detailed: config.most,
             most_of_command: config.most_of_command,
-            details: true,
             executables: attributes.executable_path,
             status: attributes.owner
                 || of(&["process.signals_pending", "process.context_switches"]),
@@ -254,6 +258,9 @@ impl ScraperConfigs {
         })
     }
 }
+
+/// The most processes that are counted by their states.
+const MAX_COUNTED_PROCESSES: usize = 65_536;
 
 /// Reads this host for all scrapers at once.
 struct HostScraper {
@@ -298,11 +305,14 @@ impl HostScraper {
     /// Writes what each scraper has to say. Returns how many users of processes have no name.
     fn write(
         &mut self,
-        reading: &HostReading,
+        reading: &mut HostReading,
         counted: &CountedReading,
         now: Now,
         out: &mut MetricsWriter,
     ) -> usize {
+        // The processes are remembered; what else is read is only written.
+        let processes = std::mem::take(&mut reading.processes.each);
+        let reading = &*reading;
         let Self { scrapers, .. } = self;
         let time = now.wall;
         if let Some(choices) = &scrapers.cpu {
@@ -365,7 +375,7 @@ impl HostScraper {
             page: self.page_size,
             now,
         };
-        self.process.write(reading, counted, view, out)
+        self.process.write(processes, reading, counted, view, out)
     }
 }
 
@@ -405,7 +415,7 @@ impl Scraper for HostScraper {
                     disks.retain(|disk| !disk.is_unused());
                 }
                 let counted = self.counters.take(&reading, now.monotonic, now.wall);
-                let unnamed = self.write(&reading, &counted, now, out);
+                let unnamed = self.write(&mut reading, &counted, now, out);
                 if unnamed > 0 {
                     let message = format!("the users of {unnamed} processes have no name");
                     failures.push(UnreadPart::new(

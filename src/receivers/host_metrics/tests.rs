@@ -1,3 +1,5 @@
+mod process;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,14 +100,21 @@ impl HostFixture {
         fs::write(self.path(file), text).unwrap();
     }
 
-    /// A process of user 1000 with this command line; `ticks` in user mode.
+    /// A process of user 1000 with this command line; `ticks` in user mode. It began 100 seconds
+    /// after the host.
     fn process(&self, pid: u32, name: &str, command: &str, ticks: u64) {
+        self.process_since(100, pid, name, command, ticks);
+    }
+
+    /// The same, begun so many seconds after the host.
+    fn process_since(&self, begun: u64, pid: u32, name: &str, command: &str, ticks: u64) {
+        let begun = begun * rustix::param::clock_ticks_per_second();
         let folder = self.root.path().join(format!("proc/{pid}"));
         fs::create_dir_all(&folder).unwrap();
         let set = |file: &str, text: &str| fs::write(folder.join(file), text).unwrap();
         set(
             "stat",
-            &format!("{pid} ({name}) S 1 0 0 0 -1 0 5 0 6 0 {ticks} 50 0 0 20 0 3 0 10000 0 0"),
+            &format!("{pid} ({name}) S 1 0 0 0 -1 0 5 0 6 0 {ticks} 50 0 0 20 0 3 0 {begun} 0 0"),
         );
         set("status", "Name:\tx\nUid:\t1000\t1000\t1000\t1000\n");
         set("statm", "200 100 1 1 1 1 1\n");
@@ -306,96 +315,6 @@ async fn utilization_is_of_the_interval_and_ends_when_a_counter_falls() {
     assert!(series(&batch)[key].is_nan(), "a tombstone");
     let (batch, _) = fixture.poll().await;
     assert!(!series(&batch).contains_key(key));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_process_that_ends_takes_its_series_along() {
-    let mut fixture = HostFixture::new("{process: {mute_process_user_error: true}}");
-    fixture.process(7, "one", "one", 100);
-    fixture.process(8, "two", "two", 100);
-    let live = |batch: &Batch| {
-        let request = request(batch);
-        let of = |resource: &opentelemetry_proto::tonic::metrics::v1::ResourceMetrics| {
-            let text = format!("{resource:?}");
-            let name = if text.contains("\"/bin/one\"") {
-                "one"
-            } else {
-                "two"
-            };
-            (
-                text.contains("process.pid"),
-                name,
-                !text.contains("flags: 1"),
-            )
-        };
-        let mut found: Vec<_> = request.resource_metrics.iter().map(of).collect();
-        found.retain(|(process, ..)| *process);
-        found
-            .into_iter()
-            .map(|(_, name, live)| (name, live))
-            .collect::<Vec<_>>()
-    };
-    let (batch, _) = fixture.poll().await;
-    assert_eq!(live(&batch), [("one", true), ("two", true)]);
-    fs::remove_dir_all(fixture.root.path().join("proc/7")).unwrap();
-    let (batch, _) = fixture.poll().await;
-    assert_eq!(live(&batch), [("two", true), ("one", false)]);
-    let (batch, _) = fixture.poll().await;
-    assert_eq!(live(&batch), [("two", true)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn processes_beyond_the_bounds_are_left_out_and_counted() {
-    let mut fixture = HostFixture::new(
-        "{process: {max_processes: 2, max_command_line: 64, mute_process_user_error: true}}",
-    );
-    for pid in [7, 8, 9] {
-        fixture.process(pid, "one", &"x".repeat(100), 0);
-    }
-    // The directory of process 1, which holds the files of its namespace, is listed too.
-    let (batch, scrape) = fixture.poll().await;
-    let failures: Vec<(&str, FailureReason)> = scrape
-        .failures()
-        .iter()
-        .map(|failure| (failure.part.as_str(), failure.reason))
-        .collect();
-    assert_eq!(
-        failures,
-        [
-            ("processes", FailureReason::Limit),
-            ("process command lines", FailureReason::Limit),
-        ]
-    );
-    assert!(scrape.up());
-    let text = format!("{:?}", request(&batch));
-    assert!(text.contains(&"x".repeat(64)) && !text.contains(&"x".repeat(65)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_fails_of_a_process_counts_unless_it_is_muted() {
-    let f = |keys: &'static str, expected: &'static [&'static str]| async move {
-        let mut fixture = HostFixture::new(&format!("{{process: {{{keys}}}}}"));
-        fixture.process(7, "one", "one", 0);
-        // Reading a directory fails, whoever asks.
-        let io = fixture.root.path().join("proc/7/io");
-        fs::remove_file(&io).unwrap();
-        fs::create_dir(&io).unwrap();
-        let (batch, scrape) = fixture.poll().await;
-        let parts: Vec<&str> = scrape
-            .failures()
-            .iter()
-            .map(|failure| failure.part.as_str())
-            .collect();
-        assert_eq!(parts, expected, "{keys}");
-        assert!(
-            series(&batch).contains_key("process.memory.usage"),
-            "the rest is there"
-        );
-    };
-    f("", &["process io", "process users"]).await;
-    f("mute_process_io_error: true", &["process users"]).await;
-    f("mute_process_user_error: true", &["process io"]).await;
-    f("mute_process_all_errors: true", &[]).await;
 }
 
 #[tokio::test(start_paused = true)]

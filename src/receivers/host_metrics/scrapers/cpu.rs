@@ -82,9 +82,7 @@ impl CpuState {
                 value: Some(PointNumber::Double(*hertz)),
             }),
         );
-        let logical = reading.cpu_info.as_ref().map(|info| info.logical);
-        let listed = || Some(reading.cpus.as_ref()?.each.len() as u64);
-        let logical = logical.filter(|count| *count > 0).or_else(listed);
+        let logical = reading.logical_cpus();
         let booted = counted.booted;
         page.single("system.cpu.logical.count", booted, logical.map(integer));
         let cores = reading.cpu_info.as_ref().map(|info| info.cores);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::{MetricChoices, MetricSpec};
 use super::integer;
@@ -141,12 +143,13 @@ pub(in super::super) struct ProcessAttributes {
 pub(in super::super) struct ProcessState {
     /// The processes that have series, by their numbers.
     shown: BTreeMap<u32, ShownProcess>,
-    last: Option<Now>,
 }
 
 #[derive(Debug)]
 struct ShownProcess {
     process: ProcessReading,
+    /// When it was read.
+    at: Instant,
     owner: Option<String>,
     /// Whether its utilization has series.
     utilized: bool,
@@ -167,62 +170,62 @@ pub(in super::super) struct ProcessView<'a> {
 }
 
 impl ProcessState {
-    /// Writes the processes of a reading, and ends the series of those that are gone. Returns how
-    /// many users have no name.
+    /// Writes the processes of a reading, and ends the series of those that are gone or no longer
+    /// selected. Returns how many users have no name.
     pub(in super::super) fn write(
         &mut self,
+        processes: Vec<ProcessReading>,
         reading: &HostReading,
         counted: &CountedReading,
         view: ProcessView<'_>,
         out: &mut MetricsWriter,
     ) -> usize {
         let list = &reading.processes;
-        let Some(pids) = &list.pids else { return 0 };
-        let logical = reading.cpu_info.as_ref().map_or(0, |info| info.logical);
+        if list.pids.is_none() {
+            return 0;
+        }
         let total = reading.memory.as_ref().and_then(|memory| memory.total());
-        let elapsed = self.last.map(|last| {
-            let now = view.now.monotonic;
-            now.duration_since(last.monotonic).as_secs_f64()
-        });
-        self.last = Some(view.now);
         let mut unnamed = 0;
         let mut shown = BTreeMap::new();
-        for process in &list.each {
-            let started = view.started(process, counted.booted);
+        for process in processes {
+            let started = view.started(&process, counted.booted);
             let age = view.now.wall.duration_since(started).unwrap_or_default();
-            if age < view.delay {
-                continue;
-            }
             let number = process.status.user;
             let owner = number.and_then(|number| list.users.get(&number).cloned());
-            unnamed += usize::from(owner.is_none() && number.is_some());
-            let before = self.shown.remove(&process.pid);
-            // A number may be given again. What is new has a series of its own.
-            let before = match before {
-                Some(before) if before.is(process, &owner, view.attributes) => Some(before),
+            // A number may be given again, and a process may become another program. What is new
+            // has series of its own.
+            let before = match self.shown.remove(&process.pid) {
+                Some(before) if before.is(&process, &owner, view.attributes) => Some(before),
                 Some(other) => {
                     other.end(view, counted.booted, out);
                     None
                 }
                 None => None,
             };
-            let usage = before.as_ref().zip(elapsed).and_then(|(before, elapsed)| {
-                let parts = usage(&before.process, process, view.ticks)?;
-                let whole = elapsed * logical as f64;
-                (whole > 0.0).then(|| parts.map(|seconds| seconds / whole))
+            if before.is_none() && age < view.delay {
+                continue;
+            }
+            unnamed += usize::from(owner.is_none() && number.is_some());
+            let process = ShownProcess {
+                process,
+                at: view.now.monotonic,
+                owner,
+                utilized: false,
+            };
+            let usage = before.as_ref().and_then(|before| {
+                let cpus = reading.logical_cpus()?;
+                process.utilization(before, cpus, view.ticks)
             });
             let process = ShownProcess {
-                process: process.clone(),
-                owner,
                 utilized: usage.is_some(),
+                ..process
             };
             let ended = usage.is_none() && before.is_some_and(|before| before.utilized);
             process.write(view, started, (usage, ended), total, age, out);
             shown.insert(process.process.pid, process);
         }
         for (pid, process) in std::mem::take(&mut self.shown) {
-            // One that is still there couldn't be read for once.
-            if pids.binary_search(&pid).is_ok() {
+            if list.is_unread(pid) {
                 shown.insert(pid, process);
             } else {
                 process.end(view, counted.booted, out);
@@ -257,6 +260,20 @@ impl ShownProcess {
         resource(&self.process, self.owner.as_deref(), wanted)
     }
 
+    /// The parts of the processors' time that it spent in user and system mode and waiting for
+    /// disks since it was read `before`; `None` if a counter fell or no time has passed.
+    fn utilization(&self, before: &Self, cpus: u64, ticks: u64) -> Option<[f64; 3]> {
+        let elapsed = self.at.duration_since(before.at).as_secs_f64();
+        let whole = elapsed * cpus as f64 * ticks as f64;
+        let mut parts = [0.0; 3];
+        let counters = before.process.counters().into_iter();
+        let counters = counters.zip(self.process.counters());
+        for (part, (before, after)) in parts.iter_mut().zip(counters) {
+            *part = after.checked_sub(before)? as f64 / whole;
+        }
+        (whole > 0.0).then_some(parts)
+    }
+
     fn end(&self, view: ProcessView<'_>, booted: SystemTime, out: &mut MetricsWriter) {
         let started = view.started(&self.process, booted);
         let usage = self.utilized.then_some([0.0; 3]);
@@ -287,12 +304,13 @@ impl ShownProcess {
             start: Some(started),
             value: Some(value),
         };
-        let [user, system] = process.stat.ticks;
-        let ticks = [user, system, process.stat.disk_ticks];
-        let times = STATES.into_iter().zip(ticks).map(|(state, ticks)| {
-            let seconds = PointNumber::Double(ticks as f64 / view.ticks as f64);
-            point(vec![("state", state)], seconds)
-        });
+        let times = STATES
+            .into_iter()
+            .zip(process.counters())
+            .map(|(state, ticks)| {
+                let seconds = PointNumber::Double(ticks as f64 / view.ticks as f64);
+                point(vec![("state", state)], seconds)
+            });
         page.metric("process.cpu.time", times);
         if usage.is_some() || usage_ended {
             let parts = STATES.into_iter().zip(0..).map(|(state, place)| HostPoint {
@@ -357,18 +375,12 @@ impl ShownProcess {
     }
 }
 
-/// Seconds that a process spent in user and system mode and waiting for disks since the last
-/// reading; `None` if a counter fell.
-fn usage(before: &ProcessReading, after: &ProcessReading, ticks: u64) -> Option<[f64; 3]> {
-    let of = |process: &ProcessReading| {
-        let [user, system] = process.stat.ticks;
-        [user, system, process.stat.disk_ticks]
-    };
-    let mut seconds = [0.0; 3];
-    for ((seconds, before), after) in seconds.iter_mut().zip(of(before)).zip(of(after)) {
-        *seconds = after.checked_sub(before)? as f64 / ticks as f64;
+impl ProcessReading {
+    /// Ticks in user and in system mode, and waiting for disks.
+    fn counters(&self) -> [u64; 3] {
+        let [user, system] = self.stat.ticks;
+        [user, system, self.stat.disk_ticks]
     }
-    Some(seconds)
 }
 
 /// A kernel's thread has no program and no command line; the Collector writes empty texts.
