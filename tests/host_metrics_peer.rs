@@ -269,17 +269,14 @@ fn compare(before: &Reading, mine: &Reading, after: &Reading) -> Result<usize, S
             }
         }
     }
-    for (resource, name) in mine.keys() {
-        let of_both = before.keys().chain(after.keys());
-        let known = of_both.clone().any(|(_, other)| other == name);
-        let process = !resource.is_empty();
-        if !known
-            || (!process
-                && !of_both
-                    .clone()
-                    .any(|key| key == &(resource.clone(), name.clone())))
-        {
-            wrong.push(format!("{name} is there for {resource:?}"));
+    // A process that lived between the two readings of the Collector is in neither.
+    let lived = |resource: &str| {
+        let mut of_both = before.keys().chain(after.keys());
+        resource.is_empty() || of_both.any(|(other, _)| other == resource)
+    };
+    for key in mine.keys().filter(|(resource, _)| lived(resource)) {
+        if !before.contains_key(key) && !after.contains_key(key) {
+            wrong.push(format!("{key:?} is there"));
         }
     }
     if !wrong.is_empty() {
@@ -301,8 +298,8 @@ fn is_unsteady(resource: &str) -> bool {
     resource.contains("\"kworker/") || resource.len() > 4096
 }
 
-/// Whether a value is what time explains: counters lie between the Collector's own, and levels
-/// near to them.
+/// Whether a value is what time explains: a counter lies between the Collector's own, and so does
+/// a level, but for what it may have moved meanwhile.
 fn fits(name: &str, metric: &Metric, first: f64, value: f64, last: f64) -> bool {
     // The Collector rounds to some digits.
     let digits = 1e-6 * first.abs().max(last.abs()) + 1e-9;
@@ -310,18 +307,32 @@ fn fits(name: &str, metric: &Metric, first: f64, value: f64, last: f64) -> bool 
     if metric.is_monotonic {
         return low - digits <= value && value <= high + digits;
     }
-    let slack = match metric.unit.as_str() {
-        "By" => 256e6,
-        "{processes}" | "{connections}" | "{threads}" | "{operations}" | "{count}" => 30.0,
-        "{inodes}" | "{entries}" => 3000.0,
-        "{thread}" => 0.5,
-        // Of one interval, or in percent of the memory.
-        "1" if name.ends_with("cpu.utilization") => 1.0,
-        "1" if name == "process.memory.utilization" => 2.0,
-        "1" => 0.05,
-        "s" => 1.0,
+    if name.ends_with("cpu.utilization") {
+        // Our interval is a part of the two of the Collector's that it overlaps, all three being of
+        // one length; they aren't quite.
+        const UNEVEN: f64 = 0.1;
+        return -digits <= value && value <= first + last + UNEVEN;
+    }
+    // How much of it there may be beside what moved between the readings before and after.
+    let slack = match (metric.unit.as_str(), name) {
+        // A queue has the length of one moment.
+        (_, "system.disk.pending_operations") => return value >= 0.0,
+        (_, "process.memory.usage" | "process.memory.virtual") => 4e6,
+        (_, "system.memory.usage" | "system.linux.memory.available") => 64e6,
+        (_, "system.linux.memory.dirty" | "system.filesystem.usage") => 256e6,
+        // Sizes.
+        ("By", _) => 0.0,
+        ("{processes}", _) => 15.0,
+        ("{connections}" | "{threads}" | "{count}", _) => 5.0,
+        ("{inodes}", _) => 1000.0,
+        // In percent.
+        (_, "process.memory.utilization") => 0.05,
+        ("1", _) => 0.02,
+        // The Collector has whole seconds.
+        ("s", _) => 1.0,
         _ => 0.0,
     };
-    let slack = slack + 0.1 * first.abs().max(last.abs());
+    // What doesn't move must be the same, or nearly.
+    let slack = slack + 2.0 * (high - low) + digits;
     (low - slack..=high + slack).contains(&value)
 }
