@@ -26,6 +26,7 @@ pub const FACTORIES: Factories = Factories {
         processors::filter::FACTORY,
         processors::request_metrics::FACTORY,
         processors::resource::FACTORY,
+        processors::resource_detection::FACTORY,
         processors::window::FACTORY,
     ],
     policies: &[

@@ -79,6 +79,14 @@ const CONFIGURATIONS: &[(&str, &[&str])] = &[
         &["{attributes: [{action: upsert, key: a, value: lab}, {action: delete, key: host}]}"],
     ),
     (
+        "resource_detection",
+        &[
+            "{}",
+            "{detectors: [k8s_api, system], override: false, timeout: 1s,
+              system: {hostname_sources: [os]}}",
+        ],
+    ),
+    (
         "window",
         &[
             "{}",

@@ -14,6 +14,31 @@ use crate::yaml::{FromValue, Node, NodeKind, PlacedNode};
 pub(super) struct Constant(Box<[u8]>);
 
 impl Constant {
+    /// A text.
+    pub(super) fn text(text: &str) -> Self {
+        Self::of(Any::StringValue(text.to_owned()))
+    }
+
+    /// A whole number.
+    pub(super) fn int(number: i64) -> Self {
+        Self::of(Any::IntValue(number))
+    }
+
+    /// A list of texts.
+    pub(super) fn texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let values = texts.into_iter().map(|text| AnyValue {
+            value: Some(Any::StringValue(text.to_owned())),
+        });
+        Self::of(Any::ArrayValue(ArrayValue {
+            values: values.collect(),
+        }))
+    }
+
+    fn of(value: Any) -> Self {
+        let value = AnyValue { value: Some(value) };
+        Self(value.encode_to_vec().into())
+    }
+
     /// The value as an attribute's.
     pub(super) fn value(&self) -> Attribute<'_> {
         Attribute::parse(&self.0)

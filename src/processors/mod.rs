@@ -15,6 +15,7 @@ pub mod memory_limiter;
 pub mod request_metrics;
 pub mod resilience;
 pub mod resource;
+pub mod resource_detection;
 #[cfg(test)]
 mod testing;
 pub mod window;

@@ -45,11 +45,21 @@ pub struct Twin {
 impl Twin {
     /// Foghorn, and the Collector that was found.
     pub async fn both(collector: &Path, directory: &Path, yaml: &str) -> [Self; 2] {
+        Self::both_with(collector, directory, yaml, &[]).await
+    }
+
+    /// Both with these further variables in their environment.
+    pub async fn both_with(
+        collector: &Path,
+        directory: &Path,
+        yaml: &str,
+        variables: &[(&str, &str)],
+    ) -> [Self; 2] {
         let foghorn = Path::new(env!("CARGO_BIN_EXE_foghorn"));
         // Its own pages aren't compared, and 9200 may be taken.
         let apart = ["--set", "service.http.endpoint=127.0.0.1:0"];
-        let here = Self::start("foghorn", foghorn, directory, yaml, &apart);
-        let there = Self::start("otelcol", collector, directory, yaml, &[]);
+        let here = Self::start("foghorn", foghorn, directory, yaml, &apart, variables);
+        let there = Self::start("otelcol", collector, directory, yaml, &[], variables);
         let (here, there) = futures_util::future::join(here, there).await;
         [here, there]
     }
@@ -61,6 +71,7 @@ impl Twin {
         directory: &Path,
         yaml: &str,
         arguments: &[&str],
+        variables: &[(&str, &str)],
     ) -> Self {
         let [otlp, page, health] = free_ports();
         let config = directory.join(format!("{name}.yaml"));
@@ -82,6 +93,7 @@ impl Twin {
             .env("PAGE_PORT", page.to_string())
             .env("HEALTH_PORT", health.to_string())
             .env("OUT_FILE", &out)
+            .envs(variables.iter().copied())
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())

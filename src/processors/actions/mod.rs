@@ -110,6 +110,20 @@ impl Actions {
         Self { actions, puts }
     }
 
+    /// Puts each value under its key, which none of the others has: over the attribute that is
+    /// there if it `replaces`, and otherwise only where there is none.
+    pub(super) fn putting(values: Vec<(String, Constant)>, replaces: bool) -> Self {
+        let put = |(key, value)| AttributeAction::Put {
+            key,
+            source: ValueSource {
+                attribute: None,
+                constant: Some(value),
+            },
+            when: if replaces { When::Always } else { When::Absent },
+        };
+        Self::new(values.into_iter().map(put).collect())
+    }
+
     /// Writes what becomes of some attributes, where they change.
     #[inline]
     pub(super) fn apply(&self, attributes: Attributes<'_>, new: &mut Replacement) {
