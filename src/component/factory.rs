@@ -283,6 +283,19 @@ pub struct BuildContext {
 }
 
 impl BuildContext {
+    /// The intake of a receiver that has metrics alone.
+    ///
+    /// # Errors
+    ///
+    /// If the receiver stands in no pipeline of metrics.
+    pub fn metrics_intake(
+        &self,
+        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+    ) -> anyhow::Result<Arc<dyn Intake>> {
+        let intake = intakes.remove(&Signal::Metrics);
+        intake.ok_or_else(|| anyhow::anyhow!("{}: stands in no metrics pipeline", self.id))
+    }
+
     /// What a component is built with that runs outside a service, such as in a test:
     /// shared with nobody, and without a guard.
     pub fn standalone(id: ComponentId, telemetry: Telemetry) -> Self {

@@ -77,6 +77,13 @@ pub enum PointNumber {
     Int(i64),
 }
 
+impl PointNumber {
+    /// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
+    pub fn count(count: u64) -> Self {
+        i64::try_from(count).map_or(Self::Double(count as f64), Self::Int)
+    }
+}
+
 /// One point of a gauge, counter or up-down counter.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberPointData<'a> {

@@ -71,7 +71,6 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
 use url::Url;
 
 use self::network::InstanceSums;
@@ -219,11 +218,9 @@ impl ReceiverConfig for Config {
     fn build(
         &self,
         context: &BuildContext,
-        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let intake = intakes
-            .remove(&Signal::Metrics)
-            .context("betanet gives metrics, and stands in no pipeline of them")?;
+        let intake = context.metrics_intake(intakes)?;
         let urls = self.endpoints.iter().map(|endpoint| &endpoint.url);
         let scrape = match &context.guard {
             Some(guard) => self.scrape.guarded_by(guard),

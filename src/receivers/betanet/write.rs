@@ -23,21 +23,21 @@ pub(super) fn instance(
     let attributes: &[Attribute<'_>] = &[("betanet.instance", name.into())];
     let mut w = DocumentWriter { out, time };
 
-    let peers = reading.peers.map(int);
+    let peers = reading.peers.map(PointNumber::count);
     w.gauge(
         "betanet_connected_peers",
         "nodes that the instance knows",
         attributes,
         peers,
     );
-    let active = reading.active.map(int);
+    let active = reading.active.map(PointNumber::count);
     w.gauge(
         "betanet_mixnode_active",
         "nodes that are active",
         attributes,
         active,
     );
-    let connections = reading.connections.map(int);
+    let connections = reading.connections.map(PointNumber::count);
     w.gauge(
         "betanet_connections",
         "open connections",
@@ -51,14 +51,14 @@ pub(super) fn instance(
         attributes,
         throughput,
     );
-    let processed = reading.processed.map(int);
+    let processed = reading.processed.map(PointNumber::count);
     w.gauge(
         "betanet_packets_processed",
         "packets processed, as reported",
         attributes,
         processed,
     );
-    let dropped = reading.dropped.map(int);
+    let dropped = reading.dropped.map(PointNumber::count);
     w.gauge(
         "betanet_packets_dropped",
         "packets dropped, as reported",
@@ -151,7 +151,7 @@ pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &mut I
     for ((name, description), Sum { start, total }) in counters.into_iter().zip(network.sums) {
         if start.is_some() {
             w.metric(MetricKind::Counter, name, "", description);
-            w.point(&[], start, Some(int(total)));
+            w.point(&[], start, Some(PointNumber::count(total)));
         }
     }
     let gauges = [
@@ -170,17 +170,17 @@ pub(super) fn network(out: &mut MetricsWriter, time: SystemTime, network: &mut I
         // Where no instance is fresh any more, they end.
         if std::mem::replace(shown, value.is_some()) || value.is_some() {
             w.metric(MetricKind::Gauge, name, "", description);
-            w.point(&[], None, value.map(int));
+            w.point(&[], None, value.map(PointNumber::count));
         }
     }
-    let fresh = Some(int(network.fresh()));
+    let fresh = Some(PointNumber::count(network.fresh()));
     w.gauge(
         "betanet_network_instances_fresh",
         "instances that answered last time",
         &[],
         fresh,
     );
-    let expected = Some(int(network.expected()));
+    let expected = Some(PointNumber::count(network.expected()));
     w.gauge(
         "betanet_network_instances_expected",
         "instances that are configured",
@@ -224,7 +224,7 @@ impl PerNode {
             DocumentValue::Counter(told, remembered) => {
                 told(mixnode)?;
                 let counter = remembered(instance.mixnodes.node(&mixnode.id)?)?;
-                Some((Some(counter.start), int(counter.value)))
+                Some((Some(counter.start), PointNumber::count(counter.value)))
             }
             DocumentValue::Gauge(read) => Some((None, PointNumber::Double(read(mixnode)?))),
         }
@@ -308,7 +308,11 @@ impl DocumentWriter<'_> {
     ) {
         if let Some(counter) = counter {
             self.metric(MetricKind::Counter, name, "", description);
-            self.point(attributes, Some(counter.start), Some(int(counter.value)));
+            self.point(
+                attributes,
+                Some(counter.start),
+                Some(PointNumber::count(counter.value)),
+            );
         }
     }
 
@@ -342,9 +346,4 @@ fn labels<'a>(instance: &'a str, mixnode: &'a str) -> [Attribute<'a>; 2] {
         ("betanet.instance", instance.into()),
         ("mixnode_id", mixnode.into()),
     ]
-}
-
-/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn int(count: u64) -> PointNumber {
-    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

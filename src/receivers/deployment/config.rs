@@ -129,11 +129,9 @@ impl ReceiverConfig for Config {
     fn build(
         &self,
         context: &BuildContext,
-        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let intake = intakes
-            .remove(&Signal::Metrics)
-            .context("deployment gives metrics, and stands in no pipeline of them")?;
+        let intake = context.metrics_intake(intakes)?;
         let targets = self.targets(context, &InCluster::from_environment)?;
         Ok(Box::new(Controller::new(context, intake, targets)))
     }

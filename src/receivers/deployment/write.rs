@@ -36,14 +36,14 @@ const GAUGES: [DeploymentGauge; 5] = [
         unit: "",
         description: "replicas that work",
         kind: MetricKind::Gauge,
-        read: |reading| Some(int(reading.replicas?.running)),
+        read: |reading| Some(PointNumber::count(reading.replicas?.running)),
     },
     DeploymentGauge {
         name: "deployment_replicas_target",
         unit: "",
         description: "replicas that are wanted",
         kind: MetricKind::Gauge,
-        read: |reading| Some(int(reading.replicas?.target)),
+        read: |reading| Some(PointNumber::count(reading.replicas?.target)),
     },
     DeploymentGauge {
         name: "deployment_health",
@@ -57,14 +57,14 @@ const GAUGES: [DeploymentGauge; 5] = [
         unit: "{pod}",
         description: "Number of desired replica pods in this deployment.",
         kind: MetricKind::UpDownCounter,
-        read: |reading| Some(int(reading.pods?.desired)),
+        read: |reading| Some(PointNumber::count(reading.pods?.desired)),
     },
     DeploymentGauge {
         name: "k8s.deployment.pod.available",
         unit: "{pod}",
         description: "Total number of available replica pods in this deployment.",
         kind: MetricKind::UpDownCounter,
-        read: |reading| Some(int(reading.pods?.available)),
+        read: |reading| Some(PointNumber::count(reading.pods?.available)),
     },
 ];
 
@@ -217,7 +217,7 @@ impl<'o> DeploymentWriter<'o> {
                 if let Some(node) = &replicas.node {
                     attributes.push(("node_id", node.as_str().into()));
                 }
-                self.point(&attributes, int(*count));
+                self.point(&attributes, PointNumber::count(*count));
                 self.turn().await;
             }
         }
@@ -230,7 +230,7 @@ impl<'o> DeploymentWriter<'o> {
             description: "deployments that run",
         };
         self.out.metric(MetricKind::Gauge, descriptor);
-        self.point(&[], int(active));
+        self.point(&[], PointNumber::count(active));
     }
 
     fn point(&mut self, attributes: &[Attribute<'_>], value: PointNumber) {
@@ -249,9 +249,4 @@ impl<'o> DeploymentWriter<'o> {
             yield_now().await;
         }
     }
-}
-
-/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn int(count: u64) -> PointNumber {
-    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

@@ -64,8 +64,6 @@ mod testing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use self::config::Config;
 use self::jobs::Jobs;
 use crate::component::{BuildContext, Intake, Receiver, ReceiverConfig, ReceiverFactory};
@@ -86,11 +84,9 @@ impl ReceiverConfig for Config {
     fn build(
         &self,
         context: &BuildContext,
-        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let intake = intakes
-            .remove(&Signal::Metrics)
-            .context("the receiver stands in no pipeline of metrics")?;
+        let intake = context.metrics_intake(intakes)?;
         let jobs = Jobs::new(context, self)?;
         let controller = Controller::new(context, intake, Vec::new());
         Ok(Box::new(

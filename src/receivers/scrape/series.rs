@@ -90,14 +90,14 @@ impl PollReport<'_> {
             out,
             "scrape_samples_scraped",
             "data points that the poll gave",
-            int(self.counts().scraped),
+            PointNumber::count(self.counts().scraped),
         );
         if self.scrape.has_parts {
             self.gauge(
                 out,
                 "scrape_parts_failed",
                 "parts of the endpoint that gave no data",
-                int(self.scrape.failing().count() as u64),
+                PointNumber::count(self.scrape.failing().count() as u64),
             );
         }
         let failures = self.failures;
@@ -196,13 +196,8 @@ impl PollReport<'_> {
                 attributes: &attributes,
                 start: Some(self.failures.start),
                 time: self.time,
-                value: Some(int(count)),
+                value: Some(PointNumber::count(count)),
             });
         }
     }
-}
-
-/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn int(count: u64) -> PointNumber {
-    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }
