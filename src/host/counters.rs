@@ -1,12 +1,12 @@
 //! The host's counters as they are shown: each with its start, and held while it steps back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::epochs::{Boot, Counted, Epochs};
-use super::proc::{CPU_MODES, Disk, Interface};
+use super::proc::{CPU_MODES, Cpus, Disk, Interface, Ticks, passed, total};
 use super::reading::HostReading;
 
 /// Remembers the counters of one host from reading to reading.
@@ -26,6 +26,10 @@ pub(crate) struct HostCounters {
     flushes: Epochs<String, 2>,
     interfaces: Epochs<String, 16>,
     kernel: Epochs<KernelCounter, 1>,
+    /// The ticks of the last reading that had processors.
+    ticks: BTreeMap<u32, Ticks>,
+    /// The processors whose utilization has series.
+    utilized: BTreeSet<u32>,
 }
 
 /// The counters of one reading. Owners that are gone come last. A list is empty if its file
@@ -39,6 +43,10 @@ pub(crate) struct CountedReading {
     pub(crate) restarted: bool,
     /// Ticks in each of [`CPU_MODES`], by the processor's number.
     pub(crate) cpus: Vec<CountedOwner<u32, { CPU_MODES.len() }>>,
+    /// The parts of the time since the last reading that each processor spent in each of
+    /// [`CPU_MODES`]. `None` for one that has no such time, since a counter of its fell or it is
+    /// gone, and whose series end; one without series isn't there.
+    pub(crate) utilization: Vec<(u32, Option<CpuParts>)>,
     /// Ticks in guests, as in [`super::proc::Cpus::guests`].
     pub(crate) guests: Vec<CountedOwner<u32, 2>>,
     /// The directions of [`Disk`], then its milliseconds busy and weighted.
@@ -50,6 +58,20 @@ pub(crate) struct CountedReading {
     /// Value and start.
     pub(crate) kernel: BTreeMap<KernelCounter, (u64, SystemTime)>,
 }
+
+/// Where a disk's milliseconds of activity stand in [`CountedReading::disks`], and those weighted by
+/// the operations under way.
+pub(crate) const DISK_BUSY: usize = 8;
+pub(crate) const DISK_WEIGHTED: usize = 9;
+
+/// Where a counter stands in [`CountedReading::disks`] and [`CountedReading::interfaces`]: the first
+/// direction's four, then the second's.
+pub(crate) fn place_of(direction: usize, counter: usize) -> usize {
+    4 * direction + counter
+}
+
+/// Parts of a time by [`CPU_MODES`], which are 1 together.
+pub(crate) type CpuParts = [f64; CPU_MODES.len()];
 
 /// The counters of one processor, disk or interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +100,9 @@ impl HostCounters {
     /// Takes a reading whose counters aren't shown, but may show a restart later.
     pub(crate) fn baseline(&mut self, reading: &HostReading, at: Instant, wall: SystemTime) {
         self.previous = Some((at, wall, last_start(reading)));
+        if let Some(cpus) = &reading.cpus {
+            self.ticks = cpus.each.iter().copied().collect();
+        }
     }
 
     /// Takes the counters of a reading.
@@ -111,6 +136,10 @@ impl HostCounters {
             ),
             None => Default::default(),
         };
+        let utilization = match &reading.cpus {
+            Some(cpus) => self.utilization(cpus, restarted),
+            None => Vec::new(),
+        };
         let (disks, discards, flushes) = match &reading.disks {
             Some(disks) => {
                 let named = |disk: &Disk| disk.name.clone();
@@ -142,6 +171,7 @@ impl HostCounters {
             booted: self.booted.unwrap_or(booted),
             restarted,
             cpus,
+            utilization,
             guests,
             disks,
             discards,
@@ -164,6 +194,27 @@ impl HostCounters {
         self.flushes.correct_starts(&correct);
         self.interfaces.correct_starts(&correct);
         self.kernel.correct_starts(&correct);
+    }
+
+    fn utilization(&mut self, cpus: &Cpus, restarted: bool) -> Vec<(u32, Option<CpuParts>)> {
+        let now: BTreeMap<u32, Ticks> = cpus.each.iter().copied().collect();
+        let mut all = Vec::new();
+        for (number, ticks) in &now {
+            let last = self.ticks.get(number).filter(|_| !restarted);
+            if let Some(passed) = last.and_then(|last| passed(last, ticks)) {
+                let total = total(&passed) as f64;
+                all.push((*number, Some(passed.map(|ticks| ticks as f64 / total))));
+                self.utilized.insert(*number);
+            } else if self.utilized.remove(number) {
+                all.push((*number, None));
+            }
+        }
+        let gone = self
+            .utilized
+            .extract_if(.., |number| !now.contains_key(number));
+        all.extend(gone.map(|number| (number, None)));
+        self.ticks = now;
+        all
     }
 
     fn restart(&mut self, since: SystemTime) {
@@ -289,5 +340,46 @@ mod tests {
         f(1010, 400, 400);
         f(1200, 1100, 1100);
         f(1210, 1100, 1100);
+    }
+
+    #[test]
+    fn utilization_is_of_the_time_since_the_last_reading_that_had_processors() {
+        let begun = Instant::now();
+        let mut counters = HostCounters::default();
+        let mut wall = 1000;
+        // Ticks in user mode and idle, by processor, and the parts of them.
+        let mut f = |read: &[(u32, u64, u64)], expected: &[(u32, Option<(f64, f64)>)]| {
+            wall += 10;
+            let lines = read
+                .iter()
+                .map(|(number, user, idle)| format!("cpu{number} {user} 0 0 {idle} 0 0 0 0 0 0\n"));
+            let reading = HostReading {
+                cpus: Cpus::parse(&lines.collect::<String>()),
+                ..HostReading::default()
+            };
+            let at_that_time = begun + Duration::from_secs(wall);
+            let counted = counters.take(&reading, at_that_time, at(wall));
+            let found: Vec<(u32, Option<(f64, f64)>)> = counted
+                .utilization
+                .iter()
+                .map(|(number, parts)| (*number, parts.map(|parts| (parts[0], parts[3]))))
+                .collect();
+            assert_eq!(found, expected, "{read:?}");
+        };
+        f(&[(0, 100, 100), (1, 50, 50)], &[]);
+        f(
+            &[(0, 125, 175), (1, 60, 50)],
+            &[(0, Some((0.25, 0.75))), (1, Some((1.0, 0.0)))],
+        );
+        // Not read for once, which ends nothing.
+        f(&[], &[]);
+        f(
+            &[(0, 225, 175), (1, 60, 60)],
+            &[(0, Some((1.0, 0.0))), (1, Some((0.0, 1.0)))],
+        );
+        // A counter fell, and a processor is gone.
+        f(&[(0, 10, 175)], &[(0, None), (1, None)]);
+        f(&[(0, 10, 175)], &[]);
+        f(&[(0, 20, 175), (1, 5, 5)], &[(0, Some((1.0, 0.0)))]);
     }
 }

@@ -6,7 +6,7 @@ use regex::{RegexSet, RegexSetBuilder};
 
 use url::Url;
 
-use super::semconv::{Exposition, Semconv};
+use super::semconv::Semconv;
 use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
 use crate::yaml::{FromValue, PlacedNode};
@@ -28,6 +28,27 @@ pub(super) struct Config {
     pub(super) networks: NameFilter,
     pub(super) targets: Vec<TargetConfig>,
     pub(super) http: HttpClientConfig,
+}
+
+/// `exposition`: whose names are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exposition {
+    /// OpenTelemetry's semantic conventions.
+    Semconv,
+    /// node_exporter's names.
+    NodeExporter,
+    /// Both, each for itself.
+    Both,
+}
+
+impl FromValue for Exposition {
+    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
+        value.choice(&[
+            ("semconv", Self::Semconv),
+            ("node_exporter", Self::NodeExporter),
+            ("both", Self::Both),
+        ])
+    }
 }
 
 /// One element of `targets`.

@@ -7,19 +7,20 @@ mod counters;
 mod exporter;
 mod levels;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use self::exporter::{ExporterPage, FailingMounts};
-use super::semconv::{Exposition, HostWriter, Semconv};
+use super::config::Exposition;
+use super::semconv::{HostWriter, Semconv};
 use super::summary::{NodeSummary, percent};
 use super::usage::Usage;
 use crate::component::Now;
 use crate::host::proc::{Interface, Mount, busy, passed};
 use crate::host::{CountedReading, HostCounters, HostReading, ShownItems};
-use crate::pdata::writer::MetricsWriter;
+use crate::pdata::writer::{MetricsWriter, PointNumber};
 use crate::receivers::scrape::SetBack;
 
 /// The units in which the kernel counts.
@@ -44,6 +45,27 @@ impl Scale {
     }
 }
 
+/// What a count of the kernel's is.
+#[derive(Clone, Copy)]
+enum CountUnit {
+    /// This many of the metric's units.
+    Units(u64),
+    /// Thousandths of a second.
+    Millis,
+}
+
+/// What is counted in sectors is of 512 bytes, whatever the disk.
+const SECTORS: CountUnit = CountUnit::Units(512);
+
+impl CountUnit {
+    fn number(self, count: u64) -> PointNumber {
+        match self {
+            Self::Units(units) => PointNumber::count(count.saturating_mul(units)),
+            Self::Millis => PointNumber::Double(count as f64 / 1000.0),
+        }
+    }
+}
+
 /// What is remembered of the host from reading to reading.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -59,8 +81,6 @@ pub(super) struct Host {
     /// When the agent started, taken from the first reading: the host's boot time moves with its
     /// clock.
     started: Option<SystemTime>,
-    /// The processors whose utilization has a series.
-    utilized: BTreeSet<u32>,
     /// The filesystems that have series.
     mounts: ShownItems<Mount>,
     /// The filesystems that don't answer.
@@ -77,7 +97,6 @@ impl Host {
             previous: None,
             restarted: false,
             started: None,
-            utilized: BTreeSet::new(),
             mounts: ShownItems::default(),
             failing: FailingMounts::default(),
         }
@@ -200,10 +219,14 @@ impl Host {
 /// Bytes since the last reading, summed over the interfaces that are in both; `None` if a counter
 /// of one of them fell.
 fn received_and_transmitted(before: &[Interface], after: &[Interface]) -> Option<[u64; 2]> {
+    let before: BTreeMap<&str, &Interface> = before
+        .iter()
+        .map(|interface| (interface.name.as_str(), interface))
+        .collect();
     let mut sums = [0_u64; 2];
     let mut any = false;
     for interface in after {
-        let Some(last) = before.iter().find(|last| last.name == interface.name) else {
+        let Some(last) = before.get(interface.name.as_str()) else {
             continue;
         };
         any = true;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::Config;
-use super::semconv::Exposition;
+use super::config::{Config, Exposition};
 use crate::host::{HostParts, HostSelection, MountFile};
 
 impl Config {
@@ -23,6 +22,7 @@ impl Config {
                 load: true,
                 uptime: true,
                 disks: true,
+                unused_disks: true,
                 networks: true,
                 connections: conventions,
                 datagrams: conventions,

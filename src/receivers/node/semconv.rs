@@ -7,27 +7,6 @@ use crate::pdata::writer::{
 };
 use crate::yaml::{FromValue, PlacedNode};
 
-/// `exposition`: whose names are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exposition {
-    /// OpenTelemetry's semantic conventions.
-    Semconv,
-    /// node_exporter's names.
-    NodeExporter,
-    /// Both, each for itself.
-    Both,
-}
-
-impl FromValue for Exposition {
-    fn from_value(value: &PlacedNode<'_>) -> Option<Self> {
-        value.choice(&[
-            ("semconv", Self::Semconv),
-            ("node_exporter", Self::NodeExporter),
-            ("both", Self::Both),
-        ])
-    }
-}
-
 /// `semconv`: which version's names are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Semconv {
@@ -137,9 +116,4 @@ impl HostWriter<'_> {
             value: row.value,
         });
     }
-}
-
-/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-pub(super) fn int(count: u64) -> PointNumber {
-    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
 }

@@ -9,8 +9,9 @@ use prost::Message as _;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::config::Exposition;
 use super::config::NameFilter;
-use super::semconv::{Exposition, Semconv};
+use super::semconv::Semconv;
 use super::*;
 use crate::host::PATIENCE;
 use crate::pdata::Batch;

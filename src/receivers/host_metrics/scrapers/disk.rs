@@ -1,9 +1,11 @@
 //! `disk`: what disks and partitions read and wrote.
 
+use std::collections::BTreeMap;
+
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::{integer, seconds};
-use crate::host::{CountedReading, HostReading};
+use super::seconds;
+use crate::host::{CountedReading, DISK_BUSY, DISK_WEIGHTED, HostReading, place_of};
 use crate::pdata::writer::MetricKind::{Counter, UpDownCounter};
 use crate::pdata::writer::PointNumber;
 
@@ -76,11 +78,11 @@ pub(in super::super) fn write(
     /// Name, index among a direction's counters, and what a count is.
     const METRICS: [(&str, usize, CountAsNumber); 4] = [
         ("system.disk.io", 2, |sectors| {
-            integer(sectors.saturating_mul(SECTOR))
+            PointNumber::count(sectors.saturating_mul(SECTOR))
         }),
-        ("system.disk.operations", 0, integer),
+        ("system.disk.operations", 0, PointNumber::count),
         ("system.disk.operation_time", 3, seconds),
-        ("system.disk.merged", 1, integer),
+        ("system.disk.merged", 1, PointNumber::count),
     ];
     for (name, place, number) in METRICS {
         let points = counted.disks.iter().flat_map(|disk| {
@@ -88,7 +90,7 @@ pub(in super::super) fn write(
                 .into_iter()
                 .zip(0..)
                 .map(move |(direction, way)| {
-                    let place = 4 * way + place;
+                    let place = place_of(way, place);
                     HostPoint {
                         attributes: vec![("device", disk.owner.as_str()), ("direction", direction)],
                         start: Some(disk.starts[place]),
@@ -99,8 +101,8 @@ pub(in super::super) fn write(
         page.metric(name, points);
     }
     for (name, place) in [
-        ("system.disk.io_time", 8),
-        ("system.disk.weighted_io_time", 9),
+        ("system.disk.io_time", DISK_BUSY),
+        ("system.disk.weighted_io_time", DISK_WEIGHTED),
     ] {
         let points = counted.disks.iter().map(|disk| HostPoint {
             attributes: vec![("device", disk.owner.as_str())],
@@ -109,13 +111,16 @@ pub(in super::super) fn write(
         });
         page.metric(name, points);
     }
+    let in_progress = reading.disks.iter().flatten();
+    let in_progress: BTreeMap<&str, u64> = in_progress
+        .map(|disk| (disk.name.as_str(), disk.in_progress))
+        .collect();
     let pending = counted.disks.iter().map(|disk| {
-        let mut read = reading.disks.iter().flatten();
-        let read = read.find(|read| read.name == disk.owner);
+        let number = in_progress.get(disk.owner.as_str()).copied();
         HostPoint {
             attributes: vec![("device", disk.owner.as_str())],
             start: Some(counted.booted),
-            value: read.map(|read| integer(read.in_progress)),
+            value: number.map(PointNumber::count),
         }
     });
     page.metric("system.disk.pending_operations", pending);

@@ -2,7 +2,6 @@
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::integer;
 use crate::host::proc::Mount;
 use crate::host::{CountedReading, FilesystemSize, HostReading};
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
@@ -57,7 +56,7 @@ pub(in super::super) fn write(
         states.map(|(state, files)| HostPoint {
             attributes: attributes(mount, Some(state)),
             start,
-            value: files.map(integer),
+            value: files.map(PointNumber::count),
         })
     });
     page.metric("system.filesystem.inodes.usage", inodes);
@@ -71,7 +70,7 @@ pub(in super::super) fn write(
         states.map(|(state, bytes)| HostPoint {
             attributes: attributes(mount, Some(state)),
             start,
-            value: bytes.map(integer),
+            value: bytes.map(PointNumber::count),
         })
     });
     page.metric("system.filesystem.usage", usage);

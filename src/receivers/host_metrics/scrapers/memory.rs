@@ -2,7 +2,6 @@
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::integer;
 use crate::host::proc::Memory;
 use crate::host::{CountedReading, HostReading};
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
@@ -126,10 +125,14 @@ pub(in super::super) fn write(
         ("system.memory.linux.hugepages.surplus", "HugePages_Surp"),
         ("system.memory.linux.shared", "Shmem"),
     ] {
-        page.single(name, booted, memory.get(line).map(integer));
+        page.single(name, booted, memory.get(line).map(PointNumber::count));
     }
     write_hugepages(memory, counted, page);
-    page.single("system.memory.page_size", booted, Some(integer(page_size)));
+    page.single(
+        "system.memory.page_size",
+        booted,
+        Some(PointNumber::count(page_size)),
+    );
 
     let reclaimable = memory.get("SReclaimable");
     // The page cache and what can be reclaimed of the kernel's own caches, as `free` has it.
@@ -155,7 +158,7 @@ pub(in super::super) fn write(
     };
     page.metric(
         "system.memory.usage",
-        known().map(|(state, bytes)| point(state, integer(bytes))),
+        known().map(|(state, bytes)| point(state, PointNumber::count(bytes))),
     );
     if let Some(total) = memory.total().filter(|total| *total > 0) {
         let parts = known()
@@ -177,7 +180,7 @@ fn write_hugepages(memory: &Memory, counted: &CountedReading, page: &mut MetricP
     };
     page.metric(
         "system.memory.linux.hugepages.usage",
-        states.map(|(state, pages)| point(state, integer(pages))),
+        states.map(|(state, pages)| point(state, PointNumber::count(pages))),
     );
     if total > 0 {
         let part = |pages| PointNumber::Double(pages as f64 / total as f64);

@@ -13,11 +13,6 @@ pub(super) mod system;
 
 use crate::pdata::writer::PointNumber;
 
-/// As an integer; above 2^63 - 1, which OTLP's integers don't reach, as the nearest double.
-fn integer(count: u64) -> PointNumber {
-    i64::try_from(count).map_or(PointNumber::Double(count as f64), PointNumber::Int)
-}
-
 /// Milliseconds as seconds.
 fn seconds(millis: u64) -> PointNumber {
     PointNumber::Double(millis as f64 / 1000.0)

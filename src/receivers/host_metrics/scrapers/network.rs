@@ -2,10 +2,10 @@
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::integer;
 use crate::host::proc::TCP_STATES;
-use crate::host::{CountedReading, HostReading};
+use crate::host::{CountedReading, HostReading, place_of};
 use crate::pdata::writer::MetricKind::{Counter, UpDownCounter};
+use crate::pdata::writer::PointNumber;
 
 const DIRECTED: &[&str] = &["device", "direction"];
 
@@ -85,27 +85,37 @@ pub(in super::super) fn write(
             .map(|(state, count)| HostPoint {
                 attributes: vec![("protocol", "tcp"), ("state", state)],
                 start: Some(booted),
-                value: Some(integer(count)),
+                value: Some(PointNumber::count(count)),
             });
         page.metric("system.network.connections", points);
     }
     let (count, most) = (reading.tracked, reading.most_tracked);
-    page.single("system.network.conntrack.count", booted, count.map(integer));
-    page.single("system.network.conntrack.max", booted, most.map(integer));
+    page.single(
+        "system.network.conntrack.count",
+        booted,
+        count.map(PointNumber::count),
+    );
+    page.single(
+        "system.network.conntrack.max",
+        booted,
+        most.map(PointNumber::count),
+    );
     for (name, place) in NAMES.into_iter().zip(0..) {
         let points = counted.interfaces.iter().flat_map(|interface| {
             ["receive", "transmit"]
                 .into_iter()
                 .zip(0..)
                 .map(move |(direction, way)| {
-                    let place = 4 * way + place;
+                    let place = place_of(way, place);
                     HostPoint {
                         attributes: vec![
                             ("device", interface.owner.as_str()),
                             ("direction", direction),
                         ],
                         start: Some(interface.starts[place]),
-                        value: interface.values.map(|values| integer(values[place])),
+                        value: interface
+                            .values
+                            .map(|values| PointNumber::count(values[place])),
                     }
                 })
         });

@@ -2,7 +2,6 @@
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::integer;
 use crate::host::proc::SwapArea;
 use crate::host::{CountedReading, HostReading, KernelCounter};
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
@@ -55,7 +54,7 @@ pub(in super::super) fn write(
         Some(HostPoint {
             attributes,
             start: Some(*start),
-            value: Some(integer(value.saturating_mul(FACTOR))),
+            value: Some(PointNumber::count(value.saturating_mul(FACTOR))),
         })
     };
     let faults = [
@@ -92,7 +91,7 @@ pub(in super::super) fn write(
         states(area).map(|(state, bytes)| HostPoint {
             attributes: vec![("device", area.name.as_str()), ("state", state)],
             start: Some(counted.booted),
-            value: there.then(|| integer(bytes)),
+            value: there.then(|| PointNumber::count(bytes)),
         })
     });
     page.metric("system.paging.usage", usage);

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::{MetricChoices, MetricSpec};
-use super::integer;
 use crate::component::Now;
 use crate::host::{CountedReading, HostReading, ProcessReading};
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
@@ -322,7 +321,9 @@ impl ShownProcess {
         }
         let directed = |counts: [u64; 2]| {
             let both = ["read", "write"].into_iter().zip(counts);
-            both.map(|(direction, count)| point(vec![("direction", direction)], integer(count)))
+            both.map(|(direction, count)| {
+                point(vec![("direction", direction)], PointNumber::count(count))
+            })
         };
         let io = process.io.as_ref();
         page.metric(
@@ -336,7 +337,11 @@ impl ShownProcess {
         let bytes = process.memory_pages;
         let bytes = bytes.map(|pages| pages.map(|pages| pages.saturating_mul(view.page)));
         let resident = bytes.map(|[_, resident]| resident);
-        page.single("process.memory.usage", started, resident.map(integer));
+        page.single(
+            "process.memory.usage",
+            started,
+            resident.map(PointNumber::count),
+        );
         let part = resident.zip(total.filter(|total| *total > 0));
         // In percent, as the Collector has it, in spite of the unit.
         let part = part.map(|(resident, total)| 100.0 * resident as f64 / total as f64);
@@ -345,15 +350,15 @@ impl ShownProcess {
             started,
             part.map(PointNumber::Double),
         );
-        let virtual_bytes = bytes.map(|[virtual_bytes, _]| integer(virtual_bytes));
+        let virtual_bytes = bytes.map(|[virtual_bytes, _]| PointNumber::count(virtual_bytes));
         page.single("process.memory.virtual", started, virtual_bytes);
-        let descriptors = process.descriptors.map(integer);
+        let descriptors = process.descriptors.map(PointNumber::count);
         page.single("process.open_file_descriptors", started, descriptors);
         let [minor, major] = process.stat.faults;
         let faults = [("major", major), ("minor", minor)];
         page.metric(
             "process.paging.faults",
-            faults.map(|(kind, count)| point(vec![("type", kind)], integer(count))),
+            faults.map(|(kind, count)| point(vec![("type", kind)], PointNumber::count(count))),
         );
         let switches = process
             .switches
@@ -361,14 +366,14 @@ impl ShownProcess {
             .flat_map(|[asked, forced]| [("involuntary", forced), ("voluntary", asked)]);
         page.metric(
             "process.context_switches",
-            switches.map(|(kind, count)| point(vec![("type", kind)], integer(count))),
+            switches.map(|(kind, count)| point(vec![("type", kind)], PointNumber::count(count))),
         );
-        let signals = process.status.pending_signals.map(integer);
+        let signals = process.status.pending_signals.map(PointNumber::count);
         page.single("process.signals_pending", started, signals);
         page.single(
             "process.threads",
             started,
-            Some(integer(process.stat.threads)),
+            Some(PointNumber::count(process.stat.threads)),
         );
         let age = PointNumber::Double(age.as_secs_f64());
         page.single("process.uptime", started, Some(age));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::page::{HostPoint, MetricPage};
 use super::super::spec::MetricSpec;
-use super::integer;
 use crate::host::{CountedReading, HostReading, KernelCounter};
 use crate::pdata::writer::MetricKind::{Counter, UpDownCounter};
+use crate::pdata::writer::PointNumber;
 
 pub(in super::super) const METRICS: &[MetricSpec] = &[
     MetricSpec::new(
@@ -44,7 +44,7 @@ impl ProcessesState {
             created.map(|(value, start)| HostPoint {
                 attributes: Vec::new(),
                 start: Some(*start),
-                value: Some(integer(*value)),
+                value: Some(PointNumber::count(*value)),
             }),
         );
         let Some(counts) = counts(reading) else {
@@ -62,7 +62,7 @@ impl ProcessesState {
             points.map(|(state, count)| HostPoint {
                 attributes: vec![("status", state)],
                 start: Some(counted.booted),
-                value: count.map(integer),
+                value: count.map(PointNumber::count),
             }),
         );
     }

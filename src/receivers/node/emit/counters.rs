@@ -1,10 +1,12 @@
 //! Metrics from the host's counters: processors, disks, interfaces, and the agent's process.
 
-use super::super::semconv::{HostMetric, HostWriter, Row, int};
-use super::{Host, before};
+use std::collections::BTreeMap;
+
+use super::super::semconv::{HostMetric, HostWriter, Row};
+use super::{CountUnit, Host, SECTORS, before};
 use crate::component::Now;
-use crate::host::proc::{CPU_MODES, Cpus, passed, total};
-use crate::host::{CountedOwner, CountedReading, HostReading};
+use crate::host::proc::CPU_MODES;
+use crate::host::{CountedOwner, CountedReading, DISK_BUSY, HostReading, place_of};
 use crate::pdata::writer::MetricKind::{Counter, Gauge, UpDownCounter};
 use crate::pdata::writer::{AttributeValue, PointNumber};
 
@@ -13,62 +15,45 @@ const NETWORK_DIRECTIONS: [&str; 2] = ["receive", "transmit"];
 
 impl Host {
     pub(super) fn write_cpus(
-        &mut self,
+        &self,
         page: &mut HostWriter<'_>,
         reading: &HostReading,
         counted: &CountedReading,
     ) {
         let Some(cpus) = &reading.cpus else { return };
-        let last = self.previous.as_ref().filter(|_| !self.restarted);
-        let last = last.and_then(|(_, last)| last.cpus.as_ref());
-        let mut all = Vec::new();
-        for CountedOwner {
-            owner: number,
-            values,
-            starts,
-        } in &counted.cpus
-        {
-            let counted = values.map(|values| {
-                let now = ticks_of(cpus, *number);
-                let passed = last.and_then(|last| passed(ticks_of(last, *number)?, now?));
-                // If a counter fell, there is no interval to compute the utilization of.
-                let ended = passed.is_none() && self.utilized.remove(number);
-                if passed.is_some() {
-                    self.utilized.insert(*number);
-                }
-                (values, passed, ended)
-            });
-            if counted.is_none() {
-                self.utilized.remove(number);
+        let timed = counted.cpus.iter().map(|cpu| cpu.owner);
+        let utilized = counted.utilization.iter().map(|(number, _)| *number);
+        let names: BTreeMap<u32, String> = timed
+            .chain(utilized)
+            .map(|number| (number, format!("cpu{number}")))
+            .collect();
+        let row = |number: u32, mode: usize, start, value: Option<f64>| {
+            let (v1, v0) = CPU_MODES[mode];
+            Row {
+                v1: vec![
+                    ("cpu.logical_number", AttributeValue::Int(number.into())),
+                    ("cpu.mode", v1.into()),
+                ],
+                v0: vec![
+                    ("cpu", names[&number].as_str().into()),
+                    ("state", v0.into()),
+                ],
+                start,
+                value: value.map(PointNumber::Double),
             }
-            all.push((*number, format!("cpu{number}"), *starts, counted));
-        }
+        };
         let mut times = Vec::new();
+        for cpu in &counted.cpus {
+            for (mode, start) in cpu.starts.into_iter().enumerate() {
+                let seconds = cpu.values.map(|values| self.scale.seconds(values[mode]));
+                times.push(row(cpu.owner, mode, Some(start), seconds));
+            }
+        }
         let mut utilizations = Vec::new();
-        for (number, name, starts, counted) in &all {
-            for (mode, (v1, v0)) in CPU_MODES.into_iter().enumerate() {
-                let row = |start, value| Row {
-                    v1: vec![
-                        (
-                            "cpu.logical_number",
-                            AttributeValue::Int(i64::from(*number)),
-                        ),
-                        ("cpu.mode", v1.into()),
-                    ],
-                    v0: vec![("cpu", name.as_str().into()), ("state", v0.into())],
-                    start,
-                    value,
-                };
-                let seconds = counted.map(|(ticks, ..)| self.scale.seconds(ticks[mode]));
-                times.push(row(Some(starts[mode]), seconds.map(PointNumber::Double)));
-                match counted {
-                    Some((_, Some(passed), _)) => {
-                        let part = passed[mode] as f64 / total(passed) as f64;
-                        utilizations.push(row(None, Some(PointNumber::Double(part))));
-                    }
-                    Some((_, None, false)) => {}
-                    Some((_, None, true)) | None => utilizations.push(row(None, None)),
-                }
+        for (number, parts) in &counted.utilization {
+            for mode in 0..CPU_MODES.len() {
+                let part = parts.map(|parts| parts[mode]);
+                utilizations.push(row(*number, mode, None, part));
             }
         }
         page.write(
@@ -91,7 +76,7 @@ impl Host {
             },
             &utilizations,
         );
-        let count = (!cpus.each.is_empty()).then(|| int(cpus.each.len() as u64));
+        let count = (!cpus.each.is_empty()).then(|| PointNumber::count(cpus.each.len() as u64));
         page.single(
             &HostMetric {
                 kind: UpDownCounter,
@@ -155,7 +140,9 @@ impl Host {
                 "memory that the agent occupies",
             ),
             None,
-            Some(int(process.resident_pages.saturating_mul(self.scale.page))),
+            Some(PointNumber::count(
+                process.resident_pages.saturating_mul(self.scale.page),
+            )),
         );
         page.single(
             &up_down(
@@ -165,7 +152,7 @@ impl Host {
                 "address space that the agent has claimed",
             ),
             None,
-            Some(int(process.virtual_bytes)),
+            Some(PointNumber::count(process.virtual_bytes)),
         );
         page.single(
             &up_down(
@@ -175,7 +162,7 @@ impl Host {
                 "threads of the agent",
             ),
             None,
-            Some(int(process.threads)),
+            Some(PointNumber::count(process.threads)),
         );
         page.single(
             &up_down(
@@ -185,41 +172,35 @@ impl Host {
                 "file descriptors that the agent holds",
             ),
             None,
-            reading.descriptors.map(int),
+            reading.descriptors.map(PointNumber::count),
         );
     }
 }
 
 pub(super) fn write_disks(page: &mut HostWriter<'_>, counted: &CountedReading) {
     /// Name, unit, description, index among a direction's counters, unit of the counter.
-    const METRICS: [(&str, &str, &str, usize, In); 4] = [
-        (
-            "system.disk.io",
-            "By",
-            "bytes read and written",
-            2,
-            In::Units(512),
-        ),
+    const METRICS: [(&str, &str, &str, usize, CountUnit); 4] = [
+        ("system.disk.io", "By", "bytes read and written", 2, SECTORS),
         (
             "system.disk.operations",
             "{operation}",
             "operations done",
             0,
-            In::Units(1),
+            CountUnit::Units(1),
         ),
         (
             "system.disk.operation_time",
             "s",
             "time of all operations together",
             3,
-            In::Millis,
+            CountUnit::Millis,
         ),
         (
             "system.disk.merged",
             "{operation}",
             "operations merged into others",
             1,
-            In::Units(1),
+            CountUnit::Units(1),
         ),
     ];
     for (name, unit, description, place, unit_of_counter) in METRICS {
@@ -231,7 +212,7 @@ pub(super) fn write_disks(page: &mut HostWriter<'_>, counted: &CountedReading) {
         } in &counted.disks
         {
             for (way, direction) in DIRECTIONS.into_iter().enumerate() {
-                let place = 4 * way + place;
+                let place = place_of(way, place);
                 rows.push(Row {
                     v1: vec![
                         ("system.device", disk.as_str().into()),
@@ -261,8 +242,10 @@ pub(super) fn write_disks(page: &mut HostWriter<'_>, counted: &CountedReading) {
         .map(|disk| Row {
             v1: vec![("system.device", disk.owner.as_str().into())],
             v0: vec![("device", disk.owner.as_str().into())],
-            start: Some(disk.starts[8]),
-            value: disk.values.map(|values| In::Millis.number(values[8])),
+            start: Some(disk.starts[DISK_BUSY]),
+            value: disk
+                .values
+                .map(|values| CountUnit::Millis.number(values[DISK_BUSY])),
         })
         .collect();
     page.write(
@@ -318,7 +301,7 @@ pub(super) fn write_interfaces(page: &mut HostWriter<'_>, counted: &CountedReadi
         } in &counted.interfaces
         {
             for (way, direction) in NETWORK_DIRECTIONS.into_iter().enumerate() {
-                let place = 4 * way + place;
+                let place = place_of(way, place);
                 rows.push(Row {
                     v1: vec![
                         (key, interface.as_str().into()),
@@ -329,7 +312,7 @@ pub(super) fn write_interfaces(page: &mut HostWriter<'_>, counted: &CountedReadi
                         ("direction", direction.into()),
                     ],
                     start: Some(starts[place]),
-                    value: values.map(|values| int(values[place])),
+                    value: values.map(|values| PointNumber::count(values[place])),
                 });
             }
         }
@@ -341,28 +324,5 @@ pub(super) fn write_interfaces(page: &mut HostWriter<'_>, counted: &CountedReadi
             description,
         };
         page.write(&metric, &rows);
-    }
-}
-
-fn ticks_of(cpus: &Cpus, number: u32) -> Option<&[u64; CPU_MODES.len()]> {
-    let found = cpus.each.iter().find(|(other, _)| *other == number);
-    found.map(|(_, ticks)| ticks)
-}
-
-/// The unit of a kernel's counter.
-#[derive(Clone, Copy)]
-enum In {
-    /// This many of the metric's units.
-    Units(u64),
-    /// Thousandths of a second.
-    Millis,
-}
-
-impl In {
-    fn number(self, count: u64) -> PointNumber {
-        match self {
-            Self::Units(units) => int(count.saturating_mul(units)),
-            Self::Millis => PointNumber::Double(count as f64 / 1000.0),
-        }
     }
 }

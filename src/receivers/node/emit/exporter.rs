@@ -3,11 +3,12 @@
 //! Everything that the files which are read tell has the name that node_exporter gives it. What
 //! node_exporter reads elsewhere, such as `/sys` and `/proc/net/snmp`, isn't there.
 
+mod devices;
+mod filesystems;
+
 use std::time::SystemTime;
 
-use rustix::io::Errno;
-
-use super::super::semconv::int;
+pub(super) use self::filesystems::FailingMounts;
 use super::Scale;
 use crate::host::proc::{CPU_MODES, Mount};
 use crate::host::{CountedOwner, CountedReading, HostReading, KernelCounter};
@@ -106,7 +107,13 @@ impl ExporterPage<'_> {
             ),
         ] {
             if let Some((value, start)) = counted.kernel.get(&counter) {
-                self.single(Counter, name, description, Some(*start), Some(int(*value)));
+                self.single(
+                    Counter,
+                    name,
+                    description,
+                    Some(*start),
+                    Some(PointNumber::count(*value)),
+                );
             }
         }
         let cpus = reading.cpus.as_ref();
@@ -127,7 +134,13 @@ impl ExporterPage<'_> {
                 "Number of processes blocked waiting for I/O to complete.",
             ),
         ] {
-            self.single(Gauge, name, description, None, value.map(int));
+            self.single(
+                Gauge,
+                name,
+                description,
+                None,
+                value.map(PointNumber::count),
+            );
         }
     }
 
@@ -146,248 +159,13 @@ impl ExporterPage<'_> {
             };
             let description = format!("Memory information field {field}.");
             let name = format!("node_memory_{field}");
-            self.single(Gauge, &name, &description, None, Some(int(line.value)));
-        }
-    }
-
-    fn write_filesystems(
-        &mut self,
-        reading: &HostReading,
-        gone: &[Mount],
-        failing: &FailingMounts,
-    ) {
-        /// Name, description, and which of a filesystem's numbers.
-        const METRICS: [(&str, &str, usize); 7] = [
-            ("node_filesystem_size_bytes", "Filesystem size in bytes.", 0),
-            (
-                "node_filesystem_free_bytes",
-                "Filesystem free space in bytes.",
-                1,
-            ),
-            (
-                "node_filesystem_avail_bytes",
-                "Filesystem space available to non-root users in bytes.",
-                2,
-            ),
-            ("node_filesystem_files", "Filesystem total file nodes.", 3),
-            (
-                "node_filesystem_files_free",
-                "Filesystem total free file nodes.",
-                4,
-            ),
-            (
-                "node_filesystem_readonly",
-                "Filesystem read-only status.",
-                5,
-            ),
-            (
-                "node_filesystem_device_error",
-                "Whether an error occurred while getting statistics for the given device.",
-                6,
-            ),
-        ];
-        /// The metrics that a filesystem has which doesn't answer.
-        const OF_FAILING: [usize; 2] = [5, 6];
-
-        let mut all: Vec<(&Mount, &str, [Option<u64>; 7])> = Vec::new();
-        for filesystem in &reading.filesystems {
-            let (mount, room) = (&filesystem.mount, &filesystem.room);
-            let free = room.available.saturating_add(room.reserved);
-            let numbers = [
-                room.total,
-                free,
-                room.available,
-                room.files,
-                room.free_files,
-                u64::from(mount.read_only),
-                0,
-            ];
-            all.push((mount, "", numbers.map(Some)));
-        }
-        let ended = gone.iter().map(|mount| (mount, "", [None; 7]));
-        all.extend(ended);
-        for (metric, description, place) in METRICS {
-            let failing = failing.iter().filter(|_| OF_FAILING.contains(&place));
-            let failing: Vec<_> = failing.collect();
-            if all.is_empty() && failing.is_empty() {
-                continue;
-            }
-            self.begin(Gauge, metric, description);
-            for (mount, error, numbers) in &all {
-                self.filesystem(mount, error, numbers[place]);
-            }
-            for (mount, error, there) in failing {
-                let number = match place {
-                    5 => u64::from(mount.read_only),
-                    _ => 1,
-                };
-                self.filesystem(mount, error, there.then_some(number));
-            }
-        }
-    }
-
-    fn filesystem(&mut self, mount: &Mount, error: &str, number: Option<u64>) {
-        let attributes: [Attribute<'_>; 4] = [
-            ("device", mount.device.as_str().into()),
-            ("device_error", error.into()),
-            ("fstype", mount.kind.as_str().into()),
-            ("mountpoint", mount.mount_point.as_str().into()),
-        ];
-        self.point(&attributes, None, number.map(int));
-    }
-
-    fn write_disks(&mut self, reading: &HostReading, counted: &CountedReading) {
-        const MAIN: [(&str, &str, Unit); 10] = [
-            (
-                "reads_completed_total",
-                "The total number of reads completed successfully.",
-                Unit::One,
-            ),
-            (
-                "reads_merged_total",
-                "The total number of reads merged.",
-                Unit::One,
-            ),
-            (
-                "read_bytes_total",
-                "The total number of bytes read successfully.",
-                Unit::Sector,
-            ),
-            (
-                "read_time_seconds_total",
-                "The total number of seconds spent by all reads.",
-                Unit::Milli,
-            ),
-            (
-                "writes_completed_total",
-                "The total number of writes completed successfully.",
-                Unit::One,
-            ),
-            (
-                "writes_merged_total",
-                "The number of writes merged.",
-                Unit::One,
-            ),
-            (
-                "written_bytes_total",
-                "The total number of bytes written successfully.",
-                Unit::Sector,
-            ),
-            (
-                "write_time_seconds_total",
-                "This is the total number of seconds spent by all writes.",
-                Unit::Milli,
-            ),
-            (
-                "io_time_seconds_total",
-                "Total seconds spent doing I/Os.",
-                Unit::Milli,
-            ),
-            (
-                "io_time_weighted_seconds_total",
-                "The weighted # of seconds spent doing I/Os.",
-                Unit::Milli,
-            ),
-        ];
-        const DISCARDS: [(&str, &str, Unit); 4] = [
-            (
-                "discards_completed_total",
-                "The total number of discards completed successfully.",
-                Unit::One,
-            ),
-            (
-                "discards_merged_total",
-                "The total number of discards merged.",
-                Unit::One,
-            ),
-            (
-                "discarded_sectors_total",
-                "The total number of sectors discarded successfully.",
-                Unit::One,
-            ),
-            (
-                "discard_time_seconds_total",
-                "This is the total number of seconds spent by all discards.",
-                Unit::Milli,
-            ),
-        ];
-        const FLUSHES: [(&str, &str, Unit); 2] = [
-            (
-                "flush_requests_total",
-                "The total number of flush requests completed successfully",
-                Unit::One,
-            ),
-            (
-                "flush_requests_time_seconds_total",
-                "This is the total number of seconds spent by all flush requests.",
-                Unit::Milli,
-            ),
-        ];
-        self.by_device("node_disk_", &counted.disks, &MAIN);
-        self.by_device("node_disk_", &counted.discards, &DISCARDS);
-        self.by_device("node_disk_", &counted.flushes, &FLUSHES);
-        if !counted.disks.is_empty() {
-            let description = "The number of I/Os currently in progress.";
-            self.begin(Gauge, "node_disk_io_now", description);
-            for disk in &counted.disks {
-                let mut read = reading.disks.iter().flatten();
-                let read = read.find(|read| read.name == disk.owner);
-                let attributes = [("device", disk.owner.as_str().into())];
-                self.point(&attributes, None, read.map(|read| int(read.in_progress)));
-            }
-        }
-    }
-
-    fn write_interfaces(&mut self, counted: &CountedReading) {
-        const NAMES: [&str; 16] = [
-            "receive_bytes",
-            "receive_packets",
-            "receive_errs",
-            "receive_drop",
-            "transmit_bytes",
-            "transmit_packets",
-            "transmit_errs",
-            "transmit_drop",
-            "receive_fifo",
-            "receive_frame",
-            "receive_compressed",
-            "receive_multicast",
-            "transmit_fifo",
-            "transmit_colls",
-            "transmit_carrier",
-            "transmit_compressed",
-        ];
-        if counted.interfaces.is_empty() {
-            return;
-        }
-        for (place, name) in NAMES.into_iter().enumerate() {
-            let description = format!("Network device statistic {name}.");
-            self.begin(Counter, &format!("node_network_{name}_total"), &description);
-            for interface in &counted.interfaces {
-                let attributes = [("device", interface.owner.as_str().into())];
-                let value = interface.values.map(|values| int(values[place]));
-                self.point(&attributes, Some(interface.starts[place]), value);
-            }
-        }
-    }
-
-    /// Writes a counter for each place of the counters of these owners.
-    fn by_device<const N: usize>(
-        &mut self,
-        prefix: &str,
-        owners: &[CountedOwner<String, N>],
-        metrics: &[(&str, &str, Unit); N],
-    ) {
-        if owners.is_empty() {
-            return;
-        }
-        for (place, (name, description, unit)) in metrics.iter().enumerate() {
-            self.begin(Counter, &format!("{prefix}{name}"), description);
-            for owner in owners {
-                let attributes = [("device", owner.owner.as_str().into())];
-                let value = owner.values.map(|values| unit.number(values[place]));
-                self.point(&attributes, Some(owner.starts[place]), value);
-            }
+            self.single(
+                Gauge,
+                &name,
+                &description,
+                None,
+                Some(PointNumber::count(line.value)),
+            );
         }
     }
 
@@ -450,98 +228,5 @@ impl ExporterPage<'_> {
             time: self.time,
             value,
         });
-    }
-}
-
-/// What a counter of a disk counts.
-#[derive(Clone, Copy)]
-enum Unit {
-    One,
-    /// Of 512 bytes.
-    Sector,
-    /// Of a second.
-    Milli,
-}
-
-impl Unit {
-    fn number(self, count: u64) -> PointNumber {
-        match self {
-            Self::One => int(count),
-            Self::Sector => int(count.saturating_mul(512)),
-            Self::Milli => PointNumber::Double(count as f64 / 1000.0),
-        }
-    }
-}
-
-/// The filesystems that don't answer, with the error: node_exporter shows that they have one.
-#[derive(Debug, Default)]
-pub(super) struct FailingMounts {
-    shown: Vec<(Mount, String)>,
-    /// Those that had series of an error before, and have none any more.
-    ended: Vec<(Mount, String)>,
-}
-
-impl FailingMounts {
-    /// Takes a reading. If the list of mounts couldn't be read, nothing changes.
-    pub(super) fn take(&mut self, reading: &HostReading) {
-        let Some(mounts) = &reading.mounts else {
-            self.ended.clear();
-            return;
-        };
-        let answered = |mount: &Mount| {
-            let filesystems = &reading.filesystems;
-            filesystems.iter().any(|other| other.mount == *mount) || reading.empty.contains(mount)
-        };
-        let failing = mounts.iter().filter(|mount| !answered(mount)).map(|mount| {
-            let mut errors = reading.errors.iter();
-            let error = errors.find(|(other, _)| other == mount);
-            let words = error.map(|(_, error)| words_of_go(*error));
-            let words = words.unwrap_or_else(|| "mountpoint timeout".to_owned());
-            (mount.clone(), words)
-        });
-        let before = std::mem::replace(&mut self.shown, failing.collect());
-        let ended = before
-            .into_iter()
-            .filter(|other| !self.shown.contains(other));
-        self.ended = ended.collect();
-    }
-
-    /// Each with its error, and whether it still fails so.
-    fn iter(&self) -> impl Iterator<Item = (&Mount, &str, bool)> {
-        let shown = self
-            .shown
-            .iter()
-            .map(|(mount, error)| (mount, error.as_str(), true));
-        let ended = self
-            .ended
-            .iter()
-            .map(|(mount, error)| (mount, error.as_str(), false));
-        shown.chain(ended)
-    }
-}
-
-/// An error in the words of Go, which node_exporter shows.
-fn words_of_go(error: Errno) -> String {
-    // They are the system's, but for the letter that they begin with.
-    let words = error.to_string();
-    let words = words.split(" (os error ").next().unwrap_or_default();
-    let mut letters = words.chars();
-    let first = letters.next().into_iter().flat_map(char::to_lowercase);
-    first.chain(letters).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_told_in_the_words_of_go() {
-        let f = |error: Errno, expected: &str| assert_eq!(words_of_go(error), expected);
-        f(Errno::ACCESS, "permission denied");
-        f(Errno::IO, "input/output error");
-        f(Errno::NOENT, "no such file or directory");
-        f(Errno::NOTCONN, "transport endpoint is not connected");
-        f(Errno::STALE, "stale file handle");
-        f(Errno::UCLEAN, "structure needs cleaning");
     }
 }

@@ -1,6 +1,6 @@
 //! Metrics of momentary values: memory, filesystems, sockets and load.
 
-use super::super::semconv::{HostMetric, HostWriter, Row, int};
+use super::super::semconv::{HostMetric, HostWriter, Row};
 use crate::host::HostReading;
 use crate::host::proc::{Mount, TCP_STATES};
 use crate::pdata::writer::MetricKind::{Gauge, UpDownCounter};
@@ -27,7 +27,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
     let mut utilization = Vec::new();
     for (v1, v0, bytes) in states {
         let Some(bytes) = bytes else { continue };
-        usage.push(row(v1, v0, int(bytes)));
+        usage.push(row(v1, v0, PointNumber::count(bytes)));
         if let Some(total) = memory.total().filter(|total| *total > 0) {
             let part = bytes as f64 / total as f64;
             utilization.push(row(v1, v0, PointNumber::Double(part)));
@@ -62,7 +62,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
             description: "memory of the host",
         },
         None,
-        memory.total().map(int),
+        memory.total().map(PointNumber::count),
     );
     page.single(
         &HostMetric {
@@ -73,7 +73,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
             description: "memory that new programs can have without swapping",
         },
         None,
-        memory.get("MemAvailable").map(int),
+        memory.get("MemAvailable").map(PointNumber::count),
     );
     let slab: Vec<Row<'_>> = [
         ("reclaimable", memory.get("SReclaimable")),
@@ -85,7 +85,7 @@ pub(super) fn write_memory(page: &mut HostWriter<'_>, reading: &HostReading) {
             v1: vec![("system.memory.linux.slab.state", state.into())],
             v0: vec![("state", state.into())],
             start: None,
-            value: Some(int(bytes?)),
+            value: Some(PointNumber::count(bytes?)),
         })
     })
     .collect();
@@ -138,7 +138,7 @@ pub(super) fn write_filesystems(page: &mut HostWriter<'_>, reading: &HostReading
                 start: None,
                 value,
             };
-            usage.push(row(bytes.map(int)));
+            usage.push(row(bytes.map(PointNumber::count)));
             let part = bytes.zip(room);
             let part =
                 part.map(|(bytes, room)| PointNumber::Double(bytes as f64 / room.total as f64));
@@ -181,14 +181,14 @@ pub(super) fn write_connections(page: &mut HostWriter<'_>, reading: &HostReading
             ],
             v0: vec![("protocol", "tcp".into()), ("state", v0.into())],
             start: None,
-            value: Some(int(count)),
+            value: Some(PointNumber::count(count)),
         })
         .collect();
     rows.push(Row {
         v1: vec![("network.transport", "udp".into())],
         v0: vec![("protocol", "udp".into())],
         start: None,
-        value: Some(int(connections.udp)),
+        value: Some(PointNumber::count(connections.udp)),
     });
     page.write(
         &HostMetric {
