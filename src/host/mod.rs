@@ -16,7 +16,11 @@ mod reading;
 mod shown;
 mod threads;
 
-pub(crate) use counters::{CountedOwner, CountedReading, HostCounters, KernelCounter};
+use std::path::Path;
+
+pub(crate) use counters::{
+    CountedOwner, CountedReading, DISK_BUSY, DISK_WEIGHTED, HostCounters, KernelCounter, place_of,
+};
 pub(crate) use epochs::Boot;
 pub(crate) use failure::{UnreadPart, UnreadReason};
 pub(crate) use poller::{HostAnswer, HostPoller};
@@ -29,3 +33,23 @@ pub(crate) use shown::ShownItems;
 pub(crate) use threads::BlockingThreads;
 #[cfg(test)]
 pub(crate) use threads::PATIENCE;
+
+/// The kernel's name of this host.
+pub(crate) fn name() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
+/// Checks that the host's files are somewhere.
+///
+/// # Errors
+///
+/// If `root` is no directory.
+pub(crate) fn check_root(root: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        root.is_dir(),
+        "root_path: {} is no directory: it says where the host's files are",
+        root.display()
+    );
+    Ok(())
+}

@@ -21,7 +21,7 @@ use super::failure::{UnreadPart, UnreadReason};
 use super::proc::{
     self, CpuInfo, Cpus, Memory, Mount, MountInfo, PagingCounters, ProcessStat, Root, SocketCounts,
 };
-use super::reading::{Filesystem, FilesystemSize, HostReading, ProcessList};
+use super::reading::{Filesystem, FilesystemSize, HostReading};
 use super::threads::{BlockingRead, ReadKind};
 
 /// The most disks, interfaces and filesystems that are read, each. More are left out, and the
@@ -64,6 +64,8 @@ pub(crate) struct HostParts {
     pub(crate) load: bool,
     pub(crate) uptime: bool,
     pub(crate) disks: bool,
+    /// Also the disks that have never done anything.
+    pub(crate) unused_disks: bool,
     pub(crate) networks: bool,
     /// The sockets of TCP.
     pub(crate) connections: bool,
@@ -127,20 +129,21 @@ pub(super) type ReadingUpdate = Box<dyn FnOnce(&mut ReadingBuilder) + Send>;
 #[derive(Debug, Default)]
 pub(super) struct ReadingBuilder {
     pub(super) reading: HostReading,
-    pub(super) processes: ProcessList,
     pub(super) failures: Vec<UnreadPart>,
+    /// The names of the parts that failed.
+    failed: BTreeSet<String>,
     /// How many filesystems are queried for their size.
     pub(super) queried: usize,
     /// The filesystems that the agent has no permission to query.
     pub(super) denied: Vec<Mount>,
-    connections: SocketCounts,
-    connections_known: bool,
+    /// What the files of sockets that could be read say together.
+    connections: Option<SocketCounts>,
 }
 
 impl ReadingBuilder {
     /// Records that a part failed; only the first failure of a part counts.
     pub(super) fn fail(&mut self, failure: UnreadPart) {
-        if self.failures.iter().all(|other| other.part != failure.part) {
+        if self.failed.insert(failure.part.clone()) {
             self.failures.push(failure);
         }
     }
@@ -148,20 +151,14 @@ impl ReadingBuilder {
     /// The reading, and the parts that failed.
     pub(super) fn finish(mut self) -> (HostReading, Vec<UnreadPart>) {
         // If one of the socket files failed, the sum over them is unknown.
-        let failed = self
-            .failures
-            .iter()
-            .any(|failure| failure.part == CONNECTIONS);
-        if self.connections_known && !failed {
-            self.reading.connections = Some(self.connections);
-        }
+        let known = !self.failed.contains(CONNECTIONS);
+        self.reading.connections = self.connections.filter(|_| known);
         if let Some(mounts) = &self.reading.mounts {
             let places: HashMap<&Mount, usize> = mounts.iter().zip(0..).collect();
             let place = |filesystem: &Filesystem| places.get(&filesystem.mount).copied();
             self.reading.filesystems.sort_by_key(place);
         }
-        self.processes.sort();
-        self.reading.processes = self.processes;
+        self.reading.processes.sort();
         if self.reading.is_empty() && self.failures.is_empty() {
             let message = "nothing of the host can be read";
             self.failures
@@ -215,9 +212,10 @@ impl HostReader {
         }
         if selection.parts.disks {
             let is_selected = Arc::clone(&selection.disks);
+            let with_unused = selection.parts.unused_disks;
             let parse = move |text: &str| {
                 let mut disks = proc::disks(text);
-                disks.retain(|disk| is_selected(&disk.name));
+                disks.retain(|disk| is_selected(&disk.name) && (with_unused || !disk.is_unused()));
                 Some(disks)
             };
             let put = |to: &mut ReadingBuilder, disks| {
@@ -376,8 +374,7 @@ impl HostReader {
                 Some(connections)
             };
             let put = |to: &mut ReadingBuilder, connections: SocketCounts| {
-                to.connections_known = true;
-                to.connections.add(&connections);
+                to.connections.get_or_insert_default().add(&connections);
             };
             let read = Root::read_namespaced;
             reads.push(text_file(root, name, CONNECTIONS, read, parse, put));

@@ -83,8 +83,8 @@ impl HostReader {
                     let message = format!("{} found, {most} read", pids.len());
                     to.fail(UnreadPart::new(PROCESSES, UnreadReason::Limit, message));
                 }
-                to.processes.detailed = parts.most_detailed.min(pids.len());
-                to.processes.pids = Some(pids);
+                to.reading.processes.detailed = parts.most_detailed.min(pids.len());
+                to.reading.processes.pids = Some(pids);
             };
             (Box::new(update), further)
         };
@@ -103,7 +103,10 @@ impl HostReader {
                 read: Box::new(move || {
                     let text = read_at_most(&path, 4 << 20).unwrap_or_default();
                     let users = users(&String::from_utf8_lossy(&text));
-                    (Box::new(|to| to.processes.users = users), Vec::new())
+                    (
+                        Box::new(|to| to.reading.processes.users = users),
+                        Vec::new(),
+                    )
                 }),
             });
         }
@@ -126,11 +129,11 @@ impl HostReader {
             });
             let update = move |to: &mut ReadingBuilder| {
                 if let Some(state) = state {
-                    *to.processes.states.entry(state).or_default() += 1;
+                    *to.reading.processes.states.entry(state).or_default() += 1;
                 }
                 match process {
-                    Some(Some(process)) => to.processes.each.push(process),
-                    Some(None) => to.processes.unselected.push(pid),
+                    Some(Some(process)) => to.reading.processes.each.push(process),
+                    Some(None) => to.reading.processes.unselected.push(pid),
                     None => {}
                 }
                 failures

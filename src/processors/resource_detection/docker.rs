@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep};
 
 use super::super::constant::Constant;
 use super::found::Detected;
-use super::lookups;
 use super::machine::ObservedMachine;
 use super::switches::read_switches;
+use crate::host;
 use crate::yaml::{FromValue, PlacedNode};
 
 /// The attributes, and whether they are there without being asked for.
@@ -122,7 +122,7 @@ impl DockerDetector {
         }
         if image || container {
             // A container's name for itself is the beginning of its id.
-            let path = format!("/containers/{}/json", lookups::own());
+            let path = format!("/containers/{}/json", host::name());
             match asked::<ContainerAnswer>(&socket, &path, deadline).await {
                 Ok(answer) => {
                     let name = answer.name.trim_start_matches('/');

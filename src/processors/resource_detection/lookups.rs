@@ -43,9 +43,3 @@ fn canonical(host: &str) -> io::Result<String> {
     let name = first.and_then(|first| first.canonname);
     name.ok_or_else(|| io::Error::other("no canonical name"))
 }
-
-/// The kernel's name of this host.
-pub(super) fn own() -> String {
-    let names = rustix::system::uname();
-    names.nodename().to_string_lossy().into_owned()
-}

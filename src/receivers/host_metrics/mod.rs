@@ -48,6 +48,7 @@
 mod config;
 mod page;
 mod scrapers;
+mod selection;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -58,17 +59,15 @@ use futures_util::future::BoxFuture;
 
 use self::config::{Config, ProcessConfig, ScraperConfigs};
 use self::page::MetricPage;
-use self::scrapers::cpu::{self, CpuState};
-use self::scrapers::process::{self, ProcessState, ProcessView};
+use self::scrapers::process::{ProcessState, ProcessView};
 use self::scrapers::processes::{self, ProcessesState};
-use self::scrapers::{disk, filesystem, load, memory, network, paging, system};
-use self::spec::{MetricChoices, MetricSpec};
+use self::scrapers::{cpu, disk, filesystem, load, memory, network, paging, system};
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
 use crate::host::proc::{Mount, SwapArea};
 use crate::host::{
-    BlockingThreads, CountedReading, HostAnswer, HostCounters, HostParts, HostPoller, HostReader,
-    HostReading, HostSelection, MountFile, PROCESS_CGROUPS, PROCESS_EXECUTABLES, PROCESS_IO,
-    PROCESS_NAMES, ProcessParts, ShownItems, UnreadPart, UnreadReason,
+    self, BlockingThreads, CountedReading, HostAnswer, HostCounters, HostPoller, HostReader,
+    HostReading, PROCESS_CGROUPS, PROCESS_EXECUTABLES, PROCESS_IO, PROCESS_NAMES, ShownItems,
+    UnreadPart, UnreadReason,
 };
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
@@ -92,25 +91,18 @@ impl ReceiverConfig for Config {
     fn build(
         &self,
         context: &BuildContext,
-        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let intake = intakes
-            .remove(&Signal::Metrics)
-            .ok_or_else(|| anyhow::anyhow!("{}: stands in no metrics pipeline", context.id))?;
+        let intake = context.metrics_intake(intakes)?;
         let settings = match &context.guard {
             Some(guard) => self.settings.guarded_by(guard),
             None => self.settings,
         };
-        let root = &self.root_path;
-        anyhow::ensure!(
-            root.is_dir(),
-            "root_path: {} is no directory: it says where the host's files are",
-            root.display()
-        );
-        let identity = Arc::new(TargetIdentity::new(context.id.as_str(), host_name()));
+        host::check_root(&self.root_path)?;
+        let identity = Arc::new(TargetIdentity::new(context.id.as_str(), host::name()));
         let threads = BlockingThreads::shared();
         let target = Target {
-            endpoint: host_name().into(),
+            endpoint: host::name().into(),
             identity: Arc::clone(&identity),
             reach: Reach::Local,
             pace: settings.pace(),
@@ -133,135 +125,6 @@ impl ReceiverConfig for Config {
     }
 }
 
-fn host_name() -> String {
-    let names = rustix::system::uname();
-    names.nodename().to_string_lossy().into_owned()
-}
-
-impl ScraperConfigs {
-    fn names(&self) -> Vec<&'static str> {
-        let all = [
-            ("cpu", self.cpu.is_some()),
-            ("disk", self.disk.is_some()),
-            ("filesystem", self.filesystem.is_some()),
-            ("load", self.load.is_some()),
-            ("memory", self.memory.is_some()),
-            ("network", self.network.is_some()),
-            ("paging", self.paging.is_some()),
-            ("process", self.process.is_some()),
-            ("processes", self.processes.is_some()),
-            ("system", self.system.is_some()),
-        ];
-        let there = all.into_iter().filter(|(_, there)| *there);
-        there.map(|(name, _)| name).collect()
-    }
-
-    /// What has to be read for these scrapers.
-    fn selection(&self) -> HostSelection {
-        let any =
-            |choices: Option<&MetricChoices>, specs: &'static [MetricSpec], names: &[&str]| {
-                choices.is_some_and(|choices| choices.any(specs, names))
-            };
-        let of_cpu = |names: &[&str]| any(self.cpu.as_ref(), cpu::METRICS, names);
-        let network = self.network.as_ref().map(|network| &network.metrics);
-        let of_network = |names: &[&str]| any(network, network::METRICS, names);
-        let of_paging = |names: &[&str]| any(self.paging.as_ref(), paging::METRICS, names);
-        let process = self.process.as_ref().map(|process| &process.metrics);
-        let of_process = |names: &[&str]| any(process, process::METRICS, names);
-        let parts = HostParts {
-            // Always, since it says when the host started, which is when its counters began.
-            cpus: true,
-            uptime: true,
-            cpu_info: of_cpu(&["system.cpu.frequency", "system.cpu.logical.count"])
-                || of_cpu(&["system.cpu.physical.count"])
-                || of_process(&["process.cpu.utilization"]),
-            cores: of_cpu(&["system.cpu.physical.count"]),
-            memory: self.memory.is_some() || of_process(&["process.memory.utilization"]),
-            load: self.load.is_some(),
-            disks: self.disk.is_some(),
-            networks: self.network.is_some(),
-            connections: of_network(&["system.network.connections"]),
-            datagrams: false,
-            tracked: of_network(&[
-                "system.network.conntrack.count",
-                "system.network.conntrack.max",
-            ]),
-            filesystems: self.filesystem.as_ref().map(|_| MountFile::MountInfo),
-            empty_filesystems: self
-                .filesystem
-                .as_ref()
-                .is_some_and(|filesystem| filesystem.filter.with_virtual),
-            swaps: of_paging(&["system.paging.usage", "system.paging.utilization"]),
-            paging: of_paging(&["system.paging.faults", "system.paging.operations"]),
-            processes: self.process_parts(),
-            own_process: false,
-        };
-        let filesystems = self
-            .filesystem
-            .as_ref()
-            .map(|scraper| scraper.filter.clone());
-        let disks = self.disk.as_ref().map(|disk| disk.names.clone());
-        let networks = self.network.as_ref().map(|network| network.names.clone());
-        let processes = self.process.as_ref().map(|process| process.names.clone());
-        HostSelection {
-            parts,
-            filesystems: Arc::new(move |info| {
-                filesystems
-                    .as_ref()
-                    .is_some_and(|filter| filter.admits(info))
-            }),
-            disks: Arc::new(move |name| disks.as_ref().is_some_and(|disks| disks.admits(name))),
-            networks: Arc::new(move |name| {
-                networks
-                    .as_ref()
-                    .is_some_and(|networks| networks.admits(name))
-            }),
-            // Without details nobody asks: all are counted.
-            processes: Arc::new(move |name| {
-                processes
-                    .as_ref()
-                    .is_some_and(|processes| processes.admits(name))
-            }),
-        }
-    }
-
-    fn process_parts(&self) -> Option<ProcessParts> {
-        let most_counted = match self.processes {
-            Some(_) => MAX_COUNTED_PROCESSES,
-            None => 0,
-        };
-        let Some(config) = &self.process else {
-            return (most_counted > 0).then(|| ProcessParts {
-                most_counted,
-                ..ProcessParts::default()
-            });
-        };
-        let attributes = config.attributes;
-        let of = |names: &[&str]| config.metrics.any(process::METRICS, names);
-        Some(ProcessParts {
-            most_counted,
-            most_detailed: config.most,
-            most_of_command: config.most_of_command,
-            executables: attributes.executable_path,
-            status: attributes.owner
-                || of(&["process.signals_pending", "process.context_switches"]),
-            users: attributes.owner,
-            memory: of(&[
-                "process.memory.usage",
-                "process.memory.virtual",
-                "process.memory.utilization",
-            ]),
-            io: of(&["process.disk.io", "process.disk.operations"]),
-            cgroups: attributes.cgroup,
-            descriptors: of(&["process.open_file_descriptors"]),
-            switches: of(&["process.context_switches"]),
-        })
-    }
-}
-
-/// The most processes that are counted by their states.
-const MAX_COUNTED_PROCESSES: usize = 65_536;
-
 /// Reads this host for all scrapers at once.
 struct HostScraper {
     /// What the series about the polls stand under; those of the scrapers have resources of their
@@ -270,7 +133,6 @@ struct HostScraper {
     poller: HostPoller,
     scrapers: ScraperConfigs,
     counters: HostCounters,
-    cpu: CpuState,
     processes: ProcessesState,
     process: ProcessState,
     mounts: ShownItems<Mount>,
@@ -291,7 +153,6 @@ impl HostScraper {
             poller: HostPoller::new(reader, threads),
             scrapers: config.scrapers.clone(),
             counters: HostCounters::default(),
-            cpu: CpuState::default(),
             processes: ProcessesState::default(),
             process: ProcessState::default(),
             mounts: ShownItems::default(),
@@ -317,7 +178,7 @@ impl HostScraper {
         let time = now.wall;
         if let Some(choices) = &scrapers.cpu {
             let mut page = MetricPage::new(out, "cpu", cpu::METRICS, choices, time, &[]);
-            self.cpu.write(reading, counted, self.ticks, &mut page);
+            cpu::write(reading, counted, self.ticks, &mut page);
         }
         if let Some(disk) = &scrapers.disk {
             let mut page = MetricPage::new(out, "disk", disk::METRICS, &disk.metrics, time, &[]);
@@ -411,9 +272,6 @@ impl Scraper for HostScraper {
                 parts,
             } = self.poller.poll(now.monotonic + self.timeout).await;
             if !reading.is_empty() {
-                if let Some(disks) = &mut reading.disks {
-                    disks.retain(|disk| !disk.is_unused());
-                }
                 let counted = self.counters.take(&reading, now.monotonic, now.wall);
                 let unnamed = self.write(&mut reading, &counted, now, out);
                 if unnamed > 0 {

@@ -318,6 +318,19 @@ async fn utilization_is_of_the_interval_and_ends_when_a_counter_falls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn disks_that_never_did_anything_take_no_room_from_the_others() {
+    let mut fixture = HostFixture::new("{disk: }");
+    let unused = (0..600).map(|number| format!("7 {number} loop{number} 0 0 0 0 0 0 0 0 0 0 0\n"));
+    let used = "8 0 sda 10 1 20 3000 40 5 60 7000 2 900 1900\n".to_owned();
+    let lines: Vec<String> = unused.chain([used]).collect();
+    fixture.set("diskstats", &lines.concat());
+    let series = fixture.series().await;
+    let key = r#"system.disk.operations{device="sda",direction="read"}"#;
+    assert_eq!(series.get(key), Some(&10.0));
+    assert!(!series.keys().any(|key| key.contains("loop")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_shows_nothing_is_down() {
     let mut fixture = HostFixture::new("{cpu: , memory: }");
     for (file, _) in FILES {

@@ -66,7 +66,7 @@ use self::emit::{Host, Scale};
 use self::remote::Remote;
 use self::summary::NodeSummary;
 use crate::component::{BuildContext, Intake, Now, Receiver, ReceiverConfig, ReceiverFactory};
-use crate::host::{BlockingThreads, HostAnswer, HostPoller, HostReader, HostReading};
+use crate::host::{self, BlockingThreads, HostAnswer, HostPoller, HostReader, HostReading};
 use crate::pdata::Signal;
 use crate::pdata::writer::MetricsWriter;
 use crate::receivers::scrape::http::{Access, Client, FetchRequest};
@@ -90,23 +90,16 @@ impl ReceiverConfig for Config {
     fn build(
         &self,
         context: &BuildContext,
-        mut intakes: BTreeMap<Signal, Arc<dyn Intake>>,
+        intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
-        let intake = intakes
-            .remove(&Signal::Metrics)
-            .ok_or_else(|| anyhow::anyhow!("{}: stands in no metrics pipeline", context.id))?;
+        let intake = context.metrics_intake(intakes)?;
         let urls = self.targets.iter().map(|target| &target.url);
         let settings = match &context.guard {
             Some(guard) => self.settings.guarded_by(guard),
             None => self.settings,
         };
         let client = Client::new(&self.http, settings.timeout, urls)?;
-        let root = &self.root_path;
-        anyhow::ensure!(
-            root.is_dir(),
-            "root_path: {} is no directory: it says where the host's files are",
-            root.display()
-        );
+        host::check_root(&self.root_path)?;
         let access = Access::new(context, Arc::new(client));
         let targets = self.scraped(context, settings.pace(), &access);
         Ok(Box::new(Controller::new(context, intake, targets)))
@@ -132,7 +125,7 @@ impl ReceiverConfig for Config {
 
 impl Config {
     fn node_id(&self) -> String {
-        self.node_id.clone().unwrap_or_else(host_name)
+        self.node_id.clone().unwrap_or_else(host::name)
     }
 
     /// One scrape target for this host and one for each other node.
@@ -168,7 +161,7 @@ impl Config {
             });
         }
         let identity = TargetIdentity {
-            resource: vec![("host.name".into(), host_name().into())],
+            resource: vec![("host.name".into(), host::name().into())],
             ..TargetIdentity::new(service, node_id.as_str())
         };
         targets.insert(
@@ -186,11 +179,6 @@ impl Config {
         );
         targets
     }
-}
-
-fn host_name() -> String {
-    let names = rustix::system::uname();
-    names.nodename().to_string_lossy().into_owned()
 }
 
 /// How long reading the first counters may take. Later ones would be too young for the time that

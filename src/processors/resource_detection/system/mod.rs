@@ -13,10 +13,10 @@ use self::names::HostnameSource;
 use self::release::Release;
 use super::super::constant::Constant;
 use super::found::{Detected, on_a_thread};
-use super::lookups;
 use super::machine::ObservedMachine;
 use super::netlink::NetworkInterface;
 use super::switches::read_switches;
+use crate::host;
 use crate::yaml::{FromValue, PlacedNode};
 
 /// The attributes, and whether they are there without being asked for.
@@ -85,7 +85,7 @@ impl FromValue for SystemDetector {
 
 impl SystemDetector {
     pub(super) async fn detect(&self, machine: &ObservedMachine, deadline: Instant) -> Detected {
-        let own = lookups::own();
+        let own = host::name();
         let name = async {
             match self.wants("host.name") {
                 true => names::first(&self.sources, &own, machine, deadline).await,
