@@ -66,7 +66,9 @@ impl FailureReason {
     }
 
     /// The error of an attempt that fails for this reason, so that [`FailureReason::of`] finds it
-    /// again; without a status.
+    /// again. Two reasons can't be told so, and become [`FailureReason::Parse`]: a status has its
+    /// number ([`wrong_status`](super::http::wrong_status)), and what a breaker rejects is no
+    /// attempt.
     pub fn error(self, message: impl Into<String>) -> FetchError {
         let outcome = match self {
             Self::Refused => Outcome::Transport(Transport::Refused),

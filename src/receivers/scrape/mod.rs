@@ -33,26 +33,39 @@
 //! targets each of its groups has. What goes on unchanged isn't disturbed, whatever else changes.
 //!
 //! ```
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! use foghorn::pdata::writer::{
+//!     MetricDescriptor, MetricKind, MetricsWriter, NumberPointData, PointNumber,
+//! };
+//! use foghorn::receivers::scrape::http::{Access, Asked, Document, FetchRequest};
+//! use foghorn::receivers::scrape::{
+//!     Candidate, Discovery, FirstPoll, Nudge, Poll, PollPace, Reach, Scrape, ScrapeSeries, Scraper,
+//!     Target, TargetIdentity, TargetSets,
+//! };
 //! use futures_util::future::BoxFuture;
-//! use foghorn::receivers::scrape::{Candidate, Discovery, Target, TargetSets};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! /// All that makes a target what it is. Two that are equal are the same target.
 //! #[derive(Hash)]
 //! struct Replica {
-//!     url: String,
+//!     url: url::Url,
 //!     interval_secs: u64,
 //! }
 //!
-//! struct Replicas;
+//! struct Replicas {
+//!     access: Arc<Access>,
+//! }
 //!
 //! impl Discovery for Replicas {
 //!     fn run(self: Box<Self>, sets: TargetSets, stop: CancellationToken) -> BoxFuture<'static, ()> {
 //!         Box::pin(async move {
 //!             while !stop.is_cancelled() {
 //!                 let found: Vec<Replica> = ask_the_control_plane().await;
-//!                 let candidates = found.into_iter();
-//!                 let candidates = candidates.map(|r| Candidate::new(r, Replica::target));
+//!                 let candidates = found.into_iter().map(|replica| {
+//!                     let access = Arc::clone(&self.access);
+//!                     Candidate::new(replica, move |replica| replica.target(&access))
+//!                 });
 //!                 sets.set("replicas", candidates.collect());
 //! #               return;
 //!             }
@@ -61,15 +74,59 @@
 //! }
 //!
 //! impl Replica {
-//!     /// Called once the target is let in: makes its scraper, and its documents with it.
-//!     fn target(&self) -> Target {
-//! #       unimplemented!()
+//!     /// Called once the target is let in: makes its scraper, and its document with it.
+//!     fn target(&self, access: &Arc<Access>) -> Target {
+//!         let request = FetchRequest::new(self.url.clone(), "text/plain");
+//!         let page = access.document(request, |page| Ok(page.body.len()));
+//!         Target {
+//!             endpoint: self.url.as_str().into(),
+//!             identity: Arc::new(TargetIdentity::new("replicas", self.url.as_str())),
+//!             reach: Reach::Remote,
+//!             pace: PollPace {
+//!                 interval: Duration::from_secs(self.interval_secs),
+//!                 timeout: Duration::from_secs(5),
+//!                 first: FirstPoll::AtPhase,
+//!             },
+//!             series: ScrapeSeries::Own,
+//!             advice: "the control plane lists it".into(),
+//!             nudge: Nudge::default(),
+//!             scraper: Box::new(PageSize(page)),
+//!         }
+//!     }
+//! }
+//!
+//! /// Shows how long a page is.
+//! struct PageSize(Document<usize>);
+//!
+//! impl Scraper for PageSize {
+//!     fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape> {
+//!         Box::pin(async move {
+//!             if let Asked::New(bytes) = self.0.ask(&poll).await {
+//!                 let descriptor = MetricDescriptor { name: "page", unit: "By", description: "" };
+//!                 out.metric(MetricKind::Gauge, descriptor);
+//!                 out.number(NumberPointData {
+//!                     attributes: &[],
+//!                     start: None,
+//!                     time: poll.now.wall,
+//!                     value: Some(PointNumber::Int(bytes as i64)),
+//!                 });
+//!             }
+//!             Scrape::whole(self.0.failure().cloned().map_or(Ok(()), Err))
+//!         })
 //!     }
 //! }
 //! # async fn ask_the_control_plane() -> Vec<Replica> { Vec::new() }
+//! # use foghorn::receivers::scrape::http::{Client, HttpClientConfig};
+//! # let id = "replicas".parse().unwrap();
+//! # let context = foghorn::component::BuildContext::standalone(id, foghorn::telemetry::Telemetry::off());
+//! # let client = Client::new(&HttpClientConfig::default(), Duration::from_secs(5), []).unwrap();
+//! # let replica = Replica { url: "http://replica:9000/metrics".parse().unwrap(), interval_secs: 15 };
+//! # let target = replica.target(&Access::new(&context, Arc::new(client)));
+//! # assert_eq!(&*target.endpoint, "http://replica:9000/metrics");
 //! ```
 //!
-//! and is built by `Controller::new(context, intake, fixed).discovering(Box::new(Replicas), max)`.
+//! and is built by
+//! `Controller::new(context, intake, fixed).discovering(Box::new(Replicas { access }), max)`.
 //!
 //! - A target that is no longer in its group is polled no more. At its next tick its series end with
 //!   a tombstone each, `up` and the other series about its polls included, and its guards leave the
@@ -80,6 +137,8 @@
 //! - At most `max` targets are polled. Those beyond are left out until others leave, counted as
 //!   `foghorn_scrape_targets_rejected_total{reason="limit"}`, and logged once a minute.
 //! - When the agent stops, no series ends: a restart goes on with them.
+//! - When a poller panics, `/health` names it, and its target's series end. It isn't begun again, nor
+//!   forgotten, while its target is found.
 //!
 //! # Metrics
 //!
@@ -157,8 +216,8 @@ pub trait Scraper: Send {
     fn scrape<'a>(&'a mut self, poll: Poll, out: &'a mut MetricsWriter) -> BoxFuture<'a, Scrape>;
 
     /// Writes a point for each series that has points and hasn't been ended: the target was
-    /// removed, and `out` makes tombstones of all that is written. Only targets that a discovery
-    /// found are ever removed.
+    /// removed, or its poller has panicked, and `out` makes tombstones of all that is written. Only
+    /// targets that a discovery found are ever removed.
     fn end(&mut self, _now: Now, _out: &mut MetricsWriter) {}
 
     /// Called before a scrape if the wall clock was set back since the last one. The scraper
@@ -172,8 +231,8 @@ pub trait Scraper: Send {
         None
     }
 
-    /// The guarded endpoints, one for each part that has been requested. They leave the registry
-    /// when the target is removed.
+    /// The guarded endpoints: one for each document that has been requested and has a guard. They
+    /// leave the registry when the target is removed, and when its poller panics.
     fn guards(&self) -> Vec<Arc<Endpoint>> {
         Vec::new()
     }

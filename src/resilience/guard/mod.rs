@@ -262,8 +262,13 @@ impl<T: Clone + Send + Sync + 'static> Guard<T> {
     /// endpoint's advice runs out, at once after recovery, and for a tombstone. May lie
     /// in the past.
     pub fn wake_at(&self) -> Option<Instant> {
-        let poll = self.shared.endpoint.breaker().wake_at();
-        [poll, self.expires_at()].into_iter().flatten().min()
+        let due = [self.attempt_at(), self.expires_at()];
+        due.into_iter().flatten().min()
+    }
+
+    /// The part of [`Guard::wake_at`] at which the endpoint is to be asked beyond the ticks.
+    pub fn attempt_at(&self) -> Option<Instant> {
+        self.shared.endpoint.breaker().wake_at()
     }
 
     /// The part of [`Guard::wake_at`] at which series end, with nothing to ask for.
