@@ -14,39 +14,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
 
-use super::{Fetch, FetchRequest, FetchedPage};
-use crate::component::{BuildContext, ComponentId};
-use crate::lane::Lane;
-use crate::receivers::scrape::{FailureReason, NextPoll, PartFailure, Poll, PollPace, PollReason};
+use super::access::Access;
+use super::{FetchRequest, FetchedPage};
+use crate::receivers::scrape::{FailureReason, NextPoll, PartFailure, Poll, PollReason};
 use crate::resilience::{
-    self, AttemptClock, AttemptSpan, Endpoint, EndpointId, Endpoints, FetchError, Guard, Outcome,
-    Served, Trigger,
+    self, AttemptClock, AttemptSpan, Endpoint, FetchError, Guard, Outcome, Served, Trigger,
 };
-use crate::telemetry::Throttle;
-
-/// What the documents of one receiver share, or those of a part of its targets: the client, the
-/// threads, and the settings of the guard.
-pub struct Access {
-    fetch: Arc<dyn Fetch>,
-    /// Runs the reading of large answers.
-    lane: Lane,
-    guarding: Option<GuardParts>,
-}
-
-/// What is needed to make a guard.
-#[derive(Clone)]
-struct GuardParts {
-    component: ComponentId,
-    endpoints: Arc<Endpoints>,
-    settings: Arc<resilience::Settings>,
-    unguarded: Arc<UnguardedLog>,
-}
-
-/// The log lines about endpoints that have no guard.
-#[derive(Default)]
-struct UnguardedLog(Throttle);
 
 /// One URL and its last answer. Its endpoint is registered at the first request, so that
 /// `/breakers` and the metrics don't show URLs that were never requested.
@@ -110,35 +84,6 @@ pub enum Asked<T> {
 }
 
 impl Access {
-    /// Requests are made by `fetch`, and guarded if the receiver that is being built is.
-    pub fn new(context: &BuildContext, fetch: Arc<dyn Fetch>) -> Arc<Self> {
-        let guarding = context.guard.as_ref().map(|settings| GuardParts {
-            component: context.id.clone(),
-            endpoints: Arc::clone(&context.endpoints),
-            settings: Arc::clone(settings),
-            unguarded: Arc::default(),
-        });
-        Arc::new(Self {
-            fetch,
-            lane: Lane::new(1),
-            guarding,
-        })
-    }
-
-    /// The same for targets of another pace than the receiver's own, with `fetch` as their client.
-    /// The guards go by the same keys, see [`resilience::Settings::at_pace`].
-    pub fn at_pace(&self, pace: &PollPace, fetch: Arc<dyn Fetch>) -> Arc<Self> {
-        let guarding = self.guarding.as_ref().map(|guarding| GuardParts {
-            settings: Arc::new(guarding.settings.at_pace(pace.interval, pace.timeout)),
-            ..guarding.clone()
-        });
-        Arc::new(Self {
-            fetch,
-            lane: self.lane.clone(),
-            guarding,
-        })
-    }
-
     /// A document whose answers `read` reads.
     pub fn document<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
@@ -196,10 +141,21 @@ impl Access {
         + Sync
         + 'static,
     ) -> Document<T> {
-        Document {
-            access: Arc::clone(self),
+        Document::new(Arc::clone(self), request, Arc::new(attempt), bounds)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Document<T> {
+    fn new(
+        access: Arc<Access>,
+        request: FetchRequest,
+        attempt: Arc<AttemptMaker<T>>,
+        bounds: AttemptBounds,
+    ) -> Self {
+        Self {
+            access,
             request: Arc::new(request),
-            attempt: Arc::new(attempt),
+            attempt,
             bounds,
             watch: None,
             last: None,
@@ -207,84 +163,6 @@ impl Access {
         }
     }
 
-    /// Makes one request and reads its answer: a large one on a thread that may block. Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// Those of the client and of `read`.
-    pub async fn get<T: Send + 'static>(
-        &self,
-        request: &FetchRequest,
-        read: impl FnOnce(FetchedPage) -> Result<T, FetchError> + Send + 'static,
-    ) -> Result<T, FetchError> {
-        let page = self.fetch.fetch(request).await?;
-        self.read(page, read).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        page: FetchedPage,
-        read: impl FnOnce(FetchedPage) -> Result<T, FetchError> + Send + 'static,
-    ) -> Result<T, FetchError> {
-        if page.body.len() <= LARGE {
-            return read(page);
-        }
-        self.lane.run(move || read(page)).await
-    }
-
-    /// How a document is requested for the first time.
-    fn mode<T: Clone + Send + Sync + 'static>(&self, request: &FetchRequest) -> RequestMode<T> {
-        let guarding = self.guarding.as_ref();
-        match guarding.and_then(|guarding| guarding.guard(guarding.endpoint(request))) {
-            Some(guard) => RequestMode::Guarded {
-                guard,
-                inherits: false,
-            },
-            None => RequestMode::Bare {
-                shows: false,
-                failed: false,
-            },
-        }
-    }
-
-    /// A guard for a document that got none before, if there is one by now.
-    fn late_guard<T: Clone + Send + Sync + 'static>(
-        &self,
-        request: &FetchRequest,
-    ) -> Option<Guard<T>> {
-        let guarding = self.guarding.as_ref()?;
-        let id = guarding.endpoint(request);
-        // The registry would count a failure each time.
-        let is_possible = guarding.endpoints.has_room_for(&id);
-        is_possible.then(|| guarding.guard(id)).flatten()
-    }
-}
-
-impl GuardParts {
-    fn guard<T: Clone + Send + Sync + 'static>(&self, id: EndpointId) -> Option<Guard<T>> {
-        let settings = self.settings.as_ref().clone();
-        match self.endpoints.guard(id, settings) {
-            Ok(guard) => Some(guard),
-            Err(error) => {
-                // The registry counts it. Requests without a guard are better than none.
-                if let Some(endpoints) = self.unguarded.0.pass(1, Instant::now()) {
-                    warn!(endpoints, "{error}: it is asked without a guard");
-                }
-                None
-            }
-        }
-    }
-
-    fn endpoint(&self, request: &FetchRequest) -> EndpointId {
-        let id = EndpointId::new(self.component.as_str(), request.url.as_str());
-        match &request.instance {
-            Some(instance) => id.of_instance(instance),
-            None => id,
-        }
-    }
-}
-
-impl<T: Clone + Send + Sync + 'static> Document<T> {
     /// Requests the document if that is due, and if its guard allows it.
     ///
     /// It is due at every tick, and in any poll once its breaker admits an attempt beyond those:
@@ -302,7 +180,11 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
     }
 
     fn due(&self, poll: &Poll) -> Option<Trigger> {
-        if self.attempt_at().is_some_and(|at| at <= poll.now.monotonic) {
+        let attempt = match &self.watch {
+            Some(RequestMode::Guarded { guard, .. }) => guard.attempt_at(),
+            Some(RequestMode::Bare { .. }) | None => None,
+        };
+        if attempt.is_some_and(|at| at <= poll.now.monotonic) {
             return Some(Trigger::Wake);
         }
         (poll.reason == PollReason::Interval).then_some(Trigger::Tick)
@@ -310,7 +192,16 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
 
     async fn request(&mut self, trigger: Trigger) -> (Asked<T>, Result<(), PartFailure>) {
         let mode = match self.watch.take() {
-            None => self.access.mode(&self.request),
+            None => match self.access.guard(&self.request) {
+                Some(guard) => RequestMode::Guarded {
+                    guard,
+                    inherits: false,
+                },
+                None => RequestMode::Bare {
+                    shows: false,
+                    failed: false,
+                },
+            },
             Some(RequestMode::Bare { shows, failed }) => {
                 match self.access.late_guard(&self.request) {
                     Some(guard) => RequestMode::Guarded {
@@ -369,7 +260,7 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
         let Some(RequestMode::Guarded { guard, .. }) = &self.watch else {
             return None;
         };
-        let attempt = self.attempt_at().map(|at| NextPoll {
+        let attempt = guard.attempt_at().map(|at| NextPoll {
             at,
             reason: PollReason::Breaker,
         });
@@ -378,11 +269,6 @@ impl<T: Clone + Send + Sync + 'static> Document<T> {
             reason: PollReason::Expiry,
         });
         NextPoll::first(attempt.into_iter().chain(expiry))
-    }
-
-    /// When its breaker admits an attempt beyond the ticks.
-    fn attempt_at(&self) -> Option<Instant> {
-        self.endpoint()?.breaker().wake_at()
     }
 
     /// Whether its last request was answered.
@@ -480,14 +366,6 @@ impl AttemptBounds {
     }
 }
 
-impl Drop for UnguardedLog {
-    fn drop(&mut self) {
-        if let Some(endpoints) = self.0.rest() {
-            warn!(endpoints, "endpoints were asked without a guard");
-        }
-    }
-}
-
 impl<T> fmt::Debug for Document<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document")
@@ -495,9 +373,6 @@ impl<T> fmt::Debug for Document<T> {
             .finish_non_exhaustive()
     }
 }
-
-/// The largest answer that is read on the worker, in bytes: that takes up to a millisecond.
-const LARGE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

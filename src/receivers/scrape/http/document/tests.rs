@@ -4,11 +4,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{advance, sleep};
 
-use super::super::wrong_status;
+use super::super::access::LARGE;
+use super::super::{Fetch, wrong_status};
 use super::*;
-use crate::component::Now;
+use crate::component::{BuildContext, Now};
+use crate::receivers::scrape::PollPace;
 use crate::receivers::scrape::testing::context;
-use crate::resilience::{Config, Outcome, PollConfig, RetryConfig, Transport};
+use crate::resilience::{
+    Config, EndpointId, Endpoints, Outcome, PollConfig, RetryConfig, Transport,
+};
 
 const URL: &str = "http://user-less:9000/part";
 
