@@ -267,7 +267,7 @@ impl ControlPlaneConfig {
                 (text.clone(), url.clone(), own)
             }
             None => {
-                let own = cluster()?;
+                let own = cluster().context("`endpoint` is missing")?;
                 let url = own.url.clone();
                 let text = url.as_str().trim_end_matches('/').to_owned();
                 (text, url, Some(own))

@@ -157,7 +157,11 @@ fn a_cluster_is_found_by_its_environment_or_told_to_be_missing() {
         .targets(&context("deployment"), &missing)
         .err()
         .unwrap();
-    assert!(error.to_string().contains("not in a cluster"), "{error:#}");
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("`endpoint` is missing: not in a cluster"),
+        "{error}"
+    );
     // Its files are what is missing next.
     let cluster = || InCluster::of("10.0.0.1", "443", std::path::Path::new("/mount"));
     let error = config

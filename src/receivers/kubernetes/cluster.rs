@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use url::{Host, Url};
 
 use crate::net::{ClientTls, Pem};
@@ -45,8 +46,7 @@ impl InCluster {
     pub fn of(host: &str, port: &str, mount: &Path) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !host.is_empty() && !port.is_empty(),
-            "not in a cluster (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set): \
-             set endpoint"
+            "not in a cluster (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set)"
         );
         let host = match host.contains(':') {
             true => format!("[{host}]"),
@@ -56,6 +56,18 @@ impl InCluster {
             url: Url::parse(&format!("https://{host}:{port}"))?,
             mount: mount.to_owned(),
         })
+    }
+
+    /// The namespace that the pod is in.
+    ///
+    /// # Errors
+    ///
+    /// When its file can't be read.
+    pub fn namespace(&self) -> anyhow::Result<String> {
+        let path = self.mount.join("namespace");
+        let text = std::fs::read_to_string(&path);
+        let text = text.with_context(|| path.display().to_string())?;
+        Ok(text.trim().to_owned())
     }
 
     /// Whether a URL is that of this cluster's API server, which alone gets its token.

@@ -25,7 +25,7 @@ mod tests;
 
 pub use cluster::InCluster;
 pub use follower::{
-    ApiTransport, BodyStream, Collection, CollectionChange, FollowLimits, Follower,
+    ApiTransport, BodyStream, Collection, CollectionChange, FollowError, FollowLimits, Follower,
 };
 pub use listing::Listed;
 pub use object::{KubernetesObject, ObjectMeta};

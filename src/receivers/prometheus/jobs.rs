@@ -19,6 +19,7 @@ use super::config::{DiscoveryConfig, ScrapeJob};
 use super::context::JobContext;
 use super::discovery::{
     DiscoveryReport, DnsDiscovery, FileDiscovery, Findings, FoundGroups, HttpDiscovery,
+    KubernetesDiscovery,
 };
 use super::groups::{ADDRESS, TargetGroup};
 use super::rejections::SeriesRejections;
@@ -64,6 +65,7 @@ enum TargetSource {
     Files(FileDiscovery),
     Http(Box<HttpDiscovery>),
     Dns(DnsDiscovery),
+    Kubernetes(Box<KubernetesDiscovery>),
 }
 
 impl Hash for TargetSpec {
@@ -285,6 +287,9 @@ impl TargetSource {
             }
             DiscoveryConfig::Http(http) => Self::Http(Box::new(HttpDiscovery::new(http)?)),
             DiscoveryConfig::Dns(dns) => Self::Dns(DnsDiscovery::new(dns.clone())),
+            DiscoveryConfig::Kubernetes(cluster) => {
+                Self::Kubernetes(Box::new(KubernetesDiscovery::new(cluster)?))
+            }
         })
     }
 
@@ -294,6 +299,7 @@ impl TargetSource {
             Self::Files(_) => "file",
             Self::Http(_) => "http",
             Self::Dns(_) => "dns",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -303,6 +309,7 @@ impl TargetSource {
             Self::Files(files) => files.run(findings).await,
             Self::Http(http) => http.run(findings).await,
             Self::Dns(dns) => dns.run(findings).await,
+            Self::Kubernetes(cluster) => cluster.run(findings).await,
         }
     }
 }

@@ -16,6 +16,7 @@
 //!         file_sd_configs: [{files: [/etc/foghorn/targets/*.json]}]
 //!         http_sd_configs: [{url: "http://inventory.example/targets"}]
 //!         dns_sd_configs: [{names: [_metrics._tcp.example]}]
+//!         kubernetes_sd_configs: [{role: pod, namespaces: {names: [shop]}}]
 //!         relabel_configs: [{source_labels: [__meta_filepath], target_label: file}]
 //!         metric_relabel_configs: [{source_labels: [__name__], regex: go_.*, action: drop}]
 //!         sample_limit: 10000    # and the other limits of a page

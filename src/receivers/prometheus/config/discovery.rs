@@ -9,6 +9,7 @@ use url::Url;
 
 use super::ScrapeDuration;
 use super::http::{HttpConfig, http_url};
+use super::kubernetes::KubernetesConfig;
 use super::labels::label_map;
 use crate::receivers::prometheus::groups::{ADDRESS, TargetGroup, TargetLabelMap};
 use crate::receivers::prometheus::relabel::NameScheme;
@@ -19,7 +20,7 @@ const REFRESHES: RangeInclusive<ScrapeDuration> =
     ScrapeDuration(Duration::from_millis(100))..=ScrapeDuration(Duration::from_secs(7 * 24 * 3600));
 
 /// Prometheus's other discoveries, each of one vendor or product.
-const UNSUPPORTED: [&str; 27] = [
+const UNSUPPORTED: [&str; 26] = [
     "azure_sd_configs",
     "consul_sd_configs",
     "digitalocean_sd_configs",
@@ -31,7 +32,6 @@ const UNSUPPORTED: [&str; 27] = [
     "gce_sd_configs",
     "hetzner_sd_configs",
     "ionos_sd_configs",
-    "kubernetes_sd_configs",
     "kuma_sd_configs",
     "lightsail_sd_configs",
     "linode_sd_configs",
@@ -60,6 +60,8 @@ pub enum DiscoveryConfig {
     Http(Box<HttpDiscoveryConfig>),
     /// An element of `dns_sd_configs`.
     Dns(DnsConfig),
+    /// An element of `kubernetes_sd_configs`.
+    Kubernetes(Box<KubernetesConfig>),
 }
 
 /// Files that list targets.
@@ -149,6 +151,10 @@ pub(super) fn discoveries(
     });
     each("dns_sd_configs", &|value| {
         DnsConfig::read(value).map(DiscoveryConfig::Dns)
+    });
+    each("kubernetes_sd_configs", &|value| {
+        let cluster = KubernetesConfig::read(value)?;
+        Some(DiscoveryConfig::Kubernetes(Box::new(cluster)))
     });
     for key in UNSUPPORTED {
         if let Some(value) = fields.foreign(key).filter(|value| !is_empty(value)) {

@@ -8,6 +8,7 @@ mod discovery;
 mod global;
 mod http;
 mod job;
+mod kubernetes;
 mod labels;
 mod limits;
 mod protocols;
@@ -25,6 +26,7 @@ pub use discovery::{
 pub use global::GlobalConfig;
 pub use http::{HttpConfig, OAuth2Config};
 pub use job::ScrapeJob;
+pub use kubernetes::{KubernetesConfig, KubernetesRole, ObjectSelector};
 pub use limits::JobLimits;
 pub use quantity::{BodySize, NoDuration, ScrapeDuration};
 

@@ -322,3 +322,61 @@ fn what_is_wrong_with_the_whole_is_told_at_its_place() {
         ],
     );
 }
+
+#[test]
+fn a_cluster_is_named_or_the_one_around_the_agent() {
+    let of = |keys: &str| {
+        let mut job = job(&format!("kubernetes_sd_configs: [{{{keys}}}]"));
+        match job.discoveries.remove(0) {
+            DiscoveryConfig::Kubernetes(cluster) => *cluster,
+            other => panic!("{other:?}"),
+        }
+    };
+    let own = of("role: node");
+    assert_eq!((own.role, own.api_server), (KubernetesRole::Node, None));
+    let named = of(
+        "role: endpointslice, api_server: 'https://k:6443', authorization: {credentials: x}, \
+         namespaces: {own_namespace: true, names: [a, b]}, attach_metadata: {node: false}, \
+         selectors: [{role: pod, label: 'app=web'}, {role: service, field: 'metadata.name=a'}]",
+    );
+    assert_eq!(named.api_server.unwrap().as_str(), "https://k:6443/");
+    assert_eq!(
+        (named.namespaces, named.own_namespace),
+        (vec!["a".to_owned(), "b".to_owned()], true)
+    );
+    assert_eq!(named.selectors.len(), 2);
+    let f = |keys: &str, expected: &str| {
+        let text =
+            format!("scrape_configs: [{{job_name: j, kubernetes_sd_configs: [{{{keys}}}]}}]");
+        let (_, problems) = read(&text);
+        let [problem] = &*problems else {
+            panic!("{keys}: {problems:?}");
+        };
+        assert!(problem.contains(expected), "{problem}");
+    };
+    f("namespaces: {}", "`role` is missing");
+    f("role: pods", "did you mean `pod`?");
+    f("role: endpoints", "use endpointslice");
+    f("role: ingress", "this role isn't supported");
+    f(
+        "role: pod, kubeconfig_file: /k",
+        "name the server with `api_server`",
+    );
+    f(
+        "role: pod, attach_metadata: {node: true}",
+        "aren't attached",
+    );
+    f(
+        "role: pod, basic_auth: {username: x}",
+        "for the server that `api_server` names",
+    );
+    f(
+        "role: pod, selectors: [{role: node}]",
+        "made of other kinds of object",
+    );
+    f(
+        "role: pod, selectors: [{role: pod}, {role: pod}]",
+        "another selector for this role",
+    );
+    f("role: pod, api_server: 'ftp://k'", "expected a URL");
+}

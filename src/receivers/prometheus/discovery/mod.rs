@@ -10,14 +10,17 @@
 //! | `file_sd_configs` | groups in files, JSON or YAML | within 1 s of a change, and each `refresh_interval` |
 //! | `http_sd_configs` | groups in the JSON answer of a server | each `refresh_interval` |
 //! | `dns_sd_configs` | the records of names | each `refresh_interval` |
+//! | `kubernetes_sd_configs` | objects of a cluster | within 2 s of a change |
 //!
 //! Bounds: of a job's discovery at most [`MAX_GROUPS`] groups and 1,000 files are read, each at most
-//! 16 MiB long (YAML 1 MiB), as are the answers of servers.
+//! 16 MiB long (YAML 1 MiB), as are the answers of servers; of a cluster as many objects of each
+//! kind in each namespace.
 
 mod dns;
 mod file;
 mod groups;
 mod http;
+mod kubernetes;
 #[cfg(test)]
 mod testing;
 
@@ -34,6 +37,7 @@ use crate::receivers::prometheus::groups::TargetGroup;
 pub(super) use dns::DnsDiscovery;
 pub(super) use file::FileDiscovery;
 pub(super) use http::HttpDiscovery;
+pub(super) use kubernetes::KubernetesDiscovery;
 
 /// The most groups that one discovery may find. What is beyond that is left out.
 pub(super) const MAX_GROUPS: usize = 100_000;
