@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::config::{HttpConfig, OAuth2Config};
-use crate::net::Renewable;
+use crate::net::{ClientTls, Renewable};
 use crate::receivers::scrape::FailureReason;
 use crate::receivers::scrape::http::{
     Authorize, Client, Credential, FetchRequest, HttpClientConfig,
@@ -36,6 +36,11 @@ const EARLY: Duration = Duration::from_secs(10);
 /// When a file that the configuration names can't be read or used.
 pub(super) fn client(config: &HttpConfig, timeout: Duration) -> anyhow::Result<Client> {
     let client = Client::new(&config.client, timeout, [])?;
+    // Who writes how TLS is spoken has servers that speak it.
+    let client = match config.client.tls == ClientTls::default() {
+        true => client,
+        false => client.prepared_for_tls()?,
+    };
     Ok(match &config.oauth2 {
         Some(oauth2) => client.authorized_by(Arc::new(TokenSource::new(oauth2, timeout)?)),
         None => client,
@@ -186,6 +191,18 @@ impl TokenSource {
 impl Authorize for TokenSource {
     fn authorization(&self) -> BoxFuture<'_, Result<HeaderValue, FetchError>> {
         Box::pin(self.valid())
+    }
+
+    fn refused(&self, value: &HeaderValue) {
+        // Whoever holds the state is getting another token.
+        if let Ok(mut state) = self.state.try_lock()
+            && state
+                .token
+                .as_ref()
+                .is_some_and(|token| token.authorization == value)
+        {
+            state.token = None;
+        }
     }
 }
 

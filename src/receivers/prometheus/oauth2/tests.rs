@@ -86,3 +86,15 @@ async fn a_request_without_a_token_fails_and_says_nothing_secret() {
     assert!(error.message.starts_with("no token from http://127.0.0.1:"));
     assert!(error.message.ends_with("no JSON with an access_token"));
 }
+
+#[tokio::test]
+async fn a_token_that_a_target_refuses_is_got_anew_and_no_other_is_dropped() {
+    let (source, asked) = source(|n, _| token(&format!("t{n}"), 3600)).await;
+    let first = source.valid().await.unwrap();
+    source.refused(&first);
+    assert_eq!(source.valid().await.unwrap(), "Bearer t1");
+    // Another target was asked with the former one.
+    source.refused(&first);
+    assert_eq!(source.valid().await.unwrap(), "Bearer t1");
+    assert_eq!(asked.lock().unwrap().len(), 2);
+}

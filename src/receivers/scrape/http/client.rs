@@ -111,6 +111,22 @@ impl Client {
         Ok(client)
     }
 
+    /// Reads the files of `tls` now, for a client whose servers aren't known yet.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be read or used.
+    pub fn prepared_for_tls(self) -> anyhow::Result<Self> {
+        if self.secure.initialized() {
+            return Ok(self);
+        }
+        let secure = secure_client(&self.tls, &self.settings)?;
+        Ok(Self {
+            secure: OnceCell::new_with(Some(secure)),
+            ..self
+        })
+    }
+
     /// The same client, whose credentials come from `source`.
     pub fn authorized_by(self, source: Arc<dyn Authorize>) -> Self {
         Self {
