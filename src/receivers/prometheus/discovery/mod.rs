@@ -56,6 +56,8 @@ pub(super) struct Findings {
     /// Its own among them.
     place: usize,
     report: DiscoveryReport,
+    /// Whether it has found more groups than it may.
+    is_beyond: bool,
 }
 
 /// Counts and logs the failures of a discovery.
@@ -79,12 +81,14 @@ impl Findings {
             groups,
             place,
             report,
+            is_beyond: false,
         }
     }
 
     /// It has found these groups, and those of before no longer.
     pub(super) fn found(&mut self, mut groups: FoundGroups) {
-        if groups.len() > MAX_GROUPS {
+        self.is_beyond = groups.len() > MAX_GROUPS;
+        if self.is_beyond {
             let beyond = groups.len() - MAX_GROUPS;
             groups.truncate(MAX_GROUPS);
             self.failed(format_args!(
@@ -105,9 +109,9 @@ impl Findings {
         });
     }
 
-    /// It works.
+    /// It works, unless it has found too much.
     pub(super) fn works(&mut self) {
-        if self.report.failing.take().is_some() {
+        if !self.is_beyond && self.report.failing.take().is_some() {
             info!(discovery = self.report.name, "discovery works again");
         }
     }
@@ -147,5 +151,28 @@ impl DiscoveryReport {
             attributes,
             failing: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::findings;
+    use super::*;
+
+    #[test]
+    fn a_discovery_that_finds_too_much_fails_until_it_finds_less() {
+        let (mut findings, found) = findings();
+        let groups = |count: usize| vec![Arc::<TargetGroup>::default(); count];
+        for _ in 0..2 {
+            findings.found(groups(MAX_GROUPS + 3));
+            findings.works();
+            let failing = findings.failing().map(ToOwned::to_owned);
+            let expected = format!("3 groups of targets are left out, beyond {MAX_GROUPS}");
+            assert_eq!(failing, Some(expected));
+            assert_eq!(found.borrow()[0].len(), MAX_GROUPS);
+        }
+        findings.found(groups(1));
+        findings.works();
+        assert_eq!(findings.failing(), None);
     }
 }
