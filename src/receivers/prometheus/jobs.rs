@@ -1,6 +1,6 @@
 //! The jobs of a receiver: what their discoveries find becomes targets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -382,8 +382,11 @@ impl FoundTargetsOfJob {
             .flat_map(|group| group.candidates.iter().cloned())
             .collect();
         let limit = self.context.job.limits.targets;
-        self.context
-            .note_beyond(limit > 0 && candidates.len() > limit);
+        // As in Prometheus, those that are found twice count once.
+        let is_beyond = limit > 0
+            && candidates.len() > limit
+            && candidates.iter().collect::<HashSet<_>>().len() > limit;
+        self.context.note_beyond(is_beyond);
         sets.set(&self.context.job.name, candidates);
     }
 
@@ -430,3 +433,6 @@ fn relabelled(context: &Arc<JobContext>, group: Arc<TargetGroup>) -> RelabelledG
         error: first,
     }
 }
+
+#[cfg(test)]
+mod tests;

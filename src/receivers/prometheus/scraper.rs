@@ -85,19 +85,13 @@ impl TargetScraper {
         let path = self.target.label("__metrics_path__").to_owned();
         if let Some(limit) = self.job.exceeded_target_limit() {
             let message = format!("the job has more targets than the target_limit of {limit}");
-            return self.failed(
-                PartFailure::new(path, FailureReason::Limit, message),
-                poll,
-                out,
-            );
+            let failure = PartFailure::new(path, FailureReason::Limit, message);
+            return self.not_asked(failure, poll, out);
         }
         let Some(document) = &mut self.page else {
             let message = "__scheme__ and __address__ make no URL";
-            return self.failed(
-                PartFailure::new(path, FailureReason::Parse, message),
-                poll,
-                out,
-            );
+            let failure = PartFailure::new(path, FailureReason::Parse, message);
+            return self.not_asked(failure, poll, out);
         };
         let asked = document.ask(&poll).await;
         let ends = document.ends(tokio::time::Instant::now());
@@ -113,7 +107,7 @@ impl TargetScraper {
                     }
                     body => self.read(body, page.format, poll.now, out).await,
                 };
-                self.extra(poll.now, page.bytes, out);
+                self.extra(poll.now, page.bytes as f64, out);
                 let mut added = counts.added;
                 let scrape = match result {
                     Ok(()) => {
@@ -144,11 +138,17 @@ impl TargetScraper {
                 if ends {
                     self.end_series(poll, out);
                 }
+                let is_too_long = |failure: &PartFailure| failure.reason == FailureReason::Limit;
+                // As Prometheus says that the page is longer than `body_size_limit`.
+                let bytes = match failure.as_ref().is_some_and(is_too_long) {
+                    true => -1.0,
+                    false => 0.0,
+                };
                 let scrape = Scrape::whole(failure.map_or(Ok(()), Err));
                 match asked {
                     Asked::NotDue => scrape.idle(),
                     _ => {
-                        self.extra(poll.now, 0, out);
+                        self.extra(poll.now, bytes, out);
                         scrape.counting(ScrapeCounts::default())
                     }
                 }
@@ -160,6 +160,13 @@ impl TargetScraper {
     fn failed(&mut self, failure: PartFailure, poll: Poll, out: &mut MetricsWriter) -> Scrape {
         self.end_series(poll, out);
         Scrape::whole(Err(failure)).counting(ScrapeCounts::default())
+    }
+
+    /// A scrape without a request.
+    fn not_asked(&mut self, failure: PartFailure, poll: Poll, out: &mut MetricsWriter) -> Scrape {
+        let scrape = self.failed(failure, poll, out);
+        self.extra(poll.now, 0.0, out);
+        scrape
     }
 
     fn end_series(&mut self, poll: Poll, out: &mut MetricsWriter) {
@@ -197,8 +204,8 @@ impl TargetScraper {
         result
     }
 
-    /// The series of `extra_scrape_metrics`.
-    fn extra(&mut self, now: Now, bytes: usize, out: &mut MetricsWriter) {
+    /// The series of `extra_scrape_metrics`. `bytes` is the size of the page, or -1.
+    fn extra(&mut self, now: Now, bytes: f64, out: &mut MetricsWriter) {
         if !self.job.job.extra_metrics {
             return;
         }
@@ -223,7 +230,7 @@ impl TargetScraper {
             (
                 "scrape_body_size_bytes",
                 "The uncompressed size of the last scrape response, if successful",
-                bytes as f64,
+                bytes,
             ),
         ] {
             let descriptor = MetricDescriptor {
@@ -263,7 +270,7 @@ impl Scraper for TargetScraper {
         if let Some(series) = &mut self.series {
             series.end(now.wall, out);
         }
-        self.extra(now, 0, out);
+        self.extra(now, 0.0, out);
         self.open(out);
     }
 

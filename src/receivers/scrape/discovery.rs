@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasher as _, Hash};
+use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
@@ -49,8 +49,24 @@ impl Candidate {
         }
     }
 
-    pub(super) fn make(&self) -> Target {
+    /// Makes the target.
+    pub fn make(&self) -> Target {
         (self.make)()
+    }
+}
+
+/// Two that are the same target are equal.
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Candidate {}
+
+impl Hash for Candidate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
     }
 }
 
@@ -89,7 +105,7 @@ pub(super) struct FoundTargets {
 
 impl TargetSets {
     /// No groups yet. Of each, at most `max` candidates are kept.
-    pub(super) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self {
             shared: Arc::new(SharedSets {
                 max,
