@@ -89,6 +89,21 @@ async fn resources_leave_as_they_leave_the_collector() {
                 both.push(resources(signal, &lines));
             }
             assert!(both[0].len() == 3, "{signal}: {:?}", both[0]);
+            let expected: &[&str] = match signal {
+                "traces" => &[
+                    "host.name",
+                    "host.ip",
+                    "os.description",
+                    "spaced",
+                    "escaped",
+                ],
+                _ => &["host.name", "os.type", "from.env"],
+            };
+            for attributes in both[0].values() {
+                for key in expected {
+                    assert!(attributes.contains_key(*key), "{key} in {attributes:?}");
+                }
+            }
             assert_eq!(both[0], both[1], "{signal} with {sources}");
         }
     }

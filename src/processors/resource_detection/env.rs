@@ -14,6 +14,9 @@ const OLDER: &str = "OTEL_RESOURCE";
 /// The most bytes of a key and of a value before it is decoded, as in the Collector.
 const MOST: usize = 256;
 
+/// The most pairs: each costs something for every resource.
+const MOST_PAIRS: usize = 128;
+
 pub(super) fn detect(machine: &ObservedMachine) -> Detected {
     let written = [VARIABLE, OLDER].into_iter().find_map(|name| {
         let text = machine.variable(name)?;
@@ -39,6 +42,9 @@ fn parse(text: &str) -> Result<FoundAttributes, String> {
     let text = text.strip_suffix(',').unwrap_or(text);
     for (place, pair) in (1..).zip(text.split(',')) {
         let wrong = |what: &str| format!("pair {place} {what}");
+        if place > MOST_PAIRS {
+            return Err(format!("has more than {MOST_PAIRS} pairs"));
+        }
         let Some((key, value)) = pair.split_once('=') else {
             return Err(wrong("has no `=`"));
         };
@@ -92,6 +98,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_without_its_value() {
         let long = format!("a={}", "x".repeat(257));
+        let many: Vec<String> = (0..129).map(|number| format!("{number}=x")).collect();
+        assert!(parse(&many[..128].join(",")).is_ok());
         let f = |text: &str, expected: &str| {
             assert_eq!(parse(text), Err(expected.to_owned()), "{text}");
         };
@@ -102,5 +110,6 @@ mod tests {
         f("a=%2", "pair 1 has a % without two hexadecimal digits");
         f("a=%zz", "pair 1 has a % without two hexadecimal digits");
         f(&long, "pair 1 is longer than 256 bytes");
+        f(&many.join(","), "has more than 128 pairs");
     }
 }

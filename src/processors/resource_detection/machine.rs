@@ -1,7 +1,8 @@
 //! What detectors look at, so that a test can show them another machine.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +31,18 @@ impl ObservedMachine {
             names: NameLookups::system(),
             interfaces: netlink::interfaces,
         }
+    }
+
+    /// The beginning of a file. Bytes that aren't UTF-8 become U+FFFD. May block.
+    pub(super) fn text(&self, path: &str) -> io::Result<String> {
+        /// The files of a machine of thousands of processors are longer; what is looked for stands
+        /// at their beginning.
+        const MOST: u64 = 1 << 20;
+
+        let mut bytes = Vec::new();
+        let file = File::open(self.root.join(path))?;
+        file.take(MOST).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The value of a variable that is set and not empty.

@@ -129,7 +129,7 @@ impl SystemDetector {
         reading.text("os.description", || Ok(Some(release.description())));
         reading.text("os.build.id", || Ok(Some(release.build())));
         if self.wants_any("host.cpu.") {
-            reading.cpu(&machine.root.join("proc/cpuinfo"));
+            reading.cpu(machine.text("proc/cpuinfo"));
         }
         if ["host.ip", "host.mac", "host.interface"]
             .iter()
@@ -173,8 +173,8 @@ impl SystemReading<'_> {
     }
 
     /// What a processor doesn't have, such as a family, is absent and no problem.
-    fn cpu(&mut self, path: &std::path::Path) {
-        let text = match std::fs::read_to_string(path) {
+    fn cpu(&mut self, text: io::Result<String>) {
+        let text = match text {
             Ok(text) => text,
             Err(error) => return self.absent("host.cpu", &error.to_string()),
         };
@@ -229,13 +229,13 @@ fn architecture() -> &'static str {
 }
 
 fn machine_id(machine: &ObservedMachine) -> io::Result<Option<String>> {
-    let read = |path: &str| std::fs::read_to_string(machine.root.join(path));
-    let id = read("etc/machine-id").or_else(|_| read("var/lib/dbus/machine-id"))?;
+    let id = machine.text("etc/machine-id");
+    let id = id.or_else(|_| machine.text("var/lib/dbus/machine-id"))?;
     Ok(Some(id.trim().to_owned()).filter(|id| !id.is_empty()))
 }
 
 /// A file's text; `None` if it can't be read or there is nothing in it.
 fn text_of(machine: &ObservedMachine, path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(machine.root.join(path)).ok()?;
+    let text = machine.text(path).ok()?;
     (!text.trim().is_empty()).then_some(text)
 }
