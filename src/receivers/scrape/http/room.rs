@@ -72,13 +72,14 @@ impl BodyPlace {
         if more == 0 {
             return Ok(());
         }
-        let most = self.room.most;
-        let before = self.room.taken.fetch_add(more, Ordering::Relaxed);
-        let is_alone = before == self.taken;
-        if before + more > most && !is_alone {
-            self.room.taken.fetch_sub(more, Ordering::Relaxed);
-            return Err(NoRoom { most });
-        }
+        let (own, most) = (self.taken, self.room.most);
+        let taken = |all: usize| {
+            let is_alone = all == own;
+            (is_alone || all + more <= most).then_some(all + more)
+        };
+        let relaxed = Ordering::Relaxed;
+        let grown = self.room.taken.fetch_update(relaxed, relaxed, taken);
+        grown.map_err(|_| NoRoom { most })?;
         self.taken = bytes;
         Ok(())
     }
