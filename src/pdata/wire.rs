@@ -155,6 +155,13 @@ pub(super) fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
     used + 1
 }
 
+/// The bytes of a base-128 varint.
+#[inline]
+pub(super) const fn varint_length(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 /// Appends a base-128 varint.
 #[inline]
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -200,6 +207,7 @@ mod tests {
                 assert_eq!(ours, theirs, "{case:x?}");
                 let mut out = Vec::new();
                 put_varint(&mut out, value);
+                assert_eq!(out.len(), varint_length(value));
                 let mut expected = Vec::new();
                 encode_varint(value, &mut expected);
                 assert_eq!(out, expected);

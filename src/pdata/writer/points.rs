@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use super::super::encode::MessageEncoder;
 use super::super::view::Attributes;
+use super::super::wire::{LEN, put_varint, varint_length};
 use super::{
     Attribute, AttributeValue, MetricKind, MetricsWriter, NO_RECORDED_VALUE, write_attributes,
-    write_fixed64, write_packed, write_text,
+    write_fixed64, write_packed,
 };
 
 /// The attributes of a point, as they stand in points of one kind of metric.
@@ -20,15 +21,37 @@ impl EncodedAttributes {
         kind: MetricKind,
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
+        let mut out = Vec::new();
+        Self::encode(kind, attributes, &mut out);
+        Self(out.into())
+    }
+
+    /// Appends attributes as they stand in points of such metrics.
+    pub(crate) fn encode<'a>(
+        kind: MetricKind,
+        attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+        out: &mut Vec<u8>,
+    ) {
         let field = field_of(kind);
-        let mut out = MessageEncoder::default();
         for (key, value) in attributes {
-            out.message(field, |out| {
-                write_text(out, 1, key);
-                out.message(2, |out| out.bytes(1, value.as_bytes()));
-            });
+            // All lengths are known before.
+            let value_length = text_length(value);
+            let key_length = if key.is_empty() { 0 } else { text_length(key) };
+            let length = key_length + 1 + varint_length(value_length as u64) + value_length;
+            put_length(out, field, length);
+            if !key.is_empty() {
+                put_length(out, 1, key.len());
+                out.extend_from_slice(key.as_bytes());
+            }
+            put_length(out, 2, value_length);
+            put_length(out, 1, value.len());
+            out.extend_from_slice(value.as_bytes());
         }
-        Self(out.finish().into())
+    }
+
+    /// What [`encode`](Self::encode) has written.
+    pub(crate) fn encoded(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 
     /// Reads what was encoded for points of such metrics.
@@ -40,6 +63,17 @@ impl EncodedAttributes {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// The bytes of a text as a field.
+fn text_length(text: &str) -> usize {
+    1 + varint_length(text.len() as u64) + text.len()
+}
+
+/// The key of a field of bytes, and its length.
+fn put_length(out: &mut Vec<u8>, field: u32, length: usize) {
+    put_varint(out, u64::from(field << 3 | LEN));
+    put_varint(out, length as u64);
 }
 
 /// The field of the attributes in a point of such a metric.
@@ -151,7 +185,7 @@ impl MetricsWriter {
             "a number point needs a gauge or a sum"
         );
         let value = value.filter(|_| !self.ending);
-        self.out.message(1, |out| {
+        let write = |out: &mut MessageEncoder| {
             write_times(out, &head);
             if let Some(value) = value {
                 // A oneof is written even when it is zero: absent would mean no value.
@@ -162,7 +196,17 @@ impl MetricsWriter {
             if value.is_none() {
                 out.uint(8, NO_RECORDED_VALUE);
             }
-        });
+        };
+        if head.exemplars.is_empty() {
+            // Times and value have nine bytes each, and the flags two.
+            let times = [head.start.min(head.time), head.time];
+            let times = times.iter().filter(|time| **time != 0).count();
+            let rest = if value.is_some() { 9 } else { 2 };
+            let length = 9 * times + rest + head.attributes.as_bytes().len();
+            self.out.message_of(1, length, write);
+        } else {
+            self.out.message(1, write);
+        }
         self.added(value.is_some());
     }
 

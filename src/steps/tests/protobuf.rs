@@ -2,6 +2,7 @@
 
 use super::work_at_most_doubles;
 use crate::pdata::view::{LogRecord, Metric, Point, Resource, Scope, Span};
+use crate::pdata::writer::{MetricDescriptor, MetricKind, MetricsWriter};
 use crate::pdata::{Action, At, Batch, Edit, Part, Replacement, Signal, json};
 
 /// A page: its signal, the field numbers of the messages around, outermost first, and what is
@@ -324,4 +325,31 @@ impl Edit for Everything {
     fn log_record(&mut self, _: At<'_>, _: &LogRecord<'_>, new: &mut Replacement) -> Action {
         self.write(new)
     }
+}
+
+/// Messages end within each other, and each length that takes more than a byte makes room for
+/// itself.
+#[test]
+fn nested_messages_are_written_with_at_most_twice_the_work_for_twice_the_bytes() {
+    work_at_most_doubles(
+        "messages that hold each other",
+        |size| vec![b'x'; size],
+        |bytes| {
+            let mut out = MetricsWriter::new();
+            out.resource(&[]);
+            out.scope("", "");
+            let text = std::str::from_utf8(bytes).unwrap();
+            for text in [&text[..text.len() / 2], &text[text.len() / 2..]] {
+                out.metric(
+                    MetricKind::Gauge,
+                    MetricDescriptor {
+                        name: text,
+                        unit: "",
+                        description: "",
+                    },
+                );
+            }
+            out.finish();
+        },
+    );
 }
