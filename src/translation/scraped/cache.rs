@@ -1,11 +1,9 @@
 //! The series of a target, found again by the bytes that its page has for them.
 
-use std::hash::BuildHasher as _;
-
-use hashbrown::HashTable;
 use slab::Slab;
 
 use super::families::PointPart;
+use super::index::{HashIndex, IndexHash};
 
 /// What a series of the page became.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +29,7 @@ pub(super) enum SeriesHome {
 #[derive(Debug)]
 pub(super) struct CachedSeries {
     identity: Box<[u8]>,
+    hash: IndexHash,
     pub(super) home: SeriesHome,
     /// The page that showed it first.
     born: u32,
@@ -45,8 +44,7 @@ pub(super) struct CachedSeries {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct SeriesCache {
-    index: HashTable<u32>,
-    hasher: foldhash::quality::RandomState,
+    index: HashIndex,
     series: Slab<CachedSeries>,
     /// The series of the last page in its order, and those of the current one so far.
     order: Vec<u32>,
@@ -79,19 +77,20 @@ impl SeriesCache {
         self.get(id).map_or(0, |series| series.place as usize + 1)
     }
 
-    pub(super) fn find(&self, identity: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash_one(identity);
+    /// The series of these bytes, if it is there, and where it would be.
+    pub(super) fn find(&self, identity: &[u8]) -> (IndexHash, Option<u32>) {
+        let hash = self.index.hash(identity);
         let found = self.index.find(hash, |id| {
-            self.get(*id)
-                .is_some_and(|series| *series.identity == *identity)
+            let series = self.series.get(id);
+            series.is_some_and(|series| *series.identity == *identity)
         });
-        found.copied()
+        (hash, found.map(|id| id as u32))
     }
 
     /// Adds a series that isn't there yet, or gives one a new home.
     pub(super) fn settle(
         &mut self,
-        found: Option<u32>,
+        (hash, found): (IndexHash, Option<u32>),
         identity: &[u8],
         home: SeriesHome,
         known: u32,
@@ -105,19 +104,15 @@ impl SeriesCache {
         }
         let id = self.series.insert(CachedSeries {
             identity: identity.into(),
+            hash,
             home,
             born: page,
             page: page.wrapping_sub(1),
             place: 0,
             known,
-        }) as u32;
-        let hash = self.hasher.hash_one(identity);
-        let (hasher, series) = (&self.hasher, &self.series);
-        self.index.insert_unique(hash, id, |id| {
-            let series = series.get(*id as usize);
-            hasher.hash_one(series.map_or(&[][..], |series| &series.identity))
         });
-        id
+        self.index.insert(hash, id);
+        id as u32
     }
 
     /// Marks a series as seen. Returns whether this page has shown it before.
@@ -152,15 +147,12 @@ impl SeriesCache {
     }
 
     fn remove(&mut self, keep: impl Fn(&CachedSeries) -> bool, gone: &mut impl FnMut(SeriesHome)) {
-        let (index, hasher) = (&mut self.index, &self.hasher);
+        let index = &mut self.index;
         self.series.retain(|id, series| {
             if keep(series) {
                 return true;
             }
-            let hash = hasher.hash_one(&*series.identity);
-            if let Ok(entry) = index.find_entry(hash, |found| *found as usize == id) {
-                entry.remove();
-            }
+            index.remove(series.hash, id);
             gone(series.home);
             false
         });

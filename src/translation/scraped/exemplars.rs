@@ -6,11 +6,16 @@ use crate::pdata::writer::ExemplarData;
 use super::nanos;
 
 /// The exemplars of a value, in OTLP's terms. One without a time is as old as the value.
+#[inline]
 pub(super) fn taken<'p>(
     exemplars: &[PageExemplar<'p>],
     (from, to): (usize, usize),
     time: i64,
 ) -> Vec<ExemplarData<'p>> {
+    if from == to {
+        // Nearly every value.
+        return Vec::new();
+    }
     let of_value = exemplars.get(from..to).unwrap_or_default();
     of_value
         .iter()

@@ -1,5 +1,6 @@
 //! What a target says of its families, and what a series of it therefore is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::exposition::read::{FamilyType, PageMetadata};
@@ -26,9 +27,9 @@ pub(super) enum PointPart {
 
 /// What a series is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct SeriesMeaning {
+pub(super) struct SeriesMeaning<'n> {
     /// The metric's name in OTLP.
-    pub(super) metric: String,
+    pub(super) metric: Cow<'n, str>,
     pub(super) kind: MetricKind,
     /// The type for the metric's metadata.
     pub(super) said: FamilyType,
@@ -37,11 +38,11 @@ pub(super) struct SeriesMeaning {
     pub(super) family: Option<u32>,
 }
 
-impl SeriesMeaning {
+impl SeriesMeaning<'_> {
     /// That of a series which is a gauge under its own name, whatever its family says.
     pub(super) fn alone(name: String) -> Self {
         Self {
-            metric: name,
+            metric: Cow::Owned(name),
             kind: MetricKind::Gauge,
             said: FamilyType::Unknown,
             part: PointPart::Whole,
@@ -168,10 +169,14 @@ impl Families {
     /// As in the Collector, but that a series which doesn't fit its family keeps its own name,
     /// where the Collector drops it or mixes it with others, and that info metrics keep their
     /// `_info`.
-    pub(super) fn meaning(&self, labels: &ScrapedLabels<'_>, native: bool) -> SeriesMeaning {
+    pub(super) fn meaning<'n>(
+        &self,
+        labels: &'n ScrapedLabels<'_>,
+        native: bool,
+    ) -> SeriesMeaning<'n> {
         let name = labels.get(METRIC_NAME);
-        let of = |family: Option<u32>, metric: &str, kind, said, part| SeriesMeaning {
-            metric: metric.to_owned(),
+        let of = |family: Option<u32>, metric: &'n str, kind, said, part| SeriesMeaning {
+            metric: Cow::Borrowed(metric),
             kind,
             said,
             part,
@@ -223,14 +228,11 @@ impl Families {
         }
         match kind {
             FamilyType::Counter if suffix == "_created" => {
-                let total = format!("{base}_total");
-                of(
-                    family,
-                    &total,
-                    MetricKind::Counter,
-                    kind,
-                    PointPart::Created,
-                )
+                let counter = of(family, base, MetricKind::Counter, kind, PointPart::Created);
+                SeriesMeaning {
+                    metric: Cow::Owned(format!("{base}_total")),
+                    ..counter
+                }
             }
             FamilyType::Counter => of(family, name, MetricKind::Counter, kind, PointPart::Whole),
             FamilyType::Histogram | FamilyType::Summary => {
@@ -317,7 +319,8 @@ mod tests {
                     PageEntry::Series(series) => {
                         let labels = ScrapedLabels::of(&series);
                         let meaning = families.meaning(&labels, false);
-                        return (meaning.metric, meaning.kind, meaning.said, meaning.part);
+                        let metric = meaning.metric.into_owned();
+                        return (metric, meaning.kind, meaning.said, meaning.part);
                     }
                     PageEntry::Again(_) => unreachable!(),
                 }

@@ -8,6 +8,9 @@ use crate::pdata::writer::{EncodedAttributes, MetricKind};
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
+/// Up to so many labels are looked through one by one: their names mostly differ in length.
+const FEW: usize = 16;
+
 /// One label: name and value.
 type Pair<'p> = (Cow<'p, str>, Cow<'p, str>);
 
@@ -40,8 +43,11 @@ pub enum InvalidLabels {
 impl<'p> ScrapedLabels<'p> {
     /// The labels of a series as its page has them.
     pub fn of(series: &PageSeries<'p, '_>) -> Self {
+        // With room for those of the target, which are mostly two.
+        let mut pairs = Vec::with_capacity(series.labels.len() + 4);
+        pairs.extend(series.labels());
         let mut labels = Self {
-            pairs: series.labels().collect(),
+            pairs,
             empty: Vec::new(),
         };
         labels.sort();
@@ -70,10 +76,13 @@ impl<'p> ScrapedLabels<'p> {
 
     /// A label's value; empty if there is no such label.
     pub fn get(&self, name: &str) -> &str {
-        let found = self.pairs.get(self.first(name));
-        found
-            .filter(|(found, _)| found == name)
-            .map_or("", |(_, value)| value)
+        let found = if self.pairs.len() <= FEW {
+            self.pairs.iter().find(|(found, _)| found == name)
+        } else {
+            let first = self.pairs.get(self.first(name));
+            first.filter(|(found, _)| found == name)
+        };
+        found.map_or("", |(_, value)| value)
     }
 
     /// Whether there is such a label.
@@ -109,9 +118,9 @@ impl<'p> ScrapedLabels<'p> {
             .map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
-    /// Those of them that aren't told otherwise, by the metric, its resource, or the parts of such
+    /// Encodes those of them that aren't told otherwise, by the metric, its resource, or the parts of such
     /// a point.
-    pub(super) fn attributes(&self, kind: MetricKind) -> EncodedAttributes {
+    pub(super) fn encode(&self, kind: MetricKind, out: &mut Vec<u8>) {
         let part = match kind {
             MetricKind::Histogram => "le",
             MetricKind::Summary => "quantile",
@@ -120,7 +129,7 @@ impl<'p> ScrapedLabels<'p> {
         let own = self.iter().filter(|(name, _)| {
             !matches!(*name, METRIC_NAME | "job" | "instance") && *name != part
         });
-        EncodedAttributes::new(kind, own)
+        EncodedAttributes::encode(kind, own, out);
     }
 
     /// How many labels there are.
@@ -139,14 +148,18 @@ impl<'p> ScrapedLabels<'p> {
     pub fn add_target(&mut self, target: &'p [(String, String)], honor: bool) {
         let mut exported: Vec<(&str, String)> = Vec::new();
         for (name, value) in target {
-            if honor && (self.has(name) || self.empty.iter().any(|empty| empty == name)) {
-                continue;
-            }
             let own = self.get(name);
-            if !own.is_empty() {
+            if own.is_empty() {
+                let keeps_empty = honor && self.empty.iter().any(|empty| empty == name);
+                if !keeps_empty && !value.is_empty() {
+                    let at = self.first(name);
+                    let new = (name.as_str().into(), value.as_str().into());
+                    self.pairs.insert(at, new);
+                }
+            } else if !honor {
                 exported.push((name, own.to_owned()));
+                self.set(name.as_str(), value.as_str());
             }
-            self.set(name.as_str(), value.as_str());
         }
         // The shorter first: of `a` and `exported_a`, the second then moves on.
         exported.sort_by_key(|(name, _)| name.len());

@@ -26,6 +26,7 @@ mod cache;
 mod ends;
 mod exemplars;
 mod families;
+mod index;
 mod labels;
 mod native;
 mod opener;
@@ -185,6 +186,8 @@ pub struct ScrapedTarget {
     /// How many pages there were.
     page: u32,
     values: Vec<ScrapedValue>,
+    /// Where the attributes of a new series are encoded.
+    encoded: Vec<u8>,
 }
 
 impl ScrapedTarget {
@@ -200,6 +203,7 @@ impl ScrapedTarget {
             points: ScrapedPoints::default(),
             page: 0,
             values: Vec::new(),
+            encoded: Vec::new(),
         }
     }
 

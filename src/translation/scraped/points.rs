@@ -1,14 +1,12 @@
 //! The OTLP series that a target's series make up: resources, metrics in them, points in those.
 
-use std::hash::BuildHasher as _;
-
-use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::exposition::read::FamilyType;
 use crate::pdata::writer::{EncodedAttributes, MetricKind};
 
 use super::families::SeriesMeaning;
+use super::index::{HashIndex, IndexHash};
 
 /// What `job` and `instance` of the series say.
 #[derive(Debug)]
@@ -44,6 +42,7 @@ pub(super) struct ScrapedMetric {
 pub(super) struct ScrapedPoint {
     pub(super) metric: usize,
     pub(super) attributes: EncodedAttributes,
+    hash: IndexHash,
     /// The page that showed a part of it last.
     pub(super) page: u32,
     /// Whether it must end with a tombstone when it isn't shown any more.
@@ -69,13 +68,14 @@ impl ScrapedPoint {
 
 #[derive(Debug, Default)]
 pub(super) struct ScrapedPoints {
-    hasher: foldhash::quality::RandomState,
     resources: Slab<ScrapedResource>,
-    resource_index: HashTable<usize>,
+    resource_index: HashIndex,
     metrics: Slab<ScrapedMetric>,
-    metric_index: HashTable<usize>,
+    metric_index: HashIndex,
     points: Slab<ScrapedPoint>,
-    point_index: HashTable<usize>,
+    point_index: HashIndex,
+    /// The resource and the metric of the last series: mostly the next one has the same.
+    last: (usize, usize),
     /// Points that have no series any more and may have to be ended.
     orphans: Vec<usize>,
     /// Counts what has described resources.
@@ -97,12 +97,15 @@ impl ScrapedPoints {
     }
 
     fn resource_id(&self, job: &str, instance: &str) -> Option<usize> {
-        let same = |id: &usize| {
-            let found = self.resources.get(*id);
+        let same = |id: usize| {
+            let found = self.resources.get(id);
             found.is_some_and(|found| found.job == job && found.instance == instance)
         };
-        let hash = self.hasher.hash_one((job, instance));
-        self.resource_index.find(hash, same).copied()
+        if same(self.last.0) {
+            return Some(self.last.0);
+        }
+        let hash = self.resource_index.hash((job, instance));
+        self.resource_index.find(hash, same)
     }
 
     pub(super) fn metric(&self, id: usize) -> Option<&ScrapedMetric> {
@@ -132,6 +135,7 @@ impl ScrapedPoints {
     /// The resource of these names, made if there is none.
     pub(super) fn resource_of(&mut self, job: &str, instance: &str) -> usize {
         if let Some(id) = self.resource_id(job, instance) {
+            self.last.0 = id;
             return id;
         }
         let id = self.resources.insert(ScrapedResource {
@@ -140,36 +144,34 @@ impl ScrapedPoints {
             infos: Vec::new(),
             holds: 0,
         });
-        let (hasher, resources) = (&self.hasher, &self.resources);
-        let hash = hasher.hash_one((job, instance));
-        self.resource_index.insert_unique(hash, id, |id| {
-            let found = resources.get(*id);
-            hasher.hash_one(found.map_or(("", ""), |found| (&found.job, &found.instance)))
-        });
+        let hash = self.resource_index.hash((job, instance));
+        self.resource_index.insert(hash, id);
         id
     }
 
-    /// The point that a series with this meaning and these attributes belongs to, made if there is
-    /// none. Whoever asks holds it until [`release`](Self::release).
+    /// The point that a series with this meaning and these encoded attributes belongs to, made if
+    /// there is none. Whoever asks holds it until [`release`](Self::release).
     pub(super) fn point_of(
         &mut self,
         resource: usize,
-        meaning: &SeriesMeaning,
-        attributes: EncodedAttributes,
+        meaning: &SeriesMeaning<'_>,
+        attributes: &[u8],
     ) -> usize {
         let metric = self.metric_of(resource, meaning);
-        let (hasher, points) = (&self.hasher, &self.points);
-        let hash = hasher.hash_one((metric, attributes.as_bytes()));
-        let same = |id: &usize| {
-            let found = points.get(*id);
-            found.is_some_and(|found| found.metric == metric && found.attributes == attributes)
+        let hash = self.point_index.hash((metric, attributes));
+        let same = |id: usize| {
+            let found = self.points.get(id);
+            found.is_some_and(|found| {
+                found.metric == metric && found.attributes.as_bytes() == attributes
+            })
         };
         let id = match self.point_index.find(hash, same) {
-            Some(id) => *id,
+            Some(id) => id,
             None => {
                 let id = self.points.insert(ScrapedPoint {
                     metric,
-                    attributes,
+                    attributes: EncodedAttributes::encoded(attributes),
+                    hash,
                     page: 0,
                     live: false,
                     apart: Vec::new(),
@@ -177,13 +179,7 @@ impl ScrapedPoints {
                     pending: (0, 0),
                     holds: 0,
                 });
-                let (hasher, points) = (&self.hasher, &self.points);
-                self.point_index.insert_unique(hash, id, |id| {
-                    let found = points.get(*id);
-                    found.map_or(0, |found| {
-                        hasher.hash_one((found.metric, found.attributes.as_bytes()))
-                    })
-                });
+                self.point_index.insert(hash, id);
                 if let Some(metric) = self.metrics.get_mut(metric) {
                     metric.points += 1;
                 }
@@ -196,17 +192,21 @@ impl ScrapedPoints {
         id
     }
 
-    fn metric_of(&mut self, resource: usize, meaning: &SeriesMeaning) -> usize {
-        let (hasher, metrics) = (&self.hasher, &self.metrics);
-        let hash = hasher.hash_one((resource, &*meaning.metric));
-        let same = |id: &usize| {
-            metrics.get(*id).is_some_and(|found| {
+    fn metric_of(&mut self, resource: usize, meaning: &SeriesMeaning<'_>) -> usize {
+        let same = |id: usize| {
+            self.metrics.get(id).is_some_and(|found| {
                 *found.name == *meaning.metric
                     && found.resource == resource
                     && found.kind == meaning.kind
             })
         };
-        if let Some(id) = self.metric_index.find(hash, same).copied() {
+        let hash = || self.metric_index.hash((resource, &*meaning.metric));
+        let known = match same(self.last.1) {
+            true => Some(self.last.1),
+            false => self.metric_index.find(hash(), same),
+        };
+        if let Some(id) = known {
+            self.last.1 = id;
             // What else is said of it doesn't make it another one, nor its points.
             if let Some(found) = self.metrics.get_mut(id) {
                 (found.said, found.family) = (meaning.said, meaning.family);
@@ -215,17 +215,15 @@ impl ScrapedPoints {
         }
         let id = self.metrics.insert(ScrapedMetric {
             resource,
-            name: meaning.metric.as_str().into(),
+            name: meaning.metric.as_ref().into(),
             kind: meaning.kind,
             said: meaning.said,
             family: meaning.family,
             points: 0,
         });
-        let (hasher, metrics) = (&self.hasher, &self.metrics);
-        self.metric_index.insert_unique(hash, id, |id| {
-            let found = metrics.get(*id);
-            found.map_or(0, |found| hasher.hash_one((found.resource, &*found.name)))
-        });
+        let hash = self.metric_index.hash((resource, &*meaning.metric));
+        self.metric_index.insert(hash, id);
+        self.last.1 = id;
         self.hold(resource);
         id
     }
@@ -267,10 +265,9 @@ impl ScrapedPoints {
         };
         found.holds = found.holds.saturating_sub(1);
         if found.holds == 0 {
-            let hash = self
-                .hasher
-                .hash_one((found.job.as_str(), found.instance.as_str()));
-            remove(&mut self.resource_index, hash, resource);
+            let names = (found.job.as_str(), found.instance.as_str());
+            let hash = self.resource_index.hash(names);
+            self.resource_index.remove(hash, resource);
             self.resources.try_remove(resource);
         }
     }
@@ -332,8 +329,7 @@ impl ScrapedPoints {
         };
         point.apart.iter().for_each(|part| self.release(*part));
         let metric = point.metric;
-        let hash = self.hasher.hash_one((metric, point.attributes.as_bytes()));
-        remove(&mut self.point_index, hash, id);
+        self.point_index.remove(point.hash, id);
         let Some(found) = self.metrics.get_mut(metric) else {
             return;
         };
@@ -341,16 +337,10 @@ impl ScrapedPoints {
         if found.points > 0 {
             return;
         }
-        let hash = self.hasher.hash_one((found.resource, &*found.name));
+        let hash = self.metric_index.hash((found.resource, &*found.name));
         let resource = found.resource;
-        remove(&mut self.metric_index, hash, metric);
+        self.metric_index.remove(hash, metric);
         self.metrics.try_remove(metric);
         self.let_go(resource);
-    }
-}
-
-fn remove(index: &mut HashTable<usize>, hash: u64, id: usize) {
-    if let Ok(entry) = index.find_entry(hash, |found| *found == id) {
-        entry.remove();
     }
 }

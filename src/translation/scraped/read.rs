@@ -5,6 +5,7 @@ use crate::exposition::read::{
 };
 
 use super::cache::SeriesHome;
+use super::index::IndexHash;
 use super::labels::{METRIC_NAME, ScrapedLabels};
 use super::native::DenseHistogram;
 use super::{
@@ -56,7 +57,7 @@ impl ScrapedTarget {
                 Some(PageEntry::Series(series)) => {
                     counts.scraped += 1;
                     let found = self.cache.find(series.identity);
-                    let current = found.filter(|id| {
+                    let current = found.1.filter(|id| {
                         self.cache
                             .get(*id)
                             .is_some_and(|found| found.known == known)
@@ -68,7 +69,7 @@ impl ScrapedTarget {
                         }
                         None => {
                             let id = self.settle(found, &series, rules, counts)?;
-                            place = match found {
+                            place = match found.1 {
                                 Some(id) => self.cache.place_after(id),
                                 None => place,
                             };
@@ -92,16 +93,19 @@ impl ScrapedTarget {
     /// Finds the home of a series that is new, or of whose family something else is known now.
     fn settle(
         &mut self,
-        found: Option<u32>,
+        found: (IndexHash, Option<u32>),
         series: &PageSeries<'_, '_>,
         rules: &mut dyn MetricRelabelling,
         counts: &mut PageCounts,
     ) -> Result<u32, PageFailure> {
         let home = self.home(series, rules)?;
-        if found.is_none() && home != SeriesHome::Dropped {
+        if found.1.is_none() && home != SeriesHome::Dropped {
             counts.added += 1;
         }
-        let old = found.and_then(|id| self.cache.get(id)).map(|old| old.home);
+        let old = found
+            .1
+            .and_then(|id| self.cache.get(id))
+            .map(|old| old.home);
         let known = self.families.changes();
         let id = self
             .cache
@@ -139,8 +143,9 @@ impl ScrapedTarget {
             return Ok(SeriesHome::TargetInfo { resource, number });
         }
         let meaning = self.families.meaning(&labels, native);
-        let attributes = labels.attributes(meaning.kind);
-        let point = self.points.point_of(resource, &meaning, attributes);
+        self.encoded.clear();
+        labels.encode(meaning.kind, &mut self.encoded);
+        let point = self.points.point_of(resource, &meaning, &self.encoded);
         let part = meaning.part;
         Ok(SeriesHome::Point { point, part })
     }

@@ -15,7 +15,7 @@ use super::pending::{PendingDistribution, PendingDistributions};
 use super::{PageCounts, ScrapedTarget, ScrapedValue, nanos, release, start};
 
 /// A part as a series of its own, with its value.
-type PartSeries = (Rc<SeriesMeaning>, EncodedAttributes, f64);
+type PartSeries = (Rc<SeriesMeaning<'static>>, EncodedAttributes, f64);
 
 impl ScrapedTarget {
     /// Writes the ends of what the page doesn't have any more, and its values. The ends come
@@ -132,7 +132,9 @@ impl ScrapedTarget {
         let mut parts = Vec::new();
         if let Some((resource, series)) = self.series_of(distribution, kind) {
             for (meaning, attributes, value) in series {
-                let part = self.points.point_of(resource, &meaning, attributes);
+                let part = self
+                    .points
+                    .point_of(resource, &meaning, attributes.as_bytes());
                 parts.push((part, value));
             }
         }
@@ -155,7 +157,7 @@ impl ScrapedTarget {
             _ => None,
         });
         let own: Vec<(&str, &str)> = own.collect();
-        let mut named: Option<(&str, Rc<SeriesMeaning>)> = None;
+        let mut named: Option<(&str, Rc<SeriesMeaning<'static>>)> = None;
         let series = distribution.series(kind).into_iter();
         let series = series.map(|(suffix, label, value)| {
             let label = label.as_ref().map(|(name, text)| (*name, text.as_str()));
