@@ -1,4 +1,4 @@
-//! The command line: `foghorn run | validate | components | print-config`.
+//! The command line: `foghorn run | validate | components | print-config | completions | man`.
 //!
 //! `validate` does the same as `run` up to the first socket: load, validate, build. Output goes
 //! through a writer, so that a pipe which is closed early is no failure. The output of `run` goes
@@ -10,7 +10,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::component::Factories;
 use crate::components::FACTORIES;
@@ -63,6 +64,15 @@ enum Command {
     /// Show the configuration merged and expanded, without secrets
     #[command(after_help = "Example: foghorn print-config --config base.yaml --config site.yaml")]
     PrintConfig,
+    /// Print what completes the words of this command line in a shell
+    #[command(after_help = "Example: foghorn completions bash > /etc/bash_completion.d/foghorn")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example: foghorn man > /usr/share/man/man1/foghorn.1")]
+    Man,
 }
 
 #[derive(Debug, Args)]
@@ -145,8 +155,11 @@ pub fn prepare(
         }
     };
     let command = command.unwrap_or(Command::Run);
-    if command == Command::Components {
-        return Err(show(out, err, components(&FACTORIES)));
+    match command {
+        Command::Components => return Err(show(out, err, components(&FACTORIES))),
+        Command::Completions { shell } => return Err(show(out, err, completions(shell))),
+        Command::Man => return Err(show(out, err, manual())),
+        Command::Run | Command::Validate | Command::PrintConfig => {}
     }
 
     let sources = Sources {
@@ -298,6 +311,21 @@ pub fn welcome(config: &Config, urls: &[String]) -> String {
         row(if i == 0 { "look at" } else { "" }, url);
     }
     text
+}
+
+/// What a shell reads to complete words.
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "foghorn", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The manual page, in the language of `man`.
+fn manual() -> String {
+    let mut text = Vec::new();
+    // Writing to memory doesn't fail.
+    let _: io::Result<()> = clap_mangen::Man::new(Cli::command()).render(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The table of the built-in components.

@@ -163,11 +163,59 @@ fn what_was_asked_for_and_can_not_be_written_is_a_failure_that_says_so() {
 
 #[test]
 fn help_shows_an_example_of_every_command() {
-    for command in ["run", "validate", "components", "print-config"] {
+    let commands = [
+        "run",
+        "validate",
+        "components",
+        "print-config",
+        "completions",
+        "man",
+    ];
+    for command in commands {
         let output = foghorn(&[command, "--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
         let example = format!("Example: foghorn {command}");
         assert!(help.contains(&example), "{help}");
+    }
+}
+
+/// A shell that reads them must find no mistake in them.
+#[test]
+fn completions_name_every_command_and_are_read_by_their_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = foghorn(&["completions", shell]);
+        assert!(output.status.success(), "{shell}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        for command in ["validate", "print-config", "completions"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+        let Ok(mut child) = Command::new(shell)
+            .arg("-n")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+        else {
+            // A machine need not have every shell.
+            continue;
+        };
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(script.as_bytes()).unwrap();
+        drop(stdin);
+        let read = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&read.stderr);
+        assert!(read.status.success() && said.is_empty(), "{shell}: {said}");
+    }
+    assert_eq!(foghorn(&["completions", "cmd"]).status.code(), Some(64));
+}
+
+#[test]
+fn the_manual_page_describes_every_option_and_command() {
+    let output = foghorn(&["man"]);
+    assert!(output.status.success());
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains(".TH foghorn 1"), "{page}");
+    for word in ["\\-\\-config", "\\-\\-set", "validate", "completions"] {
+        assert!(page.contains(word), "{word} in {page}");
     }
 }
 
