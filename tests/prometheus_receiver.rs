@@ -483,6 +483,16 @@ fn compare(theirs: &Store, ours: &Store) -> Compared {
                     )),
                 }
             }
+            let timed = (
+                with_own_times(theirs, scrapes),
+                with_own_times(ours, scrapes),
+            );
+            compared.samples += timed.0.len() as u64;
+            let has_times = target.starts_with("honoring");
+            assert_eq!(timed.0.is_empty(), !has_times, "{target}: {timed:?}");
+            if timed.0 != timed.1 {
+                differences.push(format!("{target}, times of the page: {timed:?}"));
+            }
             // What ends with the target.
             if let (Some(their_end), Some(our_end)) = (their_life.end, our_life.end) {
                 let ended = |store: &Store, end: i64| -> BTreeSet<Labels> {
@@ -598,7 +608,7 @@ fn told(store: &Store, life: &Life, scrapes: usize) -> BTreeMap<(Labels, usize),
     let mut told = BTreeMap::new();
     for (labels, samples) in store {
         for (time, value) in samples {
-            // Values with times of their own belong to the life as a whole.
+            // Values with times of their own are compared by these.
             let name = labels["__name__"].as_str();
             if name == "timed" && value.is_some() || name == "beyond" {
                 continue;
@@ -609,6 +619,22 @@ fn told(store: &Store, life: &Life, scrapes: usize) -> BTreeMap<(Labels, usize),
         }
     }
     told
+}
+
+/// The values with times of their own, of which each scrape has one.
+fn with_own_times(store: &Store, scrapes: usize) -> Vec<(&Labels, i64, String)> {
+    let timed = store
+        .iter()
+        .filter(|(labels, _)| labels["__name__"] == "timed");
+    timed
+        .flat_map(|(labels, samples)| {
+            let values = samples
+                .iter()
+                .filter_map(|(time, value)| Some((time, (*value)?)));
+            let values = values.take(scrapes);
+            values.map(move |(time, value)| (labels, *time, value.to_string()))
+        })
+        .collect()
 }
 
 /// A Prometheus with this configuration. It ends when it is dropped.
