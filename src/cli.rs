@@ -1,8 +1,11 @@
-//! The command line: `foghorn run | validate | components | print-config | completions | man`.
+//! The command line: `foghorn run | validate | components | print-config | health | completions |
+//! man`.
 //!
 //! `validate` does the same as `run` up to the first socket: load, validate, build. Output goes
 //! through a writer, so that a pipe which is closed early is no failure. The output of `run` goes
 //! through a thread, so that a pipe which nobody reads doesn't block the agent.
+
+mod health;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,6 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use url::Url;
 
 use crate::component::Factories;
 use crate::components::FACTORIES;
@@ -50,7 +54,7 @@ struct Cli {
     options: Options,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 enum Command {
     /// Collect, until SIGTERM or Ctrl-C (the default)
     #[command(after_help = "Example: foghorn run --config /etc/foghorn.yaml")]
@@ -64,6 +68,13 @@ enum Command {
     /// Show the configuration merged and expanded, without secrets
     #[command(after_help = "Example: foghorn print-config --config base.yaml --config site.yaml")]
     PrintConfig,
+    /// Ask a running agent how it is; fails if it doesn't answer, or has lost data for good
+    #[command(after_help = "Example: foghorn health --endpoint http://127.0.0.1:9200")]
+    Health {
+        /// The agent's own address
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9200")]
+        endpoint: Url,
+    },
     /// Print what completes the words of this command line in a shell
     #[command(after_help = "Example: foghorn completions bash > /etc/bash_completion.d/foghorn")]
     Completions {
@@ -158,6 +169,15 @@ pub fn prepare(
     match command {
         Command::Components => return Err(show(out, err, components(&FACTORIES))),
         Command::Completions { shell } => return Err(show(out, err, completions(shell))),
+        Command::Health { endpoint } => {
+            return Err(match health::ask(endpoint) {
+                Ok(text) => show(out, err, text),
+                Err(error) => {
+                    say(err, format_args!("{error:#}\n"));
+                    ExitCode::from(FAILED)
+                }
+            });
+        }
         Command::Man => return Err(show(out, err, manual())),
         Command::Run | Command::Validate | Command::PrintConfig => {}
     }

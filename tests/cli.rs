@@ -168,6 +168,7 @@ fn help_shows_an_example_of_every_command() {
         "validate",
         "components",
         "print-config",
+        "health",
         "completions",
         "man",
     ];
@@ -177,6 +178,43 @@ fn help_shows_an_example_of_every_command() {
         let example = format!("Example: foghorn {command}");
         assert!(help.contains(&example), "{help}");
     }
+}
+
+#[test]
+fn health_tells_how_a_running_agent_is_and_fails_without_one() {
+    let mut child = spawn(&APART);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let url = lines.find_map(|line| {
+        let (_, url) = line.split_once("http://127.0.0.1:")?;
+        let port = url.strip_suffix("/metrics")?;
+        Some(format!("http://127.0.0.1:{port}"))
+    });
+    let url = url.unwrap();
+    let of = |url: &str| {
+        let output = foghorn(&["health", "--endpoint", url]);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, said, _) = of(&url);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.starts_with("healthy\n") || said.starts_with("degraded\n"),
+        "{said}"
+    );
+    let (code, _, said) = of(&format!("{url}/metrics"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("not the page of an agent"), "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, _, said) = of(&url);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("Connection refused"), "{said}");
+    assert_eq!(of("nowhere").0, Some(64));
 }
 
 /// A shell that reads them must find no mistake in them.
