@@ -72,9 +72,12 @@ async fn body(url: &Url) -> anyhow::Result<Bytes> {
     };
     let client: HttpClient<Empty<Bytes>> = HttpClient::new(&settings, None);
     let request = Request::get(url.as_str()).body(Empty::new())?;
-    // Its message names the cause already.
     let answer = client.send(request).await;
-    let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let answer = answer.map_err(|error| match error.connecting() {
+        // Its message names the cause already.
+        Some(error) => anyhow::anyhow!("{error}"),
+        None => anyhow::Error::new(error),
+    })?;
     anyhow::ensure!(answer.status().is_success(), "answered {}", answer.status());
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("the answer breaks off: {error}"))?;
