@@ -222,10 +222,7 @@ impl ReceiverConfig for Config {
     ) -> anyhow::Result<Box<dyn Receiver>> {
         let intake = context.metrics_intake(intakes)?;
         let urls = self.endpoints.iter().map(|endpoint| &endpoint.url);
-        let scrape = match &context.guard {
-            Some(guard) => self.scrape.guarded_by(guard),
-            None => self.scrape,
-        };
+        let scrape = self.scrape.guarded_by(context.guard.as_deref());
         let client = Client::new(&self.http, scrape.timeout, urls)?;
         let access = Access::new(context, Arc::new(client));
         let targets = self.targets(context, scrape.pace(), &access);

@@ -168,10 +168,7 @@ impl Config {
         context: &BuildContext,
         cluster: &dyn Fn() -> anyhow::Result<InCluster>,
     ) -> anyhow::Result<Vec<Target>> {
-        let scrape = match &context.guard {
-            Some(guard) => self.scrape.guarded_by(guard),
-            None => self.scrape,
-        };
+        let scrape = self.scrape.guarded_by(context.guard.as_deref());
         let pace = scrape.pace();
         let mut targets = Vec::new();
         if let Some(plane) = &self.control_plane {

@@ -94,10 +94,7 @@ impl ReceiverConfig for Config {
         intakes: BTreeMap<Signal, Arc<dyn Intake>>,
     ) -> anyhow::Result<Box<dyn Receiver>> {
         let intake = context.metrics_intake(intakes)?;
-        let settings = match &context.guard {
-            Some(guard) => self.settings.guarded_by(guard),
-            None => self.settings,
-        };
+        let settings = self.settings.guarded_by(context.guard.as_deref());
         host::check_root(&self.root_path)?;
         let identity = Arc::new(TargetIdentity::new(context.id.as_str(), host::name()));
         let threads = BlockingThreads::shared();

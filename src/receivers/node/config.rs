@@ -9,6 +9,7 @@ use url::Url;
 use super::semconv::Semconv;
 use crate::receivers::scrape::PollSettings;
 use crate::receivers::scrape::http::{HttpClientConfig, parse_endpoint};
+use crate::settings::plain;
 use crate::yaml::{FromValue, PlacedNode};
 
 /// The most patterns in one list.
@@ -218,13 +219,6 @@ fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Regex
     RegexSetBuilder::new(patterns)
         .size_limit(MAX_COMPILED)
         .build()
-}
-
-/// The last line of the error; the lines before it draw the pattern.
-fn plain(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

@@ -94,10 +94,7 @@ impl ReceiverConfig for Config {
     ) -> anyhow::Result<Box<dyn Receiver>> {
         let intake = context.metrics_intake(intakes)?;
         let urls = self.targets.iter().map(|target| &target.url);
-        let settings = match &context.guard {
-            Some(guard) => self.settings.guarded_by(guard),
-            None => self.settings,
-        };
+        let settings = self.settings.guarded_by(context.guard.as_deref());
         let client = Client::new(&self.http, settings.timeout, urls)?;
         host::check_root(&self.root_path)?;
         let access = Access::new(context, Arc::new(client));

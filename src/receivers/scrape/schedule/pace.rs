@@ -90,13 +90,16 @@ impl PollSettings {
         settings
     }
 
-    /// The settings of a receiver with a guard: the guard's interval and timeout, which were
-    /// computed from the receiver's keys too.
-    pub fn guarded_by(self, guard: &resilience::Settings) -> Self {
-        Self {
-            interval: guard.interval(),
-            timeout: guard.timeout(),
-            ..self
+    /// These settings, or if the receiver has a guard those with the guard's interval and timeout,
+    /// which were computed from the receiver's keys too.
+    pub fn guarded_by(self, guard: Option<&resilience::Settings>) -> Self {
+        match guard {
+            Some(guard) => Self {
+                interval: guard.interval(),
+                timeout: guard.timeout(),
+                ..self
+            },
+            None => self,
         }
     }
 }
