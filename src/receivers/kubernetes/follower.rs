@@ -1,25 +1,24 @@
 //! Lists a collection, and then watches it.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rand::RngExt as _;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 use url::Url;
 
+use super::collection::{Collection, CollectionChange};
 use super::event::WatchEvent;
-use super::lines::EventLines;
 use super::listing::{Listed, Pages};
 use super::object::KubernetesObject;
 use super::page::ListPage;
+use super::transport::ApiTransport;
+use super::watch::{OpenWatch, WatchStep};
 use crate::lane::Lane;
-use crate::receivers::scrape::http::{
-    Client, Fetch, FetchRequest, FetchedPage, OpenAnswer, wrong_status,
-};
-use crate::receivers::scrape::json::garbage;
+use crate::receivers::scrape::http::{FetchRequest, FetchedPage, wrong_status};
 use crate::receivers::scrape::{FailureReason, PartFailure};
 use crate::resilience::{Attempt, Completion, Endpoint, FetchError, Outcome, Rejection};
 
@@ -29,78 +28,11 @@ const LARGE: usize = 64 * 1024;
 /// How many objects a page is asked to have. A server may give fewer.
 const PAGE: &str = "100";
 
-/// For how long a watch is asked for, in seconds, at random in this range, so that not all agents
-/// come back at once. If a firewall forgets the connection, that goes unnoticed for as long.
-const LIFETIME: std::ops::Range<u64> = 60..120;
-
-/// How much longer than asked for a watch may be open.
-const OVERTIME: Duration = Duration::from_secs(10);
-
-/// The waits after failures in a row: the first, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
 /// The status by which a server says that it doesn't know a version any more.
 const GONE: u16 = 410;
 
-/// A watch that was open for so long did work.
-const LASTING: Duration = Duration::from_secs(5);
-
-/// What an API server is asked by.
-pub trait ApiTransport: Fetch {
-    /// Requests a body that has no end. Cancel safe: dropping the future, or the body, closes the
-    /// connection.
-    ///
-    /// # Errors
-    ///
-    /// When no answer with status 2xx begins in time.
-    fn open<'a>(
-        &'a self,
-        request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Box<dyn BodyStream>, FetchError>>;
-}
-
-impl ApiTransport for Client {
-    fn open<'a>(
-        &'a self,
-        request: &'a FetchRequest,
-    ) -> BoxFuture<'a, Result<Box<dyn BodyStream>, FetchError>> {
-        Box::pin(async move {
-            let answer = Client::open(self, request).await?;
-            Ok(Box::new(answer) as Box<dyn BodyStream>)
-        })
-    }
-}
-
-impl BodyStream for OpenAnswer {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, FetchError>> {
-        Box::pin(OpenAnswer::next(self))
-    }
-}
-
-/// A body as it comes.
-pub trait BodyStream: Send + Sync {
-    /// The next piece; `None` at the end. Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// When the connection breaks off.
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, FetchError>>;
-}
-
-/// Where the objects of one kind are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collection {
-    /// The group and version, such as `/api/v1` or `/apis/apps/v1`.
-    pub api: &'static str,
-    /// Such as `pods`.
-    pub resource: &'static str,
-    /// The only namespace that is asked for; `None` for all.
-    pub namespace: Option<String>,
-    /// Only objects with such labels.
-    pub label_selector: Option<String>,
-    /// Only objects with such fields.
-    pub field_selector: Option<String>,
-}
+/// The waits after failures in a row: the first, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// What bounds the following of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,19 +43,6 @@ pub struct FollowLimits {
     pub event: usize,
     /// How long a whole list may take.
     pub list: Duration,
-}
-
-/// What has changed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CollectionChange<T> {
-    /// Everything was listed: what isn't among it is gone.
-    Listed(Listed<T>),
-    /// An object was added, or has changed.
-    Applied(T),
-    /// An object is gone; that is what it was last.
-    Deleted(T),
-    /// An object was added or has changed, and can't be read.
-    Invalid,
 }
 
 /// Why a list or a watch failed.
@@ -158,7 +77,7 @@ pub struct Follower<T> {
     lane: Lane,
     /// No request is made before.
     not_before: Instant,
-    object: std::marker::PhantomData<fn() -> T>,
+    object: PhantomData<fn() -> T>,
 }
 
 enum FollowPhase {
@@ -169,24 +88,6 @@ enum FollowPhase {
         version: String,
     },
     Watch(OpenWatch),
-}
-
-struct OpenWatch {
-    version: String,
-    body: Box<dyn BodyStream>,
-    lines: EventLines,
-    opened: Instant,
-    until: Instant,
-    has_told: bool,
-}
-
-/// How a watch went on.
-enum WatchStep<T> {
-    Event(WatchEvent<T>),
-    /// It has ended, for whichever reason.
-    Ended,
-    /// It said what can't be read.
-    Garbled(FetchError),
 }
 
 impl FollowError {
@@ -203,23 +104,6 @@ impl FollowError {
                 PartFailure::new(part, FailureReason::Breaker, rejection.to_string())
             }
         }
-    }
-}
-
-impl Collection {
-    /// The collection at this server.
-    #[must_use]
-    pub fn url(&self, server: &Url) -> Url {
-        let mut url = server.clone();
-        let base = server.path().trim_end_matches('/').to_owned() + self.api;
-        url.set_path(&base);
-        if let Ok(mut path) = url.path_segments_mut() {
-            if let Some(namespace) = &self.namespace {
-                path.push("namespaces").push(namespace);
-            }
-            path.push(self.resource);
-        }
-        url
     }
 }
 
@@ -243,7 +127,7 @@ impl<T: KubernetesObject> Follower<T> {
             useless: 0,
             lane: Lane::new(1),
             not_before: Instant::now(),
-            object: std::marker::PhantomData,
+            object: PhantomData,
         }
     }
 
@@ -403,7 +287,7 @@ impl<T: KubernetesObject> Follower<T> {
     }
 
     async fn open(&mut self, version: String) -> Result<OpenWatch, FetchError> {
-        let lifetime = rand::rng().random_range(LIFETIME);
+        let lifetime = OpenWatch::lifetime();
         let request = self.request(|query| {
             query
                 .append_pair("watch", "true")
@@ -412,15 +296,7 @@ impl<T: KubernetesObject> Follower<T> {
                 .append_pair("timeoutSeconds", &lifetime.to_string());
         });
         let body = self.transport.open(&request).await?;
-        let opened = Instant::now();
-        Ok(OpenWatch {
-            version,
-            body,
-            lines: EventLines::new(self.limits.event),
-            opened,
-            until: opened + Duration::from_secs(lifetime) + OVERTIME,
-            has_told: false,
-        })
+        Ok(OpenWatch::new(version, body, lifetime, self.limits.event))
     }
 
     fn request(
@@ -495,45 +371,5 @@ impl<T: KubernetesObject> Follower<T> {
         let (first, longest) = BACKOFF;
         let wait = first.saturating_mul(1 << doublings.min(16)).min(longest);
         wait.mul_f64(rand::rng().random_range(0.75..1.0))
-    }
-}
-
-impl OpenWatch {
-    /// Whether it was open for as long as one that works.
-    fn lasted(&self) -> bool {
-        self.opened.elapsed() >= LASTING
-    }
-
-    /// The next event. Cancel safe.
-    async fn next<T: KubernetesObject>(&mut self) -> WatchStep<T> {
-        loop {
-            if let Some(line) = self.lines.next() {
-                return match WatchEvent::read(line) {
-                    Ok(event) => WatchStep::Event(event),
-                    Err(error) => WatchStep::Garbled(error),
-                };
-            }
-            let piece = timeout_at(self.until, self.body.next()).await;
-            match piece {
-                Ok(Ok(Some(piece))) => {
-                    if let Err(error) = self.lines.add(&piece) {
-                        return WatchStep::Garbled(error);
-                    }
-                }
-                Ok(Ok(None)) => return self.end(),
-                Ok(Err(_)) | Err(_) => return WatchStep::Ended,
-            }
-        }
-    }
-
-    /// What the end of the body comes to. Servers end every event with its line, so that of one
-    /// that speaks otherwise, nothing would be noticed but that its watches end.
-    fn end<T: KubernetesObject>(&self) -> WatchStep<T> {
-        let rest = self.lines.rest();
-        if rest.trim_ascii().is_empty() {
-            return WatchStep::Ended;
-        }
-        let error = WatchEvent::<T>::read(rest).err();
-        WatchStep::Garbled(error.unwrap_or_else(|| garbage("the last event doesn't end")))
     }
 }

@@ -14,6 +14,7 @@
 //! **Architecture Invariant:** a room that receivers share. It imports no receiver.
 
 mod cluster;
+mod collection;
 mod event;
 mod follower;
 mod lines;
@@ -22,10 +23,12 @@ mod object;
 mod page;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod watch;
 
 pub use cluster::InCluster;
-pub use follower::{
-    ApiTransport, BodyStream, Collection, CollectionChange, FollowError, FollowLimits, Follower,
-};
+pub use collection::{Collection, CollectionChange};
+pub use follower::{FollowError, FollowLimits, Follower};
 pub use listing::Listed;
 pub use object::{KubernetesObject, ObjectMeta};
+pub use transport::{ApiTransport, BodyStream};

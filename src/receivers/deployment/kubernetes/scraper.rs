@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::object::DeploymentObject;
 use super::state::{ClusterState, Standing};
@@ -35,7 +35,7 @@ pub(in crate::receivers::deployment) struct KubernetesScraper {
     state: Arc<SharedState>,
     /// Until the receiver starts.
     follower: Option<Follower<DeploymentObject>>,
-    following: Option<AbortedWithIt>,
+    following: Option<AbortOnDropHandle<()>>,
     endpoint: Option<Arc<Endpoint>>,
     nudge: Nudge,
     /// How long series stay while the cluster can't be followed.
@@ -51,7 +51,7 @@ pub(in crate::receivers::deployment) struct KubernetesScraper {
 struct SharedState {
     // Std: the sections only change maps.
     cluster: Mutex<ClusterState>,
-    /// ClusterAnswer when it has become known how the following goes.
+    /// Told when it has become known how the following goes.
     known: Notify,
 }
 
@@ -67,15 +67,6 @@ enum ClusterAnswer {
     /// What has changed, and how many of all are active.
     Changes(DeploymentChanges, u64),
     Failure(PartFailure),
-}
-
-/// A task that ends with whoever holds this.
-struct AbortedWithIt(JoinHandle<()>);
-
-impl Drop for AbortedWithIt {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// What follows the deployments of the cluster at `server`.
@@ -208,7 +199,7 @@ impl Scraper for KubernetesScraper {
             return;
         };
         let (state, nudge) = (Arc::clone(&self.state), self.nudge.clone());
-        self.following = Some(AbortedWithIt(tokio::spawn(async move {
+        self.following = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 let told = follower.next().await;
                 let mut cluster = state.lock();
