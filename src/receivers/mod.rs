@@ -1,6 +1,5 @@
 //! The components through which data enters the agent: `betanet`, `deployment`, `host_metrics`,
-//! `node` and `otlp`; `embedded` for
-//! a program that the agent is part of.
+//! `node`, `otlp` and `prometheus`; `embedded` for a program that the agent is part of.
 //!
 //! A pull receiver implements one [`scrape::Scraper`] per kind of target, and a
 //! [`scrape::Discovery`] if its targets come and go. The controller in [`scrape`] does the rest for
