@@ -6,32 +6,31 @@ use std::time::Duration;
 
 /// The longest duration of each bucket but the last: those that Prometheus recommends, and what the
 /// longest patience for a request comes to.
-const BOUNDS: [Duration; 13] = {
-    const fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
-    }
-    [
-        ms(5),
-        ms(10),
-        ms(25),
-        ms(50),
-        ms(100),
-        ms(250),
-        ms(500),
-        ms(1_000),
-        ms(2_500),
-        ms(5_000),
-        ms(10_000),
-        ms(30_000),
-        ms(60_000),
-    ]
-};
+const BOUNDS: [Duration; BOUND_COUNT] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(1_000),
+    Duration::from_millis(2_500),
+    Duration::from_millis(5_000),
+    Duration::from_millis(10_000),
+    Duration::from_millis(30_000),
+    Duration::from_millis(60_000),
+];
+
+/// A number by itself, since the compiler goes in a circle when it optimises types whose size comes
+/// from an array's length and the array's values from a function.
+const BOUND_COUNT: usize = 13;
 
 /// The durations of an endpoint's attempts so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationHistogram {
     /// The longest duration of each bucket, and how many durations aren't longer.
-    pub buckets: [(Duration, u64); BOUNDS.len()],
+    pub buckets: [(Duration, u64); BOUND_COUNT],
     /// How many durations there are.
     pub count: u64,
     /// All of them together.
@@ -42,7 +41,7 @@ pub struct DurationHistogram {
 #[derive(Debug, Default)]
 pub(super) struct DurationCounts {
     /// By [`BOUNDS`], and those that are longer.
-    counts: [AtomicU64; BOUNDS.len() + 1],
+    counts: [AtomicU64; BOUND_COUNT + 1],
     nanoseconds: AtomicU64,
 }
 
