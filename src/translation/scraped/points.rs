@@ -47,6 +47,15 @@ pub(super) struct ScrapedPoint {
     pub(super) page: u32,
     /// Whether it must end with a tombstone when it isn't shown any more.
     pub(super) live: bool,
+    /// The series that it is made of, and the point whose part it is.
+    holds: u32,
+    /// What only some have: most points are one number, and there are very many.
+    parts: Option<Box<PointParts>>,
+}
+
+/// What is known of a point that consists of several series.
+#[derive(Debug, Default)]
+pub(super) struct PointParts {
     /// The points of its parts, each of which is a series of its own: together they were nothing
     /// that OTLP has when the last page showed them.
     apart: Vec<usize>,
@@ -55,14 +64,17 @@ pub(super) struct ScrapedPoint {
     pub(super) created: (u32, i64),
     /// Where the current page collects its parts, with the page.
     pub(super) pending: (u32, usize),
-    /// The series that it is made of, and the point whose part it is.
-    holds: usize,
 }
 
 impl ScrapedPoint {
     /// When the counting began, if a series of this page says it.
     pub(super) fn created_on(&self, page: u32) -> Option<i64> {
-        (self.created.0 == page).then_some(self.created.1)
+        let (of_page, created) = self.parts.as_ref()?.created;
+        (of_page == page).then_some(created)
+    }
+
+    pub(super) fn parts_mut(&mut self) -> &mut PointParts {
+        self.parts.get_or_insert_default()
     }
 }
 
@@ -174,10 +186,8 @@ impl ScrapedPoints {
                     hash,
                     page: 0,
                     live: false,
-                    apart: Vec::new(),
-                    created: (0, 0),
-                    pending: (0, 0),
                     holds: 0,
+                    parts: None,
                 });
                 self.point_index.insert(hash, id);
                 if let Some(metric) = self.metrics.get_mut(metric) {
@@ -286,7 +296,7 @@ impl ScrapedPoints {
     /// before.
     pub(super) fn set_apart(&mut self, id: usize, parts: Vec<usize>) {
         let before = match self.points.get_mut(id) {
-            Some(point) => std::mem::replace(&mut point.apart, parts),
+            Some(point) => std::mem::replace(&mut point.parts_mut().apart, parts),
             None => parts,
         };
         before.into_iter().for_each(|part| self.release(part));
@@ -327,7 +337,11 @@ impl ScrapedPoints {
         let Some(point) = self.points.try_remove(id) else {
             return;
         };
-        point.apart.iter().for_each(|part| self.release(*part));
+        let apart = point.parts.map(|parts| parts.apart);
+        apart
+            .into_iter()
+            .flatten()
+            .for_each(|part| self.release(part));
         let metric = point.metric;
         self.point_index.remove(point.hash, id);
         let Some(found) = self.metrics.get_mut(metric) else {

@@ -88,7 +88,8 @@ impl ScrapedTarget {
                 PointPart::Created => starts.push(value),
                 _ => {
                     if let Some(point) = self.points.get_mut(value.point) {
-                        pending.add(value, self.page, &mut point.pending, counts);
+                        let last = &mut point.parts_mut().pending;
+                        pending.add(value, self.page, last, counts);
                     }
                 }
             }
@@ -98,14 +99,15 @@ impl ScrapedTarget {
             let Some(point) = self.points.get_mut(value.point) else {
                 continue;
             };
-            if point.created.0 == self.page {
+            let parts = point.parts_mut();
+            if parts.created.0 == self.page {
                 counts.duplicates += 1;
                 continue;
             }
-            point.created = (self.page, (value.value * 1000.0) as i64);
+            parts.created = (self.page, (value.value * 1000.0) as i64);
             // Of a counter nothing else may be there.
             if kind != Some(MetricKind::Counter) {
-                pending.add(value, self.page, &mut point.pending, counts);
+                pending.add(value, self.page, &mut parts.pending, counts);
             }
         }
         let mut distributions = pending.into_list();
